@@ -1,0 +1,7 @@
+\echo Use "CREATE EXTENSION streamq" to load this file. \quit
+
+CREATE FUNCTION streamq.version() RETURNS pg_catalog.text
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'streamq_version';
+COMMENT ON FUNCTION streamq.version() IS 'version of the streamq library';

@@ -1,0 +1,8 @@
+-- The log: the table access method.
+
+CREATE FUNCTION streamq.streamq_handler(pg_catalog.internal) RETURNS pg_catalog.table_am_handler
+LANGUAGE C STRICT
+AS 'MODULE_PATHNAME', 'streamq_handler';
+
+CREATE ACCESS METHOD streamq TYPE TABLE HANDLER streamq.streamq_handler;
+COMMENT ON ACCESS METHOD streamq IS 'append-only, partitioned, durable log';

@@ -1,0 +1,182 @@
+/*
+ * log.h
+ *	  The log: what the parts above the table access method see of it.
+ *
+ * A stream is a relation that holds up to 256 append-only logs, called
+ * partitions.  A message is named by its partition and its offset, a 64-bit
+ * count within the partition; the TID carries both, so every slot that comes
+ * out of a stream knows which message it holds.
+ */
+#ifndef STREAMQ_LOG_H
+#define STREAMQ_LOG_H
+
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "datatype/timestamp.h"
+#include "executor/tuptable.h"
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#define LOG_MAX_PARTITIONS	256
+#define LOG_OFFSET_BITS		48
+#define LOG_OFFSET_MASK		((INT64CONST(1) << LOG_OFFSET_BITS) - 1)
+
+/* msg_id = partition * 2^48 + msg_offset */
+#define LOG_MSG_ID(partition, off)	(((int64) (partition) << LOG_OFFSET_BITS) | (off))
+#define LOG_MSG_PARTITION(msg_id)	((int) ((msg_id) >> LOG_OFFSET_BITS))
+#define LOG_MSG_OFFSET(msg_id)		((msg_id) & LOG_OFFSET_MASK)
+
+/* ---- relations ---- */
+
+/* is this an ordinary table that uses the access method? */
+extern bool log_is_stream(Relation rel);
+
+/*
+ * Open a stream, or fail with ERRCODE_WRONG_OBJECT_TYPE naming the relation
+ * and a hint when it is anything else.  No privilege is checked.
+ */
+extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
+
+/* ---- identity ---- */
+
+/* partition and the full 64-bit offset a slot's TID stands for */
+extern int	log_tid_partition(ItemPointer tid);
+extern int64 log_tid_offset(Relation rel, ItemPointer tid);
+extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
+/* the TID of a message (low bits of the offset only) */
+extern void log_make_tid(int partition, int64 off, ItemPointer tid);
+
+/* ---- bounds ---- */
+
+typedef struct LogBounds
+{
+	int64		first_offset;	/* oldest retained offset */
+	int64		next_offset;	/* the next append gets this one */
+	int64		frozen_offset;	/* everything below is settled for ever */
+	int64		bytes;			/* of the blocks in live extents */
+	int			extents;		/* live extents */
+	int			free_extents;	/* reserved for the tail, not yet used */
+} LogBounds;
+
+/* number of logs in the file; at least 1, also for an empty file */
+extern int	log_partition_count(Relation rel);
+extern void log_get_bounds(Relation rel, int partition, LogBounds *bounds);
+extern int64 log_first_offset(Relation rel, int partition);
+extern int64 log_next_offset(Relation rel, int partition);
+
+/*
+ * Partitions whose earlier messages must be finished before this one's may be
+ * delivered: when partitions were added, key ranges moved from the parents at
+ * parent_offset (exclusive end of what was written before).  Returns the
+ * number of entries put in the two arrays (LOG_MAX_PARTITIONS long).
+ */
+extern int	log_get_parents(Relation rel, int partition,
+							int *parents, int64 *parent_offsets);
+
+/*
+ * Make the file hold at least npartitions logs.  The caller holds
+ * ShareRowExclusiveLock or stronger on the stream, so no transaction that
+ * wrote to it is still running.  New ones get every present partition's next
+ * offset as a parent dependency.  Not undone by rollback: partitions beyond
+ * those in the options are never written to.
+ */
+extern void log_add_partitions(Relation rel, int npartitions);
+
+/* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
+extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
+/* first offset whose append time is at or after t (next_offset when none) */
+extern int64 log_offset_at_time(Relation rel, int partition, TimestampTz t);
+
+/* ---- reading forward, for groups, jobs and read() ---- */
+
+typedef struct LogReader LogReader;
+
+/*
+ * Read [from, to) of one partition in offset order, committed rows only as
+ * the snapshot sees them.  The reader stops for good before the first row
+ * whose transaction is still in progress in the snapshot (or is the caller's
+ * own, with stop_at_own; without it own rows with an older command id are
+ * returned).  `from` below first_offset begins at first_offset.  The relation
+ * stays open and locked by the caller; the snapshot stays registered.
+ */
+extern LogReader *log_reader_begin(Relation rel, int partition, int64 from,
+								   int64 to, Snapshot snapshot, bool stop_at_own);
+/*
+ * Next row into slot (made with log_slot_create), false at the end.  Values in
+ * the slot stay valid until the next call with this slot.
+ */
+extern bool log_reader_next(LogReader *reader, TupleTableSlot *slot);
+extern int64 log_reader_offset(LogReader *reader);	/* of the row last returned */
+extern TimestampTz log_reader_produced_at(LogReader *reader);
+/*
+ * After log_reader_next returned false: everything below is settled and was
+ * returned or is not visible for good (aborted, expired).  After a true: the
+ * offset behind the row last returned.
+ */
+extern int64 log_reader_position(LogReader *reader);
+/* the transaction that stopped the reader, InvalidTransactionId if none did */
+extern TransactionId log_reader_blocked_by(LogReader *reader);
+extern TimestampTz log_reader_blocked_since(LogReader *reader);
+extern void log_reader_end(LogReader *reader);
+
+extern TupleTableSlot *log_slot_create(Relation rel);
+
+/* ---- appending ---- */
+
+/*
+ * Append rows.  Slots may be of any kind; each gets its TID.  partition >= 0
+ * puts all of them there, contiguous when no other append to that partition comes
+ * between pages (never: the append lock is held throughout); -1 routes them
+ * by the stream's options as INSERT does.  Rings the stream's doorbell after
+ * commit.  Fires no triggers and checks no constraints: callers that need
+ * those use the executor's functions around it.
+ */
+extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
+					   CommandId cid, int partition);
+
+/* ---- pages of state that belong to the parts above ---- */
+
+/*
+ * A small piece of state (up to LOG_STATE_MAX bytes) for an owner (a consumer
+ * group's id) and a partition, in a page of the stream's own file, changed in
+ * place, WAL-logged, crash-safe.  No transaction semantics: the owner puts
+ * them into the bytes.  Writers of one (owner, partition) exclude each other
+ * by a heavyweight lock of their own.
+ */
+#define LOG_STATE_MAX	8000
+
+/* copy the state out; false when there is none.  data holds LOG_STATE_MAX bytes */
+extern bool log_state_read(Relation rel, uint32 owner, int partition,
+						   char *data, int *len);
+/* write it, allocating the page at first */
+extern void log_state_write(Relation rel, uint32 owner, int partition,
+							const char *data, int len);
+/*
+ * Free the pages of owners for which keep(owner, arg) is false.  Call it where no
+ * such owner can come back by rollback.
+ */
+extern void log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg);
+
+/*
+ * What the owner of the states does for the log: vacuum settles transaction
+ * ids older than cutoff in place (returns the oldest one left, or
+ * InvalidTransactionId), and a TRUNCATE carries a state to the new file, where the
+ * partition goes on at first_offset.  Both may change data and len.
+ */
+typedef struct LogStateCallbacks
+{
+	TransactionId (*settle) (char *data, int *len, TransactionId cutoff, bool *changed);
+	void		(*carry) (char *data, int *len, int64 first_offset);
+} LogStateCallbacks;
+
+extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
+
+/* ---- start-up ---- */
+
+extern void log_init(void);		/* from _PG_init */
+extern void log_shmem_request(void);
+extern void log_shmem_startup(void);
+
+#endif
