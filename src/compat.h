@@ -70,6 +70,7 @@ typedef Oid RelFileNumber;
 #else
 #define COMPAT_IS_VIRTUAL_COLUMN(att) \
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#endif
 
 /* 16: is the relation a catalog, for logical decoding? */
 #if PG_VERSION_NUM < 160000
