@@ -74,7 +74,7 @@ run_pg_regress()
 		--inputdir="$dir" --outputdir="$dir" --temp-instance="$dir/server" \
 		--temp-config="$src/test/streamq.conf" --no-locale --encoding=UTF8 \
 		--load-extension=streamq --dbname=streamq_test \
-		"$@" 2>&1) | tee "$log" | grep -E '^(not ok|ok|test|#|diff|pg_regress)|FAILED' 
+		"$@" 2>&1) | tee "$log" | grep -E '^(not ok|ok|test|#|diff|pg_regress)|FAILED'
 	# "test x ... ok" up to version 15, "ok 1 - x" from 16 on
 	ok=$(grep -cE '^(test .* ok +[0-9]+ ms|ok [0-9]+ )' "$log")
 	passed=$((passed + ok))
