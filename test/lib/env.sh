@@ -6,6 +6,9 @@
 
 : "${top:?the caller sets it}"
 
+work=	# directory of this run, see make_work_dir
+pgbin=	# programs of the private PostgreSQL, see private_pg
+
 umask 022
 export LC_ALL=C.UTF-8 PGSYSCONFDIR=/nonexistent
 unset PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSWORD PGPASSFILE \
