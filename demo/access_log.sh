@@ -3,7 +3,7 @@
 # access_log.sh: a web server's access log as a stream.  Part of run.sh, which
 # sets "file".
 
-src=$work/src/demo
+src=${work:?}/src/demo
 
 sql -f "$src/access_log.sql" || die "cannot set up the stream"
 

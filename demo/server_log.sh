@@ -3,7 +3,7 @@
 # server_log.sh: PostgreSQL's own log as a stream.  Part of run.sh.
 
 load=${SECONDS_OF_LOAD:-20}
-src=$work/src/demo
+src=${work:?}/src/demo
 csv=$work/data/log/server.csv
 
 sql -f "$src/server_log.sql" || die "cannot set up the stream"
@@ -17,7 +17,7 @@ consumer=$!
 listen statements &
 
 say "pgbench runs for $load s; its statements come in through the server's log"
-run_as_user "$pgbin/createdb" -h "$work" -U postgres bench
+run_as_user "${pgbin:?}/createdb" -h "$work" -U postgres bench
 run_as_user "$pgbin/pgbench" -h "$work" -U postgres -i -q bench >"$work/pgbench.log" 2>&1
 sql -c 'ALTER DATABASE bench SET log_min_duration_statement = 0'
 run_as_user "$pgbin/pgbench" -h "$work" -U postgres -n -c 4 -j 2 -T "$load" --rate=120 \
