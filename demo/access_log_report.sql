@@ -1,15 +1,14 @@
 -- :lines is the number of lines in the file
 \pset footer off
-\set QUIET on
 
 \echo
-\echo Requests per hour (from the continuous view; at most the last 72 hours)
+\echo Requests per hour (from the continuous view; at most the last 96 hours)
 SELECT * FROM (
 	SELECT to_char(date_trunc('hour', window_start), 'YYYY-MM-DD HH24:MI') AS hour,
 		sum(requests) AS requests,
 		coalesce(sum(requests) FILTER (WHERE status >= 400), 0) AS status_4xx_5xx,
 		repeat('#', ceil(50 * sum(requests) / max(sum(requests)) OVER ())::int) AS chart
-	FROM requests_per_minute GROUP BY 1 ORDER BY 1 DESC LIMIT 72) AS h
+	FROM requests_per_minute GROUP BY 1 ORDER BY 1 DESC LIMIT 96) AS h
 ORDER BY hour;
 
 \echo Requests by status

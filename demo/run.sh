@@ -12,7 +12,10 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/demo/lib.sh"
 
 file=${1:-}
-[ -z "$file" ] || [ -r "$file" ] || die "cannot read $file"
+if [ -n "$file" ]; then
+	[ -f "$file" ] && [ -r "$file" ] || die "cannot read $file"
+	file=$(readlink -f "$file")
+fi
 
 # what runs beside the report ends with this script, however that ends
 finish()
@@ -25,6 +28,7 @@ need_postgres
 choose_user
 remove_place
 make_place
+cd "$work" || die "cannot enter $work"	# the unprivileged user may not like the old one
 trap finish EXIT
 trap 'exit 130' INT TERM
 

@@ -132,9 +132,8 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 rm -rf "$top/build/check" 2>/dev/null
 
-# a directory with real input for the tests that want some
-data=${STREAMQ_TEST_DATA:-$top/../shared/data}
-if [ -e "$data" ]; then
+data=$(find_data)
+if [ -d "$data" ]; then
 	mkdir -p "$work/data"
 	cp -R "$data/." "$work/data/"
 	chmod -R a+rX "$work/data"

@@ -229,3 +229,21 @@ stop_servers()
 	done
 	return 0
 }
+
+# find_data: the directory with real input for the tests that want some:
+# STREAMQ_TEST_DATA, or a directory "data" in one beside the checkout
+find_data()
+{
+	local d
+
+	if [ -n "${STREAMQ_TEST_DATA:-}" ]; then
+		echo "$STREAMQ_TEST_DATA"
+		return
+	fi
+	for d in "$top"/../*/data; do
+		if [ -e "$d/apache_access.log.gz" ]; then
+			readlink -f "$d"
+			return
+		fi
+	done
+}
