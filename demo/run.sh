@@ -13,7 +13,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 
 file=${1:-}
 if [ -n "$file" ]; then
-	[ -f "$file" ] && [ -r "$file" ] || die "cannot read $file"
+	[ -f "$file" ] || die "there is no file $file"
+	[ -r "$file" ] || die "cannot read $file"
 	file=$(readlink -f "$file")
 fi
 
