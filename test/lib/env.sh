@@ -98,28 +98,35 @@ as_admin()
 	fi
 }
 
+# apt ARGUMENT...: apt-get without its chatter, which is shown if it fails
+apt()
+{
+	local log rc
+
+	log=$(mktemp)
+	as_admin env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1
+	rc=$?
+	[ "$rc" = 0 ] || tail -n 20 "$log" >&2
+	rm -f "$log"
+	return $rc
+}
+
 apt_refresh()
 {
-	as_admin apt-get -q update >&2
+	apt update
 }
 
 # Installs the named packages, or ends with a message that names them.
 install_packages()
 {
-	local wanted="$*"
-
-	[ -n "$wanted" ] || return 0
-	say "installing: $wanted"
-	# shellcheck disable=SC2086	# a list of words
-	if command -v apt-get >/dev/null &&
-		{ as_admin env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -q -y --no-install-recommends $wanted >&2 ||
-			{ apt_refresh && as_admin env DEBIAN_FRONTEND=noninteractive \
-				apt-get install -q -y --no-install-recommends $wanted >&2; }; }
-	then
-		return 0
+	[ $# -gt 0 ] || return 0
+	say "installing: $*"
+	if command -v apt-get >/dev/null; then
+		# a fresh machine may have no package lists, or old ones
+		apt install -y --no-install-recommends "$@" 2>/dev/null && return 0
+		apt_refresh && apt install -y --no-install-recommends "$@" && return 0
 	fi
-	die "cannot install what is missing (needs root or sudo on Debian); install these packages: $wanted"
+	die "cannot install what is missing (needs root or sudo on Debian); install these packages: $*"
 }
 
 # Everything needed to build and to run a server.
@@ -213,9 +220,9 @@ link_into()
 # build_into SRC: builds the tree SRC and installs it into the private PostgreSQL
 build_into()
 {
-	run_as_user make -s -C "$1" -j"$(nproc)" with_llvm=no PG_CONFIG="$PG_CONFIG" \
+	run_as_user make -s --no-print-directory -C "$1" -j"$(nproc)" with_llvm=no PG_CONFIG="$PG_CONFIG" \
 		COPT="${COPT:-}" all &&
-		run_as_user make -s -C "$1" with_llvm=no PG_CONFIG="$PG_CONFIG" install
+		run_as_user make -s --no-print-directory -C "$1" with_llvm=no PG_CONFIG="$PG_CONFIG" install
 }
 
 # stop_servers DIR: ends every server whose data directory is below DIR
