@@ -98,8 +98,8 @@ as_admin()
 	fi
 }
 
-# apt ARGUMENT...: apt-get without its chatter, which is shown if it fails
-apt()
+# apt_quietly ARGUMENT...: apt-get without its chatter, which is shown if it fails
+apt_quietly()
 {
 	local log rc
 
@@ -113,7 +113,7 @@ apt()
 
 apt_refresh()
 {
-	apt update
+	apt_quietly update
 }
 
 # Installs the named packages, or ends with a message that names them.
@@ -123,8 +123,8 @@ install_packages()
 	say "installing: $*"
 	if command -v apt-get >/dev/null; then
 		# a fresh machine may have no package lists, or old ones
-		apt install -y --no-install-recommends "$@" 2>/dev/null && return 0
-		apt_refresh && apt install -y --no-install-recommends "$@" && return 0
+		apt_quietly install -y --no-install-recommends "$@" 2>/dev/null && return 0
+		apt_refresh && apt_quietly install -y --no-install-recommends "$@" && return 0
 	fi
 	die "cannot install what is missing (needs root or sudo on Debian); install these packages: $*"
 }
