@@ -104,4 +104,9 @@ typedef Oid RelFileNumber;
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
 #endif
 
+/* 18: the attribute of functions that do not return */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 #endif
