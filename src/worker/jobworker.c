@@ -89,7 +89,11 @@ set_idle(bool idle, uint64 seen, TimestampTz not_before)
 {
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	if (worker_slot->idle != idle)
+	{
 		worker_slot->since = GetCurrentTimestamp();
+		if (idle)
+			worker_wake_scheduler(MyDatabaseId, true);
+	}
 	worker_slot->idle = idle;
 	worker_slot->seen = seen;
 	worker_slot->not_before = not_before;

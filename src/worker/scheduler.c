@@ -265,6 +265,7 @@ assign_jobs(TimestampTz now)
 	SchedulerJob *job;
 	long		timeout = -1;
 	bool		full = now < full_until;
+	bool		waiting = false;
 
 	if (!has_notifier && !full &&
 		TimestampDifferenceExceeds(notifier_started, now, RESTART_DELAY))
@@ -327,8 +328,16 @@ assign_jobs(TimestampTz now)
 	while ((job = hash_seq_search(&status)) != NULL)
 	{
 		if (job->enabled && !job->assigned && nworkers > 0)
+		{
 			timeout = timeout < 0 ? streamq_naptime : Min(timeout, streamq_naptime);
+			waiting |= job_wants_worker(job, now);
+		}
 	}
+
+	/* then a worker that has caught up tells us at once */
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	worker_slot->waiting = waiting;
+	LWLockRelease(worker_shared->lock);
 	return timeout;
 }
 

@@ -346,6 +346,19 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 }
 
 void
+worker_wake_scheduler(Oid dboid, bool if_waiting)
+{
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (slot->state == SLOT_RUNNING && slot->kind == WORKER_SCHEDULER &&
+			slot->dboid == dboid && (slot->waiting || !if_waiting))
+			SetLatch(&slot->proc->procLatch);
+	}
+}
+
+void
 worker_quit_all(Oid dboid)
 {
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
@@ -487,16 +500,7 @@ worker_shmem_detach(int code, Datum arg)
 				SetLatch(&worker_shared->launcher->procLatch);
 		}
 		else
-		{
-			for (int i = 0; i < worker_shared->nslots; i++)
-			{
-				WorkerSlot *slot = &worker_shared->slots[i];
-
-				if (slot->state == SLOT_RUNNING && slot->dboid == dboid &&
-					slot->kind == WORKER_SCHEDULER)
-					SetLatch(&slot->proc->procLatch);
-			}
-		}
+			worker_wake_scheduler(dboid, false);
 	}
 	LWLockRelease(worker_shared->lock);
 	elog(DEBUG1, "%s stopped", MyBgworkerEntry->bgw_name);

@@ -48,6 +48,7 @@ typedef struct WorkerSlot
 	/* scheduler */
 	bool		relook;			/* the jobs changed */
 	bool		found;			/* there is an extension */
+	bool		waiting;		/* there are jobs without a worker */
 
 	/* job worker */
 	int32		job_id;
@@ -142,6 +143,9 @@ extern void worker_leave(void);
  */
 extern bool worker_run(void (*func) (void *arg), void *arg, const char *activity,
 					   int *sqlerrcode, char **message);
+
+/* wake the scheduler of a database; caller has the lock */
+extern void worker_wake_scheduler(Oid dboid, bool if_waiting);
 
 /* tell the processes of a database to stop, the caller's own excepted */
 extern void worker_quit_all(Oid dboid);
