@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "storage/smgr.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -70,6 +71,15 @@ typedef Oid RelFileNumber;
 #else
 #define COMPAT_IS_VIRTUAL_COLUMN(att) \
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#endif
+
+/* 16 replaced the ownership checks for each kind of object by one for all */
+#if PG_VERSION_NUM < 160000
+#define database_is_owned_by(dboid, role) pg_database_ownercheck(dboid, role)
+#else
+#include "catalog/pg_database.h"
+#define database_is_owned_by(dboid, role) \
+	object_ownercheck(DatabaseRelationId, dboid, role)
 #endif
 
 /* 16: is the relation a catalog, for logical decoding? */
