@@ -31,4 +31,9 @@ typedef Oid RelFileNumber;
 #define LocatorRelNumber(l)		((l).relNumber)
 #endif
 
+/* 17 brought infinite intervals */
+#if PG_VERSION_NUM < 170000
+#define INTERVAL_NOT_FINITE(i)	false
+#endif
+
 #endif
