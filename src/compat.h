@@ -77,4 +77,77 @@ flatten_group_vars(Query *query, Node *node)
 	return node;
 }
 
+/* 16: is the relation a catalog, for logical decoding? */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_RESOLVE_SNAPSHOT_CONFLICT(xid, locator) \
+	ResolveRecoveryConflictWithSnapshot(xid, locator)
+#else
+#define COMPAT_RESOLVE_SNAPSHOT_CONFLICT(xid, locator) \
+	ResolveRecoveryConflictWithSnapshot(xid, false, locator)
+#endif
+
+/* 16: table access method callbacks */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SET_NEW_FILELOCATOR	.relation_set_new_filenode
+#define COMPAT_UPDATE_INDEXES		bool
+#else
+#define COMPAT_SET_NEW_FILELOCATOR	.relation_set_new_filelocator
+#define COMPAT_UPDATE_INDEXES		TU_UpdateIndexes
+#endif
+
+/* 16: pages that may be written past shared buffers want I/O alignment */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_PALLOC_PAGE()	palloc0(BLCKSZ)
+#else
+#define COMPAT_PALLOC_PAGE()	palloc_aligned(BLCKSZ, PG_IO_ALIGN_SIZE, MCXT_ALLOC_ZERO)
+#endif
+
+/* 17: ANALYZE reads blocks through a stream */
+#if PG_VERSION_NUM < 170000
+#define COMPAT_ANALYZE_STREAM	0
+#else
+#define COMPAT_ANALYZE_STREAM	1
+#include "storage/read_stream.h"
+#endif
+
+/* 18: VACUUM's bookkeeping */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_VACUUM_DELAY_POINT()	vacuum_delay_point()
+#define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, frozenxid, minmulti) \
+	vac_update_relstats(rel, npages, ntuples, 0, false, frozenxid, minmulti, NULL, NULL, false)
+#define COMPAT_REPORT_VACUUM(rel, live, start) \
+	((void) (start), pgstat_report_vacuum(RelationGetRelid(rel), (rel)->rd_rel->relisshared, live, 0))
+#else
+#define COMPAT_VACUUM_DELAY_POINT()	vacuum_delay_point(false)
+#define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, frozenxid, minmulti) \
+	vac_update_relstats(rel, npages, ntuples, 0, 0, false, frozenxid, minmulti, NULL, NULL, false)
+#define COMPAT_REPORT_VACUUM(rel, live, start) \
+	pgstat_report_vacuum(RelationGetRelid(rel), (rel)->rd_rel->relisshared, live, 0, start)
+#endif
+
+/* 16: the storage manager extends by many blocks at once */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_HAS_ZEROEXTEND	0
+#else
+#define COMPAT_HAS_ZEROEXTEND	1
+#endif
+
+/* 17: dshash copies its keys by a function */
+#if PG_VERSION_NUM < 170000
+#define COMPAT_DSHASH_COPY
+#else
+#define COMPAT_DSHASH_COPY	.copy_function = dshash_memcpy,
+#endif
+
+/* 18: room in front of a minimal tuple */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_MINIMAL_TUPLE_EXTRA
+#define COMPAT_FORM_MINIMAL_TUPLE(slot) \
+	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull)
+#else
+#define COMPAT_MINIMAL_TUPLE_EXTRA	, Size extra
+#define COMPAT_FORM_MINIMAL_TUPLE(slot) \
+	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
+#endif
+
 #endif

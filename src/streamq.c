@@ -89,6 +89,7 @@ _PG_init(void)
 							NULL, NULL, NULL);
 
 	log_init();
+	log_append_hook = doorbell_note_append;
 	doorbell_init();
 	group_init();
 	worker_init();

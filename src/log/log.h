@@ -136,6 +136,9 @@ extern TupleTableSlot *log_slot_create(Relation rel);
 extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 					   CommandId cid, int partition);
 
+/* called after rows were appended, in their transaction; set by the part above */
+extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last_offset);
+
 /* ---- pages of state that belong to the parts above ---- */
 
 /*
@@ -172,6 +175,21 @@ typedef struct LogStateCallbacks
 } LogStateCallbacks;
 
 extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
+
+/* the stream is being dropped by this transaction */
+extern void log_note_dropped(Relation rel);
+
+/*
+ * The first offset that is still in flight: nothing below is of a transaction
+ * in progress, as of now.  blocked_by and blocked_since (may be NULL) tell
+ * which transaction, InvalidTransactionId if none does.
+ */
+extern int64 log_stable_offset(Relation rel, int partition,
+							   TransactionId *blocked_by, TimestampTz *blocked_since);
+
+/* rows in [from, to) that the snapshot sees; reads run headers only */
+extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
+							Snapshot snapshot);
 
 /* ---- start-up ---- */
 

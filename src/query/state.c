@@ -36,7 +36,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "streamq.h"
 
@@ -105,6 +107,22 @@ run_as_owner(const char *sql)
 	SetUserIdAndSecContext(save_user, save_context);
 }
 
+static char *
+collation_name(Oid collation)
+{
+	HeapTuple	tup = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tup);
+	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+										NameStr(form->collname));
+	ReleaseSysCache(tup);
+	return result;
+}
+
 static void
 append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
 			  Oid collation)
@@ -114,9 +132,7 @@ append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
 										  FORMAT_TYPE_TYPEMOD_GIVEN |
 										  FORMAT_TYPE_FORCE_QUALIFY));
 	if (OidIsValid(collation))
-		appendStringInfo(sql, " COLLATE %s",
-						 quote_qualified_identifier(get_namespace_name(get_collation_namespace(collation)),
-													get_collation_name(collation)));
+		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
 }
 
 Oid

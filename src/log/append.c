@@ -1,0 +1,506 @@
+/*
+ * append.c
+ *	  Appending rows to a partition.
+ *
+ * The append lock is held for a whole batch, so its offsets are contiguous.
+ * Space is reserved before the lock is taken; under it the file is never
+ * extended.  Each page gets one WAL record with only the new bytes.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+#include "streamq.h"
+
+/* rows up to this size are not split between two pages: reading them whole is quicker */
+#define SPAN_MIN_ROW	256
+/* and there must be room for this much of the body */
+#define SPAN_MIN_ROOM	64
+
+/*
+ * Blocks of the file behind partition 255's largest TIDs would need the
+ * invalid block number: those offsets are passed over.
+ */
+#define TID_HOLE_PARTITION	255
+#define TID_HOLE(off)		((((off) >> 15) & 0xFFFFFF) == 0xFFFFFF)
+#define TID_HOLE_SIZE		0x8000
+
+void		(*log_append_hook) (Oid relid, int partition, int64 last_offset) = NULL;
+
+static inline bool
+row_can_start(uint32 pos, const LogRow *row)
+{
+	uint32		body = log_row_body_pos(pos, row->len, row->flags);
+
+	return body + row->len <= LOG_PAGE_END ||
+		(row->len > SPAN_MIN_ROW && body + SPAN_MIN_ROOM <= LOG_PAGE_END);
+}
+
+/* put the row, or what fits of it, at pos; returns the position behind */
+static inline uint32
+place_row(char *page, uint32 pos, const LogRow *row, uint32 *placed)
+{
+	uint16		header;
+	uint32		body = log_row_body_pos(pos, row->len, row->flags);
+	uint32		n = Min(row->len, LOG_PAGE_END - body);
+
+	header = row->flags | (uint16) Min(row->len, LOG_ROW_LONG);
+	memcpy(page + pos, &header, sizeof(uint16));
+	pos += sizeof(uint16);
+	if (row->len >= LOG_ROW_LONG)
+	{
+		memcpy(page + pos, &row->len, sizeof(uint32));
+		pos += sizeof(uint32);
+	}
+	while (pos < body)
+		page[pos++] = 0;
+	memcpy(page + body, row->body, n);
+	*placed = n;
+	return body + n;
+}
+
+/* an upper bound of the pages that rows need behind the present tail page */
+static uint32
+pages_needed(const LogRow *rows, int nrows)
+{
+	Size		bytes = 0;
+	const Size	usable = LOG_PAGE_END - LOG_PAGE_START - sizeof(LogRun) -
+		SPAN_MIN_ROW - SPAN_MIN_ROOM;
+
+	for (int i = 0; i < nrows; i++)
+		bytes += rows[i].len + sizeof(uint16) + sizeof(uint32) + MAXIMUM_ALIGNOF;
+	return (uint32) (bytes / usable) + 2;
+}
+
+/* the log has no head page yet: make it and look again */
+static void
+create_log(Relation rel, int partition, LogShared *shared)
+{
+	log_create_storage(rel);
+	log_ensure_partitions(rel, partition + 1);
+	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+	if (!BlockNumberIsValid(shared->tail.head))
+		log_tail_load(rel, partition, &shared->tail);
+	LWLockRelease(&shared->append_lock);
+}
+
+typedef struct AppendState
+{
+	Relation	rel;
+	int			partition;
+	LogShared  *shared;
+	TransactionId xid;
+	CommandId	cid;
+	TimestampTz now;
+	const LogRow *rows;
+	int			nrows;
+	int			next;			/* row to place next */
+	const char *cont;			/* rest of the row before it */
+	uint32		cont_len;
+	bool		fresh_page;		/* do not go on with the tail page */
+	bool		wal;
+} AppendState;
+
+/* lock the tail page if the next row can start on it */
+static Buffer
+lock_tail_page(AppendState *s, bool *newrun)
+{
+	LogTail    *tail = &s->shared->tail;
+	Buffer		buffer;
+	Page		page;
+	LogPageOpaque *opaque;
+	const LogRow *row = &s->rows[s->next];
+	uint32		pos;
+
+	if (s->cont_len > 0 || s->fresh_page || !BlockNumberIsValid(tail->tail))
+		return InvalidBuffer;
+	buffer = ReadBuffer(s->rel, tail->tail);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buffer);
+	if (!log_page_is(page, LOG_PAGE_DATA, s->partition))
+		log_page_corrupted(s->rel, tail->tail, "it should be the last page of a partition");
+	opaque = LOG_OPAQUE(page);
+	if (opaque->base + opaque->nrows != tail->next_offset)
+		log_page_corrupted(s->rel, tail->tail, "it does not end where its partition does");
+	pos = ((PageHeader) page)->pd_lower;
+	*newrun = true;
+	if (opaque->last_run != 0)
+	{
+		LogRun	   *run = (LogRun *) ((char *) page + opaque->last_run);
+
+		/* a run that carries hints is over */
+		if (run->xid == s->xid && run->cid == s->cid &&
+			run->natts == row->natts && run->flags == 0 &&
+			run->nrows < PG_UINT16_MAX)
+			*newrun = false;
+	}
+	if (*newrun)
+		pos = MAXALIGN(pos) + sizeof(LogRun);
+	if (!row_can_start(pos, row))
+	{
+		UnlockReleaseBuffer(buffer);
+		return InvalidBuffer;
+	}
+	return buffer;
+}
+
+static Buffer
+lock_next_page(AppendState *s)
+{
+	LogTail    *tail = &s->shared->tail;
+
+	if (!BlockNumberIsValid(tail->extent_start) || tail->next_block >= tail->extent_end)
+		log_enter_extent(s->rel, s->partition, s->shared, s->now);
+	return ReadBufferExtended(s->rel, MAIN_FORKNUM, tail->next_block,
+							  RBM_ZERO_AND_LOCK, NULL);
+}
+
+static void
+log_append_record(AppendState *s, Buffer buffer, bool init, const LogRun *newrun,
+				  uint32 rows_pos, uint32 rows_end, int placed)
+{
+	char		main[64];
+	char	   *p = main;
+	Page		page = BufferGetPage(buffer);
+	LogPageOpaque *opaque = LOG_OPAQUE(page);
+	uint8		flags = 0;
+	XLogRecPtr	lsn;
+
+	if (newrun)
+		flags |= LOG_APPEND_RUN;
+	if (init && opaque->cont_len > 0)
+		flags |= LOG_APPEND_CONT;
+	*p++ = (char) flags;
+	if (init)
+	{
+		memcpy(p, &opaque->base, sizeof(int64));
+		p += sizeof(int64);
+		*p++ = (char) s->partition;
+	}
+	if (flags & LOG_APPEND_CONT)
+	{
+		memcpy(p, &opaque->cont_len, sizeof(uint16));
+		p += sizeof(uint16);
+	}
+	if (newrun)
+	{
+		p = log_put_varint(p, newrun->natts);
+		p = log_put_varint(p, newrun->cid);
+		memcpy(p, &newrun->time, sizeof(int64));
+		p += sizeof(int64);
+	}
+	p = log_put_varint(p, placed);
+
+	XLogBeginInsert();
+	XLogRegisterData(main, p - main);
+	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD | (init ? REGBUF_WILL_INIT : 0));
+	if (flags & LOG_APPEND_CONT)
+		XLogRegisterBufData(0, (char *) page + LOG_PAGE_START, opaque->cont_len);
+	if (placed > 0)
+		XLogRegisterBufData(0, (char *) page + rows_pos, rows_end - rows_pos);
+	lsn = XLogInsert(LOG_RMGR_ID, init ? XLOG_LOG_APPEND_INIT : XLOG_LOG_APPEND);
+	PageSetLSN(page, lsn);
+}
+
+/* fill one page with as many rows as it takes */
+static void
+append_page(AppendState *s)
+{
+	LogTail    *tail = &s->shared->tail;
+	bool		newrun = true;
+	Buffer		buffer = lock_tail_page(s, &newrun);
+	bool		init = !BufferIsValid(buffer);
+	Page		page;
+	LogPageOpaque *opaque;
+	LogRun	   *run = NULL;
+	uint32		pos;
+	uint32		rows_pos;
+	int			placed = 0;
+
+	if (init)
+	{
+		newrun = true;
+		buffer = lock_next_page(s);
+	}
+	page = BufferGetPage(buffer);
+
+	START_CRIT_SECTION();
+	if (init)
+	{
+		log_page_init(page, LOG_PAGE_DATA, s->partition);
+		LOG_OPAQUE(page)->base = tail->next_offset;
+	}
+	opaque = LOG_OPAQUE(page);
+	pos = ((PageHeader) page)->pd_lower;
+
+	if (s->cont_len > 0)
+	{
+		uint32		n = Min(s->cont_len, LOG_PAGE_END - LOG_PAGE_START);
+
+		memcpy((char *) page + pos, s->cont, n);
+		opaque->cont_len = n;
+		pos += n;
+		s->cont += n;
+		s->cont_len -= n;
+	}
+
+	rows_pos = pos;
+	if (s->cont_len == 0 && s->next < s->nrows)
+	{
+		uint32		run_pos = newrun ? MAXALIGN(pos) : opaque->last_run;
+		uint32		start = newrun ? run_pos + sizeof(LogRun) : pos;
+
+		if (row_can_start(start, &s->rows[s->next]))
+		{
+			run = (LogRun *) ((char *) page + run_pos);
+			if (newrun)
+			{
+				memset((char *) page + pos, 0, run_pos - pos);
+				run->xid = s->xid;
+				run->cid = s->cid;
+				run->time = s->now;
+				run->nrows = 0;
+				run->nbytes = 0;
+				run->natts = s->rows[s->next].natts;
+				run->flags = 0;
+				opaque->last_run = run_pos;
+			}
+			rows_pos = pos = start;
+			do
+			{
+				const LogRow *row = &s->rows[s->next++];
+				uint32		n;
+
+				pos = place_row((char *) page, pos, row, &n);
+				placed++;
+				if (n < row->len)
+				{
+					s->cont = row->body + n;
+					s->cont_len = row->len - n;
+					break;
+				}
+			} while (s->next < s->nrows &&
+					 s->rows[s->next].natts == run->natts &&
+					 run->nrows + placed < PG_UINT16_MAX &&
+					 row_can_start(pos, &s->rows[s->next]));
+			run->nrows += placed;
+			run->nbytes += pos - rows_pos;
+			opaque->nrows += placed;
+		}
+	}
+	((PageHeader) page)->pd_lower = pos;
+	MarkBufferDirty(buffer);
+	if (s->wal)
+		log_append_record(s, buffer, init, run && newrun ? run : NULL,
+						  rows_pos, pos, placed);
+	if (init)
+	{
+		tail->tail = tail->next_block++;
+		s->fresh_page = false;
+	}
+	tail->next_offset += placed;
+	pg_atomic_write_u64(&s->shared->next_offset, tail->next_offset);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(buffer);
+}
+
+int64
+log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, CommandId cid)
+{
+	AppendState s;
+	LogShared  *shared;
+	LogTail    *tail;
+	uint32		need = pages_needed(rows, nrows);
+	int64		first;
+
+	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
+
+	s.xid = GetCurrentTransactionId();
+	s.wal = RelationNeedsWAL(rel);
+	s.shared = shared = log_shared(rel, partition);
+	tail = &shared->tail;
+
+	for (;;)
+	{
+		uint32		ahead = 0;
+
+		LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+		if (BlockNumberIsValid(tail->extent_start))
+			ahead = tail->extent_end - tail->next_block;
+		if (BlockNumberIsValid(tail->head) && ahead + tail->spare_blocks >= need)
+			break;
+		LWLockRelease(&shared->append_lock);
+		if (!BlockNumberIsValid(tail->head))
+			create_log(rel, partition, shared);
+		log_reserve(rel, partition, shared, need);
+	}
+
+	s.rel = rel;
+	s.partition = partition;
+	s.cid = cid;
+	s.now = Max(GetCurrentTimestamp(), tail->last_time);
+	s.rows = rows;
+	s.nrows = nrows;
+	s.next = 0;
+	s.cont = NULL;
+	s.cont_len = 0;
+	s.fresh_page = false;
+	tail->last_time = s.now;
+	if (unlikely(partition == TID_HOLE_PARTITION &&
+				 (TID_HOLE(tail->next_offset) || TID_HOLE(tail->next_offset + nrows))))
+	{
+		tail->next_offset = (tail->next_offset + nrows + TID_HOLE_SIZE) &
+			~(int64) (TID_HOLE_SIZE - 1);
+		s.fresh_page = true;
+	}
+	first = tail->next_offset;
+
+	while (s.next < s.nrows || s.cont_len > 0)
+		append_page(&s);
+	LWLockRelease(&shared->append_lock);
+
+	pgstat_count_heap_insert(rel, nrows);
+	if (log_append_hook)
+		log_append_hook(RelationGetRelid(rel), partition, first + nrows - 1);
+	return first;
+}
+
+/* ---- slots ---- */
+
+/* scratch of the session, for batches */
+static LogRow *batch_rows = NULL;
+static LogRow *batch_sorted = NULL;
+static int16 *batch_partitions = NULL;
+static int	batch_size = 0;
+
+static void
+reserve_batch(int n)
+{
+	if (batch_size >= n)
+		return;
+	if (batch_rows)
+	{
+		pfree(batch_rows);
+		pfree(batch_sorted);
+		pfree(batch_partitions);
+		batch_rows = NULL;
+		batch_size = 0;
+	}
+	n = Max(n, 1024);
+	batch_rows = MemoryContextAllocHuge(TopMemoryContext, sizeof(LogRow) * n);
+	batch_sorted = MemoryContextAllocHuge(TopMemoryContext, sizeof(LogRow) * n);
+	batch_partitions = MemoryContextAllocHuge(TopMemoryContext, sizeof(int16) * n);
+	batch_size = n;
+}
+
+static void
+get_row(Relation rel, TupleTableSlot *slot, LogRow *row)
+{
+	if (slot->tts_ops == &LogSlotOps)
+		log_slot_get_row(slot, row);
+	else
+	{
+		/* rare: nobody makes such slots for a stream but by hand */
+		TupleTableSlot *copy = log_slot_create(rel);
+		char	   *body;
+
+		ExecCopySlot(copy, slot);
+		log_slot_get_row(copy, row);
+		body = palloc_extended(row->len, MCXT_ALLOC_HUGE);
+		memcpy(body, row->body, row->len);
+		row->body = body;
+		ExecDropSingleTupleTableSlot(copy);
+	}
+}
+
+/* partitions of the batch's rows */
+static void
+route_batch(const LogRelCache *cache, TupleTableSlot **slots, int nslots)
+{
+	int			npartitions = cache->npartitions;
+	int			nspread = 0;
+	int			start;
+	int			k = 0;
+
+	for (int i = 0; i < nslots; i++)
+	{
+		batch_partitions[i] = log_route_slot(cache, slots[i]);
+		if (batch_partitions[i] < 0)
+			nspread++;
+	}
+	if (nspread == 0)
+		return;
+
+	/* contiguous shares, so that a batch makes few runs */
+	start = log_route_spread(npartitions, Min(nspread, npartitions));
+	for (int i = 0; i < nslots; i++)
+		if (batch_partitions[i] < 0)
+		{
+			int			share = nspread <= npartitions ? k :
+				(int) ((int64) k * npartitions / nspread);
+
+			batch_partitions[i] = (start + share) % npartitions;
+			k++;
+		}
+}
+
+void
+log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int partition)
+{
+	LogRelCache *cache;
+
+	if (nslots == 0)
+		return;
+	streamq_require_loaded();
+	reserve_batch(nslots);
+	cache = log_relcache(rel);
+	if (partition < 0 && cache->npartitions == 1)
+		partition = 0;
+	if (partition < 0)
+		route_batch(cache, slots, nslots);
+	for (int i = 0; i < nslots; i++)
+		get_row(rel, slots[i], &batch_rows[i]);
+
+	if (partition >= 0)
+	{
+		int64		first = log_append_rows(rel, partition, batch_rows, nslots, cid);
+
+		for (int i = 0; i < nslots; i++)
+		{
+			log_make_tid(partition, first + i, &slots[i]->tts_tid);
+			slots[i]->tts_tableOid = RelationGetRelid(rel);
+		}
+		return;
+	}
+
+	for (int done = 0, p = 0; done < nslots; p++)
+	{
+		int			n = 0;
+		int64		first;
+
+		for (int i = 0; i < nslots; i++)
+			if (batch_partitions[i] == p)
+				batch_sorted[n++] = batch_rows[i];
+		if (n == 0)
+			continue;
+		first = log_append_rows(rel, p, batch_sorted, n, cid);
+		for (int i = 0, k = 0; i < nslots; i++)
+			if (batch_partitions[i] == p)
+			{
+				log_make_tid(p, first + k++, &slots[i]->tts_tid);
+				slots[i]->tts_tableOid = RelationGetRelid(rel);
+			}
+		done += n;
+	}
+}

@@ -1,0 +1,258 @@
+/*
+ * ddl.c
+ *	  New, truncated and moved files.
+ *
+ * Offsets never begin again: TRUNCATE carries each partition's next offset,
+ * the partitions and the states of the parts above into the new file.
+ */
+#include "postgres.h"
+
+#include "access/multixact.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/storage.h"
+#include "catalog/storage_xlog.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
+#include "storage/smgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+#include "streamq.h"
+
+/* pages of a file to be, in order of their blocks */
+typedef struct NewFile
+{
+	int			npages;
+	int			maxpages;
+	char	  **pages;
+} NewFile;
+
+static Page
+add_page(NewFile *file)
+{
+	if (file->npages == file->maxpages)
+	{
+		file->maxpages = Max(16, file->maxpages * 2);
+		file->pages = file->pages ?
+			repalloc(file->pages, file->maxpages * sizeof(char *)) :
+			palloc(file->maxpages * sizeof(char *));
+	}
+	file->pages[file->npages] = COMPAT_PALLOC_PAGE();
+	return (Page) file->pages[file->npages++];
+}
+
+/*
+ * The pages of an empty log that goes on where rel's file ends; no pages if
+ * nothing needs to be carried.
+ */
+static void
+carry_on(Relation rel, NewFile *file)
+{
+	int			npartitions;
+	List	   *states;
+	ListCell   *lc;
+	bool		anything = false;
+	int64		next[LOG_MAX_PARTITIONS];
+	Page		meta;
+	Page		dir = NULL;
+
+	memset(file, 0, sizeof(*file));
+	npartitions = log_partition_count(rel);
+	for (int p = 0; p < npartitions; p++)
+	{
+		next[p] = log_next_offset(rel, p);
+		anything |= next[p] > 0;
+	}
+	states = log_state_copy_all(rel);
+	if (!anything && states == NIL && npartitions == 1)
+		return;
+
+	meta = add_page(file);
+	log_fill_meta(meta, npartitions, 0);
+	for (int p = 0; p < npartitions; p++)
+	{
+		LOG_META(meta)->heads[p] = file->npages;
+		log_fill_head(add_page(file), p, next[p]);
+	}
+	foreach(lc, states)
+	{
+		LogStateCopy *state = lfirst(lc);
+		LogStateDirectory *directory;
+		Page		page;
+
+		if (dir == NULL ||
+			LOG_STATE_DIRECTORY(dir)->nentries >= LOG_STATE_DIRECTORY_MAX)
+		{
+			if (dir == NULL)
+				LOG_META(meta)->state_dir = file->npages;
+			else
+				LOG_STATE_DIRECTORY(dir)->next = file->npages;
+			dir = add_page(file);
+			log_page_init(dir, LOG_PAGE_STATE_DIRECTORY, 0);
+			LOG_STATE_DIRECTORY(dir)->next = InvalidBlockNumber;
+			LOG_STATE_DIRECTORY(dir)->nentries = 0;
+		}
+		if (log_state_callbacks && (int) state->partition < npartitions)
+			log_state_callbacks->carry(state->data, &state->len, next[state->partition]);
+
+		directory = LOG_STATE_DIRECTORY(dir);
+		directory->entries[directory->nentries].owner = state->owner;
+		directory->entries[directory->nentries].partition = state->partition;
+		directory->entries[directory->nentries].block = file->npages;
+		directory->nentries++;
+		log_page_set_content(dir, offsetof(LogStateDirectory, entries) +
+							 directory->nentries * sizeof(LogStateEntry));
+
+		page = add_page(file);
+		log_page_init(page, LOG_PAGE_STATE, state->partition);
+		LOG_OPAQUE(page)->owner = state->owner;
+		memcpy(LOG_PAGE_CONTENT(page), state->data, state->len);
+		log_page_set_content(page, state->len);
+	}
+	LOG_META(meta)->nallocated = file->npages;
+}
+
+/* write the pages to an empty file, past shared buffers */
+static void
+write_pages(NewFile *file, SMgrRelation smgr, const RelFileLocator *locator, char persistence)
+{
+	if (file->npages == 0)
+		return;
+	for (int i = 0; i < file->npages; i++)
+	{
+		Page		page = (Page) file->pages[i];
+
+		if (persistence == RELPERSISTENCE_PERMANENT && XLogIsNeeded())
+			log_newpage(unconstify(RelFileLocator *, locator), MAIN_FORKNUM, i, page, true);
+		PageSetChecksumInplace(page, i);
+		smgrextend(smgr, MAIN_FORKNUM, i, file->pages[i], true);
+	}
+	smgrimmedsync(smgr, MAIN_FORKNUM);
+}
+
+/*
+ * ALTER TABLE rewrites a table through a transient one named after its OID.
+ * Messages would be numbered anew there, so it is refused when the old table is
+ * a stream too.
+ */
+static void
+refuse_rewrite(Relation rel)
+{
+	unsigned int oid;
+	char		end;
+	HeapTuple	tuple;
+	bool		stream = false;
+
+	if (sscanf(RelationGetRelationName(rel), "pg_temp_%u%c", &oid, &end) != 1)
+		return;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		stream = form->relam == rel->rd_rel->relam;
+		ReleaseSysCache(tuple);
+	}
+	if (stream)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rewrite stream \"%s\"", get_rel_name(oid)),
+				 errdetail("Its messages would get other offsets."),
+				 errhint("Create a new stream and copy the messages into it.")));
+}
+
+void
+log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persistence,
+						TransactionId *freezeXid, MultiXactId *minmulti)
+{
+	RelFileLocator old = RelationLocator(rel);
+	RelFileLocator new = *locator;
+	bool		truncate = !RelFileLocatorEquals(old, new);
+	SMgrRelation smgr;
+	NewFile		file;
+
+	streamq_require_loaded();
+	if (persistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("temporary streams are not supported"),
+				 errhint("Use an unlogged stream, or a temporary table that is no stream.")));
+	if (rel->rd_rel->relkind == RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a materialized view cannot be a stream"),
+				 errhint("Use CREATE TABLE ... USING streamq.")));
+	refuse_rewrite(rel);
+
+	memset(&file, 0, sizeof(file));
+	if (truncate)
+		carry_on(rel, &file);
+
+	*freezeXid = RecentXmin;
+	*minmulti = GetOldestMultiXactId();
+	smgr = RelationCreateStorage(new, persistence, true);
+	write_pages(&file, smgr, &new, persistence);
+	if (persistence == RELPERSISTENCE_UNLOGGED)
+	{
+		smgrcreate(smgr, INIT_FORKNUM, false);
+		log_smgrcreate(&new, INIT_FORKNUM);
+		smgrimmedsync(smgr, INIT_FORKNUM);
+	}
+	smgrclose(smgr);
+
+	log_shared_forget(new);
+	log_shared_forget_at_abort(new);
+	if (truncate)
+		log_shared_forget_at_commit(old);
+}
+
+/* TRUNCATE of a file made in the same transaction */
+void
+log_nontransactional_truncate(Relation rel)
+{
+	NewFile		file;
+	RelFileLocator locator = RelationLocator(rel);
+
+	carry_on(rel, &file);
+	RelationTruncate(rel, 0);
+	write_pages(&file, RelationGetSmgr(rel), &locator, rel->rd_rel->relpersistence);
+	log_shared_forget(locator);
+	if (rel->rd_amcache)
+		pfree(rel->rd_amcache);
+	rel->rd_amcache = NULL;
+}
+
+/* ALTER TABLE SET TABLESPACE */
+void
+log_copy_data(Relation rel, const RelFileLocator *locator)
+{
+	char		persistence = rel->rd_rel->relpersistence;
+	RelFileLocator new = *locator;
+	SMgrRelation dst;
+
+	/* what is in shared buffers must be in the file before it is copied */
+	FlushRelationBuffers(rel);
+	dst = RelationCreateStorage(new, persistence, true);
+	RelationCopyStorage(RelationGetSmgr(rel), dst, MAIN_FORKNUM, persistence);
+	if (persistence == RELPERSISTENCE_UNLOGGED)
+	{
+		smgrcreate(dst, INIT_FORKNUM, false);
+		log_smgrcreate(&new, INIT_FORKNUM);
+		smgrimmedsync(dst, INIT_FORKNUM);
+	}
+	log_shared_forget(new);
+	log_shared_forget_at_abort(new);
+	log_shared_forget_at_commit(RelationLocator(rel));
+	RelationDropStorage(rel);
+	smgrclose(dst);
+}

@@ -1,0 +1,424 @@
+/*
+ * directory.c
+ *	  Looking up extents, and finding the tail.
+ *
+ * Lookups work on copies of the head and of one leaf, so no two locks are
+ * held.  A leaf that is no longer the one the root meant has another id.
+ */
+#include "postgres.h"
+
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+
+typedef struct Directory
+{
+	Relation	rel;
+	int			partition;
+	bool		stale;			/* a leaf was not what the root said */
+	int			leaf_index;		/* of the leaf loaded, -1 none */
+	BlockNumber head_block;
+	PGAlignedBlock head;
+	PGAlignedBlock leaf;
+} Directory;
+
+#define ROOT(d)		LOG_HEAD_ROOT(LOG_HEAD((d)->head.data))
+#define NROOT(d)	((int) LOG_HEAD((d)->head.data)->nroot)
+#define LEAF(d)		LOG_DIRECTORY((d)->leaf.data)
+
+static bool
+open_directory(Directory *d, Relation rel, int partition)
+{
+	Buffer		buffer;
+
+	d->rel = rel;
+	d->partition = partition;
+	d->stale = false;
+	d->leaf_index = -1;
+	d->head_block = log_head_block(rel, partition);
+	if (!BlockNumberIsValid(d->head_block))
+		return false;
+	buffer = log_page_read(rel, d->head_block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	memcpy(d->head.data, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+	return true;
+}
+
+static bool
+load_leaf(Directory *d, int r)
+{
+	Buffer		buffer;
+	Page		page;
+
+	if (d->leaf_index == r)
+		return true;
+	buffer = ReadBuffer(d->rel, ROOT(d)[r].block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (!log_page_is(page, LOG_PAGE_DIRECTORY, d->partition) ||
+		LOG_OPAQUE(page)->owner != ROOT(d)[r].leaf_id)
+	{
+		UnlockReleaseBuffer(buffer);
+		d->stale = true;
+		return false;
+	}
+	memcpy(d->leaf.data, page, BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+	d->leaf_index = r;
+	return true;
+}
+
+/* a lookup that met a stale leaf begins again; a damaged one would for ever */
+#define MAX_RETRIES 100
+
+static void
+check_retries(Directory *d, int retries)
+{
+	if (retries >= MAX_RETRIES)
+		log_page_corrupted(d->rel, d->head_block, "its directory names pages that are none");
+}
+
+static inline bool
+used(const LogExtent *extent)
+{
+	return extent->base != LOG_SPARE_EXTENT;
+}
+
+/* the last leaf whose base is at most off (before it, if strict); 0 at least */
+static int
+root_search(Directory *d, int64 off, bool strict)
+{
+	int			lo = 0;
+	int			hi = NROOT(d);
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+		int64		base = ROOT(d)[mid].base;
+
+		if (base != LOG_SPARE_EXTENT && (strict ? base < off : base <= off))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return Max(lo - 1, 0);
+}
+
+bool
+log_extent_find(Relation rel, int partition, int64 off, LogExtent *extent)
+{
+	Directory	d;
+	int			retries = 0;
+
+	do
+	{
+		int			lo = 0;
+		int			hi;
+
+		if (!open_directory(&d, rel, partition) || NROOT(&d) == 0)
+			return false;
+		check_retries(&d, retries++);
+		if (!load_leaf(&d, root_search(&d, off, false)))
+			continue;
+		hi = LEAF(&d)->nextents;
+		while (lo < hi)
+		{
+			int			mid = (lo + hi) / 2;
+			LogExtent  *e = &LEAF(&d)->extents[mid];
+
+			if (used(e) && e->base <= off)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		lo = Max(lo - 1, 0);
+		if (LEAF(&d)->nextents == 0 || !used(&LEAF(&d)->extents[lo]))
+			return false;
+		*extent = LEAF(&d)->extents[lo];
+	} while (d.stale);
+	return true;
+}
+
+bool
+log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *extent)
+{
+	Directory	d;
+	int			retries = 0;
+	bool		found;
+
+	do
+	{
+		int			lo = 0;
+		int			hi;
+
+		found = false;
+		if (!open_directory(&d, rel, partition) || NROOT(&d) == 0)
+			return false;
+		check_retries(&d, retries++);
+
+		/* the last leaf that begins before t */
+		hi = NROOT(&d);
+		while (lo < hi && !d.stale)
+		{
+			int			mid = (lo + hi) / 2;
+
+			if (!load_leaf(&d, mid))
+				break;
+			if (LEAF(&d)->nextents > 0 && used(&LEAF(&d)->extents[0]) &&
+				LEAF(&d)->extents[0].first_time < t)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		for (int r = Max(lo - 1, 0); r < NROOT(&d) && !found && !d.stale; r++)
+		{
+			if (!load_leaf(&d, r))
+				break;
+			for (uint32 i = 0; i < LEAF(&d)->nextents && !found; i++)
+			{
+				LogExtent  *e = &LEAF(&d)->extents[i];
+
+				if (used(e) && e->last_time >= t)
+				{
+					*extent = *e;
+					found = true;
+				}
+			}
+		}
+	} while (d.stale);
+	return found;
+}
+
+bool
+log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent *extent)
+{
+	Directory	d;
+	int			retries = 0;
+
+	do
+	{
+		bool		passed = false;
+
+		if (!open_directory(&d, rel, partition))
+			return false;
+		check_retries(&d, retries++);
+		for (int r = root_search(&d, current->base, true); r < NROOT(&d); r++)
+		{
+			if (!load_leaf(&d, r))
+				break;
+			for (uint32 i = 0; i < LEAF(&d)->nextents; i++)
+			{
+				LogExtent  *e = &LEAF(&d)->extents[i];
+
+				if (!used(e))
+					return false;
+				/* extents amid a huge row have the same base */
+				if (e->base > current->base || (e->base == current->base && passed))
+				{
+					*extent = *e;
+					return true;
+				}
+				if (e->base == current->base && e->start == current->start)
+					passed = true;
+			}
+		}
+	} while (d.stale);
+	return false;
+}
+
+bool
+log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent *extent)
+{
+	Directory	d;
+	int			retries = 0;
+	bool		found;
+
+	do
+	{
+		bool		done = false;
+
+		found = false;
+		if (!open_directory(&d, rel, partition))
+			return false;
+		check_retries(&d, retries++);
+		for (int r = Max(root_search(&d, current->base, true) - 1, 0);
+			 r < NROOT(&d) && !done; r++)
+		{
+			if (!load_leaf(&d, r))
+				break;
+			for (uint32 i = 0; i < LEAF(&d)->nextents; i++)
+			{
+				LogExtent  *e = &LEAF(&d)->extents[i];
+
+				if (!used(e) || e->base > current->base ||
+					(e->base == current->base && e->start == current->start))
+				{
+					done = true;
+					break;
+				}
+				*extent = *e;
+				found = true;
+			}
+		}
+	} while (d.stale);
+	return found;
+}
+
+/* the last extent in use; leaf and spare blocks behind it on request */
+static bool
+find_last(Directory *d, LogExtent *extent, BlockNumber *leaf, uint32 *spare)
+{
+	*spare = 0;
+	for (int r = NROOT(d) - 1; r >= 0; r--)
+	{
+		if (!load_leaf(d, r))
+			return false;
+		for (int i = (int) LEAF(d)->nextents - 1; i >= 0; i--)
+		{
+			LogExtent  *e = &LEAF(d)->extents[i];
+
+			if (used(e))
+			{
+				*extent = *e;
+				*leaf = ROOT(d)[r].block;
+				return true;
+			}
+			*spare += e->nblocks;
+		}
+	}
+	return false;
+}
+
+bool
+log_extent_last(Relation rel, int partition, LogExtent *extent)
+{
+	Directory	d;
+	int			retries = 0;
+	BlockNumber leaf;
+	uint32		spare;
+	bool		found;
+
+	do
+	{
+		if (!open_directory(&d, rel, partition))
+			return false;
+		check_retries(&d, retries++);
+		found = find_last(&d, extent, &leaf, &spare);
+	} while (d.stale);
+	return found;
+}
+
+void
+log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *blocks)
+{
+	Directory	d;
+	int			retries = 0;
+
+	do
+	{
+		*live = *spare = 0;
+		*blocks = 0;
+		if (!open_directory(&d, rel, partition))
+			return;
+		check_retries(&d, retries++);
+		for (int r = 0; r < NROOT(&d); r++)
+		{
+			if (!load_leaf(&d, r))
+				break;
+			for (uint32 i = 0; i < LEAF(&d)->nextents; i++)
+			{
+				LogExtent  *e = &LEAF(&d)->extents[i];
+
+				if (used(e))
+				{
+					(*live)++;
+					*blocks += e->nblocks;
+				}
+				else
+					(*spare)++;
+			}
+		}
+	} while (d.stale);
+}
+
+/* is it a page that was written since the extent was entered? */
+static inline bool
+page_in_extent(Page page, int partition, const LogExtent *extent)
+{
+	return log_page_is(page, LOG_PAGE_DATA, partition) &&
+		LOG_OPAQUE(page)->base >= extent->base;
+}
+
+/*
+ * Pages of an extent are filled in order, and what an earlier use left in a
+ * recycled block has a lesser base or another partition: the tail is found by
+ * bisection.
+ */
+void
+log_tail_load(Relation rel, int partition, LogTail *tail)
+{
+	Directory	d;
+	LogExtent	extent;
+	BlockNumber nblocks;
+	BlockNumber lo;
+	BlockNumber hi;
+	int			retries = 0;
+	bool		found;
+
+	memset(tail, 0, sizeof(*tail));
+	tail->head = tail->leaf = tail->tail = InvalidBlockNumber;
+	tail->extent_start = tail->extent_end = tail->next_block = InvalidBlockNumber;
+	tail->last_time = DT_NOBEGIN;
+
+	do
+	{
+		if (!open_directory(&d, rel, partition))
+			return;
+		check_retries(&d, retries++);
+		found = find_last(&d, &extent, &tail->leaf, &tail->spare_blocks);
+	} while (d.stale);
+
+	tail->head = d.head_block;
+	tail->first_offset = LOG_HEAD(d.head.data)->first_offset;
+	tail->frozen_offset = LOG_HEAD(d.head.data)->frozen_offset;
+	tail->next_offset = LOG_HEAD(d.head.data)->origin_offset;
+	if (!found)
+		return;
+
+	tail->extent_start = extent.start;
+	tail->extent_end = extent.start + extent.nblocks;
+	tail->next_offset = extent.base;
+	tail->last_time = extent.first_time;
+
+	/* after a crash the file may be shorter than what was reserved */
+	nblocks = RelationGetNumberOfBlocks(rel);
+	lo = extent.start;
+	hi = Min(tail->extent_end, nblocks);
+	while (lo < hi)
+	{
+		BlockNumber mid = lo + (hi - lo) / 2;
+		Buffer		buffer = ReadBuffer(rel, mid);
+		Page		page = BufferGetPage(buffer);
+		bool		in;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		in = page_in_extent(page, partition, &extent);
+		if (in)
+		{
+			LogPageOpaque *opaque = LOG_OPAQUE(page);
+
+			tail->next_offset = opaque->base + opaque->nrows;
+			if (opaque->last_run != 0)
+				tail->last_time = ((LogRun *) ((char *) page + opaque->last_run))->time;
+		}
+		UnlockReleaseBuffer(buffer);
+		if (in)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	tail->next_block = lo;
+	if (lo > extent.start)
+		tail->tail = lo - 1;
+}

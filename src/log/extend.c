@@ -1,0 +1,103 @@
+/*
+ * extend.c
+ *	  Making a stream's file longer.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "catalog/pg_tablespace_d.h"
+#include "common/relpath.h"
+#include "storage/fd.h"
+#include "storage/smgr.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+
+#if COMPAT_HAS_ZEROEXTEND
+
+static void
+extend(Relation rel, BlockNumber from, BlockNumber to)
+{
+	smgrzeroextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, to - from, false);
+}
+
+#else
+
+/*
+ * Allocate space in one segment file without writing zeroes; false where the
+ * file system cannot.
+ */
+static bool
+allocate_in_segment(Relation rel, BlockNumber from, BlockNumber to)
+{
+	BlockNumber segment = from / RELSEG_SIZE;
+	char	   *path = relpathbackend(RelationLocator(rel), rel->rd_backend, MAIN_FORKNUM);
+	char	   *file = segment > 0 ? psprintf("%s.%u", path, segment) : path;
+	int			fd = OpenTransientFile(file, O_RDWR | PG_BINARY);
+	int			err;
+
+	if (fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", file)));
+	do
+	{
+		err = posix_fallocate(fd, (off_t) (from % RELSEG_SIZE) * BLCKSZ,
+							  (off_t) (to - from) * BLCKSZ);
+	} while (err == EINTR);
+	CloseTransientFile(fd);
+	if (err == EINVAL || err == EOPNOTSUPP)
+		return false;
+	if (err != 0)
+	{
+		errno = err;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not extend file \"%s\": %m", file),
+				 errhint("Check free disk space.")));
+	}
+	return true;
+}
+
+static void
+extend(Relation rel, BlockNumber from, BlockNumber to)
+{
+	PGAlignedBlock zero;
+
+	memset(zero.data, 0, BLCKSZ);
+	while (from < to)
+	{
+		BlockNumber stop = Min(to, (from / RELSEG_SIZE + 1) * RELSEG_SIZE);
+
+		/*
+		 * The first block is written by the storage manager, so that it
+		 * makes the segment if need be and has the file synced.
+		 */
+		smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, zero.data, false);
+		from++;
+		if (from < stop && allocate_in_segment(rel, from, stop))
+			from = stop;
+		for (; from < stop; from++)
+			smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, zero.data, false);
+	}
+}
+
+#endif
+
+/*
+ * Make the file at least nblocks long.  The extension lock is held.  New
+ * blocks read as zero pages.
+ *
+ * Space is allocated without writing where the file system can do that:
+ * writing the zeroes took 15 to 30 % of COPY's time.
+ */
+void
+log_extend_file(Relation rel, BlockNumber nblocks)
+{
+	BlockNumber have = RelationGetNumberOfBlocks(rel);
+
+	if (have < nblocks)
+		extend(rel, have, nblocks);
+}

@@ -1,0 +1,634 @@
+/*
+ * extent.c
+ *	  Space: blocks of the file are given to partitions in extents, and each
+ *	  partition's directory lists them in log order.
+ *
+ * The directory has two levels: the root stands in the partition's head page
+ * and names directory pages (leaves), which hold the extents.  A leaf has an id that
+ * is never used again within its partition, so a reader that came by an
+ * outdated root notices and starts over.
+ *
+ * Extents are reserved ahead of the tail (log_reserve) while no append lock is
+ * held, since extending a file may stall.  A reserved extent is a spare entry
+ * at the end of the directory until the tail moves into it (log_enter_extent).
+ * All allocation is done under the relation extension lock; one WAL record carries the
+ * images of all structure pages a step changes.
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/smgr.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+
+#define MIN_EXTENT		8		/* blocks: 64 kB */
+#define MAX_EXTENT		1024	/* 8 MB, unless the stream is huge */
+#define LIMIT_EXTENT	65536	/* 512 MB */
+
+/* ---- the file ---- */
+
+void
+log_create_storage(Relation rel)
+{
+	Buffer		buffers[2];
+
+	LockRelationForExtension(rel, ExclusiveLock);
+	if (RelationGetNumberOfBlocks(rel) > 0)
+	{
+		Buffer		buffer = ReadBuffer(rel, 0);
+		bool		isnew;
+
+		/* a crash may have left an extended file that was never written */
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		isnew = PageIsNew(BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+		if (!isnew)
+		{
+			UnlockRelationForExtension(rel, ExclusiveLock);
+			return;
+		}
+	}
+	log_extend_file(rel, 2);
+	buffers[0] = ReadBufferExtended(rel, MAIN_FORKNUM, 0, RBM_ZERO_AND_LOCK, NULL);
+	buffers[1] = ReadBufferExtended(rel, MAIN_FORKNUM, 1, RBM_ZERO_AND_LOCK, NULL);
+
+	START_CRIT_SECTION();
+	log_fill_meta(BufferGetPage(buffers[0]), 1, 2);
+	LOG_META(BufferGetPage(buffers[0]))->heads[0] = 1;
+	log_fill_head(BufferGetPage(buffers[1]), 0, 0);
+	MarkBufferDirty(buffers[0]);
+	MarkBufferDirty(buffers[1]);
+	if (RelationNeedsWAL(rel))
+		log_xlog_pages(LOG_PAGES_CREATE, buffers, 2);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(buffers[1]);
+	UnlockReleaseBuffer(buffers[0]);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+}
+
+/*
+ * After a crash the file may be shorter than what was handed out: extension is
+ * not logged.  Put the blocks back, so that all of a reserved extent can be read.
+ */
+void
+log_restore_length(Relation rel)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+	BlockNumber want;
+	Buffer		buffer;
+
+	if (!BlockNumberIsValid(log_head_block(rel, 0)))
+		return;
+	buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+	want = LOG_META(BufferGetPage(buffer))->nallocated;
+	UnlockReleaseBuffer(buffer);
+	if (nblocks >= want)
+		return;
+	LockRelationForExtension(rel, ExclusiveLock);
+	log_extend_file(rel, want);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+}
+
+void
+log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated)
+{
+	LogMeta    *meta;
+
+	log_page_init(page, LOG_PAGE_META, 0);
+	meta = LOG_META(page);
+	meta->npartitions = npartitions;
+	meta->state_dir = InvalidBlockNumber;
+	meta->nallocated = nallocated;
+	meta->nfree = 0;
+	for (int i = 0; i < LOG_META_PARTITIONS; i++)
+		meta->heads[i] = InvalidBlockNumber;
+	log_page_set_content(page, offsetof(LogMeta, free));
+}
+
+void
+log_fill_head(Page page, int partition, int64 origin)
+{
+	LogHead    *head;
+
+	log_page_init(page, LOG_PAGE_HEAD, partition);
+	head = LOG_HEAD(page);
+	memset(head, 0, sizeof(LogHead));
+	head->first_offset = head->origin_offset = head->frozen_offset = origin;
+	head->next_leaf_id = 1;
+	log_page_set_content(page, sizeof(LogHead));
+}
+
+static void
+set_head_content(Page page)
+{
+	LogHead    *head = LOG_HEAD(page);
+
+	log_page_set_content(page, sizeof(LogHead) + head->nparents * sizeof(LogParent) +
+						 head->nroot * sizeof(LogRootEntry));
+}
+
+/*
+ * Blocks for a new extent or page, best the free ones.  Changes the meta page only; the
+ * caller has seen to it that the file is long enough (log_peek_allocation).
+ */
+BlockNumber
+log_allocate_blocks(Page metapage, uint32 nblocks)
+{
+	LogMeta    *meta = LOG_META(metapage);
+	BlockNumber start;
+
+	for (uint32 i = 0; i < meta->nfree; i++)
+	{
+		if (meta->free[i].nblocks < nblocks)
+			continue;
+		start = meta->free[i].start;
+		meta->free[i].start += nblocks;
+		meta->free[i].nblocks -= nblocks;
+		if (meta->free[i].nblocks == 0)
+		{
+			memmove(&meta->free[i], &meta->free[i + 1],
+					(meta->nfree - i - 1) * sizeof(LogBlockRange));
+			meta->nfree--;
+			log_page_set_content(metapage, offsetof(LogMeta, free) +
+								 meta->nfree * sizeof(LogBlockRange));
+		}
+		return start;
+	}
+	start = meta->nallocated;
+	meta->nallocated += nblocks;
+	return start;
+}
+
+/*
+ * Give blocks back.  When the list is full the smallest range is given up
+ * until the next TRUNCATE or rewrite of the file.
+ */
+void
+log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
+{
+	LogMeta    *meta = LOG_META(metapage);
+	uint32		i = 0;
+
+	while (i < meta->nfree && meta->free[i].start < start)
+		i++;
+	if (i > 0 && meta->free[i - 1].start + meta->free[i - 1].nblocks == start)
+	{
+		meta->free[i - 1].nblocks += nblocks;
+		if (i < meta->nfree &&
+			meta->free[i - 1].start + meta->free[i - 1].nblocks == meta->free[i].start)
+		{
+			meta->free[i - 1].nblocks += meta->free[i].nblocks;
+			memmove(&meta->free[i], &meta->free[i + 1],
+					(meta->nfree - i - 1) * sizeof(LogBlockRange));
+			meta->nfree--;
+		}
+	}
+	else if (i < meta->nfree && start + nblocks == meta->free[i].start)
+	{
+		meta->free[i].start = start;
+		meta->free[i].nblocks += nblocks;
+	}
+	else
+	{
+		if (meta->nfree == LOG_META_MAX_FREE)
+		{
+			uint32		least = 0;
+
+			for (uint32 k = 1; k < meta->nfree; k++)
+				if (meta->free[k].nblocks < meta->free[least].nblocks)
+					least = k;
+			if (meta->free[least].nblocks >= nblocks)
+				return;
+			memmove(&meta->free[least], &meta->free[least + 1],
+					(meta->nfree - least - 1) * sizeof(LogBlockRange));
+			meta->nfree--;
+			if (least < i)
+				i--;
+		}
+		memmove(&meta->free[i + 1], &meta->free[i],
+				(meta->nfree - i) * sizeof(LogBlockRange));
+		meta->free[i].start = start;
+		meta->free[i].nblocks = nblocks;
+		meta->nfree++;
+	}
+	log_page_set_content(metapage, offsetof(LogMeta, free) +
+						 meta->nfree * sizeof(LogBlockRange));
+}
+
+/*
+ * Extend the file so that an allocation of nblocks, done next under the same extension
+ * lock, finds its blocks; `more` single blocks may be allocated with it.
+ */
+void
+log_prepare_allocation(Relation rel, uint32 nblocks, uint32 more)
+{
+	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+	uint64		need = (uint64) LOG_META(BufferGetPage(buffer))->nallocated + nblocks + more;
+
+	UnlockReleaseBuffer(buffer);
+	if (need >= MaxBlockNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot extend stream \"%s\" beyond %u blocks",
+						RelationGetRelationName(rel), MaxBlockNumber)));
+	log_extend_file(rel, (BlockNumber) need);
+}
+
+/* ---- partitions ---- */
+
+int
+log_partition_count(Relation rel)
+{
+	Buffer		buffer;
+	Page		page;
+	int			n = 1;
+
+	if (RelationGetNumberOfBlocks(rel) == 0)
+		return 1;
+	buffer = ReadBuffer(rel, 0);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (!PageIsNew(page))
+	{
+		if (!log_page_is(page, LOG_PAGE_META, -1))
+			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
+		n = LOG_META(page)->npartitions;
+	}
+	UnlockReleaseBuffer(buffer);
+	return n;
+}
+
+BlockNumber
+log_head_block(Relation rel, int partition)
+{
+	BlockNumber block = InvalidBlockNumber;
+	Buffer		buffer;
+	Page		page;
+
+	if (RelationGetNumberOfBlocks(rel) == 0)
+		return InvalidBlockNumber;
+	buffer = ReadBuffer(rel, 0);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (!PageIsNew(page))
+	{
+		if (!log_page_is(page, LOG_PAGE_META, -1))
+			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
+		if (partition < (int) LOG_META(page)->npartitions)
+			block = LOG_META(page)->heads[partition];
+	}
+	UnlockReleaseBuffer(buffer);
+	return block;
+}
+
+/*
+ * Add one head, or (set_parents, for a head that is there) only set what must
+ * be finished before it.
+ */
+static void
+put_head(Relation rel, int partition, int nparents, const LogParent *parents)
+{
+	Buffer		buffers[2];
+	Page		metapage;
+	Page		headpage;
+	BlockNumber block = log_head_block(rel, partition);
+	bool		added = !BlockNumberIsValid(block);
+
+	if (added)
+		log_prepare_allocation(rel, 1, 0);
+	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
+	metapage = BufferGetPage(buffers[0]);
+	if (added)
+	{
+		/* a copy tells which block it will be, so that it is read in time */
+		PGAlignedBlock copy;
+
+		memcpy(copy.data, metapage, BLCKSZ);
+		block = log_allocate_blocks((Page) copy.data, 1);
+		buffers[1] = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
+	}
+	else
+		buffers[1] = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_EXCLUSIVE);
+	headpage = BufferGetPage(buffers[1]);
+
+	START_CRIT_SECTION();
+	if (added)
+	{
+		LogMeta    *meta = LOG_META(metapage);
+
+		log_allocate_blocks(metapage, 1);
+		meta->heads[partition] = block;
+		meta->npartitions = Max(meta->npartitions, (uint32) partition + 1);
+		log_fill_head(headpage, partition, 0);
+	}
+	if (nparents > 0)
+	{
+		LogHead    *head = LOG_HEAD(headpage);
+		LogRootEntry *root = LOG_HEAD_ROOT(head);
+		LogRootEntry *moved = (LogRootEntry *) (LOG_HEAD_PARENTS(head) + nparents);
+
+		memmove(moved, root, head->nroot * sizeof(LogRootEntry));
+		memcpy(LOG_HEAD_PARENTS(head), parents, nparents * sizeof(LogParent));
+		head->nparents = nparents;
+		set_head_content(headpage);
+	}
+	MarkBufferDirty(buffers[0]);
+	MarkBufferDirty(buffers[1]);
+	if (RelationNeedsWAL(rel))
+		log_xlog_pages(LOG_PAGES_PARTITION, buffers, 2);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(buffers[1]);
+	UnlockReleaseBuffer(buffers[0]);
+}
+
+void
+log_ensure_partitions(Relation rel, int npartitions)
+{
+	if (RelationGetNumberOfBlocks(rel) == 0)
+		log_create_storage(rel);
+	if (log_partition_count(rel) >= npartitions)
+		return;
+	log_create_storage(rel);
+	LockRelationForExtension(rel, ExclusiveLock);
+	for (int p = log_partition_count(rel); p < npartitions; p++)
+		put_head(rel, p, 0, NULL);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+}
+
+void
+log_add_partitions(Relation rel, int npartitions)
+{
+	StreamOptions options;
+	LogParent  *parents;
+	int			nparents = 0;
+
+	Assert(npartitions <= LOG_MAX_PARTITIONS);
+	options_get(rel, &options);
+	if (npartitions <= options.npartitions)
+		return;
+	log_ensure_partitions(rel, options.npartitions);
+
+	parents = palloc(options.npartitions * sizeof(LogParent));
+	for (int p = 0; p < options.npartitions; p++)
+	{
+		int64		next = log_next_offset(rel, p);
+
+		/* nothing was written: nothing to finish */
+		if (next == 0)
+			continue;
+		parents[nparents].offset = next;
+		parents[nparents].partition = p;
+		parents[nparents].reserved = 0;
+		nparents++;
+	}
+
+	LockRelationForExtension(rel, ExclusiveLock);
+	for (int p = options.npartitions; p < npartitions; p++)
+		put_head(rel, p, nparents, parents);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+	pfree(parents);
+}
+
+int
+log_get_parents(Relation rel, int partition, int *parents, int64 *parent_offsets)
+{
+	BlockNumber block = log_head_block(rel, partition);
+	Buffer		buffer;
+	LogHead    *head;
+	int			n;
+
+	if (!BlockNumberIsValid(block))
+		return 0;
+	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	head = LOG_HEAD(BufferGetPage(buffer));
+	n = head->nparents;
+	for (int i = 0; i < n; i++)
+	{
+		parents[i] = LOG_HEAD_PARENTS(head)[i].partition;
+		parent_offsets[i] = LOG_HEAD_PARENTS(head)[i].offset;
+	}
+	UnlockReleaseBuffer(buffer);
+	return n;
+}
+
+/* ---- reserving and entering extents ---- */
+
+static inline uint32
+pages_ahead(const LogTail *tail)
+{
+	uint32		n = tail->spare_blocks;
+
+	if (BlockNumberIsValid(tail->extent_start))
+		n += tail->extent_end - tail->next_block;
+	return n;
+}
+
+/* Reserve one extent of nblocks behind the directory's end. */
+static void
+add_spare_extent(Relation rel, int partition, LogShared *shared, uint32 nblocks)
+{
+	Buffer		buffers[3];
+	Page		metapage;
+	Page		headpage;
+	LogHead    *head;
+	LogDirectory *directory;
+	PGAlignedBlock copy;
+	BlockNumber start;
+	BlockNumber leaf;
+	bool		newleaf = true;
+
+	log_prepare_allocation(rel, nblocks, 1);
+
+	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
+	metapage = BufferGetPage(buffers[0]);
+	buffers[1] = log_page_read(rel, LOG_META(metapage)->heads[partition], LOG_PAGE_HEAD,
+							   partition, BUFFER_LOCK_EXCLUSIVE);
+	headpage = BufferGetPage(buffers[1]);
+	head = LOG_HEAD(headpage);
+
+	/* try on a copy which blocks will be taken */
+	memcpy(copy.data, metapage, BLCKSZ);
+	start = log_allocate_blocks((Page) copy.data, nblocks);
+	if (head->nroot > 0)
+	{
+		leaf = LOG_HEAD_ROOT(head)[head->nroot - 1].block;
+		buffers[2] = log_page_read(rel, leaf, LOG_PAGE_DIRECTORY, partition,
+								   BUFFER_LOCK_EXCLUSIVE);
+		newleaf = LOG_DIRECTORY(BufferGetPage(buffers[2]))->nextents >= LOG_DIRECTORY_MAX;
+		if (newleaf)
+			UnlockReleaseBuffer(buffers[2]);
+	}
+	if (newleaf)
+	{
+		if (head->nroot >= LOG_HEAD_MAX_ROOT(head))
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("partition %d of stream \"%s\" has too many extents",
+							partition, RelationGetRelationName(rel))));
+		leaf = log_allocate_blocks((Page) copy.data, 1);
+		buffers[2] = ReadBufferExtended(rel, MAIN_FORKNUM, leaf, RBM_ZERO_AND_LOCK, NULL);
+	}
+
+	START_CRIT_SECTION();
+	log_allocate_blocks(metapage, nblocks);
+	if (newleaf)
+	{
+		Page		page = BufferGetPage(buffers[2]);
+		LogRootEntry *entry = &LOG_HEAD_ROOT(head)[head->nroot];
+
+		log_allocate_blocks(metapage, 1);
+		log_page_init(page, LOG_PAGE_DIRECTORY, partition);
+		LOG_OPAQUE(page)->owner = head->next_leaf_id;
+		LOG_DIRECTORY(page)->nextents = 0;
+		LOG_DIRECTORY(page)->reserved = 0;
+		entry->block = leaf;
+		entry->leaf_id = head->next_leaf_id++;
+		entry->base = LOG_SPARE_EXTENT;
+		head->nroot++;
+		set_head_content(headpage);
+	}
+	directory = LOG_DIRECTORY(BufferGetPage(buffers[2]));
+	{
+		LogExtent  *extent = &directory->extents[directory->nextents++];
+
+		extent->start = start;
+		extent->nblocks = nblocks;
+		extent->base = LOG_SPARE_EXTENT;
+		extent->first_time = extent->last_time = DT_NOEND;
+	}
+	log_page_set_content(BufferGetPage(buffers[2]),
+						 offsetof(LogDirectory, extents) +
+						 directory->nextents * sizeof(LogExtent));
+	for (int i = 0; i < 3; i++)
+		MarkBufferDirty(buffers[i]);
+	if (RelationNeedsWAL(rel))
+		log_xlog_pages(LOG_PAGES_RESERVE, buffers, 3);
+	END_CRIT_SECTION();
+
+	for (int i = 2; i >= 0; i--)
+		UnlockReleaseBuffer(buffers[i]);
+	shared->tail.spare_blocks += nblocks;
+	LWLockRelease(&shared->append_lock);
+}
+
+void
+log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
+{
+	uint32		ahead;
+
+	LockRelationForExtension(rel, ExclusiveLock);
+	LWLockAcquire(&shared->append_lock, LW_SHARED);
+	ahead = pages_ahead(&shared->tail);
+	LWLockRelease(&shared->append_lock);
+
+	while (ahead < npages)
+	{
+		/*
+		 * Small streams stay small, big ones have few extents: a sixteenth
+		 * of what the partition may have by now, and what is asked for.
+		 */
+		uint32		blocks = RelationGetNumberOfBlocks(rel) /
+			Max(log_partition_count(rel), 1);
+		uint32		size = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
+
+		size = Max(size, blocks / 8192);
+		size = Max(size, npages - ahead);
+		size = Min(size, LIMIT_EXTENT);
+		add_spare_extent(rel, partition, shared, size);
+		ahead += size;
+		CHECK_FOR_INTERRUPTS();
+	}
+	UnlockRelationForExtension(rel, ExclusiveLock);
+}
+
+void
+log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now)
+{
+	LogTail    *tail = &shared->tail;
+	Buffer		buffers[3];		/* head, leaf of the new extent, old leaf */
+	int			nbuffers = 0;
+	Buffer		headbuf;
+	Buffer		newbuf = InvalidBuffer;
+	Buffer		oldbuf = InvalidBuffer;
+	LogHead    *head;
+	LogRootEntry *root;
+	int			r = 0;
+	int			e = 0;
+	LogExtent  *extent;
+
+	headbuf = log_page_read(rel, tail->head, LOG_PAGE_HEAD, partition, BUFFER_LOCK_EXCLUSIVE);
+	head = LOG_HEAD(BufferGetPage(headbuf));
+	root = LOG_HEAD_ROOT(head);
+
+	if (BlockNumberIsValid(tail->extent_start))
+	{
+		LogDirectory *directory;
+
+		oldbuf = log_page_read(rel, tail->leaf, LOG_PAGE_DIRECTORY, partition,
+							   BUFFER_LOCK_EXCLUSIVE);
+		directory = LOG_DIRECTORY(BufferGetPage(oldbuf));
+		while (e < (int) directory->nextents &&
+			   directory->extents[e].start != tail->extent_start)
+			e++;
+		for (r = head->nroot - 1; r > 0 && root[r].block != tail->leaf; r--)
+			;
+		if (++e >= (int) directory->nextents)
+		{
+			e = 0;
+			r++;
+		}
+		else
+			newbuf = oldbuf;
+	}
+	if (r >= head->nroot)
+		log_page_corrupted(rel, tail->head, "the reserved extents are not in the directory");
+	if (!BufferIsValid(newbuf))
+		newbuf = log_page_read(rel, root[r].block, LOG_PAGE_DIRECTORY, partition,
+							   BUFFER_LOCK_EXCLUSIVE);
+	if (e >= (int) LOG_DIRECTORY(BufferGetPage(newbuf))->nextents)
+		log_page_corrupted(rel, root[r].block, "the reserved extents are not in the directory");
+	extent = &LOG_DIRECTORY(BufferGetPage(newbuf))->extents[e];
+
+	if (e == 0)
+		buffers[nbuffers++] = headbuf;
+	buffers[nbuffers++] = newbuf;
+	if (BufferIsValid(oldbuf) && oldbuf != newbuf)
+		buffers[nbuffers++] = oldbuf;
+
+	START_CRIT_SECTION();
+	if (BufferIsValid(oldbuf))
+	{
+		LogDirectory *directory = LOG_DIRECTORY(BufferGetPage(oldbuf));
+
+		for (uint32 i = 0; i < directory->nextents; i++)
+			if (directory->extents[i].start == tail->extent_start)
+				directory->extents[i].last_time = tail->last_time;
+	}
+	extent->base = tail->next_offset;
+	extent->first_time = now;
+	if (e == 0)
+		root[r].base = tail->next_offset;
+	for (int i = 0; i < nbuffers; i++)
+		MarkBufferDirty(buffers[i]);
+	if (RelationNeedsWAL(rel))
+		log_xlog_pages(LOG_PAGES_ENTER, buffers, nbuffers);
+	tail->leaf = root[r].block;
+	tail->extent_start = extent->start;
+	tail->extent_end = extent->start + extent->nblocks;
+	tail->tail = InvalidBlockNumber;
+	tail->next_block = extent->start;
+	tail->spare_blocks -= extent->nblocks;
+	END_CRIT_SECTION();
+
+	if (BufferIsValid(oldbuf) && oldbuf != newbuf)
+		UnlockReleaseBuffer(oldbuf);
+	UnlockReleaseBuffer(newbuf);
+	UnlockReleaseBuffer(headbuf);
+}

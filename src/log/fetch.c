@@ -1,0 +1,44 @@
+/*
+ * fetch.c
+ *	  One row by its TID.
+ */
+#include "postgres.h"
+
+#include "storage/predicate.h"
+
+#include "log/log_internal.h"
+
+bool
+log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
+{
+	int			partition = log_tid_partition(tid);
+	int64		off;
+	LogCursor	cursor;
+	LogPageScan *ps;
+	bool		found = false;
+
+	ExecClearTuple(slot);
+	if (ItemPointerGetOffsetNumberNoCheck(tid) < 1 ||
+		ItemPointerGetOffsetNumberNoCheck(tid) > 0x8000 ||
+		partition >= log_partition_count(rel))
+		return false;
+	off = log_tid_offset(rel, tid);
+	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
+		return false;
+	if (IsMVCCSnapshot(snapshot))
+		PredicateLockRelation(rel, snapshot);
+
+	log_cursor_init(&cursor, rel, partition);
+	if (!log_cursor_seek(&cursor, off))
+		return false;
+	ps = palloc(sizeof(LogPageScan));
+	log_page_scan_init(ps, rel);
+	if (log_page_scan_load(ps, &cursor, snapshot, LOG_STOP_NEVER))
+	{
+		log_page_scan_position(ps, off);
+		found = ps->left > 0 && ps->off + 1 == off && log_page_scan_next(ps, slot);
+	}
+	log_page_scan_release(ps);
+	pfree(ps);
+	return found;
+}

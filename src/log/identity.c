@@ -1,0 +1,55 @@
+/*
+ * identity.c
+ *	  Offsets, TIDs and message ids.
+ *
+ * A TID has 47 usable bits: 32 of the block number and the offset numbers 1 to
+ * 32768.  They hold the partition and the low 39 bits of the offset.  The
+ * live range of a partition is less than 2^38 long, so it tells the rest.
+ */
+#include "postgres.h"
+
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+
+#define TID_OFFSET_BITS		39
+#define TID_OFFSET_MASK		((INT64CONST(1) << TID_OFFSET_BITS) - 1)
+
+void
+log_make_tid(int partition, int64 off, ItemPointer tid)
+{
+	ItemPointerSet(tid,
+				   ((BlockNumber) partition << 24) | (BlockNumber) ((off >> 15) & 0xFFFFFF),
+				   (OffsetNumber) ((off & 0x7FFF) + 1));
+}
+
+int
+log_tid_partition(ItemPointer tid)
+{
+	return (int) (ItemPointerGetBlockNumberNoCheck(tid) >> 24);
+}
+
+int64
+log_tid_offset(Relation rel, ItemPointer tid)
+{
+	int64		low = ((int64) (ItemPointerGetBlockNumberNoCheck(tid) & 0xFFFFFF) << 15) |
+		((ItemPointerGetOffsetNumberNoCheck(tid) - 1) & 0x7FFF);
+	int			partition = log_tid_partition(tid);
+	int64		next;
+	int64		off;
+
+	next = log_next_offset(rel, partition);
+	if (likely(next <= TID_OFFSET_MASK))
+		return low;
+	off = (next & ~TID_OFFSET_MASK) | low;
+	if (off >= next)
+		off -= TID_OFFSET_MASK + 1;
+	return off;
+}
+
+int64
+log_tid_msg_id(Relation rel, ItemPointer tid)
+{
+	return LOG_MSG_ID(log_tid_partition(tid), log_tid_offset(rel, tid));
+}

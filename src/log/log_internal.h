@@ -1,0 +1,361 @@
+/*
+ * log_internal.h
+ *	  What the files of log/ share.
+ *
+ * Lock order: relation lock, relation extension lock, append lock of a
+ * partition (LWLock), buffer content locks in the order meta, head,
+ * directory, state directory, state, data; the freeze lock (LWLock) last.
+ */
+#ifndef STREAMQ_LOG_INTERNAL_H
+#define STREAMQ_LOG_INTERNAL_H
+
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "access/xlog.h"
+#include "executor/tuptable.h"
+#include "port/atomics.h"
+#include "nodes/pg_list.h"
+#include "storage/buf.h"
+#include "storage/bufmgr.h"
+#include "storage/lwlock.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "log/log.h"
+#include "log/options.h"
+#include "log/page.h"
+
+/* ---- page.c ---- */
+
+extern void log_page_init(Page page, LogPageKind kind, int partition);
+/* is it a page of that kind (and partition, unless -1) in a version we know? */
+extern bool log_page_is(Page page, LogPageKind kind, int partition);
+/* read a page that must be of that kind; locked in the mode given */
+extern Buffer log_page_read(Relation rel, BlockNumber block, LogPageKind kind,
+							int partition, int lockmode);
+extern void log_page_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
+/* set pd_lower behind len bytes of content */
+extern void log_page_set_content(Page page, Size len);
+
+/* ---- row.c ---- */
+
+typedef struct LogRow
+{
+	const char *body;
+	uint32		len;
+	uint16		natts;
+	uint16		flags;			/* LOG_ROW_NULLS, LOG_ROW_ALIGN* */
+} LogRow;
+
+extern uint32 log_row_measure(TupleDesc desc, Datum *values, const bool *isnull,
+							  uint16 *flags);
+extern void log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull,
+						 uint16 flags, char *body);
+/* values that may stand in a row: nothing out of line, large ones compressed.
+ * Returns true if any was replaced; log_row_prepare_done() frees them */
+extern bool log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull);
+extern void log_row_prepare_done(void);
+extern uint32 log_row_deform(TupleDesc desc, const char *body, uint16 row_natts,
+							 uint16 flags, Datum *values, bool *isnull,
+							 int from, int to, uint32 off);
+
+/* position of a body whose header is at pos */
+static inline uint32
+log_row_body_pos(uint32 pos, uint32 len, uint16 flags)
+{
+	pos += sizeof(uint16);
+	if (len >= LOG_ROW_LONG)
+		pos += sizeof(uint32);
+	if (flags & LOG_ROW_ALIGN8)
+		return TYPEALIGN(8, pos);
+	if (flags & LOG_ROW_ALIGN4)
+		return TYPEALIGN(4, pos);
+	return pos;
+}
+
+/* ---- slot.c ---- */
+
+typedef struct LogSlot
+{
+	TupleTableSlot base;
+	const char *body;			/* NULL: only tts_values, if not empty */
+	uint32		len;
+	uint16		natts;
+	uint16		flags;
+	uint32		off;			/* deformed so far, up to tts_nvalid */
+	Buffer		buffer;			/* pinned while body is in it */
+	char	   *mat;			/* our own memory for a body */
+	Size		matsize;
+} LogSlot;
+
+extern const TupleTableSlotOps LogSlotOps;
+
+extern void log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer);
+/* memory of the slot's own for a body of len bytes, to be stored with InvalidBuffer */
+extern char *log_slot_reserve(TupleTableSlot *slot, Size len);
+/* the slot's row, encoded if need be */
+extern void log_slot_get_row(TupleTableSlot *slot, LogRow *row);
+
+/* ---- shared.c ---- */
+
+typedef struct LogSharedKey
+{
+	RelFileLocator locator;
+	uint32		partition;
+} LogSharedKey;
+
+/* the tail of a partition; the file is the truth, this is the fast copy */
+typedef struct LogTail
+{
+	BlockNumber head;			/* head page */
+	BlockNumber leaf;			/* directory page with the tail's extent */
+	BlockNumber extent_start;	/* the tail's extent, InvalidBlockNumber: none */
+	BlockNumber extent_end;
+	BlockNumber tail;			/* last page in use, InvalidBlockNumber if the
+								 * extent has none yet */
+	BlockNumber next_block;		/* the page after it */
+	uint32		spare_blocks;	/* in extents that follow */
+	TimestampTz last_time;
+	int64		first_offset;
+	int64		next_offset;
+	int64		frozen_offset;
+} LogTail;
+
+typedef struct LogShared
+{
+	LogSharedKey key;
+	LWLock		append_lock;
+	LWLock		freeze_lock;
+	bool		loaded;			/* under append_lock */
+	LogTail		tail;			/* under append_lock, but for: */
+	pg_atomic_uint64 first_offset;
+	pg_atomic_uint64 next_offset;
+	pg_atomic_uint64 frozen_offset;
+	/* all offsets below were settled in some snapshot taken just before */
+	pg_atomic_uint64 settled_offset;
+} LogShared;
+
+/* kept in rd_amcache: one chunk, gone with any invalidation of the relation */
+#define LOG_ROUTE_SLOTS		1024
+typedef struct LogRelCache
+{
+	int			npartitions;	/* to route to, from the options */
+	int			nkeys;
+	AttrNumber	keys[OPTIONS_MAX_KEYS];
+	Oid			collations[OPTIONS_MAX_KEYS];
+	TypeCacheEntry *types[OPTIONS_MAX_KEYS];
+	uint8		slots[LOG_ROUTE_SLOTS];
+	LogShared  *shared[LOG_MAX_PARTITIONS];
+} LogRelCache;
+
+extern LogRelCache *log_relcache(Relation rel);
+/* shared state of a partition, loaded; not on a standby */
+extern LogShared *log_shared(Relation rel, int partition);
+/* forget what shared memory knows about a file */
+extern void log_shared_forget(RelFileLocator locator);
+extern void log_shared_forget_at_commit(RelFileLocator locator);
+extern void log_shared_forget_at_abort(RelFileLocator locator);
+/* state of the tail as now: shared memory or, on a standby, the file */
+extern void log_get_tail(Relation rel, int partition, LogTail *tail);
+
+/* on a standby nothing keeps shared memory in step with the file */
+#define log_use_shared()	(!RecoveryInProgress())
+
+/* ---- extent.c ---- */
+
+/* make meta page and the first head if the file is empty */
+extern void log_create_storage(Relation rel);
+extern void log_restore_length(Relation rel);
+extern void log_ensure_partitions(Relation rel, int npartitions);
+/* block of the partition's head, InvalidBlockNumber if there is none */
+extern BlockNumber log_head_block(Relation rel, int partition);
+/*
+ * Make sure npages more pages can be filled behind the tail.  No lock but the
+ * relation's held.
+ */
+extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
+/* move the tail into the next spare extent; append lock held */
+extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
+/*
+ * Blocks for structure pages.  Under the extension lock: prepare (extends the
+ * file), lock the meta page, allocate on it, write it together with the pages.
+ */
+extern BlockNumber log_allocate_blocks(Page metapage, uint32 nblocks);
+extern void log_prepare_allocation(Relation rel, uint32 nblocks, uint32 more);
+extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
+extern void log_fill_head(Page page, int partition, int64 origin);
+
+/* ---- extend.c ---- */
+extern void log_extend_file(Relation rel, BlockNumber nblocks);
+
+/* ---- directory.c ---- */
+
+/* read the tail from the file; its append lock is held or we are on a standby */
+extern void log_tail_load(Relation rel, int partition, LogTail *tail);
+/* extents in log order */
+extern bool log_extent_find(Relation rel, int partition, int64 off, LogExtent *extent);
+extern bool log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *extent);
+extern bool log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
+extern bool log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
+extern bool log_extent_last(Relation rel, int partition, LogExtent *extent);
+extern void log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *blocks);
+
+/* ---- cursor.c: pages of a partition in log order ---- */
+
+typedef struct LogCursor
+{
+	Relation	rel;
+	int			partition;
+	BufferAccessStrategy strategy;
+	LogExtent	extent;
+	BlockNumber block;			/* InvalidBlockNumber: nowhere */
+} LogCursor;
+
+extern void log_cursor_init(LogCursor *cursor, Relation rel, int partition);
+/* to the page on which the row with this offset starts, or the nearest after it */
+extern bool log_cursor_seek(LogCursor *cursor, int64 off);
+extern bool log_cursor_next(LogCursor *cursor);
+extern bool log_cursor_prev(LogCursor *cursor);
+/*
+ * Pin and share-lock the cursor's page.  InvalidBuffer if it is no page of this
+ * extent: behind the tail, or recycled since.
+ */
+extern Buffer log_cursor_read(LogCursor *cursor);
+
+/* ---- visibility.c ---- */
+
+typedef enum LogVisibility
+{
+	LOG_INVISIBLE,				/* for good: aborted */
+	LOG_VISIBLE,
+	LOG_IN_PROGRESS,			/* not for this snapshot */
+	LOG_OWN_LATER				/* our own, by this command or a later one */
+} LogVisibility;
+
+/* frozen offset as now, to be read under the content lock of the page in question */
+extern int64 log_frozen_offset(Relation rel, int partition);
+extern LogVisibility log_run_visibility(Relation rel, int partition, Page page,
+										LogRun *run, int64 first_row,
+										int64 frozen, Snapshot snapshot, Buffer buffer);
+
+/* ---- pagescan.c: visible rows of one page ---- */
+
+typedef struct LogRange
+{
+	uint16		pos;			/* of the first row's header */
+	uint16		nrows;
+	uint16		index;			/* of the first row within the page */
+	uint16		natts;
+	TimestampTz time;
+} LogRange;
+
+#define LOG_MAX_RANGES	((LOG_PAGE_END - LOG_PAGE_START) / (sizeof(LogRun) + sizeof(uint16)) + 1)
+
+typedef struct LogPageScan
+{
+	Relation	rel;
+	int			partition;
+	Buffer		buffer;			/* pinned, or InvalidBuffer */
+	LogCursor	cursor;			/* of this page, for rows that go on */
+	int64		base;
+	int			nrows;			/* rows that start on the page */
+	int			nranges;
+	/* stop_*: a run in progress ended the collection, if asked to stop there */
+	bool		stopped;
+	int64		stop_offset;
+	TransactionId stop_xid;
+	TimestampTz stop_time;
+	/* iteration */
+	int			range;
+	uint32		pos;
+	uint32		left;
+	int64		off;			/* of the row last returned */
+	TimestampTz time;
+	LogRange	ranges[LOG_MAX_RANGES];
+} LogPageScan;
+
+#define LOG_STOP_NEVER	0
+#define LOG_STOP_IN_PROGRESS 1	/* others' in progress */
+#define LOG_STOP_OWN	2		/* and our own */
+
+extern void log_page_scan_init(LogPageScan *ps, Relation rel);
+/*
+ * Collect the visible rows of the page at the cursor; keeps it pinned.  False
+ * if the cursor is behind the tail or on an expired page.
+ */
+extern bool log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop);
+/* the same for a physical block, for parallel, sample and analyze scans; false
+ * if it holds no live rows */
+extern bool log_page_scan_load_block(LogPageScan *ps, BlockNumber block,
+									 Snapshot snapshot, BufferAccessStrategy strategy);
+extern bool log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot);
+/* position before the row with offset off or the first visible after it */
+extern void log_page_scan_position(LogPageScan *ps, int64 off);
+/* the row before the one last returned; from the end after log_page_scan_to_end */
+extern bool log_page_scan_prev(LogPageScan *ps, TupleTableSlot *slot);
+extern void log_page_scan_to_end(LogPageScan *ps);
+extern void log_page_scan_release(LogPageScan *ps);
+
+/* ---- append.c ---- */
+
+/* append to one partition, contiguous; returns the offset of the first row */
+extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
+							 int nrows, CommandId cid);
+
+/* ---- route.c ---- */
+
+extern void log_route_fill(LogRelCache *cache, Relation rel, const StreamOptions *options);
+extern int	log_route_slot(const LogRelCache *cache, TupleTableSlot *slot);	/* -1: spread */
+extern int	log_route_spread(int npartitions, int n);	/* partition to begin with */
+
+/* ---- scan.c, fetch.c, ddl.c, vacuum.c, analyze.c: callbacks ---- */
+extern const TableAmRoutine LogTableAm;
+
+extern TableScanDesc log_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
+									struct ScanKeyData *key,
+									ParallelTableScanDesc parallel, uint32 flags);
+extern void log_scan_end(TableScanDesc scan);
+extern void log_scan_rescan(TableScanDesc scan, struct ScanKeyData *key,
+							bool set_params, bool allow_strat,
+							bool allow_sync, bool allow_pagemode);
+extern bool log_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
+								 TupleTableSlot *slot);
+extern void log_scan_set_tidrange(TableScanDesc scan, ItemPointer mintid, ItemPointer maxtid);
+extern bool log_scan_getnextslot_tidrange(TableScanDesc scan, ScanDirection direction,
+										  TupleTableSlot *slot);
+extern Size log_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan);
+extern bool log_scan_sample_next_block(TableScanDesc scan, struct SampleScanState *state);
+extern bool log_scan_sample_next_tuple(TableScanDesc scan, struct SampleScanState *state,
+									   TupleTableSlot *slot);
+extern bool log_analyze_load_block(TableScanDesc scan, BlockNumber block,
+								   BufferAccessStrategy strategy);
+extern bool log_analyze_next_row(TableScanDesc scan, double *live, double *dead,
+								 TupleTableSlot *slot);
+
+extern bool log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot);
+
+struct VacuumParams;
+extern void log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strategy);
+
+extern void log_set_new_filelocator(Relation rel, const RelFileLocator *locator,
+									char persistence, TransactionId *freezeXid,
+									MultiXactId *minmulti);
+extern void log_nontransactional_truncate(Relation rel);
+extern void log_copy_data(Relation rel, const RelFileLocator *locator);
+
+/* ---- state.c ---- */
+extern const LogStateCallbacks *log_state_callbacks;
+extern TransactionId log_state_vacuum(Relation rel, TransactionId cutoff);
+
+typedef struct LogStateCopy
+{
+	uint32		owner;
+	uint32		partition;
+	int			len;
+	char	   *data;
+} LogStateCopy;
+extern List *log_state_copy_all(Relation rel);
+
+#endif

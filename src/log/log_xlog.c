@@ -1,0 +1,382 @@
+/*
+ * log_xlog.c
+ *	  The resource manager: redo, description and masking of our WAL records.
+ */
+#include "postgres.h"
+
+#include "access/bufmask.h"
+#include "access/xlog_internal.h"
+#include "access/xloginsert.h"
+#include "access/xlogutils.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/standby.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+
+char *
+log_put_varint(char *p, uint32 v)
+{
+	while (v >= 0x80)
+	{
+		*p++ = (char) (v | 0x80);
+		v >>= 7;
+	}
+	*p++ = (char) v;
+	return p;
+}
+
+const char *
+log_get_varint(const char *p, uint32 *v)
+{
+	uint32		result = 0;
+	int			shift = 0;
+	uint8		b;
+
+	do
+	{
+		b = (uint8) *p++;
+		result |= (uint32) (b & 0x7F) << shift;
+		shift += 7;
+	} while ((b & 0x80) && shift < 35);
+	*v = result;
+	return p;
+}
+
+void
+log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n)
+{
+	xl_log_pages xlrec;
+	XLogRecPtr	lsn;
+
+	Assert(CritSectionCount > 0);
+	xlrec.reason = (uint8) reason;
+	XLogBeginInsert();
+	XLogRegisterData((char *) &xlrec, sizeof(xlrec));
+	for (int i = 0; i < n; i++)
+		XLogRegisterBuffer(i, buffers[i], REGBUF_STANDARD | REGBUF_FORCE_IMAGE);
+	lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_PAGES);
+	for (int i = 0; i < n; i++)
+		PageSetLSN(BufferGetPage(buffers[i]), lsn);
+}
+
+typedef struct AppendRecord
+{
+	bool		init;
+	bool		run;
+	int64		base;
+	int			partition;
+	uint16		cont_len;
+	uint32		natts;
+	uint32		cid;
+	int64		time;
+	uint32		nrows;
+} AppendRecord;
+
+static void
+decode_append(XLogReaderState *record, AppendRecord *rec)
+{
+	const char *p = XLogRecGetData(record);
+	uint8		flags = (uint8) *p++;
+
+	memset(rec, 0, sizeof(*rec));
+	rec->init = (XLogRecGetInfo(record) & XLOG_LOG_OPMASK) == XLOG_LOG_APPEND_INIT;
+	if (rec->init)
+	{
+		memcpy(&rec->base, p, sizeof(int64));
+		p += sizeof(int64);
+		rec->partition = (uint8) *p++;
+	}
+	if (flags & LOG_APPEND_CONT)
+	{
+		memcpy(&rec->cont_len, p, sizeof(uint16));
+		p += sizeof(uint16);
+	}
+	if (flags & LOG_APPEND_RUN)
+	{
+		rec->run = true;
+		p = log_get_varint(p, &rec->natts);
+		p = log_get_varint(p, &rec->cid);
+		memcpy(&rec->time, p, sizeof(int64));
+		p += sizeof(int64);
+	}
+	p = log_get_varint(p, &rec->nrows);
+}
+
+static void
+redo_append(XLogReaderState *record)
+{
+	AppendRecord rec;
+	Buffer		buffer;
+	XLogRedoAction action;
+
+	decode_append(record, &rec);
+	if (rec.init)
+	{
+		/*
+		 * The block may be recycled: a standby's reader that still has it
+		 * pinned reads rows from it without a lock, so wait for it.
+		 */
+		XLogReadBufferForRedoExtended(record, 0, RBM_ZERO_AND_CLEANUP_LOCK,
+									  true, &buffer);
+		log_page_init(BufferGetPage(buffer), LOG_PAGE_DATA, rec.partition);
+		LOG_OPAQUE(BufferGetPage(buffer))->base = rec.base;
+		action = BLK_NEEDS_REDO;
+	}
+	else
+		action = XLogReadBufferForRedo(record, 0, &buffer);
+
+	if (action == BLK_NEEDS_REDO)
+	{
+		Page		page = BufferGetPage(buffer);
+		PageHeader	phdr = (PageHeader) page;
+		LogPageOpaque *opaque = LOG_OPAQUE(page);
+		Size		len;
+		char	   *data = XLogRecGetBlockData(record, 0, &len);
+
+		if (rec.cont_len > 0)
+		{
+			memcpy((char *) page + phdr->pd_lower, data, rec.cont_len);
+			opaque->cont_len = rec.cont_len;
+			phdr->pd_lower += rec.cont_len;
+			data += rec.cont_len;
+			len -= rec.cont_len;
+		}
+		if (rec.run)
+		{
+			uint32		pos = MAXALIGN(phdr->pd_lower);
+			LogRun	   *run = (LogRun *) ((char *) page + pos);
+
+			memset((char *) page + phdr->pd_lower, 0, pos - phdr->pd_lower);
+			run->xid = XLogRecGetXid(record);
+			run->cid = rec.cid;
+			run->time = rec.time;
+			run->nrows = 0;
+			run->nbytes = 0;
+			run->natts = (uint16) rec.natts;
+			run->flags = 0;
+			opaque->last_run = (uint16) pos;
+			phdr->pd_lower = pos + sizeof(LogRun);
+		}
+		if (rec.nrows > 0)
+		{
+			LogRun	   *run = (LogRun *) ((char *) page + opaque->last_run);
+
+			memcpy((char *) page + phdr->pd_lower, data, len);
+			phdr->pd_lower += len;
+			run->nrows += rec.nrows;
+			run->nbytes += len;
+			opaque->nrows += rec.nrows;
+		}
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+static void
+redo_pages(XLogReaderState *record)
+{
+	/* as for XLOG_FPI: restoring the images is all there is to do */
+	for (int i = 0; i <= XLogRecMaxBlockId(record); i++)
+	{
+		Buffer		buffer;
+
+		if (XLogReadBufferForRedo(record, i, &buffer) != BLK_RESTORED)
+			elog(ERROR, "unexpected XLogReadBufferForRedo result when restoring a page of a stream");
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
+static void
+redo_state(XLogReaderState *record)
+{
+	Buffer		buffer;
+
+	if (XLogReadBufferForRedo(record, 0, &buffer) == BLK_NEEDS_REDO)
+	{
+		Page		page = BufferGetPage(buffer);
+		Size		len;
+		char	   *data = XLogRecGetBlockData(record, 0, &len);
+
+		memcpy(LOG_PAGE_CONTENT(page), data, len);
+		log_page_set_content(page, len);
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+static void
+redo_freeze(XLogReaderState *record)
+{
+	xl_log_freeze *xlrec = (xl_log_freeze *) XLogRecGetData(record);
+	Buffer		buffer;
+
+	/*
+	 * A snapshot on the standby may still count one of the transactions as
+	 * running; below the frozen offset nobody would ask.
+	 */
+	if (InHotStandby && TransactionIdIsNormal(xlrec->newest_xid))
+	{
+		RelFileLocator locator;
+
+		XLogRecGetBlockTag(record, 0, &locator, NULL, NULL);
+		COMPAT_RESOLVE_SNAPSHOT_CONFLICT(xlrec->newest_xid, locator);
+	}
+	if (XLogReadBufferForRedo(record, 0, &buffer) == BLK_NEEDS_REDO)
+	{
+		Page		page = BufferGetPage(buffer);
+
+		LOG_HEAD(page)->frozen_offset = xlrec->frozen_offset;
+		LOG_HEAD(page)->frozen_dead = xlrec->frozen_dead;
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+static void
+redo_dead(XLogReaderState *record)
+{
+	Buffer		buffer;
+
+	if (XLogReadBufferForRedo(record, 0, &buffer) == BLK_NEEDS_REDO)
+	{
+		Page		page = BufferGetPage(buffer);
+		Size		len;
+		uint16	   *pos = (uint16 *) XLogRecGetBlockData(record, 0, &len);
+
+		for (int i = 0; i < (int) (len / sizeof(uint16)); i++)
+			((LogRun *) ((char *) page + pos[i]))->flags |= LOG_RUN_DEAD;
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+static void
+log_redo(XLogReaderState *record)
+{
+	switch (XLogRecGetInfo(record) & XLOG_LOG_OPMASK)
+	{
+		case XLOG_LOG_APPEND:
+		case XLOG_LOG_APPEND_INIT:
+			redo_append(record);
+			break;
+		case XLOG_LOG_PAGES:
+			redo_pages(record);
+			break;
+		case XLOG_LOG_STATE:
+			redo_state(record);
+			break;
+		case XLOG_LOG_FREEZE:
+			redo_freeze(record);
+			break;
+		case XLOG_LOG_DEAD:
+			redo_dead(record);
+			break;
+		default:
+			elog(PANIC, "streamq: unknown WAL record type %u", XLogRecGetInfo(record));
+	}
+}
+
+static void
+log_desc(StringInfo buf, XLogReaderState *record)
+{
+	char	   *data = XLogRecGetData(record);
+
+	switch (XLogRecGetInfo(record) & XLOG_LOG_OPMASK)
+	{
+		case XLOG_LOG_APPEND:
+		case XLOG_LOG_APPEND_INIT:
+			{
+				AppendRecord rec;
+
+				decode_append(record, &rec);
+				appendStringInfo(buf, "rows %u", rec.nrows);
+				if (rec.init)
+					appendStringInfo(buf, ", partition %d, base " INT64_FORMAT,
+									 rec.partition, rec.base);
+				if (rec.cont_len > 0)
+					appendStringInfo(buf, ", continuation %u", rec.cont_len);
+				if (rec.run)
+					appendStringInfo(buf, ", run of command %u", rec.cid);
+				break;
+			}
+		case XLOG_LOG_PAGES:
+			appendStringInfo(buf, "reason %u", ((xl_log_pages *) data)->reason);
+			break;
+		case XLOG_LOG_FREEZE:
+			appendStringInfo(buf, "frozen offset " INT64_FORMAT ", newest xid %u",
+							 ((xl_log_freeze *) data)->frozen_offset,
+							 ((xl_log_freeze *) data)->newest_xid);
+			break;
+		default:
+			break;
+	}
+}
+
+static const char *
+log_identify(uint8 info)
+{
+	switch (info & XLOG_LOG_OPMASK)
+	{
+		case XLOG_LOG_APPEND:
+			return "APPEND";
+		case XLOG_LOG_APPEND_INIT:
+			return "APPEND+INIT";
+		case XLOG_LOG_PAGES:
+			return "PAGES";
+		case XLOG_LOG_STATE:
+			return "STATE";
+		case XLOG_LOG_FREEZE:
+			return "FREEZE";
+		case XLOG_LOG_DEAD:
+			return "DEAD";
+	}
+	return NULL;
+}
+
+/* what may differ between the page and its redo: hints and the free space */
+static void
+log_mask(char *pagedata, BlockNumber blkno)
+{
+	Page		page = (Page) pagedata;
+
+	mask_page_lsn_and_checksum(pagedata);
+	mask_page_hint_bits(pagedata);
+	mask_unused_space(pagedata);
+
+	if (log_page_is(page, LOG_PAGE_DATA, -1))
+	{
+		uint32		pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
+
+		while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+		{
+			LogRun	   *run = (LogRun *) (pagedata + MAXALIGN(pos));
+
+			run->flags &= ~LOG_RUN_HINTS;
+			pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
+		}
+	}
+}
+
+static RmgrData log_rmgr = {
+	.rm_name = LOG_RMGR_NAME,
+	.rm_redo = log_redo,
+	.rm_desc = log_desc,
+	.rm_identify = log_identify,
+	.rm_mask = log_mask,
+};
+
+void
+log_xlog_init(void)
+{
+	RegisterCustomRmgr(LOG_RMGR_ID, &log_rmgr);
+}

@@ -1,0 +1,104 @@
+/*
+ * log_xlog.h
+ *	  WAL records of the log.
+ */
+#ifndef STREAMQ_LOG_XLOG_H
+#define STREAMQ_LOG_XLOG_H
+
+#include "postgres.h"
+
+#include "storage/buf.h"
+
+#define LOG_RMGR_ID			181
+#define LOG_RMGR_NAME		"streamq"
+
+/*
+ * APPEND: rows placed on the tail page.
+ *
+ * With APPEND_INIT the page is new: initialised by redo, never an image.
+ *
+ * Backup Blk 0: data page; its data: continuation bytes (cont_len), then the
+ * bytes of the rows
+ *
+ * The main data is packed without alignment:
+ *	 uint8 flags (LOG_APPEND_*)
+ *	 with APPEND_INIT: int64 base, uint8 partition
+ *	 with LOG_APPEND_CONT: uint16 cont_len
+ *	 with LOG_APPEND_RUN: varint natts, varint cid, int64 time
+ *	 varint rows that start in this record
+ * The xid of a new run is that of the record.
+ */
+#define XLOG_LOG_APPEND			0x00
+#define XLOG_LOG_APPEND_INIT	0x10
+
+#define LOG_APPEND_RUN		0x01	/* a new run begins */
+#define LOG_APPEND_CONT		0x02	/* the page begins with a continuation */
+
+/*
+ * PAGES: structure pages changed together, each as a full image.
+ *
+ * Backup Blk 0..n: the pages
+ *
+ * Main data: xl_log_pages
+ */
+#define XLOG_LOG_PAGES			0x20
+
+typedef enum LogPagesReason
+{
+	LOG_PAGES_CREATE = 1,		/* meta page and first head */
+	LOG_PAGES_PARTITION,		/* a head added, or its parents set */
+	LOG_PAGES_RESERVE,			/* a spare extent */
+	LOG_PAGES_ENTER,			/* the tail moved into a spare extent */
+	LOG_PAGES_STATE,			/* state pages allocated or freed */
+} LogPagesReason;
+
+typedef struct xl_log_pages
+{
+	uint8		reason;
+} xl_log_pages;
+
+/*
+ * STATE: a state was replaced.
+ *
+ * Backup Blk 0: state page; its data: the new content
+ */
+#define XLOG_LOG_STATE			0x30
+
+/*
+ * FREEZE: the frozen offset moved on.
+ *
+ * Backup Blk 0: head page
+ */
+#define XLOG_LOG_FREEZE			0x40
+
+typedef struct xl_log_freeze
+{
+	int64		frozen_offset;
+	int64		frozen_dead;
+	TransactionId newest_xid;	/* newest that was frozen, for conflicts on a
+								 * standby */
+	Oid			dboid;
+} xl_log_freeze;
+
+/*
+ * DEAD: runs of aborted transactions are marked so for good.
+ *
+ * Backup Blk 0: data page; its data: uint16 positions of the runs
+ */
+#define XLOG_LOG_DEAD			0x50
+
+#define XLOG_LOG_OPMASK			0x70
+
+extern void log_xlog_init(void);	/* registers the resource manager */
+
+/* inside a critical section: log the images of n exclusively locked pages and
+ * set their LSN */
+extern void log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n);
+
+/* unsigned numbers in 7-bit groups, least first; both return the position behind */
+extern char *log_put_varint(char *p, uint32 v);
+extern const char *log_get_varint(const char *p, uint32 *v);
+
+/* apply an append to a page: used by redo */
+
+#endif

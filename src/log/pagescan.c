@@ -1,0 +1,340 @@
+/*
+ * pagescan.c
+ *	  The visible rows of one data page.
+ *
+ * Visibility is decided under the page's share lock, run by run.  The rows are
+ * then read with the pin alone: their bytes never change, and a block is not
+ * used for anything else while somebody has it pinned.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+
+void
+log_page_scan_init(LogPageScan *ps, Relation rel)
+{
+	ps->rel = rel;
+	ps->buffer = InvalidBuffer;
+	ps->nranges = 0;
+	ps->left = 0;
+	ps->range = 0;
+	ps->stopped = false;
+}
+
+void
+log_page_scan_release(LogPageScan *ps)
+{
+	if (BufferIsValid(ps->buffer))
+		ReleaseBuffer(ps->buffer);
+	ps->buffer = InvalidBuffer;
+	ps->nranges = 0;
+	ps->left = 0;
+}
+
+static void
+begin_range(LogPageScan *ps, int range)
+{
+	LogRange   *r = &ps->ranges[range];
+
+	ps->range = range;
+	ps->pos = r->pos;
+	ps->left = r->nrows;
+	ps->off = ps->base + r->index - 1;
+	ps->time = r->time;
+}
+
+/* the page is locked and known to be a data page */
+static void
+collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
+{
+	Page		page = BufferGetPage(ps->buffer);
+	LogPageOpaque *opaque = LOG_OPAQUE(page);
+	uint32		lower = ((PageHeader) page)->pd_lower;
+	uint32		pos = LOG_PAGE_START + opaque->cont_len;
+	uint32		index = 0;
+	int64		frozen = log_frozen_offset(ps->rel, ps->partition);
+
+	ps->base = opaque->base;
+	ps->nrows = opaque->nrows;
+	ps->nranges = 0;
+	ps->stopped = false;
+	ps->left = 0;
+
+	if (lower > LOG_PAGE_END)
+		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
+						   "its content is longer than a page");
+	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
+	{
+		LogRun	   *run;
+		LogVisibility visibility;
+
+		pos = MAXALIGN(pos);
+		run = (LogRun *) ((char *) page + pos);
+		if (pos + sizeof(LogRun) + run->nbytes > lower ||
+			index + run->nrows > opaque->nrows)
+			log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
+							   "its runs do not fit");
+		visibility = log_run_visibility(ps->rel, ps->partition, page, run,
+										ps->base + index, frozen, snapshot, ps->buffer);
+		if ((stop >= LOG_STOP_IN_PROGRESS && visibility == LOG_IN_PROGRESS) ||
+			(stop == LOG_STOP_OWN &&
+			 (visibility == LOG_OWN_LATER ||
+			  (visibility == LOG_VISIBLE && ps->base + index >= frozen &&
+			   !(run->flags & LOG_RUN_COMMITTED) &&
+			   TransactionIdIsCurrentTransactionId(run->xid)))))
+		{
+			ps->stopped = true;
+			ps->stop_offset = ps->base + index;
+			ps->stop_xid = run->xid;
+			ps->stop_time = run->time;
+			break;
+		}
+		if (visibility == LOG_VISIBLE && run->nrows > 0)
+		{
+			LogRange   *r = &ps->ranges[ps->nranges++];
+
+			r->pos = pos + sizeof(LogRun);
+			r->nrows = run->nrows;
+			r->index = index;
+			r->natts = run->natts;
+			r->time = run->time;
+		}
+		index += run->nrows;
+		pos += sizeof(LogRun) + run->nbytes;
+	}
+	if (ps->nranges > 0)
+		begin_range(ps, 0);
+}
+
+bool
+log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop)
+{
+	log_page_scan_release(ps);
+	ps->buffer = log_cursor_read(cursor);
+	if (!BufferIsValid(ps->buffer))
+		return false;
+	ps->partition = cursor->partition;
+	ps->cursor = *cursor;
+	collect_ranges(ps, snapshot, stop);
+	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
+	return true;
+}
+
+bool
+log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
+						 BufferAccessStrategy strategy)
+{
+	Page		page;
+	int64		first;
+	int64		last;
+	bool		live = false;
+
+	log_page_scan_release(ps);
+	ps->buffer = ReadBufferExtended(ps->rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+	LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(ps->buffer);
+	if (log_page_is(page, LOG_PAGE_DATA, -1))
+	{
+		LogPageOpaque *opaque = LOG_OPAQUE(page);
+
+		ps->partition = opaque->partition;
+		first = opaque->base;
+		last = opaque->base + opaque->nrows;
+
+		/* a block that was freed and not used again still looks like a page */
+		live = opaque->nrows > 0 && last > log_first_offset(ps->rel, ps->partition) &&
+			last <= log_next_offset(ps->rel, ps->partition);
+		if (live)
+		{
+			collect_ranges(ps, snapshot, LOG_STOP_NEVER);
+			log_cursor_init(&ps->cursor, ps->rel, ps->partition);
+			ps->cursor.block = block;
+			/* the extent is looked up only if a row goes on behind the page */
+			ps->cursor.extent.start = InvalidBlockNumber;
+			ps->cursor.extent.base = first;
+		}
+	}
+	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
+	if (!live)
+		log_page_scan_release(ps);
+	return live;
+}
+
+/* put a row that goes on behind the page together, in the slot's memory */
+static const char *
+assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
+{
+	LogCursor	cursor = ps->cursor;
+	char	   *body = log_slot_reserve(slot, len);
+	uint32		have = LOG_PAGE_END - pos;
+
+	memcpy(body, (char *) BufferGetPage(ps->buffer) + pos, have);
+	if (!BlockNumberIsValid(cursor.extent.start))
+	{
+		LogExtent	extent;
+		BlockNumber block = cursor.block;
+
+		/* the extent that holds the block */
+		if (!log_extent_find(ps->rel, ps->partition, ps->base, &extent))
+			log_page_corrupted(ps->rel, block, "it is in no extent");
+		while (block < extent.start || block >= extent.start + extent.nblocks)
+		{
+			LogExtent	prev;
+
+			if (!log_extent_prev(ps->rel, ps->partition, &extent, &prev))
+				log_page_corrupted(ps->rel, block, "it is in no extent");
+			extent = prev;
+		}
+		cursor.extent = extent;
+	}
+	while (have < len)
+	{
+		Buffer		buffer;
+		Page		page;
+		uint16		cont;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!log_cursor_next(&cursor))
+			log_page_corrupted(ps->rel, cursor.block, "a row goes on behind the last page");
+		buffer = log_cursor_read(&cursor);
+		if (!BufferIsValid(buffer))
+			log_page_corrupted(ps->rel, cursor.block, "a row should go on here");
+		page = BufferGetPage(buffer);
+		cont = LOG_OPAQUE(page)->cont_len;
+		if (cont == 0 || cont > len - have || LOG_PAGE_START + cont > LOG_PAGE_END)
+			log_page_corrupted(ps->rel, cursor.block, "a row does not go on here as it should");
+		memcpy(body + have, (char *) page + LOG_PAGE_START, cont);
+		have += cont;
+		UnlockReleaseBuffer(buffer);
+	}
+	return body;
+}
+
+/* decode the header at pos; returns the position behind the row on this page */
+static inline uint32
+read_header(LogPageScan *ps, const char *page, uint32 pos, uint32 *body, uint32 *len,
+			uint16 *flags)
+{
+	uint16		header;
+	uint32		end;
+
+	if (unlikely(pos + sizeof(uint16) > LOG_PAGE_END))
+		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
+	memcpy(&header, page + pos, sizeof(uint16));
+	*flags = header & ~LOG_ROW_LEN;
+	*len = header & LOG_ROW_LEN;
+	if (unlikely(*len == LOG_ROW_LONG))
+		memcpy(len, page + pos + sizeof(uint16), sizeof(uint32));
+	*body = log_row_body_pos(pos, *len, *flags);
+	end = *body + *len;
+	if (unlikely(*body > LOG_PAGE_END || *len > MaxAllocSize))
+		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
+	return Min(end, LOG_PAGE_END);
+}
+
+static void
+store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16 flags)
+{
+	LogRow		row;
+
+	row.len = len;
+	row.flags = flags;
+	row.natts = ps->ranges[ps->range].natts;
+	if (likely(body + len <= LOG_PAGE_END))
+	{
+		row.body = (char *) BufferGetPage(ps->buffer) + body;
+		log_slot_store(slot, &row, ps->buffer);
+	}
+	else
+	{
+		ExecClearTuple(slot);
+		row.body = assemble(ps, slot, body, len);
+		log_slot_store(slot, &row, InvalidBuffer);
+	}
+	log_make_tid(ps->partition, ps->off, &slot->tts_tid);
+	slot->tts_tableOid = RelationGetRelid(ps->rel);
+}
+
+bool
+log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
+{
+	uint32		body;
+	uint32		len;
+	uint16		flags;
+
+	while (ps->left == 0)
+	{
+		if (ps->range + 1 >= ps->nranges)
+			return false;
+		begin_range(ps, ps->range + 1);
+	}
+	ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos, &body, &len, &flags);
+	ps->left--;
+	ps->off++;
+	store_row(ps, slot, body, len, flags);
+	return true;
+}
+
+void
+log_page_scan_position(LogPageScan *ps, int64 off)
+{
+	for (int i = 0; i < ps->nranges; i++)
+	{
+		LogRange   *r = &ps->ranges[i];
+
+		if (ps->base + r->index + r->nrows <= off)
+			continue;
+		begin_range(ps, i);
+		while (ps->off + 1 < off)
+		{
+			uint32		body;
+			uint32		len;
+			uint16		flags;
+
+			ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos,
+								  &body, &len, &flags);
+			ps->left--;
+			ps->off++;
+		}
+		return;
+	}
+	/* nothing from there on */
+	ps->range = ps->nranges;
+	ps->left = 0;
+}
+
+void
+log_page_scan_to_end(LogPageScan *ps)
+{
+	ps->range = ps->nranges;
+	ps->left = 0;
+	ps->off = ps->base + ps->nrows;
+}
+
+bool
+log_page_scan_prev(LogPageScan *ps, TupleTableSlot *slot)
+{
+	int64		target = -1;
+
+	/* the last visible row below the current one; rows are read forward */
+	for (int i = ps->nranges - 1; i >= 0; i--)
+	{
+		LogRange   *r = &ps->ranges[i];
+		int64		first = ps->base + r->index;
+
+		if (first >= ps->off)
+			continue;
+		target = Min(ps->off - 1, first + r->nrows - 1);
+		break;
+	}
+	if (target < 0)
+		return false;
+	log_page_scan_position(ps, target);
+	return log_page_scan_next(ps, slot);
+}

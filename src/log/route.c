@@ -1,0 +1,126 @@
+/*
+ * route.c
+ *	  Which partition a row goes to.
+ *
+ * The hash of the partition_by columns picks one of 1024 slots, and the slots are
+ * shared out among the partitions.  When partitions are added, the new ones take
+ * slots evenly from those that are there, so only keys of the slots taken move.  The
+ * map is a function of the numbers of partitions the stream has had.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "log/log_internal.h"
+
+static void
+fill_slots(uint8 *slots, const StreamOptions *options)
+{
+	int			count[LOG_MAX_PARTITIONS] = {0};
+	int			have = options->nhistory > 0 ? options->history[0] : options->npartitions;
+
+	for (int i = 0; i < LOG_ROUTE_SLOTS; i++)
+	{
+		slots[i] = (uint8) (i * have / LOG_ROUTE_SLOTS);
+		count[slots[i]]++;
+	}
+	for (int h = 1; h < options->nhistory; h++)
+	{
+		int			want = options->history[h];
+
+		for (int p = have; p < want; p++)
+		{
+			/* from whoever has most, its last slot first */
+			while (count[p] < LOG_ROUTE_SLOTS / want)
+			{
+				int			most = 0;
+				int			i = LOG_ROUTE_SLOTS - 1;
+
+				for (int q = 1; q < have; q++)
+					if (count[q] > count[most])
+						most = q;
+				while (slots[i] != most)
+					i--;
+				slots[i] = (uint8) p;
+				count[most]--;
+				count[p]++;
+			}
+		}
+		have = Max(have, want);
+	}
+}
+
+void
+log_route_fill(LogRelCache *cache, Relation rel, const StreamOptions *options)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	cache->npartitions = options->npartitions;
+	cache->nkeys = 0;
+	if (options->npartitions == 1)
+		return;
+	fill_slots(cache->slots, options);
+	for (int i = 0; i < options->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, options->keys[i] - 1);
+		TypeCacheEntry *type = lookup_type_cache(att->atttypid,
+												 TYPECACHE_HASH_EXTENDED_PROC_FINFO);
+
+		if (!OidIsValid(type->hash_extended_proc_finfo.fn_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("could not identify a hash function for type %s",
+							format_type_be(att->atttypid)),
+					 errdetail("Stream \"%s\" is partitioned by column \"%s\".",
+							   RelationGetRelationName(rel), NameStr(att->attname))));
+		cache->keys[cache->nkeys] = options->keys[i];
+		cache->collations[cache->nkeys] = att->attcollation;
+		cache->types[cache->nkeys] = type;
+		cache->nkeys++;
+	}
+}
+
+int
+log_route_slot(const LogRelCache *cache, TupleTableSlot *slot)
+{
+	uint64		hash = 0;
+	bool		any = false;
+
+	for (int i = 0; i < cache->nkeys; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, cache->keys[i], &isnull);
+
+		if (isnull)
+			continue;
+		any = true;
+		hash = hash_combine64(hash,
+							  DatumGetUInt64(FunctionCall2Coll(&cache->types[i]->hash_extended_proc_finfo,
+															   cache->collations[i], value,
+															   UInt64GetDatum(0))));
+	}
+	if (!any)
+		return -1;
+	return cache->slots[(hash ^ (hash >> 32)) % LOG_ROUTE_SLOTS];
+}
+
+int
+log_route_spread(int npartitions, int n)
+{
+	static uint32 next = 0;
+	uint32		start;
+
+	/* sessions that write one message each must not all begin with the first */
+	if (next == 0)
+		next = murmurhash32((uint32) MyProcPid);
+	start = next % npartitions;
+	next += n;
+	return (int) start;
+}

@@ -1,0 +1,481 @@
+/*
+ * scan.c
+ *	  Scans: sequential in log order, TID ranges, parallel, samples, ANALYZE.
+ *
+ * A serial scan returns partition after partition, each in offset order, forward or
+ * backward.  A parallel one hands out blocks of the file: every page tells what
+ * it is and where in the log it stands.
+ */
+#include "postgres.h"
+
+#include "access/relscan.h"
+#include "access/tsmapi.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+#include "utils/snapmgr.h"
+
+#include "log/log_internal.h"
+#include "streamq.h"
+
+typedef struct LogScanData
+{
+	TableScanDescData base;
+	BufferAccessStrategy strategy;
+
+	/* the range of (partition, offset), both ends inclusive */
+	int			first_partition;
+	int			last_partition;
+	int64		from;			/* in first_partition */
+	int64		to;				/* in last_partition */
+
+	/* serial scans */
+	bool		started;
+	int			partition;
+	int64		low;			/* of the partition: offsets to return are in
+								 * [low, high) */
+	int64		high;
+	bool		loaded;
+	LogCursor	cursor;
+
+	/* scans of blocks */
+	BlockNumber nblocks;
+	ParallelBlockTableScanWorkerData worker;
+	bool		worker_started;
+	BlockNumber block;
+	bool		block_live;
+
+	LogPageScan ps;
+} LogScanData;
+
+typedef LogScanData *LogScan;
+
+static void
+reset_scan(LogScan scan)
+{
+	log_page_scan_release(&scan->ps);
+	scan->started = false;
+	scan->loaded = false;
+	scan->worker_started = false;
+	scan->block = InvalidBlockNumber;
+	scan->block_live = false;
+}
+
+static void
+whole_range(LogScan scan)
+{
+	scan->first_partition = 0;
+	scan->last_partition = LOG_MAX_PARTITIONS - 1;
+	scan->from = 0;
+	scan->to = PG_INT64_MAX - 1;
+}
+
+TableScanDesc
+log_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *key,
+			   ParallelTableScanDesc parallel, uint32 flags)
+{
+	LogScan		scan;
+
+	streamq_require_loaded();
+	if (nkeys > 0)
+		elog(ERROR, "scan keys are for catalogs only");
+	scan = palloc0(sizeof(LogScanData));
+	RelationIncrementReferenceCount(rel);
+	scan->base.rs_rd = rel;
+	scan->base.rs_snapshot = snapshot;
+	scan->base.rs_nkeys = nkeys;
+	scan->base.rs_flags = flags;
+	scan->base.rs_parallel = parallel;
+	log_page_scan_init(&scan->ps, rel);
+	whole_range(scan);
+	reset_scan(scan);
+	scan->nblocks = RelationGetNumberOfBlocks(rel);
+
+	/* more pages than a quarter of the buffers must not push out the rest */
+	if ((flags & SO_ALLOW_STRAT) && scan->nblocks > NBuffers / 4)
+		scan->strategy = GetAccessStrategy(BAS_BULKREAD);
+
+	if (flags & (SO_TYPE_SEQSCAN | SO_TYPE_SAMPLESCAN | SO_TYPE_TIDRANGESCAN))
+	{
+		Assert(snapshot);
+		PredicateLockRelation(rel, snapshot);
+	}
+	if (flags & SO_TYPE_SEQSCAN)
+		pgstat_count_heap_scan(rel);
+	return (TableScanDesc) scan;
+}
+
+void
+log_scan_end(TableScanDesc sscan)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	log_page_scan_release(&scan->ps);
+	RelationDecrementReferenceCount(scan->base.rs_rd);
+	if (scan->strategy)
+		FreeAccessStrategy(scan->strategy);
+	if (scan->base.rs_flags & SO_TEMP_SNAPSHOT)
+		UnregisterSnapshot(scan->base.rs_snapshot);
+	pfree(scan);
+}
+
+void
+log_scan_rescan(TableScanDesc sscan, struct ScanKeyData *key, bool set_params,
+				bool allow_strat, bool allow_sync, bool allow_pagemode)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	reset_scan(scan);
+	scan->nblocks = RelationGetNumberOfBlocks(scan->base.rs_rd);
+	if (scan->base.rs_flags & SO_TYPE_SEQSCAN)
+		pgstat_count_heap_scan(scan->base.rs_rd);
+}
+
+/* ---- serial scans ---- */
+
+/* go to a partition, at its near end for the direction; false if nothing is there */
+static bool
+enter_partition(LogScan scan, int partition, bool forward)
+{
+	Relation	rel = scan->base.rs_rd;
+	int64		first = log_first_offset(rel, partition);
+	int64		next = log_next_offset(rel, partition);
+
+	scan->partition = partition;
+	scan->loaded = false;
+	scan->low = first;
+	scan->high = next;
+	if (partition == scan->first_partition)
+		scan->low = Max(scan->low, scan->from);
+	if (partition == scan->last_partition)
+		scan->high = Min(scan->high, scan->to + 1);
+	if (scan->low >= scan->high)
+		return false;
+	log_cursor_init(&scan->cursor, rel, partition);
+	scan->cursor.strategy = scan->strategy;
+	return log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1);
+}
+
+/* load the cursor's page, positioned for the direction; skips what expired */
+static bool
+load_page(LogScan scan, bool forward)
+{
+	if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+							LOG_STOP_NEVER))
+	{
+		int64		first = log_first_offset(scan->base.rs_rd, scan->partition);
+
+		if (!forward || first <= scan->low ||
+			!log_cursor_seek(&scan->cursor, first) ||
+			!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+								LOG_STOP_NEVER))
+			return false;
+		scan->low = first;
+	}
+	scan->loaded = true;
+	if (forward)
+	{
+		if (scan->ps.base < scan->low)
+			log_page_scan_position(&scan->ps, scan->low);
+	}
+	else
+	{
+		log_page_scan_to_end(&scan->ps);
+		scan->ps.off = Min(scan->ps.off, scan->high);
+	}
+	return true;
+}
+
+static bool
+next_row(LogScan scan, TupleTableSlot *slot)
+{
+	LogPageScan *ps = &scan->ps;
+
+	if (scan->loaded || load_page(scan, true))
+	{
+		do
+		{
+			if (log_page_scan_next(ps, slot))
+				return ps->off < scan->high;
+			if (ps->base + ps->nrows >= scan->high)
+				return false;
+			CHECK_FOR_INTERRUPTS();
+		} while (log_cursor_next(&scan->cursor) && load_page(scan, true));
+	}
+	return false;
+}
+
+static bool
+prev_row(LogScan scan, TupleTableSlot *slot)
+{
+	LogPageScan *ps = &scan->ps;
+
+	if (scan->loaded || load_page(scan, false))
+	{
+		do
+		{
+			if (log_page_scan_prev(ps, slot))
+				return ps->off >= scan->low;
+			if (ps->base <= scan->low)
+				return false;
+			CHECK_FOR_INTERRUPTS();
+		} while (log_cursor_prev(&scan->cursor) && load_page(scan, false));
+	}
+	return false;
+}
+
+static bool
+serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
+{
+	bool		forward = !ScanDirectionIsBackward(direction);
+	int			last = Min(scan->last_partition,
+						   log_partition_count(scan->base.rs_rd) - 1);
+	bool		in;
+
+	if (!scan->started)
+	{
+		int			begin = forward ? scan->first_partition : last;
+
+		if (begin > last || begin < scan->first_partition)
+		{
+			ExecClearTuple(slot);
+			return false;
+		}
+		scan->started = true;
+		in = enter_partition(scan, begin, forward);
+	}
+	else
+		in = scan->partition >= scan->first_partition && scan->partition <= last &&
+			(scan->loaded || enter_partition(scan, scan->partition, forward));
+
+	for (;;)
+	{
+		int			partition;
+
+		if (in && (forward ? next_row(scan, slot) : prev_row(scan, slot)))
+			return true;
+		partition = scan->partition + (forward ? 1 : -1);
+		log_page_scan_release(&scan->ps);
+		scan->loaded = false;
+		if (partition < scan->first_partition || partition > last)
+		{
+			/* stand beyond the end: the other direction begins there */
+			scan->partition = partition;
+			if (forward && scan->partition > last)
+				scan->partition = last + 1;
+			ExecClearTuple(slot);
+			return false;
+		}
+		in = enter_partition(scan, partition, forward);
+	}
+}
+
+/*
+ * A cursor that ran off one end and turns round must begin at that end.
+ */
+static bool
+serial_turn(LogScan scan, ScanDirection direction)
+{
+	int			last = Min(scan->last_partition,
+						   log_partition_count(scan->base.rs_rd) - 1);
+
+	if (!scan->started || scan->loaded)
+		return false;
+	if (ScanDirectionIsBackward(direction) && scan->partition > last)
+		scan->started = false;
+	else if (!ScanDirectionIsBackward(direction) &&
+			 scan->partition < scan->first_partition)
+		scan->started = false;
+	return !scan->started;
+}
+
+/* ---- scans of blocks ---- */
+
+static bool
+parallel_next(LogScan scan, TupleTableSlot *slot)
+{
+	ParallelBlockTableScanDesc pscan = (ParallelBlockTableScanDesc) scan->base.rs_parallel;
+
+	for (;;)
+	{
+		BlockNumber block;
+
+		if (scan->block_live && log_page_scan_next(&scan->ps, slot))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		if (!scan->worker_started)
+		{
+			table_block_parallelscan_startblock_init(scan->base.rs_rd, &scan->worker, pscan);
+			scan->worker_started = true;
+		}
+		block = table_block_parallelscan_nextpage(scan->base.rs_rd, &scan->worker, pscan);
+		if (block == InvalidBlockNumber)
+			break;
+		scan->block_live = log_page_scan_load_block(&scan->ps, block,
+													scan->base.rs_snapshot, scan->strategy);
+	}
+	log_page_scan_release(&scan->ps);
+	scan->block_live = false;
+	ExecClearTuple(slot);
+	return false;
+}
+
+Size
+log_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan)
+{
+	Size		size = table_block_parallelscan_initialize(rel, pscan);
+
+	/* log order begins at the beginning */
+	pscan->phs_syncscan = false;
+	return size;
+}
+
+bool
+log_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
+{
+	LogScan		scan = (LogScan) sscan;
+	bool		found;
+
+	if (sscan->rs_parallel)
+		found = parallel_next(scan, slot);
+	else
+	{
+		serial_turn(scan, direction);
+		found = serial_next(scan, direction, slot);
+	}
+	if (found)
+		pgstat_count_heap_getnext(sscan->rs_rd);
+	return found;
+}
+
+/* ---- TID ranges ---- */
+
+/*
+ * TIDs order as (partition, offset).  The offset number of a bound may be any
+ * 16-bit value.
+ */
+void
+log_scan_set_tidrange(TableScanDesc sscan, ItemPointer mintid, ItemPointer maxtid)
+{
+	LogScan		scan = (LogScan) sscan;
+	OffsetNumber minoff = ItemPointerGetOffsetNumberNoCheck(mintid);
+	OffsetNumber maxoff = ItemPointerGetOffsetNumberNoCheck(maxtid);
+	ItemPointerData tid;
+
+	reset_scan(scan);
+	scan->first_partition = log_tid_partition(mintid);
+	scan->last_partition = log_tid_partition(maxtid);
+
+	ItemPointerSet(&tid, ItemPointerGetBlockNumberNoCheck(mintid), 1);
+	scan->from = log_tid_offset(sscan->rs_rd, &tid);
+	scan->from += Min(Max(minoff, 1), 0x8000 + 1) - 1;
+
+	ItemPointerSet(&tid, ItemPointerGetBlockNumberNoCheck(maxtid), 1);
+	scan->to = log_tid_offset(sscan->rs_rd, &tid);
+	scan->to += Min((int) maxoff, 0x8000) - 1;
+}
+
+bool
+log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
+							  TupleTableSlot *slot)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	serial_turn(scan, direction);
+	return serial_next(scan, direction, slot);
+}
+
+/* ---- TABLESAMPLE ---- */
+
+bool
+log_scan_sample_next_block(TableScanDesc sscan, struct SampleScanState *state)
+{
+	LogScan		scan = (LogScan) sscan;
+	TsmRoutine *tsm = state->tsmroutine;
+
+	for (;;)
+	{
+		BlockNumber block;
+
+		CHECK_FOR_INTERRUPTS();
+		if (tsm->NextSampleBlock)
+			block = tsm->NextSampleBlock(state, scan->nblocks);
+		else
+			block = BlockNumberIsValid(scan->block) ? scan->block + 1 : 0;
+		if (!BlockNumberIsValid(block) || block >= scan->nblocks)
+		{
+			log_page_scan_release(&scan->ps);
+			scan->block = InvalidBlockNumber;
+			return false;
+		}
+		scan->block = block;
+		if (log_page_scan_load_block(&scan->ps, block, sscan->rs_snapshot, scan->strategy))
+			return true;
+	}
+}
+
+bool
+log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
+						   TupleTableSlot *slot)
+{
+	LogScan		scan = (LogScan) sscan;
+	LogPageScan *ps = &scan->ps;
+	OffsetNumber maxoffset = Min(ps->nrows, MaxOffsetNumber);
+
+	for (;;)
+	{
+		OffsetNumber off;
+
+		CHECK_FOR_INTERRUPTS();
+		off = state->tsmroutine->NextSampleTuple(state, scan->block, maxoffset);
+		if (!OffsetNumberIsValid(off))
+			break;
+		/* the row itself, if it is visible */
+		log_page_scan_position(ps, ps->base + off - 1);
+		if (ps->left > 0 && ps->off + 1 == ps->base + off - 1 &&
+			log_page_scan_next(ps, slot))
+		{
+			pgstat_count_heap_getnext(sscan->rs_rd);
+			return true;
+		}
+	}
+	ExecClearTuple(slot);
+	return false;
+}
+
+/* ---- ANALYZE ---- */
+
+bool
+log_analyze_load_block(TableScanDesc sscan, BlockNumber block, BufferAccessStrategy strategy)
+{
+	LogScan		scan = (LogScan) sscan;
+	SnapshotData self;
+
+	/*
+	 * What is committed now.  Rows in progress count as neither live nor dead:
+	 * their transaction reports them when it ends.
+	 */
+	memset(&self, 0, sizeof(self));
+	self.snapshot_type = SNAPSHOT_SELF;
+	scan->block = block;
+	scan->block_live = log_page_scan_load_block(&scan->ps, block, &self, strategy);
+	return true;
+}
+
+bool
+log_analyze_next_row(TableScanDesc sscan, double *live, double *dead, TupleTableSlot *slot)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	if (scan->block_live && log_page_scan_next(&scan->ps, slot))
+	{
+		*live += 1;
+		return true;
+	}
+	log_page_scan_release(&scan->ps);
+	scan->block_live = false;
+	ExecClearTuple(slot);
+	return false;
+}

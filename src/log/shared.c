@@ -1,0 +1,334 @@
+/*
+ * shared.c
+ *	  The tails of partitions in shared memory, and what a relcache entry
+ *	  remembers about its stream.
+ *
+ * Entries live in a hash table that grows as needed and are made when a
+ * stream's partition is first touched, from its file.  They are keyed by file, so TRUNCATE
+ * begins with new ones.  A standby does not use them: it looks into the file.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "lib/dshash.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/dsa.h"
+#include "utils/memutils.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+#include "streamq.h"
+
+typedef struct LogSharedControl
+{
+	int			tranche_hash;
+	int			tranche_append;
+	int			tranche_freeze;
+	dshash_table_handle table;
+	char		area[FLEXIBLE_ARRAY_MEMBER];
+} LogSharedControl;
+
+#define AREA_SIZE	(256 * 1024)
+
+static LogSharedControl *control = NULL;
+static dsa_area *area = NULL;
+static dshash_table *table = NULL;
+
+/* files to forget at the end of the transaction */
+static List *forget_at_commit = NIL;
+static List *forget_at_abort = NIL;
+
+static dshash_parameters
+table_parameters(void)
+{
+	dshash_parameters params = {
+		.key_size = sizeof(LogSharedKey),
+		.entry_size = sizeof(LogShared),
+		.compare_function = dshash_memcmp,
+		.hash_function = dshash_memhash,
+		COMPAT_DSHASH_COPY
+		.tranche_id = control->tranche_hash
+	};
+
+	return params;
+}
+
+void
+log_shmem_request(void)
+{
+	RequestAddinShmemSpace(MAXALIGN(offsetof(LogSharedControl, area) + AREA_SIZE));
+}
+
+void
+log_shmem_startup(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	control = ShmemInitStruct("streamq logs",
+							  MAXALIGN(offsetof(LogSharedControl, area) + AREA_SIZE),
+							  &found);
+	if (!found)
+	{
+		dshash_parameters params;
+		dsa_area   *a;
+		dshash_table *t;
+
+		control->tranche_hash = LWLockNewTrancheId();
+		control->tranche_append = LWLockNewTrancheId();
+		control->tranche_freeze = LWLockNewTrancheId();
+		a = dsa_create_in_place(control->area, AREA_SIZE, control->tranche_hash, NULL);
+		dsa_pin(a);
+		params = table_parameters();
+		t = dshash_create(a, &params, NULL);
+		control->table = dshash_get_hash_table_handle(t);
+		dshash_detach(t);
+		dsa_detach(a);
+	}
+	LWLockRegisterTranche(control->tranche_hash, "StreamqLogs");
+	LWLockRegisterTranche(control->tranche_append, "StreamqAppend");
+	LWLockRegisterTranche(control->tranche_freeze, "StreamqFreeze");
+	LWLockRelease(AddinShmemInitLock);
+}
+
+static void
+attach(void)
+{
+	MemoryContext old;
+	dshash_parameters params;
+
+	if (table != NULL)
+		return;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	area = dsa_attach_in_place(control->area, NULL);
+	dsa_pin_mapping(area);
+	params = table_parameters();
+	table = dshash_attach(area, &params, control->table, NULL);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+make_key(LogSharedKey *key, RelFileLocator locator, int partition)
+{
+	memset(key, 0, sizeof(*key));
+	key->locator = locator;
+	key->partition = partition;
+}
+
+/* make the atomics tell what tail says */
+static void
+publish(LogShared *shared)
+{
+	pg_atomic_write_u64(&shared->first_offset, shared->tail.first_offset);
+	pg_atomic_write_u64(&shared->frozen_offset, shared->tail.frozen_offset);
+	pg_atomic_write_u64(&shared->next_offset, shared->tail.next_offset);
+}
+
+static LogShared *
+lookup(Relation rel, int partition)
+{
+	LogSharedKey key;
+	LogShared  *shared;
+	bool		found;
+
+	attach();
+	make_key(&key, RelationLocator(rel), partition);
+	shared = dshash_find_or_insert(table, &key, &found);
+	if (!found)
+	{
+		LWLockInitialize(&shared->append_lock, control->tranche_append);
+		LWLockInitialize(&shared->freeze_lock, control->tranche_freeze);
+		shared->loaded = false;
+		memset(&shared->tail, 0, sizeof(shared->tail));
+		pg_atomic_init_u64(&shared->first_offset, 0);
+		pg_atomic_init_u64(&shared->next_offset, 0);
+		pg_atomic_init_u64(&shared->frozen_offset, 0);
+		pg_atomic_init_u64(&shared->settled_offset, 0);
+	}
+	dshash_release_lock(table, shared);
+
+	if (!shared->loaded)
+		log_restore_length(rel);
+	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+	if (!shared->loaded)
+	{
+		log_tail_load(rel, partition, &shared->tail);
+		publish(shared);
+		shared->loaded = true;
+	}
+	LWLockRelease(&shared->append_lock);
+	return shared;
+}
+
+LogRelCache *
+log_relcache(Relation rel)
+{
+	if (rel->rd_amcache == NULL)
+	{
+		StreamOptions options;
+		LogRelCache *cache;
+
+		/* reading options may itself process invalidations: allocate after */
+		options_get(rel, &options);
+		cache = MemoryContextAllocZero(CacheMemoryContext, sizeof(LogRelCache));
+		PG_TRY();
+		{
+			log_route_fill(cache, rel, &options);
+		}
+		PG_CATCH();
+		{
+			pfree(cache);
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+		if (rel->rd_amcache)
+			pfree(rel->rd_amcache);
+		rel->rd_amcache = cache;
+	}
+	return (LogRelCache *) rel->rd_amcache;
+}
+
+LogShared *
+log_shared(Relation rel, int partition)
+{
+	LogRelCache *cache = log_relcache(rel);
+	LogShared  *shared = cache->shared[partition];
+
+	if (likely(shared != NULL))
+		return shared;
+	shared = lookup(rel, partition);
+	/* the cache may have gone while pages were read */
+	log_relcache(rel)->shared[partition] = shared;
+	return shared;
+}
+
+void
+log_shared_forget(RelFileLocator locator)
+{
+	attach();
+	for (int p = 0; p < LOG_MAX_PARTITIONS; p++)
+	{
+		LogSharedKey key;
+
+		make_key(&key, locator, p);
+		(void) dshash_delete_key(table, &key);
+	}
+}
+
+static void
+note(List **list, RelFileLocator locator)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	RelFileLocator *copy = palloc(sizeof(RelFileLocator));
+
+	*copy = locator;
+	*list = lappend(*list, copy);
+	MemoryContextSwitchTo(old);
+}
+
+void
+log_shared_forget_at_commit(RelFileLocator locator)
+{
+	note(&forget_at_commit, locator);
+}
+
+void
+log_shared_forget_at_abort(RelFileLocator locator)
+{
+	note(&forget_at_abort, locator);
+}
+
+void
+log_note_dropped(Relation rel)
+{
+	log_shared_forget_at_commit(RelationLocator(rel));
+}
+
+/*
+ * The entries of a file that is going away are garbage, not a danger: a new file with
+ * an old number begins by forgetting them too.
+ */
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	ListCell   *lc;
+	List	   *list = NIL;
+
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			list = forget_at_commit;
+			break;
+		case XACT_EVENT_ABORT:
+			list = forget_at_abort;
+			break;
+		case XACT_EVENT_PREPARE:
+			break;
+		default:
+			return;
+	}
+	foreach(lc, list)
+		log_shared_forget(*(RelFileLocator *) lfirst(lc));
+	forget_at_commit = NIL;
+	forget_at_abort = NIL;
+}
+
+void
+log_get_tail(Relation rel, int partition, LogTail *tail)
+{
+	if (log_use_shared())
+	{
+		LogShared  *shared = log_shared(rel, partition);
+
+		LWLockAcquire(&shared->append_lock, LW_SHARED);
+		*tail = shared->tail;
+		LWLockRelease(&shared->append_lock);
+	}
+	else
+		log_tail_load(rel, partition, tail);
+}
+
+int64
+log_next_offset(Relation rel, int partition)
+{
+	LogTail		tail;
+
+	if (log_use_shared())
+		return (int64) pg_atomic_read_u64(&log_shared(rel, partition)->next_offset);
+	log_tail_load(rel, partition, &tail);
+	return tail.next_offset;
+}
+
+int64
+log_first_offset(Relation rel, int partition)
+{
+	LogTail		tail;
+
+	if (log_use_shared())
+		return (int64) pg_atomic_read_u64(&log_shared(rel, partition)->first_offset);
+	log_tail_load(rel, partition, &tail);
+	return tail.first_offset;
+}
+
+void
+log_get_bounds(Relation rel, int partition, LogBounds *bounds)
+{
+	LogTail		tail;
+	int64		blocks;
+
+	log_get_tail(rel, partition, &tail);
+	bounds->first_offset = tail.first_offset;
+	bounds->next_offset = tail.next_offset;
+	bounds->frozen_offset = tail.frozen_offset;
+	log_extent_count(rel, partition, &bounds->extents, &bounds->free_extents, &blocks);
+	bounds->bytes = blocks * BLCKSZ;
+}
+
+void
+log_init(void)
+{
+	log_xlog_init();
+	RegisterXactCallback(xact_callback, NULL);
+}

@@ -1,0 +1,267 @@
+/*
+ * vacuum.c
+ *	  VACUUM: moves the frozen offset on.
+ *
+ * Nothing is ever removed here.  The pages between the remembered frozen
+ * offset and the first run that is not old enough are read once; everything below
+ * the new frozen offset is committed but for runs marked dead, which are marked on
+ * their pages.  Committed rows, the common case, cost no page writes at all: the one
+ * WAL record changes the head page.
+ */
+#include "postgres.h"
+
+#include "access/multixact.h"
+#include "commands/progress.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xloginsert.h"
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/backend_progress.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
+#include "utils/timestamp.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+#include "streamq.h"
+
+typedef struct FreezeState
+{
+	Relation	rel;
+	int			partition;
+	BufferAccessStrategy strategy;
+	TransactionId cutoff;		/* older ones are frozen */
+	TransactionId newest;		/* newest that was */
+	TransactionId oldest_left;	/* oldest that was not */
+	int64		frozen;			/* the new frozen offset */
+	bool		stopped;
+	int64		live;
+	int64		dead;
+} FreezeState;
+
+/* mark aborted runs of a page for good */
+static void
+mark_dead(FreezeState *fs, Buffer buffer, uint16 *positions, int n)
+{
+	Page		page = BufferGetPage(buffer);
+
+	START_CRIT_SECTION();
+	for (int i = 0; i < n; i++)
+		((LogRun *) ((char *) page + positions[i]))->flags |= LOG_RUN_DEAD;
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(fs->rel))
+	{
+		XLogRecPtr	lsn;
+
+		XLogBeginInsert();
+		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+		XLogRegisterBufData(0, (char *) positions, n * sizeof(uint16));
+		lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_DEAD);
+		PageSetLSN(page, lsn);
+	}
+	END_CRIT_SECTION();
+}
+
+/* false if there is no page at the cursor: the tail is behind us */
+static bool
+freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
+{
+	uint16		positions[LOG_MAX_RANGES];
+	int			npositions = 0;
+	Buffer		buffer = log_cursor_read(cursor);
+	Page		page;
+	uint32		pos;
+	int64		off;
+
+	if (!BufferIsValid(buffer))
+		return false;
+	page = BufferGetPage(buffer);
+	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
+	off = LOG_OPAQUE(page)->base;
+	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+	{
+		LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
+
+		pos = MAXALIGN(pos);
+		if (off >= from)
+		{
+			/*
+			 * Once a run is too young the frozen offset stands, but later
+			 * ones may have older xids: relfrozenxid must not pass those.
+			 */
+			if (fs->stopped || !TransactionIdPrecedes(run->xid, fs->cutoff))
+			{
+				fs->stopped = true;
+				if (!(run->flags & LOG_RUN_DEAD) &&
+					(!TransactionIdIsValid(fs->oldest_left) ||
+					 TransactionIdPrecedes(run->xid, fs->oldest_left)))
+					fs->oldest_left = run->xid;
+				fs->live += run->nrows;
+			}
+			else
+			{
+				bool		committed = !(run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD)) &&
+					((run->flags & LOG_RUN_COMMITTED) || TransactionIdDidCommit(run->xid));
+
+				if (committed)
+					fs->live += run->nrows;
+				else
+				{
+					fs->dead += run->nrows;
+					if (!(run->flags & LOG_RUN_DEAD))
+						positions[npositions++] = (uint16) pos;
+				}
+				if (!TransactionIdIsValid(fs->newest) ||
+					TransactionIdFollows(run->xid, fs->newest))
+					fs->newest = run->xid;
+				fs->frozen = off + run->nrows;
+			}
+		}
+		off += run->nrows;
+		pos += sizeof(LogRun) + run->nbytes;
+	}
+	if (!fs->stopped)
+		fs->frozen = Max(fs->frozen, off);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	if (npositions > 0)
+	{
+		/* runs stay where they are and outcomes do not change */
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		mark_dead(fs, buffer, positions, npositions);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	}
+	ReleaseBuffer(buffer);
+	return true;
+}
+
+static void
+advance_frozen(FreezeState *fs, int64 dead)
+{
+	LogShared  *shared = log_shared(fs->rel, fs->partition);
+	Buffer		buffer = log_page_read(fs->rel, log_head_block(fs->rel, fs->partition),
+									   LOG_PAGE_HEAD, fs->partition, BUFFER_LOCK_EXCLUSIVE);
+	LogHead    *head = LOG_HEAD(BufferGetPage(buffer));
+
+	START_CRIT_SECTION();
+	head->frozen_offset = fs->frozen;
+	head->frozen_dead += dead;
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(fs->rel))
+	{
+		xl_log_freeze xlrec;
+		XLogRecPtr	lsn;
+
+		xlrec.frozen_offset = head->frozen_offset;
+		xlrec.frozen_dead = head->frozen_dead;
+		xlrec.newest_xid = fs->newest;
+		xlrec.dboid = MyDatabaseId;
+		XLogBeginInsert();
+		XLogRegisterData((char *) &xlrec, sizeof(xlrec));
+		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+		lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_FREEZE);
+		PageSetLSN(BufferGetPage(buffer), lsn);
+	}
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+
+	/* readers that are about to look into the commit log finish first */
+	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&shared->freeze_lock, LW_EXCLUSIVE);
+	shared->tail.frozen_offset = fs->frozen;
+	pg_atomic_write_u64(&shared->frozen_offset, fs->frozen);
+	LWLockRelease(&shared->freeze_lock);
+	LWLockRelease(&shared->append_lock);
+}
+
+static int64
+frozen_dead(Relation rel, int partition)
+{
+	BlockNumber block = log_head_block(rel, partition);
+	Buffer		buffer;
+	int64		dead;
+
+	if (!BlockNumberIsValid(block))
+		return 0;
+	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	dead = LOG_HEAD(BufferGetPage(buffer))->frozen_dead;
+	UnlockReleaseBuffer(buffer);
+	return dead;
+}
+
+static void
+vacuum_partition(FreezeState *fs)
+{
+	int64		first = log_first_offset(fs->rel, fs->partition);
+	int64		from = Max(first, log_frozen_offset(fs->rel, fs->partition));
+	int64		next = log_next_offset(fs->rel, fs->partition);
+	int64		dead_before = fs->dead;
+	LogCursor	cursor;
+	int64		below = from - first - frozen_dead(fs->rel, fs->partition);
+
+	fs->frozen = from;
+	fs->newest = InvalidTransactionId;
+	fs->stopped = false;
+	log_cursor_init(&cursor, fs->rel, fs->partition);
+	cursor.strategy = fs->strategy;
+	if (from < next && log_cursor_seek(&cursor, from))
+	{
+		do
+		{
+			COMPAT_VACUUM_DELAY_POINT();
+		} while (freeze_page(fs, &cursor, from) && log_cursor_next(&cursor));
+	}
+	fs->live += below;
+	if (fs->frozen > log_frozen_offset(fs->rel, fs->partition))
+		advance_frozen(fs, fs->dead - dead_before);
+}
+
+void
+log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strategy)
+{
+	FreezeState fs;
+	TransactionId oldest_xmin = GetOldestNonRemovableTransactionId(rel);
+	TransactionId frozenxid;
+	TransactionId state_xid;
+	MultiXactId minmulti = GetOldestMultiXactId();
+	BlockNumber nblocks;
+	int			npartitions = log_partition_count(rel);
+	TimestampTz start = GetCurrentTimestamp();
+	PgStat_Counter live = 0;
+
+	streamq_require_loaded();
+	memset(&fs, 0, sizeof(fs));
+	fs.rel = rel;
+	fs.strategy = strategy;
+	fs.cutoff = oldest_xmin;
+	fs.oldest_left = InvalidTransactionId;
+
+	pgstat_progress_start_command(PROGRESS_COMMAND_VACUUM, RelationGetRelid(rel));
+	for (int p = 0; p < npartitions; p++)
+	{
+		fs.partition = p;
+		vacuum_partition(&fs);
+	}
+	state_xid = log_state_vacuum(rel, oldest_xmin);
+
+	frozenxid = oldest_xmin;
+	if (TransactionIdIsValid(fs.oldest_left) &&
+		TransactionIdPrecedes(fs.oldest_left, frozenxid))
+		frozenxid = fs.oldest_left;
+	if (TransactionIdIsValid(state_xid) && TransactionIdPrecedes(state_xid, frozenxid))
+		frozenxid = state_xid;
+
+	live = fs.live;
+	nblocks = RelationGetNumberOfBlocks(rel);
+	COMPAT_UPDATE_RELSTATS(rel, nblocks, live, frozenxid, minmulti);
+	COMPAT_REPORT_VACUUM(rel, live, start);
+	pgstat_progress_end_command();
+
+	if (params->options & VACOPT_VERBOSE)
+		ereport(INFO,
+				(errmsg("vacuumed stream \"%s\": " INT64_FORMAT " rows, " INT64_FORMAT
+						" of aborted transactions newly found, in %d partitions",
+						RelationGetRelationName(rel), (int64) live, fs.dead, npartitions)));
+}

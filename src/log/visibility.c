@@ -1,0 +1,139 @@
+/*
+ * visibility.c
+ *	  Which rows a snapshot sees: decided once for all rows of a run.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+#include "storage/procarray.h"
+#include "utils/snapmgr.h"
+
+#include "log/log_internal.h"
+
+int64
+log_frozen_offset(Relation rel, int partition)
+{
+	BlockNumber block;
+	Buffer		buffer;
+	int64		frozen;
+
+	if (log_use_shared())
+		return (int64) pg_atomic_read_u64(&log_shared(rel, partition)->frozen_offset);
+
+	block = log_head_block(rel, partition);
+	if (!BlockNumberIsValid(block))
+		return 0;
+	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	frozen = LOG_HEAD(BufferGetPage(buffer))->frozen_offset;
+	UnlockReleaseBuffer(buffer);
+	return frozen;
+}
+
+/* remember the outcome in the run; as for heap tuples, not before it is durable */
+static void
+set_hint(LogRun *run, Buffer buffer, uint16 hint)
+{
+	if (hint == LOG_RUN_COMMITTED && BufferIsPermanent(buffer))
+	{
+		XLogRecPtr	lsn = TransactionIdGetCommitLSN(run->xid);
+
+		if (XLogNeedsFlush(lsn) && BufferGetLSNAtomic(buffer) < lsn)
+			return;
+	}
+	run->flags |= hint;
+	MarkBufferDirtyHint(buffer, true);
+}
+
+/*
+ * Did the run's transaction commit?  It is known not to be in progress.
+ *
+ * The commit log behind the frozen offset may be truncated at any time, so
+ * the frozen offset is looked at again under the freeze lock: vacuum holds it while it moves
+ * the offset, and only later may the commit log go.
+ */
+static bool
+run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer buffer)
+{
+	LogShared  *shared = NULL;
+	bool		committed;
+
+	if (run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD))
+		return false;
+	if (run->flags & LOG_RUN_COMMITTED)
+		return true;
+
+	if (log_use_shared())
+	{
+		shared = log_shared(rel, partition);
+		LWLockAcquire(&shared->freeze_lock, LW_SHARED);
+		if (first_row < (int64) pg_atomic_read_u64(&shared->frozen_offset))
+		{
+			LWLockRelease(&shared->freeze_lock);
+			return (run->flags & LOG_RUN_DEAD) == 0;
+		}
+	}
+	committed = TransactionIdDidCommit(run->xid);
+	if (shared)
+		LWLockRelease(&shared->freeze_lock);
+	set_hint(run, buffer, committed ? LOG_RUN_COMMITTED : LOG_RUN_ABORTED);
+	return committed;
+}
+
+LogVisibility
+log_run_visibility(Relation rel, int partition, Page page, LogRun *run,
+				   int64 first_row, int64 frozen, Snapshot snapshot, Buffer buffer)
+{
+	TransactionId xid = run->xid;
+
+	if (first_row < frozen)
+		return (run->flags & LOG_RUN_DEAD) ? LOG_INVISIBLE : LOG_VISIBLE;
+
+	if (likely(snapshot->snapshot_type == SNAPSHOT_MVCC))
+	{
+		if (run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD))
+			return LOG_INVISIBLE;
+		if (!(run->flags & LOG_RUN_COMMITTED) &&
+			TransactionIdIsCurrentTransactionId(xid))
+			return run->cid < snapshot->curcid ? LOG_VISIBLE : LOG_OWN_LATER;
+		if (XidInMVCCSnapshot(xid, snapshot))
+		{
+			/* a serializable reader missed this write */
+			if (CheckForSerializableConflictOutNeeded(rel, snapshot))
+				CheckForSerializableConflictOut(rel, xid, snapshot);
+			return LOG_IN_PROGRESS;
+		}
+		return run_committed(rel, partition, run, first_row, buffer) ?
+			LOG_VISIBLE : LOG_INVISIBLE;
+	}
+
+	switch (snapshot->snapshot_type)
+	{
+		case SNAPSHOT_ANY:
+			return LOG_VISIBLE;
+		case SNAPSHOT_DIRTY:
+			snapshot->xmin = snapshot->xmax = InvalidTransactionId;
+			snapshot->speculativeToken = 0;
+			if (TransactionIdIsCurrentTransactionId(xid))
+				return LOG_VISIBLE;
+			if (TransactionIdIsInProgress(xid))
+			{
+				snapshot->xmin = xid;
+				return LOG_VISIBLE;
+			}
+			break;
+		default:
+			/* now, own changes included */
+			if (TransactionIdIsCurrentTransactionId(xid))
+				return LOG_VISIBLE;
+			if (TransactionIdIsInProgress(xid))
+				return LOG_IN_PROGRESS;
+			break;
+	}
+	return run_committed(rel, partition, run, first_row, buffer) ?
+		LOG_VISIBLE : LOG_INVISIBLE;
+}
