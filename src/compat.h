@@ -32,16 +32,6 @@ typedef Oid RelFileNumber;
 #define LocatorRelNumber(l)		((l).relNumber)
 #endif
 
-/* ---- api ---- */
-
-/* 16: one function for the owners of all kinds of objects */
-#if PG_VERSION_NUM < 160000
-#define COMPAT_RELATION_OWNERCHECK(relid, role)	pg_class_ownercheck(relid, role)
-#else
-#define COMPAT_RELATION_OWNERCHECK(relid, role) \
-	object_ownercheck(RelationRelationId, relid, role)
-#endif
-
 /* 17: the ids of a transaction's locks moved */
 #if PG_VERSION_NUM < 170000
 #define COMPAT_MY_LXID	(MyProc->lxid)
@@ -73,14 +63,54 @@ typedef Oid RelFileNumber;
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #endif
 
-/* 16 replaced the ownership checks for each kind of object by one for all */
-#if PG_VERSION_NUM < 160000
-#define database_is_owned_by(dboid, role) pg_database_ownercheck(dboid, role)
-#else
-#include "catalog/pg_database.h"
-#define database_is_owned_by(dboid, role) \
-	object_ownercheck(DatabaseRelationId, dboid, role)
+/* 17 brought infinite intervals */
+#if PG_VERSION_NUM < 170000
+#define INTERVAL_NOT_FINITE(i)	false
 #endif
+
+/* 16 unified the privilege checks over object classes */
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "utils/acl.h"
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	switch (classid)
+	{
+		case ProcedureRelationId:
+			return pg_proc_aclcheck(objectid, roleid, mode);
+		case NamespaceRelationId:
+			return pg_namespace_aclcheck(objectid, roleid, mode);
+		default:
+			Assert(classid == RelationRelationId);
+			return pg_class_aclcheck(objectid, roleid, mode);
+	}
+}
+
+static inline bool
+object_ownercheck(Oid classid, Oid objectid, Oid roleid)
+{
+	if (classid == DatabaseRelationId)
+		return pg_database_ownercheck(objectid, roleid);
+	Assert(classid == RelationRelationId);
+	return pg_class_ownercheck(objectid, roleid);
+}
+#endif
+
+/* 18 lets references to grouping expressions go through a range table entry */
+#include "optimizer/optimizer.h"
+static inline Node *
+flatten_group_vars(Query *query, Node *node)
+{
+#if PG_VERSION_NUM >= 180000
+	if (query->hasGroupRTE && node != NULL)
+		return flatten_group_exprs(NULL, query, node);
+#endif
+	return node;
+}
 
 /* 16: is the relation a catalog, for logical decoding? */
 #if PG_VERSION_NUM < 160000

@@ -43,6 +43,9 @@ extern JobBatchResult job_run_batch(int32 job_id);
 /* record a failure of the whole batch: counted, shown in streamq.jobs */
 extern void job_note_error(int32 job_id, int sqlerrcode, const char *message);
 
+/* from _PG_init: the hook that removes a job when its view is dropped */
+extern void job_init(void);
+
 /*
  * Windows closed by batches of this transaction, for the notifier: filled by
  * job_run_batch through notify_note_closed (worker/notify.h).

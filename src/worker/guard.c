@@ -86,7 +86,7 @@ database_wanted(Node *parsetree)
 	if (name == NULL)
 		return InvalidOid;
 	dboid = get_database_oid(name, true);
-	if (!OidIsValid(dboid) || !database_is_owned_by(dboid, GetUserId()))
+	if (!OidIsValid(dboid) || !object_ownercheck(DatabaseRelationId, dboid, GetUserId()))
 		return InvalidOid;
 	return dboid;
 }
