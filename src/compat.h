@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "storage/smgr.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -31,16 +32,48 @@ typedef Oid RelFileNumber;
 #define LocatorRelNumber(l)		((l).relNumber)
 #endif
 
+/* 17: the ids of a transaction's locks moved */
+#if PG_VERSION_NUM < 170000
+#define COMPAT_MY_LXID	(MyProc->lxid)
+#else
+#define COMPAT_MY_LXID	(MyProc->vxid.lxid)
+#endif
+
+/* 18: deferrable primary keys are asked for */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_PRIMARY_KEY_INDEX(rel)	RelationGetPrimaryKeyIndex(rel)
+#else
+#define COMPAT_PRIMARY_KEY_INDEX(rel)	RelationGetPrimaryKeyIndex(rel, false)
+#endif
+
+/* 18: base64 works on unsigned bytes */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_B64_ENCODE(src, len, dst, dstlen) \
+	pg_b64_encode((const char *) (src), len, dst, dstlen)
+#else
+#define COMPAT_B64_ENCODE(src, len, dst, dstlen) \
+	pg_b64_encode((const uint8 *) (src), len, dst, dstlen)
+#endif
+
+/* 18: generated columns that are computed when they are read */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_IS_VIRTUAL_COLUMN(att)	false
+#else
+#define COMPAT_IS_VIRTUAL_COLUMN(att) \
+	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#endif
+
 /* 17 brought infinite intervals */
 #if PG_VERSION_NUM < 170000
 #define INTERVAL_NOT_FINITE(i)	false
 #endif
 
 /* 16 unified the privilege checks over object classes */
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #if PG_VERSION_NUM < 160000
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_class.h"
 #include "utils/acl.h"
 static inline AclResult
 object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
@@ -60,6 +93,8 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 static inline bool
 object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 {
+	if (classid == DatabaseRelationId)
+		return pg_database_ownercheck(objectid, roleid);
 	Assert(classid == RelationRelationId);
 	return pg_class_ownercheck(objectid, roleid);
 }
@@ -148,6 +183,11 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_MINIMAL_TUPLE_EXTRA	, Size extra
 #define COMPAT_FORM_MINIMAL_TUPLE(slot) \
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
+#endif
+
+/* 18: the attribute of functions that do not return */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "access/htup.h"
 #include "executor/tuptable.h"
+#include "storage/lockdefs.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 
@@ -23,26 +24,51 @@ extern MessageFormat *message_format_create(Relation rel);
 
 /*
  * Fill the values of a streamq.message row (8 columns: msg_id, partition,
- * msg_offset, produced_at, deliveries, key, payload, headers) from a slot.
- * Results live in the current memory context.
+ * msg_offset, produced_at, deliveries, key, payload, headers) from a slot of
+ * the stream.  Results live in the current memory context or in the slot:
+ * they are good until the context is reset or the slot gets another row.
  */
+#define MESSAGE_NATTS	8
+
 extern void message_form(MessageFormat *format, TupleTableSlot *slot,
 						 int partition, int64 off, TimestampTz produced_at,
 						 int deliveries, Datum *values, bool *nulls);
 
+/* can a column "payload" of this type be written by produce()? */
+extern bool message_is_payload_type(Oid type);
+
 /*
  * The current user must have INSERT (produce) or SELECT (read, consume) on
- * the stream: ERRCODE_INSUFFICIENT_PRIVILEGE otherwise.
+ * the stream: ERRCODE_INSUFFICIENT_PRIVILEGE otherwise.  Where row-level
+ * security applies to the user, ERRCODE_FEATURE_NOT_SUPPORTED: these paths do
+ * not evaluate policies.
  */
 extern void api_check_produce(Relation rel);
 extern void api_check_read(Relation rel);
 
+/* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
+extern void api_null_argument(const char *name) pg_attribute_noreturn();
+
 /*
- * Catalog helpers: OIDs of streamq's own tables by name, cached per backend
- * and looked up again when the extension was dropped or re-created.  Error
- * 55000 when the extension is not there, unless missing_ok (InvalidOid).
+ * Catalog helpers: OIDs of streamq's own tables by name (a string constant),
+ * cached per backend and looked up again when the extension was dropped or
+ * re-created.  Error 55000 when the extension is not there, unless missing_ok
+ * (InvalidOid).  Only tables that belong to the extension count, so nobody can
+ * put a table of his own in their place.
  */
 extern Oid	api_catalog_oid(const char *relname, bool missing_ok);
+
+/* open it; NULL when it is not there (any more) and missing_ok */
+extern Relation api_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok);
+
+/*
+ * Change a row, its indexes too, and make the change visible to this
+ * transaction's next steps.  No privileges are checked, no triggers fired.
+ */
+extern void api_catalog_insert(Relation catalog, Datum *values, bool *nulls);
+extern void api_catalog_update(Relation catalog, HeapTuple old,
+							   Datum *values, bool *nulls, bool *replaces);
+extern void api_catalog_delete(Relation catalog, HeapTuple old);
 
 /* from _PG_init: executor and utility hooks that refuse what streams cannot do,
  * object access hook that cleans up after DROP */

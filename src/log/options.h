@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "access/attnum.h"
 #include "datatype/timestamp.h"
 #include "utils/rel.h"
 
@@ -36,7 +37,27 @@ typedef struct StreamOptions
  */
 extern void options_get(Relation rel, StreamOptions *options);
 
-/* text of the partition_by columns as given, NULL when none */
+/*
+ * Names of the partition_by columns as a list of quoted identifiers, palloc'd;
+ * NULL when there are none.
+ */
 extern char *options_partition_by(Relation rel, const StreamOptions *options);
+
+/*
+ * Write the options with this transaction and make every backend read them
+ * again.  set_keys stores the keys, too (none: spread, whatever columns there
+ * are); without it the stored choice, or the default, stays.  The caller keeps
+ * writers away by a lock and has checked the values.
+ */
+extern void options_set(Relation rel, const StreamOptions *options, bool set_keys);
+
+/* the stream is dropped: its row goes, if there is one */
+extern void options_delete(Oid relid);
+
+/*
+ * A column of the relation is renamed or (dropped) goes away with the running
+ * command, which other commands of the transaction do not see yet.
+ */
+extern void options_column_changed(Oid relid, AttrNumber attnum, bool dropped);
 
 #endif

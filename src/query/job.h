@@ -26,6 +26,9 @@ typedef enum JobBatchResult
 	JOB_MORE					/* call again at once */
 } JobBatchResult;
 
+/* is this the view of a continuous view? */
+extern bool job_is_view(Oid relid);
+
 /* all jobs of this database, as JobInfo; in a transaction */
 extern List *job_list(void);
 

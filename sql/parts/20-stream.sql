@@ -1,0 +1,46 @@
+-- Streams: their options, creating, altering and dropping them.
+
+GRANT USAGE ON SCHEMA streamq TO PUBLIC;
+
+-- A stream without a row has the defaults: one partition, by the column "key"
+-- where there is one (partition_by null; an empty list spreads all rows).
+-- history: the numbers of partitions it has had, ending in the present one.
+CREATE TABLE streamq.stream_options (
+    relid pg_catalog.regclass NOT NULL,
+    npartitions pg_catalog.int4 NOT NULL,
+    history pg_catalog.int2[] NOT NULL,
+    partition_by pg_catalog.text[],
+    PRIMARY KEY (relid)
+);
+COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
+GRANT SELECT ON streamq.stream_options TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('streamq.stream_options', '');
+
+CREATE FUNCTION streamq.create_stream(
+    name pg_catalog.text,
+    columns pg_catalog.text DEFAULT NULL,
+    partitions pg_catalog.int4 DEFAULT 1,
+    partition_by pg_catalog.text DEFAULT NULL,
+    if_not_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_create_stream';
+COMMENT ON FUNCTION streamq.create_stream(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool)
+IS 'create a stream; columns as in CREATE TABLE (default: key text, payload jsonb NOT NULL, headers jsonb)';
+
+CREATE FUNCTION streamq.alter_stream(
+    stream pg_catalog.regclass,
+    partitions pg_catalog.int4 DEFAULT NULL,
+    partition_by pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_alter_stream';
+COMMENT ON FUNCTION streamq.alter_stream(pg_catalog.regclass, pg_catalog.int4, pg_catalog.text)
+IS 'change options of a stream; what is not given stays; partition_by is a list of columns, empty to spread all messages';
+
+CREATE FUNCTION streamq.drop_stream(stream pg_catalog.regclass)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_drop_stream';
+COMMENT ON FUNCTION streamq.drop_stream(pg_catalog.regclass)
+IS 'drop a stream with its groups and options, as DROP TABLE does';

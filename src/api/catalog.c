@@ -1,0 +1,204 @@
+/*
+ * catalog.c
+ *	  streamq's own tables: finding them, changing their rows.
+ *
+ * They are ordinary tables that belong to the extension.  C code changes them
+ * without a privilege check, so that users who may use the functions need
+ * no rights on the tables.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "api/api.h"
+#include "streamq.h"
+
+#define MAX_CACHED	16
+
+typedef struct CachedOid
+{
+	const char *relname;
+	Oid			relid;
+} CachedOid;
+
+static CachedOid cached[MAX_CACHED];
+static int	ncached = 0;
+static bool callback_registered = false;
+
+/*
+ * A table we know was dropped, renamed or changed, or everything is to be
+ * forgotten (InvalidOid).
+ */
+static void
+catalog_invalidated(Datum arg, Oid relid)
+{
+	for (int i = 0; i < ncached; i++)
+		if (relid == InvalidOid || cached[i].relid == relid)
+			cached[i].relid = InvalidOid;
+}
+
+/*
+ * The library is loaded in every database, also where anybody may have made a
+ * schema of this name: what is in it counts only as a member of the extension.
+ */
+static Oid
+lookup_catalog(const char *relname)
+{
+	Oid			namespaceid = get_namespace_oid(STREAMQ_SCHEMA, true);
+	Oid			relid;
+	Oid			extension;
+
+	if (!OidIsValid(namespaceid))
+		return InvalidOid;
+	relid = get_relname_relid(relname, namespaceid);
+	if (!OidIsValid(relid))
+		return InvalidOid;
+	extension = getExtensionOfObject(RelationRelationId, relid);
+	if (!OidIsValid(extension) || extension != get_extension_oid("streamq", true))
+		return InvalidOid;
+	return relid;
+}
+
+Oid
+api_catalog_oid(const char *relname, bool missing_ok)
+{
+	CachedOid  *entry = NULL;
+	Oid			relid;
+
+	if (!callback_registered)
+	{
+		CacheRegisterRelcacheCallback(catalog_invalidated, (Datum) 0);
+		callback_registered = true;
+	}
+
+	for (int i = 0; i < ncached; i++)
+	{
+		if (strcmp(cached[i].relname, relname) == 0)
+		{
+			if (OidIsValid(cached[i].relid))
+				return cached[i].relid;
+			entry = &cached[i];
+			break;
+		}
+	}
+
+	relid = lookup_catalog(relname);
+	if (!OidIsValid(relid))
+	{
+		if (missing_ok)
+			return InvalidOid;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"streamq\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION streamq.")));
+	}
+
+	if (entry == NULL && ncached < MAX_CACHED)
+	{
+		entry = &cached[ncached++];
+		entry->relname = relname;
+	}
+	if (entry != NULL)
+		entry->relid = relid;
+	return relid;
+}
+
+Relation
+api_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok)
+{
+	Oid			relid = api_catalog_oid(relname, missing_ok);
+	Relation	catalog;
+
+	if (!OidIsValid(relid))
+		return NULL;
+	/* while we waited for the lock the extension may have been dropped */
+	catalog = try_table_open(relid, lockmode);
+	if (catalog == NULL && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"streamq\" has been dropped")));
+	return catalog;
+}
+
+void
+api_catalog_insert(Relation catalog, Datum *values, bool *nulls)
+{
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(catalog), values, nulls);
+
+	CatalogTupleInsert(catalog, tuple);
+	heap_freetuple(tuple);
+	CommandCounterIncrement();
+}
+
+void
+api_catalog_update(Relation catalog, HeapTuple old,
+				   Datum *values, bool *nulls, bool *replaces)
+{
+	HeapTuple	tuple = heap_modify_tuple(old, RelationGetDescr(catalog),
+										  values, nulls, replaces);
+
+	CatalogTupleUpdate(catalog, &old->t_self, tuple);
+	heap_freetuple(tuple);
+	CommandCounterIncrement();
+}
+
+void
+api_catalog_delete(Relation catalog, HeapTuple old)
+{
+	CatalogTupleDelete(catalog, &old->t_self);
+	CommandCounterIncrement();
+}
+
+static void
+check_privilege(Relation rel, AclMode mode)
+{
+	AclResult	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), mode);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, RelationGetRelationName(rel));
+}
+
+void
+api_check_produce(Relation rel)
+{
+	check_privilege(rel, ACL_INSERT);
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot produce to stream \"%s\" under row-level security",
+						RelationGetRelationName(rel)),
+				 errhint("Use INSERT, which checks the policies.")));
+}
+
+void
+api_check_read(Relation rel)
+{
+	check_privilege(rel, ACL_SELECT);
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot read stream \"%s\" under row-level security",
+						RelationGetRelationName(rel)),
+				 errhint("Use SELECT, which applies the policies.")));
+}
+
+void
+api_null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", name)));
+}

@@ -1,0 +1,323 @@
+/*
+ * hooks.c
+ *	  What streams refuse, and what goes when one is dropped.
+ *
+ * Commands that streams cannot do are refused when they begin, so that the
+ * answer does not depend on whether a row matches.  The access method refuses
+ * them too, for those that do not come through the executor.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "executor/executor.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "group/group.h"
+#include "log/log.h"
+#include "log/options.h"
+
+static ExecutorStart_hook_type prev_executor_start = NULL;
+static object_access_hook_type prev_object_access = NULL;
+
+/* ---- statements ---- */
+
+/* the relation is locked by the statement that is about to begin */
+static void
+refuse_if_stream(Oid relid, const char *what)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s stream \"%s\"", what, RelationGetRelationName(rel)),
+				 errdetail("Streams are append-only.")));
+	relation_close(rel, NoLock);
+}
+
+static void
+refuse_result_relations(PlannedStmt *plan, List *relations, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, relations)
+		refuse_if_stream(rt_fetch(lfirst_int(lc), plan->rtable)->relid, what);
+}
+
+/*
+ * ON CONFLICT DO NOTHING without an index to look in is the one form that can
+ * name a partitioned table with streams among its partitions.
+ */
+static void
+refuse_stream_partitions(Oid relid, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+		refuse_if_stream(lfirst_oid(lc), what);
+}
+
+static void
+check_modify_table(PlannedStmt *plan, ModifyTable *modify)
+{
+	switch (modify->operation)
+	{
+		case CMD_UPDATE:
+			refuse_result_relations(plan, modify->resultRelations, "update");
+			break;
+		case CMD_DELETE:
+			refuse_result_relations(plan, modify->resultRelations, "delete from");
+			break;
+		case CMD_MERGE:
+			refuse_result_relations(plan, modify->resultRelations, "merge into");
+			break;
+		case CMD_INSERT:
+			if (modify->onConflictAction != ONCONFLICT_NONE)
+			{
+				const char *what = "use ON CONFLICT with";
+				RangeTblEntry *rte = rt_fetch(linitial_int(modify->resultRelations),
+											  plan->rtable);
+
+				if (rte->relkind == RELKIND_RELATION)
+					refuse_if_stream(rte->relid, what);
+				else if (rte->relkind == RELKIND_PARTITIONED_TABLE &&
+						 modify->arbiterIndexes == NIL)
+					refuse_stream_partitions(rte->relid, what);
+			}
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * Foreign keys of a stream lock its rows FOR KEY SHARE when a referenced row
+ * goes.  Rows of streams never change, so these locks have nothing to do.
+ */
+static bool
+is_harmless_lock(RowMarkType mark)
+{
+	return mark == ROW_MARK_KEYSHARE &&
+		DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH)) > 0;
+}
+
+static void
+check_plan(PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	if (plan->resultRelations != NIL)
+	{
+		if (IsA(plan->planTree, ModifyTable))
+			check_modify_table(plan, (ModifyTable *) plan->planTree);
+		if (plan->hasModifyingCTE)
+		{
+			foreach(lc, plan->subplans)
+			{
+				Plan	   *subplan = lfirst(lc);
+
+				if (subplan != NULL && IsA(subplan, ModifyTable))
+					check_modify_table(plan, (ModifyTable *) subplan);
+			}
+		}
+	}
+
+	foreach(lc, plan->rowMarks)
+	{
+		PlanRowMark *mark = lfirst_node(PlanRowMark, lc);
+		RangeTblEntry *rte;
+
+		if (mark->isParent || !RowMarkRequiresRowShareLock(mark->markType))
+			continue;
+		rte = rt_fetch(mark->rti, plan->rtable);
+		if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_RELATION &&
+			!is_harmless_lock(mark->markType))
+			refuse_if_stream(rte->relid, "lock rows in");
+	}
+}
+
+static void
+api_executor_start(QueryDesc *queryDesc, int eflags)
+{
+	PlannedStmt *plan = queryDesc->plannedstmt;
+
+	/* a parallel worker runs part of a plan that was looked at */
+	if ((plan->resultRelations != NIL || plan->rowMarks != NIL) &&
+		!IsParallelWorker())
+		check_plan(plan);
+
+	if (prev_executor_start)
+		prev_executor_start(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
+/* ---- objects ---- */
+
+/*
+ * A relation was made.  If it is an index (also that of a constraint), its row in
+ * pg_index is there but not visible to ordinary lookups yet.
+ */
+static void
+refuse_index_on_stream(Oid indexid)
+{
+	Relation	pg_index = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			relid = InvalidOid;
+	bool		is_constraint = false;
+
+	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(indexid));
+	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+
+		relid = index->indrelid;
+		is_constraint = index->indisprimary || index->indisexclusion;
+	}
+	systable_endscan(scan);
+	table_close(pg_index, AccessShareLock);
+
+	if (OidIsValid(relid))
+	{
+		Relation	rel = relation_open(relid, NoLock);
+
+		if (log_is_stream(rel))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot create index on stream \"%s\"",
+							RelationGetRelationName(rel)),
+					 is_constraint ?
+					 errdetail("Primary keys, unique and exclusion constraints need an index.") :
+					 errdetail("Messages are found by their offset or time."),
+					 errhint("Index a table that the stream is processed into.")));
+		relation_close(rel, NoLock);
+	}
+}
+
+/* does the relation have an access method that could be ours? */
+static bool
+may_be_stream(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION &&
+		((Form_pg_class) GETSTRUCT(tuple))->relam != HEAP_TABLE_AM_OID;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* a relation is about to be dropped; the command holds its lock */
+static void
+relation_dropped(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel))
+	{
+		log_note_dropped(rel);
+		group_stream_dropped(relid);
+		options_delete(relid);
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * A relation's row in pg_class was changed by the running command, which the
+ * relation cache does not show yet.
+ */
+static void
+refuse_other_access_method(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel))
+	{
+		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(relid));
+		scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
+		tuple = systable_getnext(scan);
+		if (HeapTupleIsValid(tuple) &&
+			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot change the access method of stream \"%s\"",
+							RelationGetRelationName(rel)),
+					 errhint("Copy the messages with CREATE TABLE AS.")));
+		systable_endscan(scan);
+		table_close(pg_class, AccessShareLock);
+	}
+	relation_close(rel, NoLock);
+}
+
+static void
+api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+{
+	if (prev_object_access)
+		prev_object_access(access, classId, objectId, subId, arg);
+
+	if (classId != RelationRelationId)
+		return;
+	switch (access)
+	{
+		case OAT_POST_CREATE:
+			if (subId == 0)
+				refuse_index_on_stream(objectId);
+			break;
+		case OAT_DROP:
+			if (!may_be_stream(objectId))
+				break;
+			if (subId == 0)
+				relation_dropped(objectId);
+			else
+				options_column_changed(objectId, subId, true);
+			break;
+		case OAT_POST_ALTER:
+			if (!may_be_stream(objectId))
+				break;
+			if (subId == 0)
+				refuse_other_access_method(objectId);
+			else
+				options_column_changed(objectId, subId, false);
+			break;
+		default:
+			break;
+	}
+}
+
+void
+api_init(void)
+{
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = api_executor_start;
+	prev_object_access = object_access_hook;
+	object_access_hook = api_object_access;
+}

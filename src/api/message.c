@@ -1,0 +1,440 @@
+/*
+ * message.c
+ *	  Rows of a stream in the form of streamq.message.
+ *
+ * A stream with a payload column gives that column: jsonb as it is (json is
+ * converted), text as a JSON string, bytea as base64 without line breaks in a JSON
+ * string; key and headers come from the columns of those names.  Any other stream
+ * gives the whole row as a JSON object, as to_jsonb(row) would make it.
+ *
+ * Where there is no key column to take, the key is the text of the partition_by
+ * column; several are joined by commas, null ones being empty (all null: the key
+ * is null).
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/base64.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "log/log.h"
+#include "log/options.h"
+
+/* how a value becomes JSON */
+typedef enum JsonForm
+{
+	JSON_AS_IS,					/* jsonb */
+	JSON_STRING,				/* text, varchar: a string */
+	JSON_BASE64,				/* bytea as payload: a string */
+	JSON_BOOL,
+	JSON_INT2,
+	JSON_INT4,
+	JSON_INT8,
+	JSON_NUMERIC,
+	JSON_DATETIME,				/* date and timestamps: ISO 8601 */
+	JSON_CONVERTED				/* anything else: what to_jsonb makes of it */
+} JsonForm;
+
+typedef struct MessageColumn
+{
+	AttrNumber	attnum;
+	JsonForm	form;
+	Oid			basetype;
+	char	   *name;			/* whole rows only */
+	int			namelen;
+	FmgrInfo	to_jsonb;		/* JSON_CONVERTED only */
+} MessageColumn;
+
+typedef struct MessageKey
+{
+	AttrNumber	attnum;
+	bool		is_text;		/* varlena text: taken as it is */
+	FmgrInfo	out;
+} MessageKey;
+
+struct MessageFormat
+{
+	bool		whole_row;
+	int			ncolumns;		/* 1 unless whole_row */
+	MessageColumn *columns;
+	int			nkeys;
+	MessageKey	keys[OPTIONS_MAX_KEYS];
+	bool		has_headers;
+	MessageColumn headers;
+};
+
+static void
+column_init(MessageColumn *column, Form_pg_attribute att)
+{
+	Oid			basetype = getBaseType(att->atttypid);
+
+	column->attnum = att->attnum;
+	column->basetype = basetype;
+	column->name = pstrdup(NameStr(att->attname));
+	column->namelen = strlen(column->name);
+	switch (basetype)
+	{
+		case JSONBOID:
+			column->form = JSON_AS_IS;
+			break;
+		case TEXTOID:
+		case VARCHAROID:
+			column->form = JSON_STRING;
+			break;
+		case BOOLOID:
+			column->form = JSON_BOOL;
+			break;
+		case INT2OID:
+			column->form = JSON_INT2;
+			break;
+		case INT4OID:
+			column->form = JSON_INT4;
+			break;
+		case INT8OID:
+			column->form = JSON_INT8;
+			break;
+		case NUMERICOID:
+			column->form = JSON_NUMERIC;
+			break;
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			column->form = JSON_DATETIME;
+			break;
+		default:
+			column->form = JSON_CONVERTED;
+			fmgr_info(F_TO_JSONB, &column->to_jsonb);
+			/* to_jsonb asks for the type of its argument */
+			fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
+													 list_make1(makeNullConst(att->atttypid,
+																			  att->atttypmod,
+																			  att->attcollation)),
+													 InvalidOid, InvalidOid,
+													 COERCE_EXPLICIT_CALL),
+							   &column->to_jsonb);
+			break;
+	}
+}
+
+static void
+key_init(MessageKey *key, Form_pg_attribute att)
+{
+	Oid			basetype = getBaseType(att->atttypid);
+	Oid			outfunc;
+	bool		isvarlena;
+
+	key->attnum = att->attnum;
+	key->is_text = basetype == TEXTOID || basetype == VARCHAROID;
+	getTypeOutputInfo(att->atttypid, &outfunc, &isvarlena);
+	fmgr_info(outfunc, &key->out);
+}
+
+static Form_pg_attribute
+find_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+	return NULL;
+}
+
+/* the types produce() can write and consumers get as they are */
+bool
+message_is_payload_type(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case JSONBOID:
+		case JSONOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BYTEAOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+MessageFormat *
+message_format_create(Relation rel)
+{
+	MessageFormat *format = palloc0(sizeof(MessageFormat));
+	TupleDesc	desc = RelationGetDescr(rel);
+	Form_pg_attribute payload = find_column(desc, "payload");
+	Form_pg_attribute key = NULL;
+
+	if (payload != NULL && message_is_payload_type(payload->atttypid))
+	{
+		Form_pg_attribute headers = find_column(desc, "headers");
+
+		format->ncolumns = 1;
+		format->columns = palloc0(sizeof(MessageColumn));
+		column_init(format->columns, payload);
+		if (format->columns->basetype == BYTEAOID)
+			format->columns->form = JSON_BASE64;
+
+		if (headers != NULL)
+		{
+			Oid			type = getBaseType(headers->atttypid);
+
+			if (type == JSONBOID || type == JSONOID)
+			{
+				format->has_headers = true;
+				column_init(&format->headers, headers);
+			}
+		}
+		key = find_column(desc, "key");
+	}
+	else
+	{
+		format->whole_row = true;
+		format->columns = palloc0(desc->natts * sizeof(MessageColumn));
+		for (int i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			if (!att->attisdropped)
+				column_init(&format->columns[format->ncolumns++], att);
+		}
+	}
+
+	if (key != NULL)
+		key_init(&format->keys[format->nkeys++], key);
+	else
+	{
+		StreamOptions options;
+
+		options_get(rel, &options);
+		for (int i = 0; i < options.nkeys; i++)
+			key_init(&format->keys[format->nkeys++],
+					 TupleDescAttr(desc, options.keys[i] - 1));
+	}
+	return format;
+}
+
+static void
+json_string(JsonbValue *result, char *data, int len)
+{
+	result->type = jbvString;
+	result->val.string.val = data;
+	result->val.string.len = len;
+}
+
+/* a value of a column as an element that can be pushed into an object */
+static void
+column_to_json(MessageColumn *column, Datum value, JsonbValue *result)
+{
+	switch (column->form)
+	{
+		case JSON_STRING:
+			{
+				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
+
+				json_string(result, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+				break;
+			}
+		case JSON_BASE64:
+			{
+				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
+				int			room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
+				char	   *text = palloc_extended(Max(room, 1), MCXT_ALLOC_HUGE);
+				int			len;
+
+				len = COMPAT_B64_ENCODE(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data),
+										text, room);
+				if (len < 0)
+					elog(ERROR, "could not encode %d bytes as base64",
+						 (int) VARSIZE_ANY_EXHDR(data));
+				json_string(result, text, len);
+				break;
+			}
+		case JSON_BOOL:
+			result->type = jbvBool;
+			result->val.boolean = DatumGetBool(value);
+			break;
+		case JSON_INT2:
+			result->type = jbvNumeric;
+			result->val.numeric = int64_to_numeric(DatumGetInt16(value));
+			break;
+		case JSON_INT4:
+			result->type = jbvNumeric;
+			result->val.numeric = int64_to_numeric(DatumGetInt32(value));
+			break;
+		case JSON_INT8:
+			result->type = jbvNumeric;
+			result->val.numeric = int64_to_numeric(DatumGetInt64(value));
+			break;
+		case JSON_NUMERIC:
+			{
+				Numeric		number = DatumGetNumeric(value);
+
+				/* JSON has no numbers for these */
+				if (numeric_is_nan(number) || numeric_is_inf(number))
+				{
+					char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
+																		   NumericGetDatum(number)));
+
+					json_string(result, text, strlen(text));
+				}
+				else
+				{
+					result->type = jbvNumeric;
+					result->val.numeric = number;
+				}
+				break;
+			}
+		case JSON_DATETIME:
+			{
+				char	   *text = palloc(MAXDATELEN + 1);
+
+				JsonEncodeDateTime(text, value, column->basetype, NULL);
+				json_string(result, text, strlen(text));
+				break;
+			}
+		case JSON_CONVERTED:
+			value = FunctionCall1(&column->to_jsonb, value);
+			/* FALLTHROUGH */
+		case JSON_AS_IS:
+			{
+				Jsonb	   *json = DatumGetJsonbP(value);
+
+				if (!JB_ROOT_IS_SCALAR(json) ||
+					!JsonbExtractScalar(&json->root, result))
+				{
+					result->type = jbvBinary;
+					result->val.binary.data = &json->root;
+					result->val.binary.len = VARSIZE(json) - VARHDRSZ;
+				}
+				break;
+			}
+	}
+}
+
+/* a single value as a jsonb document */
+static Datum
+column_to_jsonb(MessageColumn *column, Datum value)
+{
+	JsonbValue	json;
+
+	if (column->form == JSON_AS_IS)
+		return value;
+	if (column->form == JSON_CONVERTED)
+		return FunctionCall1(&column->to_jsonb, value);
+	column_to_json(column, value, &json);
+	return JsonbPGetDatum(JsonbValueToJsonb(&json));
+}
+
+static Datum
+row_to_jsonb(MessageFormat *format, TupleTableSlot *slot)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *object;
+
+	slot_getallattrs(slot);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < format->ncolumns; i++)
+	{
+		MessageColumn *column = &format->columns[i];
+		JsonbValue	json;
+
+		json_string(&json, column->name, column->namelen);
+		pushJsonbValue(&state, WJB_KEY, &json);
+		if (slot->tts_isnull[column->attnum - 1])
+			json.type = jbvNull;
+		else
+			column_to_json(column, slot->tts_values[column->attnum - 1], &json);
+		pushJsonbValue(&state, WJB_VALUE, &json);
+	}
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(object));
+}
+
+/* the key; false when it is null */
+static bool
+form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
+{
+	StringInfoData joined;
+	bool		any = false;
+
+	if (format->nkeys == 0)
+		return false;
+	if (format->nkeys == 1)
+	{
+		MessageKey *key = &format->keys[0];
+		bool		isnull;
+		Datum		value = slot_getattr(slot, key->attnum, &isnull);
+
+		if (isnull)
+			return false;
+		*result = key->is_text ? value :
+			CStringGetTextDatum(OutputFunctionCall(&key->out, value));
+		return true;
+	}
+
+	initStringInfo(&joined);
+	for (int i = 0; i < format->nkeys; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, format->keys[i].attnum, &isnull);
+
+		if (i > 0)
+			appendStringInfoChar(&joined, ',');
+		if (isnull)
+			continue;
+		any = true;
+		appendStringInfoString(&joined, OutputFunctionCall(&format->keys[i].out, value));
+	}
+	if (any)
+		*result = PointerGetDatum(cstring_to_text_with_len(joined.data, joined.len));
+	return any;
+}
+
+void
+message_form(MessageFormat *format, TupleTableSlot *slot,
+			 int partition, int64 off, TimestampTz produced_at,
+			 int deliveries, Datum *values, bool *nulls)
+{
+	memset(nulls, 0, MESSAGE_NATTS * sizeof(bool));
+	values[0] = Int64GetDatum(LOG_MSG_ID(partition, off));
+	values[1] = Int32GetDatum(partition);
+	values[2] = Int64GetDatum(off);
+	values[3] = TimestampTzGetDatum(produced_at);
+	values[4] = Int32GetDatum(deliveries);
+	nulls[5] = !form_key(format, slot, &values[5]);
+
+	if (format->whole_row)
+		values[6] = row_to_jsonb(format, slot);
+	else
+	{
+		Datum		value = slot_getattr(slot, format->columns->attnum, &nulls[6]);
+
+		if (!nulls[6])
+			values[6] = column_to_jsonb(format->columns, value);
+	}
+
+	nulls[7] = true;
+	if (format->has_headers)
+	{
+		Datum		value = slot_getattr(slot, format->headers.attnum, &nulls[7]);
+
+		if (!nulls[7])
+			values[7] = column_to_jsonb(&format->headers, value);
+	}
+}

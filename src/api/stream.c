@@ -1,0 +1,370 @@
+/*
+ * stream.c
+ *	  create_stream, alter_stream, drop_stream.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
+#include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+#include "utils/varlena.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "log/log.h"
+#include "log/options.h"
+#include "streamq.h"
+
+#define ENVELOPE_COLUMNS "key text, payload jsonb NOT NULL, headers jsonb"
+
+static void
+check_partitions(int npartitions)
+{
+	if (npartitions < 1 || npartitions > LOG_MAX_PARTITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid number of partitions: %d", npartitions),
+				 errhint("A stream has 1 to %d partitions.", LOG_MAX_PARTITIONS)));
+}
+
+static Form_pg_attribute
+find_key_column(Relation rel, const char *name)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of stream \"%s\" does not exist",
+					name, RelationGetRelationName(rel)),
+			 errhint("partition_by is a list of column names, separated by commas.")));
+}
+
+/* the columns named in partition_by; an empty list spreads all rows */
+static void
+parse_partition_by(Relation rel, const char *list, StreamOptions *options)
+{
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(list), ',', &names))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("invalid list of columns in partition_by: \"%s\"", list),
+				 errhint("partition_by is a list of column names, separated by commas.")));
+	if (list_length(names) > OPTIONS_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("cannot partition a stream by more than %d columns",
+						OPTIONS_MAX_KEYS)));
+
+	options->nkeys = 0;
+	foreach(lc, names)
+	{
+		Form_pg_attribute att = find_key_column(rel, lfirst(lc));
+		TypeCacheEntry *type;
+
+		for (int i = 0; i < options->nkeys; i++)
+			if (options->keys[i] == att->attnum)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" appears twice in partition_by",
+								NameStr(att->attname))));
+		if (COMPAT_IS_VIRTUAL_COLUMN(att))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot partition stream \"%s\" by virtual generated column \"%s\"",
+							RelationGetRelationName(rel), NameStr(att->attname))));
+		type = lookup_type_cache(att->atttypid, TYPECACHE_HASH_EXTENDED_PROC);
+		if (!OidIsValid(type->hash_extended_proc))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("could not identify a hash function for type %s",
+							format_type_be(att->atttypid)),
+					 errdetail("Column \"%s\" of stream \"%s\" cannot be used in partition_by.",
+							   NameStr(att->attname), RelationGetRelationName(rel))));
+		options->keys[options->nkeys++] = att->attnum;
+	}
+}
+
+/* positions in an error belong to the statement we made, not to the caller's */
+static void
+definition_error_callback(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+static void
+refuse_definition(const char *columns)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("invalid column definitions for a stream: \"%s\"", columns),
+			 errdetail("Only column definitions and constraints may be given."),
+			 errhint("Use CREATE TABLE ... USING streamq for anything else.")));
+}
+
+/*
+ * CREATE TABLE namespace.relname (columns) USING streamq, where columns comes
+ * from the caller: it must not end the statement, nor bring other clauses.
+ */
+static CreateStmt *
+parse_definition(const char *sql, const char *columns,
+				 const char *namespace, const char *relname)
+{
+	List	   *statements = pg_parse_query(sql);
+	CreateStmt *create;
+	ListCell   *lc;
+
+	if (list_length(statements) != 1 ||
+		!IsA(linitial_node(RawStmt, statements)->stmt, CreateStmt))
+		refuse_definition(columns);
+	create = castNode(CreateStmt, linitial_node(RawStmt, statements)->stmt);
+	if (create->relation->schemaname == NULL ||
+		strcmp(create->relation->schemaname, namespace) != 0 ||
+		strcmp(create->relation->relname, relname) != 0 ||
+		create->inhRelations != NIL ||
+		create->partbound != NULL ||
+		create->partspec != NULL ||
+		create->ofTypename != NULL ||
+		create->options != NIL ||
+		create->oncommit != ONCOMMIT_NOOP ||
+		create->tablespacename != NULL ||
+		create->accessMethod == NULL ||
+		strcmp(create->accessMethod, "streamq") != 0 ||
+		create->if_not_exists)
+		refuse_definition(columns);
+	foreach(lc, create->tableElts)
+	{
+		if (!IsA(lfirst(lc), ColumnDef) && !IsA(lfirst(lc), Constraint))
+			refuse_definition(columns);
+	}
+	return create;
+}
+
+/* run a utility statement as if the caller had sent it */
+static void
+run_utility(Node *stmt, const char *sql)
+{
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->canSetTag = false;
+	wrapper->utilityStmt = stmt;
+	wrapper->stmt_location = -1;
+	wrapper->stmt_len = 0;
+	ProcessUtility(wrapper, sql, false, PROCESS_UTILITY_QUERY, NULL, NULL,
+				   None_Receiver, NULL);
+	CommandCounterIncrement();
+}
+
+static void
+create_table(const char *namespace, const char *relname, const char *columns)
+{
+	ErrorContextCallback callback;
+	StringInfoData sql;
+	CreateStmt *create;
+
+	/* the line break ends a comment that columns may have begun */
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s (%s\n) USING streamq",
+					 quote_qualified_identifier(namespace, relname), columns);
+
+	callback.callback = definition_error_callback;
+	callback.arg = sql.data;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	create = parse_definition(sql.data, columns, namespace, relname);
+	run_utility((Node *) create, sql.data);
+
+	error_context_stack = callback.previous;
+}
+
+PG_FUNCTION_INFO_V1(streamq_create_stream);
+Datum
+streamq_create_stream(PG_FUNCTION_ARGS)
+{
+	RangeVar   *name;
+	Oid			namespaceid;
+	Oid			relid;
+	Relation	rel;
+	StreamOptions options;
+	int			npartitions;
+
+	streamq_require_loaded();
+	if (PG_ARGISNULL(0))
+		api_null_argument("name");
+	if (PG_ARGISNULL(2))
+		api_null_argument("partitions");
+	if (PG_ARGISNULL(4))
+		api_null_argument("if_not_exists");
+	npartitions = PG_GETARG_INT32(2);
+	check_partitions(npartitions);
+
+	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0)));
+	if (strlen(name->relname) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("name of a stream must not be empty")));
+	namespaceid = RangeVarGetCreationNamespace(name);
+
+	relid = get_relname_relid(name->relname, namespaceid);
+	if (OidIsValid(relid) && PG_GETARG_BOOL(4))
+	{
+		rel = log_open_stream(relid, AccessShareLock);
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("stream \"%s\" already exists, skipping",
+						RelationGetRelationName(rel))));
+		table_close(rel, NoLock);
+		PG_RETURN_OID(relid);
+	}
+
+	create_table(get_namespace_name(namespaceid), name->relname,
+				 PG_ARGISNULL(1) ? ENVELOPE_COLUMNS : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	relid = get_relname_relid(name->relname, namespaceid);
+
+	rel = log_open_stream(relid, AccessExclusiveLock);
+	options_get(rel, &options);
+	if (npartitions != options.npartitions || !PG_ARGISNULL(3))
+	{
+		/* nothing was written yet: as if it had always had them */
+		options.npartitions = npartitions;
+		options.nhistory = 1;
+		options.history[0] = npartitions;
+		if (!PG_ARGISNULL(3))
+			parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(3)), &options);
+		options_set(rel, &options, !PG_ARGISNULL(3));
+	}
+	table_close(rel, NoLock);
+
+	PG_RETURN_OID(relid);
+}
+
+static void
+check_owner(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("stream with OID %u does not exist", relid)));
+	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+}
+
+PG_FUNCTION_INFO_V1(streamq_alter_stream);
+Datum
+streamq_alter_stream(PG_FUNCTION_ARGS)
+{
+	Relation	rel;
+	StreamOptions options;
+	bool		changed = false;
+
+	streamq_require_loaded();
+	if (PG_ARGISNULL(0))
+		api_null_argument("stream");
+	PreventCommandIfReadOnly("alter_stream()");
+	check_owner(PG_GETARG_OID(0));
+	if (!PG_ARGISNULL(1))
+		check_partitions(PG_GETARG_INT32(1));
+
+	/*
+	 * No writer may still use the old map when a new one holds: the lock waits
+	 * for their transactions and keeps others out until this one is over.
+	 */
+	rel = log_open_stream(PG_GETARG_OID(0), ShareRowExclusiveLock);
+	options_get(rel, &options);
+
+	if (!PG_ARGISNULL(2))
+	{
+		parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(2)), &options);
+		changed = true;
+	}
+	if (!PG_ARGISNULL(1) && PG_GETARG_INT32(1) != options.npartitions)
+	{
+		int			npartitions = PG_GETARG_INT32(1);
+
+		if (npartitions < options.npartitions)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot lower the number of partitions of stream \"%s\" from %d to %d",
+							RelationGetRelationName(rel), options.npartitions, npartitions),
+					 errhint("Create a new stream and copy the messages.")));
+		log_add_partitions(rel, npartitions);
+		options.npartitions = npartitions;
+		Assert(options.nhistory < LOG_MAX_PARTITIONS);
+		options.history[options.nhistory++] = npartitions;
+		changed = true;
+	}
+	if (changed)
+		options_set(rel, &options, !PG_ARGISNULL(2));
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(streamq_drop_stream);
+Datum
+streamq_drop_stream(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	Relation	rel;
+	char	   *namespace;
+	char	   *relname;
+	DropStmt   *drop;
+	StringInfoData sql;
+
+	streamq_require_loaded();
+	if (PG_ARGISNULL(0))
+		api_null_argument("stream");
+	PreventCommandIfReadOnly("drop_stream()");
+	relid = PG_GETARG_OID(0);
+	check_owner(relid);
+
+	/* with the lock the name stays the name of this relation */
+	rel = log_open_stream(relid, AccessExclusiveLock);
+	namespace = get_namespace_name(RelationGetNamespace(rel));
+	relname = pstrdup(RelationGetRelationName(rel));
+	table_close(rel, NoLock);
+
+	drop = makeNode(DropStmt);
+	drop->removeType = OBJECT_TABLE;
+	drop->objects = list_make1(list_make2(makeString(namespace), makeString(relname)));
+	drop->behavior = DROP_RESTRICT;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DROP TABLE %s", quote_qualified_identifier(namespace, relname));
+	run_utility((Node *) drop, sql.data);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,329 @@
+/*
+ * options.c
+ *	  A stream's options: rows of streamq.stream_options.
+ *
+ * The partition_by columns are stored by name, because a name is right in a
+ * restored dump, too; when a column is renamed or dropped the row follows
+ * (options_column_changed).
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "log/options.h"
+
+/* columns of streamq.stream_options */
+#define Anum_relid			1
+#define Anum_npartitions	2
+#define Anum_history		3
+#define Anum_partition_by	4
+#define Natts_stream_options 4
+
+/*
+ * The row of a stream, a copy; NULL if it has none.  Read with the newest
+ * snapshot of catalogs: the caller may be loading a relcache entry.
+ */
+static HeapTuple
+fetch_row(Relation catalog, Oid relid)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_relid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true,
+							  NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+static AttrNumber
+column_by_name(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att->attnum;
+	}
+	return InvalidAttrNumber;
+}
+
+static void
+read_int2_array(Datum value, int max, int *n, int16 *result)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	Datum	   *elems;
+
+	deconstruct_array(array, INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &elems, NULL, n);
+	*n = Min(*n, max);
+	for (int i = 0; i < *n; i++)
+		result[i] = DatumGetInt16(elems[i]);
+}
+
+static int
+read_names(Datum value, Datum **names)
+{
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+					  names, NULL, &n);
+	return Min(n, OPTIONS_MAX_KEYS);
+}
+
+static void
+read_keys(Relation rel, StreamOptions *options, Datum value)
+{
+	Datum	   *names;
+	int			n = read_names(value, &names);
+
+	for (int i = 0; i < n; i++)
+	{
+		AttrNumber	attnum = column_by_name(RelationGetDescr(rel),
+											TextDatumGetCString(names[i]));
+
+		if (AttributeNumberIsValid(attnum))
+			options->keys[options->nkeys++] = attnum;
+	}
+}
+
+/* without a stored choice: a column "key" whose values can be hashed */
+static void
+default_keys(Relation rel, StreamOptions *options)
+{
+	AttrNumber	attnum = column_by_name(RelationGetDescr(rel), "key");
+	TypeCacheEntry *type;
+	Form_pg_attribute att;
+
+	if (!AttributeNumberIsValid(attnum))
+		return;
+	att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	if (COMPAT_IS_VIRTUAL_COLUMN(att))
+		return;
+	type = lookup_type_cache(att->atttypid, TYPECACHE_HASH_EXTENDED_PROC);
+	if (!OidIsValid(type->hash_extended_proc))
+		return;
+	options->keys[options->nkeys++] = attnum;
+}
+
+void
+options_get(Relation rel, StreamOptions *options)
+{
+	Relation	catalog;
+	HeapTuple	tuple = NULL;
+	Datum		values[Natts_stream_options];
+	bool		nulls[Natts_stream_options];
+
+	memset(options, 0, sizeof(StreamOptions));
+	options->npartitions = 1;
+	options->nhistory = 1;
+	options->history[0] = 1;
+
+	/* not there while the extension is being created or dropped */
+	catalog = api_catalog_open("stream_options", AccessShareLock, true);
+	if (catalog != NULL)
+	{
+		tuple = fetch_row(catalog, RelationGetRelid(rel));
+		if (HeapTupleIsValid(tuple))
+			heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+		table_close(catalog, AccessShareLock);
+	}
+	if (!HeapTupleIsValid(tuple))
+	{
+		default_keys(rel, options);
+		return;
+	}
+
+	options->npartitions = DatumGetInt32(values[Anum_npartitions - 1]);
+	read_int2_array(values[Anum_history - 1], LOG_MAX_PARTITIONS,
+					&options->nhistory, options->history);
+	if (nulls[Anum_partition_by - 1])
+		default_keys(rel, options);
+	else
+		read_keys(rel, options, values[Anum_partition_by - 1]);
+	heap_freetuple(tuple);
+}
+
+char *
+options_partition_by(Relation rel, const StreamOptions *options)
+{
+	StringInfoData list;
+
+	if (options->nkeys == 0)
+		return NULL;
+	initStringInfo(&list);
+	for (int i = 0; i < options->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), options->keys[i] - 1);
+
+		if (i > 0)
+			appendStringInfoString(&list, ", ");
+		appendStringInfoString(&list, quote_identifier(NameStr(att->attname)));
+	}
+	return list.data;
+}
+
+static Datum
+make_int2_array(const int16 *numbers, int n)
+{
+	Datum	   *elems = palloc(Max(n, 1) * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		elems[i] = Int16GetDatum(numbers[i]);
+	return PointerGetDatum(construct_array(elems, n, INT2OID, sizeof(int16),
+										   true, TYPALIGN_SHORT));
+}
+
+void
+options_set(Relation rel, const StreamOptions *options, bool set_keys)
+{
+	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, false);
+	HeapTuple	old = fetch_row(catalog, RelationGetRelid(rel));
+	Datum		values[Natts_stream_options] = {0};
+	bool		nulls[Natts_stream_options] = {false};
+	bool		replaces[Natts_stream_options] = {false};
+
+	values[Anum_relid - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
+	values[Anum_npartitions - 1] = Int32GetDatum(options->npartitions);
+	replaces[Anum_npartitions - 1] = true;
+	values[Anum_history - 1] = make_int2_array(options->history, options->nhistory);
+	replaces[Anum_history - 1] = true;
+	if (set_keys)
+	{
+		Datum		names[OPTIONS_MAX_KEYS];
+
+		for (int i = 0; i < options->nkeys; i++)
+			names[i] = CStringGetTextDatum(NameStr(TupleDescAttr(RelationGetDescr(rel),
+																 options->keys[i] - 1)->attname));
+		values[Anum_partition_by - 1] =
+			PointerGetDatum(construct_array(names, options->nkeys, TEXTOID, -1,
+											false, TYPALIGN_INT));
+		replaces[Anum_partition_by - 1] = true;
+	}
+	else
+		nulls[Anum_partition_by - 1] = true;
+
+	if (HeapTupleIsValid(old))
+		api_catalog_update(catalog, old, values, nulls, replaces);
+	else
+		api_catalog_insert(catalog, values, nulls);
+	table_close(catalog, NoLock);
+	CacheInvalidateRelcache(rel);
+}
+
+void
+options_delete(Oid relid)
+{
+	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, true);
+	HeapTuple	tuple;
+
+	if (catalog == NULL)
+		return;
+	tuple = fetch_row(catalog, relid);
+	if (HeapTupleIsValid(tuple))
+		api_catalog_delete(catalog, tuple);
+	table_close(catalog, NoLock);
+}
+
+/*
+ * The name the column has now: written by the running command, so not in the
+ * caches yet.
+ */
+static char *
+new_column_name(Oid relid, AttrNumber attnum)
+{
+	Relation	pg_attribute = table_open(AttributeRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *name = NULL;
+
+	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber,
+				F_INT2EQ, Int16GetDatum(attnum));
+	scan = systable_beginscan(pg_attribute, AttributeRelidNumIndexId, true,
+							  SnapshotSelf, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		if (!att->attisdropped)
+			name = pstrdup(NameStr(att->attname));
+	}
+	systable_endscan(scan);
+	table_close(pg_attribute, AccessShareLock);
+	return name;
+}
+
+void
+options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
+{
+	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, true);
+	HeapTuple	tuple;
+	Datum		values[Natts_stream_options];
+	bool		nulls[Natts_stream_options];
+	char	   *old_name;
+	char	   *new_name;
+
+	if (catalog == NULL)
+		return;
+	/* the caches still have the old name */
+	old_name = get_attname(relid, attnum, true);
+	new_name = dropped ? NULL : new_column_name(relid, attnum);
+	tuple = fetch_row(catalog, relid);
+	if (HeapTupleIsValid(tuple) && old_name != NULL &&
+		(new_name == NULL || strcmp(old_name, new_name) != 0))
+	{
+		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+		if (!nulls[Anum_partition_by - 1])
+		{
+			bool		replaces[Natts_stream_options] = {false};
+			Datum	   *names;
+			int			n = read_names(values[Anum_partition_by - 1], &names);
+			int			kept = 0;
+
+			for (int i = 0; i < n; i++)
+			{
+				if (strcmp(TextDatumGetCString(names[i]), old_name) != 0)
+					names[kept++] = names[i];
+				else
+				{
+					replaces[Anum_partition_by - 1] = true;
+					if (new_name != NULL)
+						names[kept++] = CStringGetTextDatum(new_name);
+				}
+			}
+			if (replaces[Anum_partition_by - 1])
+			{
+				values[Anum_partition_by - 1] =
+					PointerGetDatum(construct_array(names, kept, TEXTOID, -1,
+													false, TYPALIGN_INT));
+				api_catalog_update(catalog, tuple, values, nulls, replaces);
+			}
+		}
+	}
+	table_close(catalog, NoLock);
+}
