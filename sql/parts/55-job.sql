@@ -80,6 +80,11 @@ AS 'MODULE_PATHNAME', 'streamq_aggregate_result';
 COMMENT ON FUNCTION streamq.aggregate_result(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog."any", pg_catalog.anyelement)
 IS 'value of an aggregate for a stored state; the last argument names its type';
 
+CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
+COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the tables below continuous views';
+
 -- The query is analyzed with the caller's search_path: no SET here.
 CREATE FUNCTION streamq.create_continuous_view(
 	name pg_catalog.text,

@@ -228,8 +228,9 @@ job_read(int32 job_id, JobRow *job)
 	return found;
 }
 
-bool
-job_find_by_target(Oid target, JobRow *job)
+/* one row by a column that holds a relation, through an index if there is one */
+static bool
+find_by_relation(int attno, Oid value, const char *index, JobRow *job)
 {
 	Oid			relid = catalog_oid("job", true);
 	Relation	rel;
@@ -241,9 +242,9 @@ job_find_by_target(Oid target, JobRow *job)
 	if (!OidIsValid(relid))
 		return false;
 	rel = table_open(relid, AccessShareLock);
-	ScanKeyInit(&key, Anum_job_target, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(target));
-	scan = systable_beginscan(rel, catalog_oid("job_target_key", false), true, NULL, 1, &key);
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
+	scan = systable_beginscan(rel, index ? catalog_oid(index, false) : InvalidOid,
+							  index != NULL, NULL, 1, &key);
 	tup = systable_getnext(scan);
 	found = HeapTupleIsValid(tup);
 	if (found)
@@ -251,6 +252,18 @@ job_find_by_target(Oid target, JobRow *job)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return found;
+}
+
+bool
+job_find_by_target(Oid target, JobRow *job)
+{
+	return find_by_relation(Anum_job_target, target, "job_target_key", job);
+}
+
+bool
+job_find_by_state(Oid state, JobRow *job)
+{
+	return find_by_relation(Anum_job_state_table, state, NULL, job);
 }
 
 void

@@ -253,6 +253,7 @@ extern void job_insert(JobRow *job, const char *late, Interval *delay,
 /* false if there is none */
 extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
+extern bool job_find_by_state(Oid state, JobRow *job);
 /* the job of that name, as the user writes it, or ERRCODE_UNDEFINED_OBJECT */
 extern void job_find_by_name(const char *name, JobRow *job);
 extern void job_set_enabled(int32 job_id, bool enabled);

@@ -7,7 +7,8 @@
  * 64-bit hash of the keys, not on the keys: they may be of types without an
  * ordering, longer than an index entry can be, and NULL.
  *
- * Rows are changed where they are, without executor, triggers or privilege
+ * Statements that change the view, or the table itself, are refused by a
+ * trigger, whoever issues them.  Rows are changed where they are, without executor, triggers or privilege
  * checks; no indexed column changes, so updates stay on their page while
  * there is room.
  */
@@ -181,6 +182,9 @@ state_create(ViewQuery *vq, int32 job_id, Oid role)
 	appendStringInfo(&sql, "CREATE INDEX ON %s.%s (%sgroup_hash)",
 					 STREAMQ_SCHEMA, name, windowed ? "window_start, " : "");
 	run_as_owner(sql.data);
+	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
+						  STREAMQ_SCHEMA, name, STREAMQ_SCHEMA));
 	state_grant(state, role, true);
 	return state;
 }

@@ -30,6 +30,7 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
+#include "commands/trigger.h"
 #include "commands/view.h"
 #include "compat.h"
 #include "miscadmin.h"
@@ -59,6 +60,7 @@
 
 PG_FUNCTION_INFO_V1(streamq_create_continuous_view);
 PG_FUNCTION_INFO_V1(streamq_drop_continuous_view);
+PG_FUNCTION_INFO_V1(streamq_refuse_state_change);
 
 static object_access_hook_type prev_object_access_hook = NULL;
 
@@ -464,6 +466,30 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 	drop->behavior = DROP_RESTRICT;
 	RemoveRelations(drop);
 	PG_RETURN_VOID();
+}
+
+/* statement trigger of every state table; the view passes changes on to it */
+Datum
+streamq_refuse_state_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	JobRow		job;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"refuse_state_change")));
+	if (!job_find_by_state(RelationGetRelid(data->tg_relation), &job))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" belongs to no continuous view",
+						RelationGetRelationName(data->tg_relation))));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot change continuous view \"%s\"", get_rel_name(job.target)),
+			 errdetail("Its rows follow from its stream.")));
+	PG_RETURN_NULL();
 }
 
 /* owner of a relation as this command has left it, not yet visible to others */
