@@ -133,6 +133,8 @@ run_tap()
 	printf 'tap %-28s ... %s  (%s s)\n' "$name" "$outcome" $((SECONDS - start))
 	if [ "$outcome" = FAILED ]; then
 		grep -vE '^ok ' "$dir/prove.log" | tail -n 60
+		echo "-- the end of the test's log"
+		tail -n 25 "$dir/tmp_check/log/regress_log_$name" 2>/dev/null
 		rm -rf "$dir"/tmp_check/t_*_data
 		save "$dir"
 	fi
