@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "storage/smgr.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -29,16 +30,6 @@ typedef Oid RelFileNumber;
 #include "storage/relfilelocator.h"
 #define RelationLocator(rel)	((rel)->rd_locator)
 #define LocatorRelNumber(l)		((l).relNumber)
-#endif
-
-/* ---- api ---- */
-
-/* 16: one function for the owners of all kinds of objects */
-#if PG_VERSION_NUM < 160000
-#define COMPAT_RELATION_OWNERCHECK(relid, role)	pg_class_ownercheck(relid, role)
-#else
-#define COMPAT_RELATION_OWNERCHECK(relid, role) \
-	object_ownercheck(RelationRelationId, relid, role)
 #endif
 
 /* 17: the ids of a transaction's locks moved */
@@ -71,6 +62,55 @@ typedef Oid RelFileNumber;
 #define COMPAT_IS_VIRTUAL_COLUMN(att) \
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #endif
+
+/* 17 brought infinite intervals */
+#if PG_VERSION_NUM < 170000
+#define INTERVAL_NOT_FINITE(i)	false
+#endif
+
+/* 16 unified the privilege checks over object classes */
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "utils/acl.h"
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	switch (classid)
+	{
+		case ProcedureRelationId:
+			return pg_proc_aclcheck(objectid, roleid, mode);
+		case NamespaceRelationId:
+			return pg_namespace_aclcheck(objectid, roleid, mode);
+		default:
+			Assert(classid == RelationRelationId);
+			return pg_class_aclcheck(objectid, roleid, mode);
+	}
+}
+
+static inline bool
+object_ownercheck(Oid classid, Oid objectid, Oid roleid)
+{
+	if (classid == DatabaseRelationId)
+		return pg_database_ownercheck(objectid, roleid);
+	Assert(classid == RelationRelationId);
+	return pg_class_ownercheck(objectid, roleid);
+}
+#endif
+
+/* 18 lets references to grouping expressions go through a range table entry */
+#include "optimizer/optimizer.h"
+static inline Node *
+flatten_group_vars(Query *query, Node *node)
+{
+#if PG_VERSION_NUM >= 180000
+	if (query->hasGroupRTE && node != NULL)
+		return flatten_group_exprs(NULL, query, node);
+#endif
+	return node;
+}
 
 /* 16: is the relation a catalog, for logical decoding? */
 #if PG_VERSION_NUM < 160000
@@ -143,6 +183,11 @@ typedef Oid RelFileNumber;
 #define COMPAT_MINIMAL_TUPLE_EXTRA	, Size extra
 #define COMPAT_FORM_MINIMAL_TUPLE(slot) \
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
+#endif
+
+/* 18: the attribute of functions that do not return */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
 #endif

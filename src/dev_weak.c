@@ -62,6 +62,7 @@ W void worker_wait_progress(int32 j, long t) { pg_usleep(10000L); }
 W void worker_signal_progress(int32 j) {}
 W List *job_list(void) { return NIL; }
 W JobBatchResult job_run_batch(int32 j) { return JOB_GONE; }
+W bool job_is_view(Oid relid) { return false; }
 W void job_note_error(int32 j, int s, const char *m) {}
 W void group_init(void) {}
 W void group_stream_dropped(Oid relid) {}

@@ -13,6 +13,7 @@
 #include "api/api.h"
 #include "group/group.h"
 #include "log/log.h"
+#include "query/job.h"
 #include "worker/doorbell.h"
 #include "worker/worker.h"
 
@@ -93,6 +94,7 @@ _PG_init(void)
 	group_init();
 	worker_init();
 	api_init();
+	job_init();
 
 	MarkGUCPrefixReserved("streamq");
 

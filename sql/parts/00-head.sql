@@ -1,5 +1,7 @@
 \echo Use "CREATE EXTENSION streamq" to load this file. \quit
 
+GRANT USAGE ON SCHEMA streamq TO PUBLIC;
+
 CREATE FUNCTION streamq.version() RETURNS pg_catalog.text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp

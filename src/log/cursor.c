@@ -118,8 +118,8 @@ log_cursor_next(LogCursor *cursor)
 	}
 	if (!log_extent_next(cursor->rel, cursor->partition, &cursor->extent, &next))
 		return false;
+	cursor->block = next.start == cursor->extent.start ? cursor->block + 1 : next.start;
 	cursor->extent = next;
-	cursor->block = next.start;
 	return true;
 }
 

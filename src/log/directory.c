@@ -220,7 +220,15 @@ log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent
 					return true;
 				}
 				if (e->base == current->base && e->start == current->start)
+				{
+					/* the tail's extent may have become longer */
+					if (e->nblocks > current->nblocks)
+					{
+						*extent = *e;
+						return true;
+					}
 					passed = true;
+				}
 			}
 		}
 	} while (d.stale);

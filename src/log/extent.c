@@ -18,6 +18,7 @@
 
 #include "access/xloginsert.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/smgr.h"
 #include "utils/rel.h"
@@ -28,6 +29,8 @@
 #define MIN_EXTENT		8		/* blocks: 64 kB */
 #define MAX_EXTENT		1024	/* 8 MB, unless the stream is huge */
 #define LIMIT_EXTENT	65536	/* 512 MB */
+#define MAX_STEP		128		/* 1 MB are reserved at a time, or what a
+								 * batch needs */
 
 /* ---- the file ---- */
 
@@ -429,9 +432,13 @@ pages_ahead(const LogTail *tail)
 	return n;
 }
 
-/* Reserve one extent of nblocks behind the directory's end. */
+/*
+ * Reserve nblocks behind the directory's end: as a spare extent of their own,
+ * or by making the last extent longer when they follow it in the file and it
+ * stays within max_extent.
+ */
 static void
-add_spare_extent(Relation rel, int partition, LogShared *shared, uint32 nblocks)
+add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint32 max_extent)
 {
 	Buffer		buffers[3];
 	Page		metapage;
@@ -442,6 +449,7 @@ add_spare_extent(Relation rel, int partition, LogShared *shared, uint32 nblocks)
 	BlockNumber start;
 	BlockNumber leaf;
 	bool		newleaf = true;
+	bool		lengthen = false;
 
 	log_prepare_allocation(rel, nblocks, 1);
 
@@ -461,7 +469,15 @@ add_spare_extent(Relation rel, int partition, LogShared *shared, uint32 nblocks)
 		leaf = LOG_HEAD_ROOT(head)[head->nroot - 1].block;
 		buffers[2] = log_page_read(rel, leaf, LOG_PAGE_DIRECTORY, partition,
 								   BUFFER_LOCK_EXCLUSIVE);
-		newleaf = LOG_DIRECTORY(BufferGetPage(buffers[2]))->nextents >= LOG_DIRECTORY_MAX;
+		directory = LOG_DIRECTORY(BufferGetPage(buffers[2]));
+		if (directory->nextents > 0)
+		{
+			LogExtent  *extent = &directory->extents[directory->nextents - 1];
+
+			lengthen = extent->start + extent->nblocks == start &&
+				extent->nblocks + nblocks <= max_extent;
+		}
+		newleaf = !lengthen && directory->nextents >= LOG_DIRECTORY_MAX;
 		if (newleaf)
 			UnlockReleaseBuffer(buffers[2]);
 	}
@@ -495,6 +511,17 @@ add_spare_extent(Relation rel, int partition, LogShared *shared, uint32 nblocks)
 		set_head_content(headpage);
 	}
 	directory = LOG_DIRECTORY(BufferGetPage(buffers[2]));
+	if (lengthen)
+	{
+		LogExtent  *extent = &directory->extents[directory->nextents - 1];
+
+		extent->nblocks += nblocks;
+		if (extent->base == LOG_SPARE_EXTENT)
+			shared->tail.spare_blocks += nblocks;
+		else
+			shared->tail.extent_end += nblocks;
+	}
+	else
 	{
 		LogExtent  *extent = &directory->extents[directory->nextents++];
 
@@ -502,19 +529,30 @@ add_spare_extent(Relation rel, int partition, LogShared *shared, uint32 nblocks)
 		extent->nblocks = nblocks;
 		extent->base = LOG_SPARE_EXTENT;
 		extent->first_time = extent->last_time = DT_NOEND;
+		shared->tail.spare_blocks += nblocks;
 	}
 	log_page_set_content(BufferGetPage(buffers[2]),
 						 offsetof(LogDirectory, extents) +
 						 directory->nextents * sizeof(LogExtent));
-	for (int i = 0; i < 3; i++)
-		MarkBufferDirty(buffers[i]);
+	MarkBufferDirty(buffers[0]);
+	MarkBufferDirty(buffers[2]);
+	if (newleaf)
+		MarkBufferDirty(buffers[1]);
 	if (RelationNeedsWAL(rel))
-		log_xlog_pages(LOG_PAGES_RESERVE, buffers, 3);
+	{
+		Buffer		changed[3];
+		int			n = 0;
+
+		changed[n++] = buffers[0];
+		if (newleaf)
+			changed[n++] = buffers[1];
+		changed[n++] = buffers[2];
+		log_xlog_pages(LOG_PAGES_RESERVE, changed, n);
+	}
 	END_CRIT_SECTION();
 
 	for (int i = 2; i >= 0; i--)
 		UnlockReleaseBuffer(buffers[i]);
-	shared->tail.spare_blocks += nblocks;
 	LWLockRelease(&shared->append_lock);
 }
 
@@ -531,18 +569,21 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 	while (ahead < npages)
 	{
 		/*
-		 * Small streams stay small, big ones have few extents: a sixteenth
-		 * of what the partition may have by now, and what is asked for.
+		 * Small streams stay small, big ones have few and large extents: a
+		 * sixteenth of what the partition may have by now.  Space is taken
+		 * in steps, which lengthen an extent as long as nobody else took the
+		 * blocks behind it.
 		 */
 		uint32		blocks = RelationGetNumberOfBlocks(rel) /
 			Max(log_partition_count(rel), 1);
-		uint32		size = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
+		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
+		uint32		step;
 
-		size = Max(size, blocks / 8192);
-		size = Max(size, npages - ahead);
-		size = Min(size, LIMIT_EXTENT);
-		add_spare_extent(rel, partition, shared, size);
-		ahead += size;
+		max_extent = Max(max_extent, blocks / 8192);
+		max_extent = Min(Max(max_extent, npages - ahead), LIMIT_EXTENT);
+		step = Min(Max(npages - ahead, Min(max_extent, MAX_STEP)), LIMIT_EXTENT);
+		add_blocks(rel, partition, shared, step, max_extent);
+		ahead += step;
 		CHECK_FOR_INTERRUPTS();
 	}
 	UnlockRelationForExtension(rel, ExclusiveLock);

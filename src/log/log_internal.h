@@ -197,6 +197,7 @@ extern void log_tail_load(Relation rel, int partition, LogTail *tail);
 /* extents in log order */
 extern bool log_extent_find(Relation rel, int partition, int64 off, LogExtent *extent);
 extern bool log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *extent);
+/* the one after current, or current itself if it has become longer */
 extern bool log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
 extern bool log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
 extern bool log_extent_last(Relation rel, int partition, LogExtent *extent);

@@ -230,9 +230,17 @@ static bool
 serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 {
 	bool		forward = !ScanDirectionIsBackward(direction);
-	int			last = Min(scan->last_partition,
-						   log_partition_count(scan->base.rs_rd) - 1);
+	int			last;
 	bool		in;
+
+	/* the usual case: the next row of the same page */
+	if (scan->loaded && forward && log_page_scan_next(&scan->ps, slot))
+	{
+		if (scan->ps.off < scan->high)
+			return true;
+	}
+
+	last = Min(scan->last_partition, log_partition_count(scan->base.rs_rd) - 1);
 
 	if (!scan->started)
 	{
@@ -342,7 +350,8 @@ log_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlo
 		found = parallel_next(scan, slot);
 	else
 	{
-		serial_turn(scan, direction);
+		if (!scan->loaded)
+			serial_turn(scan, direction);
 		found = serial_next(scan, direction, slot);
 	}
 	if (found)
@@ -383,7 +392,8 @@ log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
 {
 	LogScan		scan = (LogScan) sscan;
 
-	serial_turn(scan, direction);
+	if (!scan->loaded)
+		serial_turn(scan, direction);
 	return serial_next(scan, direction, slot);
 }
 

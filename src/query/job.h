@@ -26,6 +26,9 @@ typedef enum JobBatchResult
 	JOB_MORE					/* call again at once */
 } JobBatchResult;
 
+/* is this the view of a continuous view? */
+extern bool job_is_view(Oid relid);
+
 /* all jobs of this database, as JobInfo; in a transaction */
 extern List *job_list(void);
 
@@ -39,6 +42,9 @@ extern JobBatchResult job_run_batch(int32 job_id);
 
 /* record a failure of the whole batch: counted, shown in streamq.jobs */
 extern void job_note_error(int32 job_id, int sqlerrcode, const char *message);
+
+/* from _PG_init: the hook that removes a job when its view is dropped */
+extern void job_init(void);
 
 /*
  * Windows closed by batches of this transaction, for the notifier: filled by

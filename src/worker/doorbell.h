@@ -3,10 +3,12 @@
  *	  Wake-ups between producers, consumers and workers.
  *
  * Every stream that is written to or waited on has a doorbell in shared memory.  A
- * transaction that appended rings it once after its commit, when its xid has
- * left the proc array, so whoever wakes up and takes a new snapshot sees the
- * rows.  Rings can be lost (prepared transactions, replicas, crashes): every
- * sleeper also wakes up by itself after a while.
+ * transaction that appended rings it once at its end, when its xid has left
+ * the proc array and its locks are released, so whoever wakes up and takes a
+ * new snapshot sees the rows.  A transaction that rolls back rings too: it may
+ * have held back readers that wait for what lies behind its rows.  Rings can be
+ * lost (prepared transactions, replicas): every sleeper also wakes up by
+ * itself after a while.
  */
 #ifndef STREAMQ_DOORBELL_H
 #define STREAMQ_DOORBELL_H
@@ -15,16 +17,24 @@
 
 /*
  * The transaction appended to this partition of the stream, up to and
- * including this offset: ring at commit.  Cheap; called for every append.
+ * including this offset: ring at its end.  Cheap; called for every append.
  */
 extern void doorbell_note_append(Oid relid, int partition, int64 last_offset);
+
+/*
+ * Ring at the end of this transaction, committed or not, after its locks are
+ * released: for who gives something back by ending, such as a consumer
+ * that holds a partition.
+ */
+extern void doorbell_note_ring(Oid relid);
 
 /* the stream's ring count; remember it before looking for messages */
 extern uint64 doorbell_count(Oid relid);
 
 /*
- * Sleep until the stream's ring count differs from `seen` or timeout_ms have
- * passed (or something else woke us: callers loop).  Serves interrupts.
+ * Sleep until the stream's ring count differs from `seen`, timeout_ms have
+ * passed, or something else sets this process's latch: callers loop.  Serves
+ * interrupts.
  */
 extern void doorbell_wait(Oid relid, uint64 seen, long timeout_ms);
 
@@ -33,6 +43,17 @@ extern void doorbell_wait(Oid relid, uint64 seen, long timeout_ms);
  * another consumer may go on.
  */
 extern void doorbell_ring(Oid relid);
+
+/* ring every doorbell of the server: for when it is not known which */
+extern void doorbell_ring_all(void);
+
+/*
+ * Sessions that listen on the stream's or view's channel, at least: 0 means
+ * that nobody does and no notification need be kept.  A session counts once for each
+ * channel, from its LISTEN to its end.
+ */
+extern uint32 doorbell_listeners(Oid relid);
+extern void doorbell_add_listener(Oid relid, int n);
 
 extern void doorbell_shmem_request(void);
 extern void doorbell_shmem_startup(void);

@@ -1,0 +1,28 @@
+-- The stream: one row for each request.
+CREATE TABLE requests (
+	at timestamptz NOT NULL,
+	host text NOT NULL,
+	auth_user text,
+	method text,
+	url text,
+	protocol text,
+	status int,
+	bytes bigint,
+	referer text,
+	agent text
+) USING streamq;
+
+-- Lines of the log that are no requests.
+CREATE TABLE rejects (line_number bigint, line text);
+
+-- Requests per minute and status.  The log is written when a request ends, so
+-- it is not quite in time order: a window stays open for a minute longer.
+SELECT streamq.create_continuous_view('requests_per_minute', $$
+	SELECT w.window_start, w.window_end, status, count(*) AS requests, sum(bytes) AS bytes
+	FROM requests, streamq.tumble(at, '1 minute') w
+	GROUP BY w.window_start, w.window_end, status
+	$$, watermark_delay => '1 minute') AS continuous_view;
+
+-- What the consumer writes.
+CREATE TABLE server_errors (msg_id bigint PRIMARY KEY, at timestamptz, status int, host text, url text);
+SELECT streamq.create_group('requests', 'errors');

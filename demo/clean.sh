@@ -1,0 +1,11 @@
+#!/bin/bash
+#
+# clean.sh: stops the demo's server and removes everything the demo made.
+
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=demo/lib.sh
+. "$top/demo/lib.sh"
+
+choose_user
+remove_place

@@ -1,0 +1,54 @@
+-- Window functions over event time.
+--
+-- tumble() is an SQL function with a parsed body and without SET, so that the
+-- planner inlines it; everything in the body was resolved when it was made.
+
+CREATE FUNCTION streamq.tumble_start(ts pg_catalog.timestamptz, size pg_catalog.interval, origin pg_catalog.timestamptz)
+RETURNS pg_catalog.timestamptz
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_tumble_start';
+COMMENT ON FUNCTION streamq.tumble_start(pg_catalog.timestamptz, pg_catalog.interval, pg_catalog.timestamptz)
+IS 'start of the tumbling window that holds ts';
+
+CREATE FUNCTION streamq.tumble_start(ts pg_catalog.timestamp, size pg_catalog.interval, origin pg_catalog.timestamp)
+RETURNS pg_catalog.timestamp
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_tumble_start';
+COMMENT ON FUNCTION streamq.tumble_start(pg_catalog.timestamp, pg_catalog.interval, pg_catalog.timestamp)
+IS 'start of the tumbling window that holds ts';
+
+CREATE FUNCTION streamq.tumble_end(ts pg_catalog.timestamptz, size pg_catalog.interval, origin pg_catalog.timestamptz)
+RETURNS pg_catalog.timestamptz
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_tumble_end';
+COMMENT ON FUNCTION streamq.tumble_end(pg_catalog.timestamptz, pg_catalog.interval, pg_catalog.timestamptz)
+IS 'end (exclusive) of the tumbling window that holds ts';
+
+CREATE FUNCTION streamq.tumble_end(ts pg_catalog.timestamp, size pg_catalog.interval, origin pg_catalog.timestamp)
+RETURNS pg_catalog.timestamp
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_tumble_end';
+COMMENT ON FUNCTION streamq.tumble_end(pg_catalog.timestamp, pg_catalog.interval, pg_catalog.timestamp)
+IS 'end (exclusive) of the tumbling window that holds ts';
+
+CREATE FUNCTION streamq.tumble(ts pg_catalog.timestamptz, size pg_catalog.interval,
+							   origin pg_catalog.timestamptz DEFAULT '1970-01-01 00:00:00+00')
+RETURNS TABLE (window_start pg_catalog.timestamptz, window_end pg_catalog.timestamptz)
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT streamq.tumble_start(ts, size, origin), streamq.tumble_end(ts, size, origin)
+	WHERE pg_catalog.isfinite(ts) AND size IS NOT NULL AND origin IS NOT NULL;
+END;
+COMMENT ON FUNCTION streamq.tumble(pg_catalog.timestamptz, pg_catalog.interval, pg_catalog.timestamptz)
+IS 'the window of a fixed size (or of whole calendar months in UTC) that holds ts';
+
+CREATE FUNCTION streamq.tumble(ts pg_catalog.timestamp, size pg_catalog.interval,
+							   origin pg_catalog.timestamp DEFAULT '1970-01-01 00:00:00')
+RETURNS TABLE (window_start pg_catalog.timestamp, window_end pg_catalog.timestamp)
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT streamq.tumble_start(ts, size, origin), streamq.tumble_end(ts, size, origin)
+	WHERE pg_catalog.isfinite(ts) AND size IS NOT NULL AND origin IS NOT NULL;
+END;
+COMMENT ON FUNCTION streamq.tumble(pg_catalog.timestamp, pg_catalog.interval, pg_catalog.timestamp)
+IS 'the window of a fixed size (or of whole calendar months) that holds ts';

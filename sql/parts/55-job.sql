@@ -1,0 +1,147 @@
+-- Continuous views: catalog, creation, control.
+
+CREATE TABLE streamq.job (
+	job_id pg_catalog.int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind pg_catalog.text NOT NULL,
+	target pg_catalog.regclass NOT NULL UNIQUE,
+	source pg_catalog.regclass NOT NULL,
+	state_table pg_catalog.regclass NOT NULL,
+	enabled pg_catalog.bool NOT NULL,
+	created_at pg_catalog.timestamptz NOT NULL,
+	watermark_delay pg_catalog.interval NOT NULL,
+	late pg_catalog.text NOT NULL,
+	lateness pg_catalog.interval NOT NULL,
+	start_at pg_catalog.text NOT NULL,
+	format pg_catalog.int4 NOT NULL,
+	settings pg_catalog.text[] NOT NULL,
+	query pg_catalog.text NOT NULL,
+	query_tree pg_catalog.pg_node_tree NOT NULL
+);
+COMMENT ON TABLE streamq.job IS 'continuous jobs; streamq.jobs shows them';
+
+-- These change with every batch: nothing that changes is indexed, and pages
+-- have room, so that old row versions are pruned where they are.
+CREATE TABLE streamq.job_progress (
+	job_id pg_catalog.int4 NOT NULL,
+	partition pg_catalog.int4 NOT NULL,
+	next_offset pg_catalog.int8 NOT NULL,
+	max_event_time pg_catalog.timestamptz,
+	PRIMARY KEY (job_id, partition)
+) WITH (fillfactor = 30);
+COMMENT ON TABLE streamq.job_progress IS 'how far a job has read each partition of its stream';
+
+CREATE TABLE streamq.job_stats (
+	job_id pg_catalog.int4 PRIMARY KEY,
+	rows_processed pg_catalog.int8 NOT NULL,
+	late_rows pg_catalog.int8 NOT NULL,
+	errors pg_catalog.int8 NOT NULL,
+	failing pg_catalog.bool NOT NULL,
+	last_error pg_catalog.text,
+	watermark pg_catalog.timestamptz
+) WITH (fillfactor = 30);
+COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
+
+CREATE TABLE streamq.job_error_log (
+	job_id pg_catalog.int4 NOT NULL,
+	msg_id pg_catalog.int8 NOT NULL,
+	at pg_catalog.timestamptz NOT NULL,
+	sqlstate pg_catalog.text NOT NULL,
+	message pg_catalog.text NOT NULL
+);
+CREATE INDEX job_error_log_job_id_idx ON streamq.job_error_log (job_id);
+COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs could not process';
+
+-- States of aggregates whose transition type is internal, serialized.  Only
+-- streamq makes values of this type.
+
+CREATE TYPE streamq.aggregate_state;
+
+CREATE FUNCTION streamq.aggregate_state_in(pg_catalog.cstring) RETURNS streamq.aggregate_state
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_state_in';
+
+CREATE FUNCTION streamq.aggregate_state_out(streamq.aggregate_state) RETURNS pg_catalog.cstring
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_state_out';
+
+CREATE TYPE streamq.aggregate_state (
+	INPUT = streamq.aggregate_state_in,
+	OUTPUT = streamq.aggregate_state_out,
+	INTERNALLENGTH = VARIABLE,
+	STORAGE = extended
+);
+COMMENT ON TYPE streamq.aggregate_state IS 'state of an aggregate in a continuous view';
+
+CREATE FUNCTION streamq.aggregate_result(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+										 state pg_catalog."any", result pg_catalog.anyelement)
+RETURNS pg_catalog.anyelement
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_result';
+COMMENT ON FUNCTION streamq.aggregate_result(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog."any", pg_catalog.anyelement)
+IS 'value of an aggregate for a stored state; the last argument names its type';
+
+CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
+COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the tables below continuous views';
+
+-- The query is analyzed with the caller's search_path: no SET here.
+CREATE FUNCTION streamq.create_continuous_view(
+	name pg_catalog.text,
+	query pg_catalog.text,
+	watermark_delay pg_catalog.interval DEFAULT '0',
+	late pg_catalog.text DEFAULT 'update',
+	lateness pg_catalog.interval DEFAULT '0',
+	start_at pg_catalog.text DEFAULT 'earliest',
+	if_not_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
+COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
+IS 'create a view that is kept up to date with a query over a stream';
+
+CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_drop_continuous_view';
+COMMENT ON FUNCTION streamq.drop_continuous_view(pg_catalog.text, pg_catalog.bool)
+IS 'drop a continuous view, as DROP VIEW does';
+
+CREATE FUNCTION streamq.pause(job pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_pause';
+COMMENT ON FUNCTION streamq.pause(pg_catalog.text) IS 'stop a job; it goes on where it stopped after resume()';
+
+CREATE FUNCTION streamq.resume(job pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_resume';
+COMMENT ON FUNCTION streamq.resume(pg_catalog.text) IS 'let a paused job go on';
+
+CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.timestamptz
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_watermark';
+COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'all windows that end at or before it are closed';
+
+CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
+RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_wait_until_caught_up';
+COMMENT ON FUNCTION streamq.wait_until_caught_up(pg_catalog.text, pg_catalog.interval)
+IS 'wait until a job has processed everything committed before the call; false when the time is over';
+
+CREATE FUNCTION streamq.run_job(job pg_catalog.text, batch_rows pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_run_job';
+COMMENT ON FUNCTION streamq.run_job(pg_catalog.text, pg_catalog.int4)
+IS 'run a job in this session and transaction until it has caught up; returns the rows processed';
+
+CREATE FUNCTION streamq.job_lag(job_id pg_catalog.int4) RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'streamq_job_lag';
+COMMENT ON FUNCTION streamq.job_lag(pg_catalog.int4) IS 'messages a job has still to process';
+
+CREATE FUNCTION streamq.job_worker_pid(job_id pg_catalog.int4) RETURNS pg_catalog.int4
+LANGUAGE C VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'streamq_job_worker_pid';
+COMMENT ON FUNCTION streamq.job_worker_pid(pg_catalog.int4) IS 'process that runs a job now';

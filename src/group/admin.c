@@ -1,0 +1,151 @@
+/*
+ * admin.c
+ *	  Creating, dropping and sharing groups; start-up of the part.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "fmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "api/api.h"
+#include "group/args.h"
+#include "group/group.h"
+#include "group/memory.h"
+#include "group/seek.h"
+#include "group/store.h"
+#include "group/version.h"
+#include "log/log.h"
+
+static void
+check_mode(const char *mode)
+{
+	if (strcmp(mode, "ordered") == 0)
+		return;
+	if (strcmp(mode, "shared") == 0 || strcmp(mode, "key_shared") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("consumer groups of mode \"%s\" are not supported", mode),
+				 errhint("Use mode \"ordered\".")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid consumer group mode \"%s\"", mode),
+			 errhint("Use mode \"ordered\".")));
+}
+
+PG_FUNCTION_INFO_V1(streamq_create_group);
+Datum
+streamq_create_group(PG_FUNCTION_ARGS)
+{
+	static const char *const argnames[] = {
+		"stream", "group_name", "mode", "start_at", "lease", "max_in_flight",
+		"if_not_exists"
+	};
+	char	   *name;
+	Relation	rel;
+	GroupOptions options;
+	GroupStart	start;
+	ConsumerGroup group;
+
+	group_begin_change("streamq.create_group()");
+	for (int i = 0; i < lengthof(argnames); i++)
+		group_require_arg(fcinfo, i, argnames[i]);
+
+	name = group_get_name_arg(fcinfo);
+	options.mode = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	check_mode(options.mode);
+	options.start_at = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	start = group_parse_start(options.start_at, "start_at");
+	options.lease = *PG_GETARG_INTERVAL_P(4);
+	(void) group_add_interval(GetCurrentTimestamp(), &options.lease, "lease", false);
+	options.max_in_flight = PG_GETARG_INT32(5);
+	if (options.max_in_flight < 1 || options.max_in_flight > STATE_MAX_IN_FLIGHT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be between 1 and %d",
+						"max_in_flight", STATE_MAX_IN_FLIGHT)));
+
+	rel = group_open_stream(fcinfo);
+	api_check_read(rel);
+	if (group_create(rel, name, &options, &group))
+		group_init_states(rel, &group, start);
+	else if (PG_GETARG_BOOL(6))
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("consumer group \"%s\" of stream \"%s\" already exists, skipping",
+						name, RelationGetRelationName(rel))));
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("consumer group \"%s\" of stream \"%s\" already exists",
+						name, RelationGetRelationName(rel))));
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(streamq_drop_group);
+Datum
+streamq_drop_group(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	Relation	rel;
+
+	group_begin_change("streamq.drop_group()");
+	group_require_arg(fcinfo, 0, "stream");
+	name = group_get_name_arg(fcinfo);
+	rel = group_open_stream(fcinfo);
+	group_drop(rel, name);
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+static void
+set_grant(FunctionCallInfo fcinfo, bool grant)
+{
+	char	   *name;
+	char	   *grantee;
+	Relation	rel;
+
+	group_require_arg(fcinfo, 0, "stream");
+	group_require_arg(fcinfo, 2, "grantee");
+	name = group_get_name_arg(fcinfo);
+	grantee = NameStr(*PG_GETARG_NAME(2));
+	rel = group_open_stream(fcinfo);
+	group_set_grant(rel, name,
+					strcmp(grantee, "public") == 0 ? InvalidOid :
+					get_role_oid(grantee, false), grant);
+	table_close(rel, NoLock);
+}
+
+PG_FUNCTION_INFO_V1(streamq_grant_group);
+Datum
+streamq_grant_group(PG_FUNCTION_ARGS)
+{
+	group_begin_change("streamq.grant_group()");
+	set_grant(fcinfo, true);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(streamq_revoke_group);
+Datum
+streamq_revoke_group(PG_FUNCTION_ARGS)
+{
+	group_begin_change("streamq.revoke_group()");
+	set_grant(fcinfo, false);
+	PG_RETURN_VOID();
+}
+
+void
+group_init(void)
+{
+	static const LogStateCallbacks callbacks = {
+		.settle = group_version_settle,
+		.carry = group_version_carry
+	};
+
+	log_register_state_callbacks(&callbacks);
+	group_store_init();
+	group_memory_init();
+}

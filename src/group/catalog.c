@@ -1,0 +1,371 @@
+/*
+ * catalog.c
+ *	  The groups of streams: rows of streamq.consumer_group.
+ *
+ * Rows are written when a group is created, shared or dropped, never when
+ * messages are consumed.  They are read and written here without privilege
+ * checks of the table, so that who may read a stream can have groups on it.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "group/catalog.h"
+#include "group/group.h"
+#include "group/store.h"
+#include "log/log.h"
+
+#define GROUP_CATALOG				"consumer_group"
+
+/* its columns */
+#define COL_GROUP_ID		1
+#define COL_RELID			2
+#define COL_NAME			3
+#define COL_MODE			4
+#define COL_START_AT		5
+#define COL_LEASE			6
+#define COL_MAX_IN_FLIGHT	7
+#define COL_OWNER			8
+#define COL_CREATED_AT		9
+#define COL_GRANTEES		10
+#define NCOLUMNS			10
+
+void
+group_default_options(GroupOptions *options)
+{
+	options->mode = "ordered";
+	options->start_at = "earliest";
+	memset(&options->lease, 0, sizeof(Interval));
+	options->lease.time = 30 * USECS_PER_SEC;
+	options->max_in_flight = GROUP_DEFAULT_IN_FLIGHT;
+}
+
+char	   *
+group_check_name(const text *name)
+{
+	int			len = VARSIZE_ANY_EXHDR(name);
+
+	if (len == 0 || len > GROUP_NAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid consumer group name \"%s\"",
+						text_to_cstring(name)),
+				 errhint("A name has 1 to %d bytes.", GROUP_NAME_MAX)));
+	return text_to_cstring(name);
+}
+
+/* ---- reading ---- */
+
+/* the rows of a stream, or only the one of that name; the primary key is both */
+static SysScanDesc
+begin_scan(Relation catalog, Oid relid, const char *name)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], COL_RELID, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	if (name != NULL)
+		ScanKeyEntryInitialize(&keys[1], 0, COL_NAME, BTEqualStrategyNumber,
+							   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
+							   CStringGetTextDatum(name));
+	return systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true,
+							  NULL, name != NULL ? 2 : 1, keys);
+}
+
+static void
+read_grantees(Relation catalog, HeapTuple tuple, Oid **grantees, int *ngrantees)
+{
+	Datum	   *values;
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, COL_GRANTEES,
+									 RelationGetDescr(catalog), &isnull);
+
+	deconstruct_array(DatumGetArrayTypeP(value), OIDOID, sizeof(Oid), true,
+					  TYPALIGN_INT, &values, NULL, ngrantees);
+	*grantees = palloc(sizeof(Oid) * (*ngrantees + 1));
+	for (int i = 0; i < *ngrantees; i++)
+		(*grantees)[i] = DatumGetObjectId(values[i]);
+}
+
+static void
+read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
+{
+	TupleDesc	desc = RelationGetDescr(catalog);
+	bool		isnull;
+	Oid		   *grantees;
+	int			ngrantees;
+
+	group->group_id = DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+												 desc, &isnull));
+	group->owner = DatumGetObjectId(heap_getattr(tuple, COL_OWNER,
+												 desc, &isnull));
+	group->lease = *DatumGetIntervalP(heap_getattr(tuple, COL_LEASE,
+												   desc, &isnull));
+	group->max_in_flight = DatumGetInt32(heap_getattr(tuple, COL_MAX_IN_FLIGHT,
+													  desc, &isnull));
+
+	group->usable = has_privs_of_role(GetUserId(), group->owner);
+	if (!group->usable)
+	{
+		read_grantees(catalog, tuple, &grantees, &ngrantees);
+		for (int i = 0; i < ngrantees && !group->usable; i++)
+			group->usable = !OidIsValid(grantees[i]) ||
+				has_privs_of_role(GetUserId(), grantees[i]);
+	}
+}
+
+static void
+report_missing(Relation rel, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("consumer group \"%s\" of stream \"%s\" does not exist",
+					name, RelationGetRelationName(rel)),
+			 errhint("A group is created by streamq.create_group or by its first streamq.consume.")));
+}
+
+bool
+group_find(Relation rel, const char *name, bool missing_ok,
+		   ConsumerGroup *group)
+{
+	Relation	catalog = api_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), name);
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tuple);
+
+	if (found)
+		read_group(catalog, tuple, group);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	if (!found && !missing_ok)
+		report_missing(rel, name);
+	return found;
+}
+
+void
+group_check_usable(Relation rel, const char *name, const ConsumerGroup *group)
+{
+	if (!group->usable)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for consumer group \"%s\" of stream \"%s\"",
+						name, RelationGetRelationName(rel)),
+				 errhint("Its owner can share it with streamq.grant_group.")));
+}
+
+void
+group_get(Relation rel, const char *name, ConsumerGroup *group)
+{
+	group_find(rel, name, false, group);
+	group_check_usable(rel, name, group);
+}
+
+/* ---- writing ---- */
+
+/* can this version of a row be seen by anybody, now or after a rollback? */
+static bool
+may_be_alive(HeapTuple tuple)
+{
+	HeapTupleHeader header = tuple->t_data;
+	TransactionId xmin = HeapTupleHeaderGetXmin(header);
+	TransactionId xmax;
+
+	if (TransactionIdIsNormal(xmin) &&
+		!TransactionIdIsCurrentTransactionId(xmin) &&
+		!TransactionIdDidCommit(xmin))
+		return false;
+	if ((header->t_infomask & HEAP_XMAX_INVALID) != 0 ||
+		HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+		return true;
+	xmax = HeapTupleHeaderGetUpdateXid(header);
+	return TransactionIdIsCurrentTransactionId(xmax) ||
+		!TransactionIdDidCommit(xmax);
+}
+
+static bool
+is_known_group(uint32 owner, void *arg)
+{
+	return list_member_int((List *) arg, (int) owner);
+}
+
+/*
+ * Give back the pages of groups that were dropped, or whose creation was
+ * rolled back.  The lock on the stream's set of groups is held: what other
+ * transactions did to it is decided.  What this one did is not, so the pages of
+ * a dropped group are freed by the next call.
+ */
+static void
+free_pages(Relation catalog, Relation rel)
+{
+	TableScanDesc scan = table_beginscan(catalog, SnapshotAny, 0, NULL);
+	HeapTuple	tuple;
+	List	   *known = NIL;
+
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		TupleDesc	desc = RelationGetDescr(catalog);
+		bool		isnull;
+
+		if (DatumGetObjectId(heap_getattr(tuple, COL_RELID, desc, &isnull)) ==
+			RelationGetRelid(rel) && may_be_alive(tuple))
+			known = lappend_int(known,
+								DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+														   desc, &isnull)));
+	}
+	table_endscan(scan);
+
+	log_state_free(rel, is_known_group, known);
+	list_free(known);
+}
+
+bool
+group_create(Relation rel, const char *name,
+			 const GroupOptions *options, ConsumerGroup *group)
+{
+	Relation	catalog;
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {0};
+
+	group_lock_set(RelationGetRelid(rel));
+	if (group_find(rel, name, true, group))
+		return false;
+
+	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	free_pages(catalog, rel);
+
+	values[COL_GROUP_ID - 1] =
+		Int32GetDatum((int32) nextval_internal(api_catalog_oid("consumer_group_id", false),
+											   false));
+	values[COL_RELID - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
+	values[COL_NAME - 1] = CStringGetTextDatum(name);
+	values[COL_MODE - 1] = CStringGetTextDatum(options->mode);
+	values[COL_START_AT - 1] = CStringGetTextDatum(options->start_at);
+	values[COL_LEASE - 1] = IntervalPGetDatum(&options->lease);
+	values[COL_MAX_IN_FLIGHT - 1] = Int32GetDatum(options->max_in_flight);
+	values[COL_OWNER - 1] = ObjectIdGetDatum(GetUserId());
+	values[COL_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[COL_GRANTEES - 1] = PointerGetDatum(construct_empty_array(OIDOID));
+	api_catalog_insert(catalog, values, nulls);
+	table_close(catalog, RowExclusiveLock);
+
+	return group_find(rel, name, false, group);
+}
+
+void
+group_drop(Relation rel, const char *name)
+{
+	Relation	catalog;
+	ConsumerGroup group;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	/* not a way to hold up others without the right to */
+	group_find(rel, name, false, &group);
+	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
+		group_check_usable(rel, name, &group);
+
+	group_lock_set(RelationGetRelid(rel));
+	group_find(rel, name, false, &group);
+
+	/* consumers and acknowledgements in progress come first */
+	for (int p = 0; p < log_partition_count(rel); p++)
+		group_lock_state(group.group_id, p, true);
+
+	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	free_pages(catalog, rel);
+	scan = begin_scan(catalog, RelationGetRelid(rel), name);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		report_missing(rel, name);
+	api_catalog_delete(catalog, tuple);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}
+
+void
+group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
+{
+	Relation	catalog;
+	ConsumerGroup group;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid		   *grantees;
+	int			ngrantees;
+	Datum	   *datums;
+	int			n = 0;
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {0};
+	bool		replace[NCOLUMNS] = {0};
+
+	for (int locked = 0; locked < 2; locked++)
+	{
+		group_find(rel, name, false, &group);
+		if (!has_privs_of_role(GetUserId(), group.owner))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("must be owner of consumer group \"%s\" of stream \"%s\"",
+							name, RelationGetRelationName(rel))));
+		if (!locked)
+			group_lock_set(RelationGetRelid(rel));
+	}
+
+	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	scan = begin_scan(catalog, RelationGetRelid(rel), name);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		report_missing(rel, name);
+	read_grantees(catalog, tuple, &grantees, &ngrantees);
+
+	datums = palloc(sizeof(Datum) * (ngrantees + 1));
+	for (int i = 0; i < ngrantees; i++)
+		if (grantees[i] != grantee)
+			datums[n++] = ObjectIdGetDatum(grantees[i]);
+	if (grant)
+		datums[n++] = ObjectIdGetDatum(grantee);
+
+	values[COL_GRANTEES - 1] =
+		PointerGetDatum(construct_array(datums, n, OIDOID, sizeof(Oid), true,
+										TYPALIGN_INT));
+	replace[COL_GRANTEES - 1] = true;
+	api_catalog_update(catalog, tuple, values, nulls, replace);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}
+
+/*
+ * The stream and its pages are gone; the rows go with it.
+ */
+void
+group_stream_dropped(Oid relid)
+{
+	Relation	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, true);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (catalog == NULL)
+		return;
+	scan = begin_scan(catalog, relid, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		api_catalog_delete(catalog, tuple);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}

@@ -1,0 +1,67 @@
+/*
+ * catalog.h
+ *	  The groups of streams: rows of streamq.consumer_group.
+ */
+#ifndef STREAMQ_GROUP_CATALOG_H
+#define STREAMQ_GROUP_CATALOG_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/rel.h"
+
+#include "group/state.h"
+
+#define GROUP_NAME_MAX		63	/* bytes */
+#define GROUP_DEFAULT_IN_FLIGHT 1000
+
+typedef struct ConsumerGroup
+{
+	int32		group_id;
+	Oid			owner;
+	bool		usable;			/* by the current user */
+	Interval	lease;
+	int32		max_in_flight;
+} ConsumerGroup;
+
+typedef struct GroupOptions
+{
+	const char *mode;
+	const char *start_at;
+	Interval	lease;
+	int32		max_in_flight;
+} GroupOptions;
+
+/* what a group gets that is created by its first consume */
+extern void group_default_options(GroupOptions *options);
+
+/* the name as a C string; 42602 if it is empty or too long */
+extern char *group_check_name(const text *name);
+
+/*
+ * Find a group by the stream and its name as it is committed now.  False if
+ * there is none and missing_ok, 42704 otherwise.
+ */
+extern bool group_find(Relation rel, const char *name, bool missing_ok,
+					   ConsumerGroup *group);
+
+/* find it, and fail with 42501 unless the current user may use it */
+extern void group_get(Relation rel, const char *name, ConsumerGroup *group);
+extern void group_check_usable(Relation rel, const char *name,
+							   const ConsumerGroup *group);
+
+/*
+ * These three lock the stream's set of groups to the end of the transaction.
+ * Create a group owned by the current user; false if there is one of that name.
+ */
+extern bool group_create(Relation rel, const char *name,
+						 const GroupOptions *options, ConsumerGroup *group);
+
+/* 42704 unless it exists, 42501 unless the current user may use the group or owns the stream */
+extern void group_drop(Relation rel, const char *name);
+
+/* 42501 unless the current user owns the group; grantee InvalidOid is PUBLIC */
+extern void group_set_grant(Relation rel, const char *name, Oid grantee,
+							bool grant);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * store.c
+ *	  A group's states: locks, reading and writing.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/resowner.h"
+
+#include "api/api.h"
+#include "group/store.h"
+#include "group/version.h"
+#include "log/log.h"
+#include "worker/doorbell.h"
+
+/*
+ * Heavyweight locks are those of a database object: class is the catalog table
+ * of groups, object the group (or the stream, for its set of groups) and
+ * sub-object the partition.
+ */
+#define LOCK_SUBID_GROUPS	0xffff
+
+/* streams whose doorbell is to be rung at the end of the transaction */
+#define RINGS_MAX	16
+
+typedef struct Ring
+{
+	Oid			relid;
+	bool		on_commit;
+} Ring;
+
+static Ring rings[RINGS_MAX];
+static int	nrings = 0;
+
+static void
+set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId,
+					   api_catalog_oid("consumer_group", false),
+					   objid, subid);
+}
+
+StoreLock
+group_lock_state(int32 group_id, int partition, bool wait)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, (uint16) partition);
+	switch (LockAcquire(&tag, ExclusiveLock, false, !wait))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			return STORE_LOCK_BUSY;
+		case LOCKACQUIRE_OK:
+			return STORE_LOCK_TAKEN;
+		default:
+			return STORE_LOCK_HELD;
+	}
+}
+
+void
+group_unlock_state(int32 group_id, int partition)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, (uint16) partition);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+void
+group_lock_set(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+group_read_state(Relation rel, int32 group_id, int partition,
+				 PartitionState *state)
+{
+	char		data[LOG_STATE_MAX];
+	int			len;
+	const char *blob;
+	int			bloblen;
+
+	if (log_state_read(rel, (uint32) group_id, partition, data, &len) &&
+		group_version_find(data, len, &blob, &bloblen))
+		group_state_decode(state, blob, bloblen);
+	else
+		group_state_init(state, log_first_offset(rel, partition));
+}
+
+void
+group_write_state(Relation rel, int32 group_id, int partition,
+				  const PartitionState *state)
+{
+	char		data[LOG_STATE_MAX];
+	char		result[LOG_STATE_MAX];
+	char		blob[STATE_BLOB_MAX];
+	int			bloblen = group_state_encode(state, blob);
+	int			len;
+
+	if (!log_state_read(rel, (uint32) group_id, partition, data, &len))
+		len = 0;
+	len = group_version_push(data, len, blob, bloblen, result);
+	log_state_write(rel, (uint32) group_id, partition, result, len);
+}
+
+void
+group_write_settled(Relation rel, int32 group_id, int partition,
+					const PartitionState *state)
+{
+	char		data[LOG_STATE_MAX];
+	char		blob[STATE_BLOB_MAX];
+	int			bloblen;
+	int			len;
+
+	/* facts on top of what this transaction did are pending with it */
+	if (log_state_read(rel, (uint32) group_id, partition, data, &len) &&
+		group_version_is_pending(data, len))
+	{
+		group_write_state(rel, group_id, partition, state);
+		return;
+	}
+	bloblen = group_state_encode(state, blob);
+	len = group_version_make_settled(blob, bloblen, data);
+	log_state_write(rel, (uint32) group_id, partition, data, len);
+}
+
+void
+group_ring_at_end(Oid relid, bool on_commit)
+{
+	for (int i = 0; i < nrings; i++)
+	{
+		if (rings[i].relid == relid)
+		{
+			rings[i].on_commit |= on_commit;
+			return;
+		}
+	}
+	/* beyond that many, waiters look again by themselves after a while */
+	if (nrings < RINGS_MAX)
+	{
+		rings[nrings].relid = relid;
+		rings[nrings++].on_commit = on_commit;
+	}
+}
+
+/*
+ * Called for every resource owner; the locks of the transaction go with the
+ * top-level one.  A ring from a transaction callback would come before that,
+ * and who wakes up would find the partition still locked.
+ */
+static void
+store_release_callback(ResourceReleasePhase phase, bool isCommit,
+					   bool isTopLevel, void *arg)
+{
+	if (nrings == 0 || !isTopLevel || phase != RESOURCE_RELEASE_AFTER_LOCKS)
+		return;
+	for (int i = 0; i < nrings; i++)
+		if (rings[i].on_commit || !isCommit)
+			doorbell_ring(rings[i].relid);
+	nrings = 0;
+}
+
+void
+group_store_init(void)
+{
+	RegisterResourceReleaseCallback(store_release_callback, NULL);
+}

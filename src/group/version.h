@@ -1,0 +1,49 @@
+/*
+ * version.h
+ *	  Versions of a group's state on its page: what gives the state the
+ *	  semantics of transactions.
+ *
+ * The page is changed in place and at once, so it keeps, beside the state of a
+ * transaction that has not ended, the states to go back to.  A version counts if
+ * its transaction committed or is the reader's own; from the newest one down
+ * the first that counts is the state.
+ *
+ * Only who holds the heavyweight lock of the group and partition to the end of
+ * the transaction pushes versions, so all that are undecided belong to one
+ * top-level transaction.
+ */
+#ifndef STREAMQ_GROUP_VERSION_H
+#define STREAMQ_GROUP_VERSION_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+
+/*
+ * The state that counts for the current transaction: false if there is none.
+ * *blob points into data.
+ */
+extern bool group_version_find(const char *data, int len,
+							   const char **blob, int *bloblen);
+
+/* is there a version of a transaction that this backend is still in? */
+extern bool group_version_is_pending(const char *data, int len);
+
+/*
+ * New bytes of the page in `result` (LOG_STATE_MAX bytes), returns their
+ * length.  The new version is the current (sub)transaction's: it gets an xid.
+ * Versions nobody can come back to are left out.  54000 if savepoints are
+ * nested too deeply for the page.
+ */
+extern int	group_version_push(const char *data, int len,
+							   const char *blob, int bloblen, char *result);
+
+/* the same for a state that is true whatever becomes of the transaction */
+extern int	group_version_make_settled(const char *blob, int bloblen, char *result);
+
+/* the callbacks of LogStateCallbacks (log/log.h) */
+extern TransactionId group_version_settle(char *data, int *len,
+										  TransactionId cutoff, bool *changed);
+extern void group_version_carry(char *data, int *len, int64 first_offset);
+
+#endif

@@ -1,0 +1,652 @@
+/*
+ * batch.c
+ *	  One micro-batch of a continuous view.
+ *
+ * Rows are taken in append order, partitions merged by append time, each up
+ * to the offset where a transaction in progress begins.  For each row: event
+ * time, WHERE, window and lateness, keys, transition functions; then the
+ * watermark moves on.  Groups that were touched are written back, and
+ * positions, counters and state change in the caller's one transaction.
+ *
+ * A round of this runs in a subtransaction.  When a row raises an error the
+ * round is undone, done again up to that row under the same snapshot, the row
+ * is recorded and passed over, and the next round goes on behind it: every row
+ * is read at most twice, however many are bad.
+ *
+ * Lock order: stream, view, state table, then the job's own lock.  DROP takes
+ * the relations in the same order and the job's lock last.
+ */
+#include "query/query.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "log/log.h"
+#include "query/job.h"
+#include "worker/notify.h"
+
+/* a round also ends when the groups it holds in memory take this much */
+#define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
+
+typedef struct BadRow
+{
+	int			partition;
+	int64		off;
+	int			sqlerrcode;
+	char	   *message;
+} BadRow;
+
+/* what a batch knows, outside of its rounds */
+typedef struct Batch
+{
+	JobRow		job;
+	ViewQuery  *vq;
+	Relation	source;
+	Relation	state;
+	Snapshot	snapshot;		/* decides which rows of the stream there are */
+	int			npartitions;
+	JobProgress *progress;
+	JobStats	stats;
+	BadRow	   *bad;			/* the next round begins with this row */
+} Batch;
+
+/* an open partition of a round */
+typedef struct Input
+{
+	int			partition;
+	LogReader  *reader;
+	TupleTableSlot *slot;
+	bool		has_row;		/* slot holds a row that was not taken yet */
+	int64		off;
+	TimestampTz produced_at;
+} Input;
+
+typedef struct Round
+{
+	Batch	   *batch;
+	JobProgress *progress;		/* as the batch's, changed by the round */
+	JobStats	stats;
+	Input	   *inputs;
+	int			ninputs;
+	StateTable *state;
+	AggSet	   *aggs;
+	ExprContext *econtext;
+	TupleTableSlot *window_slot;
+	ExprState  *event_time;
+	ExprState  *where;
+	ExprState **keys;
+	Datum	   *keyvalues;
+	bool	   *keynulls;
+	MemoryContext mcxt;			/* everything of the round */
+
+	/* read when an error comes out of the round */
+	int64		rows;			/* taken so far */
+	bool		in_row;			/* the error is the current row's */
+	int			partition;
+	int64		off;
+	bool		more;
+} Round;
+
+/* ---- one row ---- */
+
+static void
+advance_watermark(Round *round, JobProgress *progress, Timestamp event)
+{
+	Batch	   *batch = round->batch;
+	Timestamp	least = DT_NOEND;
+
+	if (progress->has_event && progress->max_event >= event)
+		return;
+	progress->has_event = true;
+	progress->max_event = event;
+
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		/* a partition nothing ever came from holds nobody back */
+		if (round->progress[i].has_event)
+			least = Min(least, round->progress[i].max_event);
+	}
+	if (least < MIN_TIMESTAMP + batch->job.delay)
+		least = MIN_TIMESTAMP;
+	else
+		least -= batch->job.delay;
+	if (!round->stats.has_watermark || least > round->stats.watermark)
+	{
+		round->stats.has_watermark = true;
+		round->stats.watermark = least;
+	}
+}
+
+static void
+process_row(Round *round, Input *input)
+{
+	Batch	   *batch = round->batch;
+	ViewQuery  *vq = batch->vq;
+	ExprContext *econtext = round->econtext;
+	bool		isnull;
+	bool		windowed = vq->window_rti != 0;
+	bool		pass = true;
+	Timestamp	event = 0;
+	Timestamp	start = 0;
+	Timestamp	end = 0;
+
+	ResetExprContext(econtext);
+	econtext->ecxt_scantuple = input->slot;
+	econtext->ecxt_innertuple = NULL;
+
+	if (windowed)
+	{
+		event = DatumGetTimestamp(ExecEvalExprSwitchContext(round->event_time,
+															econtext, &isnull));
+		/* no event time, no window, as in the same query run by hand */
+		if (isnull || TIMESTAMP_NOT_FINITE(event))
+			return;
+		window_tumble(event, &vq->size, vq->origin, &start, &end);
+
+		ExecClearTuple(round->window_slot);
+		round->window_slot->tts_values[0] = TimestampGetDatum(start);
+		round->window_slot->tts_values[1] = TimestampGetDatum(end);
+		round->window_slot->tts_isnull[0] = false;
+		round->window_slot->tts_isnull[1] = false;
+		ExecStoreVirtualTuple(round->window_slot);
+		econtext->ecxt_innertuple = round->window_slot;
+	}
+
+	if (round->where)
+	{
+		Datum		value = ExecEvalExprSwitchContext(round->where, econtext, &isnull);
+
+		pass = !isnull && DatumGetBool(value);
+	}
+
+	if (pass && windowed && round->stats.has_watermark &&
+		end <= PG_INT64_MAX - batch->job.lateness &&
+		round->stats.watermark >= end + batch->job.lateness)
+	{
+		round->stats.late_rows++;
+		pass = !batch->job.drop_late;
+	}
+
+	if (pass)
+	{
+		StateGroup	   *group;
+
+		for (int i = 0; i < round->state->nkeys; i++)
+			round->keyvalues[i] = ExecEvalExprSwitchContext(round->keys[i], econtext,
+															&round->keynulls[i]);
+		group = state_find_group(round->state, start, end,
+								 round->keyvalues, round->keynulls);
+		agg_advance(round->aggs, group->aggs, econtext);
+	}
+
+	if (windowed)
+		advance_watermark(round, &round->progress[input->partition], event);
+}
+
+/* ---- input ---- */
+
+static void
+fetch_row(Input *input)
+{
+	input->has_row = log_reader_next(input->reader, input->slot);
+	if (input->has_row)
+	{
+		input->off = log_reader_offset(input->reader);
+		input->produced_at = log_reader_produced_at(input->reader);
+	}
+}
+
+static void
+open_inputs(Round *round)
+{
+	Batch	   *batch = round->batch;
+
+	round->inputs = palloc0(sizeof(Input) * batch->npartitions);
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		Input	   *input = &round->inputs[round->ninputs];
+		int64		next = log_next_offset(batch->source, i);
+
+		if (next <= round->progress[i].next_offset)
+			continue;
+		input->partition = i;
+		input->slot = log_slot_create(batch->source);
+		input->reader = log_reader_begin(batch->source, i,
+										 round->progress[i].next_offset, next,
+										 batch->snapshot, true);
+		fetch_row(input);
+		round->ninputs++;
+	}
+}
+
+/* the row that was appended first; ties go to the lower partition */
+static Input *
+next_input(Round *round)
+{
+	Input	   *first = NULL;
+
+	for (int i = 0; i < round->ninputs; i++)
+	{
+		Input	   *input = &round->inputs[i];
+
+		if (input->has_row &&
+			(first == NULL || input->produced_at < first->produced_at))
+			first = input;
+	}
+	return first;
+}
+
+/* where the next batch goes on */
+static void
+close_inputs(Round *round)
+{
+	for (int i = 0; i < round->ninputs; i++)
+	{
+		Input	   *input = &round->inputs[i];
+		JobProgress *progress = &round->progress[input->partition];
+		int64		position = input->has_row ? input->off : log_reader_position(input->reader);
+
+		if (position > progress->next_offset)
+		{
+			progress->next_offset = position;
+			progress->changed = true;
+		}
+		round->more |= input->has_row;
+		log_reader_end(input->reader);
+		ExecDropSingleTupleTableSlot(input->slot);
+	}
+}
+
+/* ---- rounds ---- */
+
+static TupleTableSlot *
+make_window_slot(ViewQuery *vq)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(2);
+
+	TupleDescInitEntry(desc, WINDOW_START_ATTNO, "window_start", vq->event_type, -1, 0);
+	TupleDescInitEntry(desc, WINDOW_END_ATTNO, "window_end", vq->event_type, -1, 0);
+	return MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+}
+
+static void
+prepare_round(Round *round)
+{
+	Batch	   *batch = round->batch;
+	ViewQuery  *vq = batch->vq;
+	ListCell   *lc;
+
+	round->progress = palloc(sizeof(JobProgress) * batch->npartitions);
+	memcpy(round->progress, batch->progress, sizeof(JobProgress) * batch->npartitions);
+	round->stats = batch->stats;
+	round->econtext = CreateStandaloneExprContext();
+
+	if (vq->window_rti != 0)
+	{
+		round->event_time = view_compile_expression(vq, vq->event_time);
+		round->window_slot = make_window_slot(vq);
+	}
+	if (vq->where)
+		round->where = view_compile_expression(vq, vq->where);
+	round->keys = palloc(sizeof(ExprState *) * Max(1, list_length(vq->keys)));
+	round->keyvalues = palloc(sizeof(Datum) * Max(1, list_length(vq->keys)));
+	round->keynulls = palloc(sizeof(bool) * Max(1, list_length(vq->keys)));
+	foreach(lc, vq->keys)
+		round->keys[foreach_current_index(lc)] =
+			view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
+	round->aggs = agg_set_create(vq);
+	round->state = state_open(batch->state, vq, round->aggs);
+}
+
+/* at most max_rows rows, not counting a bad row at the front */
+static void
+run_round(Round *round, int64 max_rows)
+{
+	Batch	   *batch = round->batch;
+	BadRow	   *bad = batch->bad;
+	MemoryContext old = CurrentMemoryContext;
+	Input	   *input;
+
+	MemoryContextSwitchTo(round->mcxt);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	prepare_round(round);
+	open_inputs(round);
+
+	while ((input = next_input(round)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (bad && bad->partition == input->partition && bad->off == input->off)
+		{
+			job_add_error(batch->job.job_id, LOG_MSG_ID(bad->partition, bad->off),
+						  bad->sqlerrcode, bad->message);
+			round->stats.errors++;
+			round->stats.last_error = bad->message;
+			round->stats.rows_processed++;
+			fetch_row(input);
+			bad = NULL;
+			continue;
+		}
+		if (round->rows >= max_rows ||
+			(round->rows % 256 == 255 &&
+			 MemoryContextMemAllocated(round->mcxt, true) > ROUND_MAX_BYTES))
+			break;
+
+		round->partition = input->partition;
+		round->off = input->off;
+		round->in_row = true;
+		MemoryContextSwitchTo(round->econtext->ecxt_per_tuple_memory);
+		process_row(round, input);
+		MemoryContextSwitchTo(round->mcxt);
+		round->in_row = false;
+		round->rows++;
+		round->stats.rows_processed++;
+		fetch_row(input);
+	}
+
+	close_inputs(round);
+	state_flush(round->state);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+
+	/* what stays of the round */
+	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->npartitions);
+	batch->stats = round->stats;
+	batch->bad = NULL;
+
+	if (round->window_slot)
+		ExecDropSingleTupleTableSlot(round->window_slot);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Errors of the data, which come again whenever the row is read.  Everything else
+ * (cancel, lack of memory, privileges, lost relations, deadlock …) fails the
+ * batch, which is tried again later.
+ */
+static bool
+is_row_error(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):
+		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):
+		case MAKE_SQLSTATE('2', '3', '0', '0', '0'):
+		case MAKE_SQLSTATE('3', '8', '0', '0', '0'):
+		case MAKE_SQLSTATE('3', '9', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):
+		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'):
+		case MAKE_SQLSTATE('P', '0', '0', '0', '0'):
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * A round in a subtransaction.  True when it went through; otherwise it left
+ * nothing behind but batch->bad, and *prefix says how many rows before that
+ * one were fine.
+ */
+static bool
+try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Round	   *round = palloc0(sizeof(Round));
+	volatile bool ok = false;
+
+	round->batch = batch;
+	round->mcxt = AllocSetContextCreate(old, "streamq batch", ALLOCSET_DEFAULT_SIZES);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(old);
+	PG_TRY();
+	{
+		run_round(round, max_rows);
+		ReleaseCurrentSubTransaction();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(old);
+		if (!round->in_row)
+			PG_RE_THROW();
+		edata = CopyErrorData();
+		if (!is_row_error(edata->sqlerrcode))
+		{
+			FreeErrorData(edata);
+			PG_RE_THROW();
+		}
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+
+		batch->bad = palloc(sizeof(BadRow));
+		batch->bad->partition = round->partition;
+		batch->bad->off = round->off;
+		batch->bad->sqlerrcode = edata->sqlerrcode;
+		batch->bad->message = edata->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	CurrentResourceOwner = owner;
+
+	MemoryContextDelete(round->mcxt);
+
+	*rows = round->rows;
+	*prefix = round->rows;
+	*more = round->more;
+	return ok;
+}
+
+/* rounds until max_rows rows were read or there are no more; true: there are */
+static bool
+run_rounds(Batch *batch, int64 max_rows, int64 *total)
+{
+	bool		more = true;
+
+	*total = 0;
+	while (more && *total < max_rows)
+	{
+		BadRow	   *front = batch->bad;
+		int64		rows;
+		int64		prefix;
+
+		if (try_round(batch, max_rows - *total, &rows, &more, &prefix))
+		{
+			*total += rows + (front ? 1 : 0);
+			if (rows == 0 && !front)
+				break;
+			continue;
+		}
+
+		/* again, without the row that failed; the one at the front is still there */
+		if (prefix > 0 || front)
+		{
+			BadRow	   *failed = batch->bad;
+
+			batch->bad = front;
+			if (!try_round(batch, prefix, &rows, &more, &prefix))
+				continue;
+			*total += rows + (front ? 1 : 0);
+			batch->bad = failed;
+		}
+		more = true;
+	}
+	return more;
+}
+
+/* ---- the batch ---- */
+
+static void
+apply_settings(ArrayType *settings)
+{
+	Datum	   *elems;
+	int			n;
+
+	deconstruct_array(settings, TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, &n);
+	for (int i = 0; i + 1 < n; i += 2)
+		(void) set_config_option(TextDatumGetCString(elems[i]),
+								 TextDatumGetCString(elems[i + 1]),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+}
+
+static void
+count_closed(Batch *batch, bool had, Timestamp before)
+{
+	ViewQuery  *vq = batch->vq;
+	StateTable *state;
+	Timestamp	first = 0;
+	Timestamp	end;
+	int64		closed;
+
+	if (!batch->stats.has_watermark || (had && before == batch->stats.watermark))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	state = state_open(batch->state, vq, NULL);
+	if (had)
+		window_tumble(before, &vq->size, vq->origin, &first, &end);
+	closed = state_count_windows(state, !had, first, before, batch->stats.watermark);
+	PopActiveSnapshot();
+	if (closed > 0)
+		notify_note_closed(batch->job.target, batch->stats.watermark, closed);
+}
+
+static Oid
+relation_owner(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tup))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+	ReleaseSysCache(tup);
+	return owner;
+}
+
+/* the query as stored, or analyzed again when another major version stored it */
+static ViewQuery *
+load_query(JobRow *job)
+{
+	if (job->format != job_format())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" was made by another version of the server or of streamq",
+						get_rel_name(job->target)),
+				 errhint("Drop and create the continuous view again.")));
+	return view_analyze(castNode(Query, stringToNode(job->query_tree)));
+}
+
+/*
+ * Lock what the job works on and read its row under the locks.  False when
+ * the job is gone.
+ */
+static bool
+lock_job(int32 job_id, JobRow *job, bool wait, bool *busy)
+{
+	*busy = false;
+	if (!job_read(job_id, job))
+		return false;
+	LockRelationOid(job->source, AccessShareLock);
+	LockRelationOid(job->target, AccessShareLock);
+	LockRelationOid(job->state, RowExclusiveLock);
+	if (!job_lock(job_id, wait))
+	{
+		*busy = true;
+		return true;
+	}
+	return job_read(job_id, job);
+}
+
+int
+job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
+{
+	Batch	   *batch = palloc0(sizeof(Batch));
+	ItemPointerData stats_tid;
+	Oid			owner;
+	Oid			save_user;
+	int			save_context;
+	int			nestlevel;
+	bool		had_watermark;
+	Timestamp	watermark;
+	bool		was_failing;
+	bool		more;
+	bool		changed = false;
+	bool		busy;
+
+	*rows = 0;
+	if (!lock_job(job_id, &batch->job, wait, &busy))
+		return JOB_GONE;
+	if (busy)
+		return JOB_CAUGHT_UP;
+	if (!batch->job.enabled && !wait)
+		return JOB_GONE;
+	owner = relation_owner(batch->job.target);
+	if (!OidIsValid(owner) || !job_read_stats(job_id, &batch->stats, &stats_tid))
+		return JOB_GONE;
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	apply_settings(batch->job.settings);
+
+	batch->source = log_open_stream(batch->job.source, NoLock);
+	batch->state = table_open(batch->job.state, NoLock);
+	batch->npartitions = log_partition_count(batch->source);
+	batch->progress = job_read_progress(job_id, batch->npartitions);
+	had_watermark = batch->stats.has_watermark;
+	watermark = batch->stats.watermark;
+	was_failing = batch->stats.failing;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	batch->vq = load_query(&batch->job);
+	view_check_access(batch->vq, owner);
+	PopActiveSnapshot();
+
+	batch->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	more = run_rounds(batch, max_rows, rows);
+	UnregisterSnapshot(batch->snapshot);
+
+	batch->stats.failing = false;
+	for (int i = 0; i < batch->npartitions; i++)
+		changed |= batch->progress[i].changed;
+	if (changed || was_failing)
+	{
+		if (batch->vq->window_rti != 0)
+			count_closed(batch, had_watermark, watermark);
+		job_write_progress(job_id, batch->progress, batch->npartitions);
+		job_write_stats(job_id, &batch->stats, &stats_tid);
+		CommandCounterIncrement();
+	}
+
+	table_close(batch->state, NoLock);
+	table_close(batch->source, NoLock);
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(save_user, save_context);
+	return more ? JOB_MORE : JOB_CAUGHT_UP;
+}
+
+JobBatchResult
+job_run_batch(int32 job_id)
+{
+	int64		rows;
+
+	return (JobBatchResult) job_run(job_id, JOB_BATCH_ROWS, false, &rows);
+}

@@ -1,0 +1,529 @@
+/*
+ * catalog.c
+ *	  Rows of streamq.job, job_progress, job_stats and job_error_log.
+ *
+ * They are read and written here directly, without privilege checks: the
+ * functions above decide who may do what.  The rows that change with every
+ * batch have no index on what changes.
+ */
+#include "query/query.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "compat.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/elog.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "query/job.h"
+#include "streamq.h"
+
+/* version of what is stored in streamq.job, behind the server's major version */
+#define JOB_FORMAT	1
+
+enum
+{
+	Anum_job_job_id = 1,
+	Anum_job_kind,
+	Anum_job_target,
+	Anum_job_source,
+	Anum_job_state_table,
+	Anum_job_enabled,
+	Anum_job_created_at,
+	Anum_job_watermark_delay,
+	Anum_job_late,
+	Anum_job_lateness,
+	Anum_job_start_at,
+	Anum_job_format,
+	Anum_job_settings,
+	Anum_job_query,
+	Anum_job_query_tree,
+	Natts_job = Anum_job_query_tree
+};
+
+enum
+{
+	Anum_progress_job_id = 1,
+	Anum_progress_partition,
+	Anum_progress_next_offset,
+	Anum_progress_max_event_time,
+	Natts_progress = Anum_progress_max_event_time
+};
+
+enum
+{
+	Anum_stats_job_id = 1,
+	Anum_stats_rows_processed,
+	Anum_stats_late_rows,
+	Anum_stats_errors,
+	Anum_stats_failing,
+	Anum_stats_last_error,
+	Anum_stats_watermark,
+	Natts_stats = Anum_stats_watermark
+};
+
+enum
+{
+	Anum_error_job_id = 1,
+	Anum_error_msg_id,
+	Anum_error_at,
+	Anum_error_sqlstate,
+	Anum_error_message,
+	Natts_error = Anum_error_message
+};
+
+int32
+job_format(void)
+{
+	return PG_VERSION_NUM / 10000 * 100 + JOB_FORMAT;
+}
+
+/* relation of the extension by name; InvalidOid when missing_ok and not there */
+static Oid
+catalog_oid(const char *name, bool missing_ok)
+{
+	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, true);
+	Oid			rel = OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
+
+	if (!OidIsValid(rel) && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"streamq\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION streamq.")));
+	return rel;
+}
+
+static Relation
+catalog_open(const char *name, LOCKMODE lockmode)
+{
+	return table_open(catalog_oid(name, false), lockmode);
+}
+
+/* rows whose column attno, the first of the index, is job_id */
+static SysScanDesc
+scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snapshot)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(job_id));
+	return systable_beginscan(rel, catalog_oid(index, false), true, snapshot, 1, &key);
+}
+
+static char *
+get_text(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static int64
+interval_micros(Datum value)
+{
+	Interval   *interval = DatumGetIntervalP(value);
+
+	return interval->time + interval->day * USECS_PER_DAY;
+}
+
+static void
+read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
+{
+	bool		isnull;
+	char	   *late = get_text(tup, Anum_job_late, desc);
+
+	memset(job, 0, sizeof(*job));
+	job->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
+	job->target = DatumGetObjectId(heap_getattr(tup, Anum_job_target, desc, &isnull));
+	job->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
+	job->state = DatumGetObjectId(heap_getattr(tup, Anum_job_state_table, desc, &isnull));
+	job->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
+	job->drop_late = strcmp(late, "drop") == 0;
+	job->delay = interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
+	job->lateness = interval_micros(heap_getattr(tup, Anum_job_lateness, desc, &isnull));
+	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
+	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
+	job->query = get_text(tup, Anum_job_query, desc);
+	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
+}
+
+int32
+job_next_id(void)
+{
+	/* the caller was found entitled to make a job; the sequence is ours */
+	return (int32) nextval_internal(catalog_oid("job_job_id_seq", false), false);
+}
+
+void
+job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
+		   const char *start_at)
+{
+	Relation	rel = catalog_open("job", RowExclusiveLock);
+	Datum		values[Natts_job];
+	bool		nulls[Natts_job] = {0};
+
+	values[Anum_job_job_id - 1] = Int32GetDatum(job->job_id);
+	values[Anum_job_kind - 1] = CStringGetTextDatum("continuous view");
+	values[Anum_job_target - 1] = ObjectIdGetDatum(job->target);
+	values[Anum_job_source - 1] = ObjectIdGetDatum(job->source);
+	values[Anum_job_state_table - 1] = ObjectIdGetDatum(job->state);
+	values[Anum_job_enabled - 1] = BoolGetDatum(true);
+	values[Anum_job_created_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(delay);
+	values[Anum_job_late - 1] = CStringGetTextDatum(late);
+	values[Anum_job_lateness - 1] = IntervalPGetDatum(lateness);
+	values[Anum_job_start_at - 1] = CStringGetTextDatum(start_at);
+	values[Anum_job_format - 1] = Int32GetDatum(job_format());
+	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
+	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
+	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+
+	rel = catalog_open("job_stats", RowExclusiveLock);
+	{
+		Datum		svalues[Natts_stats] = {0};
+		bool		snulls[Natts_stats] = {0};
+
+		svalues[Anum_stats_job_id - 1] = Int32GetDatum(job->job_id);
+		snulls[Anum_stats_last_error - 1] = true;
+		snulls[Anum_stats_watermark - 1] = true;
+		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), svalues, snulls));
+	}
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+bool
+job_read(int32 job_id, JobRow *job)
+{
+	Relation	rel = catalog_open("job", AccessShareLock);
+	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
+	HeapTuple	tup = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tup);
+
+	if (found)
+		read_job_tuple(tup, RelationGetDescr(rel), job);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* one row by a column that holds a relation, through an index if there is one */
+static bool
+find_by_relation(int attno, Oid value, const char *index, JobRow *job)
+{
+	Oid			relid = catalog_oid("job", true);
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	bool		found;
+
+	if (!OidIsValid(relid))
+		return false;
+	rel = table_open(relid, AccessShareLock);
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
+	scan = systable_beginscan(rel, index ? catalog_oid(index, false) : InvalidOid,
+							  index != NULL, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	found = HeapTupleIsValid(tup);
+	if (found)
+		read_job_tuple(tup, RelationGetDescr(rel), job);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+job_find_by_target(Oid target, JobRow *job)
+{
+	return find_by_relation(Anum_job_target, target, "job_target_key", job);
+}
+
+bool
+job_find_by_state(Oid state, JobRow *job)
+{
+	return find_by_relation(Anum_job_state_table, state, NULL, job);
+}
+
+void
+job_find_by_name(const char *name, JobRow *job)
+{
+	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+
+	if (!OidIsValid(relid) || !job_find_by_target(relid, job))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("job \"%s\" does not exist", name),
+				 errhint("The view streamq.jobs lists the jobs of this database.")));
+}
+
+/* all jobs of this database, as the workers see them */
+List *
+job_list(void)
+{
+	List	   *result = NIL;
+	Oid			relid = catalog_oid("job", true);
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	if (!OidIsValid(relid))
+		return NIL;
+	rel = table_open(relid, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		JobInfo    *info = palloc0(sizeof(JobInfo));
+		TupleDesc	desc = RelationGetDescr(rel);
+		bool		isnull;
+
+		info->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
+		info->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
+		info->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
+		result = lappend(result, info);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+void
+job_set_enabled(int32 job_id, bool enabled)
+{
+	Relation	rel = catalog_open("job", RowExclusiveLock);
+	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
+	HeapTuple	tup = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tup))
+	{
+		Datum		values[Natts_job] = {0};
+		bool		nulls[Natts_job] = {0};
+		bool		replace[Natts_job] = {0};
+
+		values[Anum_job_enabled - 1] = BoolGetDatum(enabled);
+		replace[Anum_job_enabled - 1] = true;
+		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tup->t_self, tup);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+void
+job_delete(int32 job_id)
+{
+	static const struct
+	{
+		const char *table;
+		const char *index;
+	}			parts[] =
+	{
+		{"job_error_log", "job_error_log_job_id_idx"},
+		{"job_progress", "job_progress_pkey"},
+		{"job_stats", "job_stats_pkey"},
+		{"job", "job_pkey"},
+	};
+
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		/* while the whole extension goes, some may be gone already */
+		Oid			relid = catalog_oid(parts[i].table, true);
+		Relation	rel;
+		SysScanDesc scan;
+		HeapTuple	tup;
+
+		if (!OidIsValid(relid))
+			continue;
+		rel = table_open(relid, RowExclusiveLock);
+		scan = scan_job(rel, parts[i].index, 1, job_id, NULL);
+		while (HeapTupleIsValid(tup = systable_getnext(scan)))
+			CatalogTupleDelete(rel, &tup->t_self);
+		systable_endscan(scan);
+		table_close(rel, NoLock);
+	}
+}
+
+/* ---- what changes with every batch ---- */
+
+bool
+job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid)
+{
+	Relation	rel = catalog_open("job_stats", AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	SysScanDesc scan = scan_job(rel, "job_stats_pkey", Anum_stats_job_id, job_id, NULL);
+	HeapTuple	tup = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tup);
+
+	memset(stats, 0, sizeof(*stats));
+	if (found)
+	{
+		bool		isnull;
+
+		stats->rows_processed = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_processed, desc, &isnull));
+		stats->late_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_late_rows, desc, &isnull));
+		stats->errors = DatumGetInt64(heap_getattr(tup, Anum_stats_errors, desc, &isnull));
+		stats->failing = DatumGetBool(heap_getattr(tup, Anum_stats_failing, desc, &isnull));
+		stats->last_error = get_text(tup, Anum_stats_last_error, desc);
+		stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
+		stats->has_watermark = !isnull;
+		*tid = tup->t_self;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+void
+job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
+{
+	Relation	rel = catalog_open("job_stats", RowExclusiveLock);
+	Datum		values[Natts_stats] = {0};
+	bool		nulls[Natts_stats] = {0};
+	HeapTuple	tup;
+
+	values[Anum_stats_job_id - 1] = Int32GetDatum(job_id);
+	values[Anum_stats_rows_processed - 1] = Int64GetDatum(stats->rows_processed);
+	values[Anum_stats_late_rows - 1] = Int64GetDatum(stats->late_rows);
+	values[Anum_stats_errors - 1] = Int64GetDatum(stats->errors);
+	values[Anum_stats_failing - 1] = BoolGetDatum(stats->failing);
+	if (stats->last_error)
+		values[Anum_stats_last_error - 1] = CStringGetTextDatum(stats->last_error);
+	else
+		nulls[Anum_stats_last_error - 1] = true;
+	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
+	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
+
+	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleUpdate(rel, tid, tup);
+	table_close(rel, NoLock);
+}
+
+JobProgress *
+job_read_progress(int32 job_id, int npartitions)
+{
+	Relation	rel = catalog_open("job_progress", AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	SysScanDesc scan = scan_job(rel, "job_progress_pkey", Anum_progress_job_id, job_id, NULL);
+	JobProgress *result = palloc0(sizeof(JobProgress) * npartitions);
+	HeapTuple	tup;
+
+	for (int i = 0; i < npartitions; i++)
+		result[i].partition = i;
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int			partition = DatumGetInt32(heap_getattr(tup, Anum_progress_partition, desc, &isnull));
+		JobProgress *progress;
+
+		if (partition < 0 || partition >= npartitions)
+			continue;
+		progress = &result[partition];
+		progress->next_offset = DatumGetInt64(heap_getattr(tup, Anum_progress_next_offset, desc, &isnull));
+		progress->max_event = DatumGetTimestamp(heap_getattr(tup, Anum_progress_max_event_time, desc, &isnull));
+		progress->has_event = !isnull;
+		progress->stored = true;
+		progress->tid = tup->t_self;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+void
+job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
+{
+	Relation	rel = catalog_open("job_progress", RowExclusiveLock);
+
+	for (int i = 0; i < npartitions; i++)
+	{
+		JobProgress *p = &progress[i];
+		Datum		values[Natts_progress] = {0};
+		bool		nulls[Natts_progress] = {0};
+		HeapTuple	tup;
+
+		if (!p->changed)
+			continue;
+		values[Anum_progress_job_id - 1] = Int32GetDatum(job_id);
+		values[Anum_progress_partition - 1] = Int32GetDatum(p->partition);
+		values[Anum_progress_next_offset - 1] = Int64GetDatum(p->next_offset);
+		values[Anum_progress_max_event_time - 1] = TimestampTzGetDatum(p->max_event);
+		nulls[Anum_progress_max_event_time - 1] = !p->has_event;
+		tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+		if (p->stored)
+			CatalogTupleUpdate(rel, &p->tid, tup);
+		else
+			CatalogTupleInsert(rel, tup);
+		p->tid = tup->t_self;
+		p->stored = true;
+		p->changed = false;
+	}
+	table_close(rel, NoLock);
+}
+
+void
+job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
+{
+	Relation	rel = catalog_open("job_error_log", RowExclusiveLock);
+	Datum		values[Natts_error] = {0};
+	bool		nulls[Natts_error] = {0};
+
+	values[Anum_error_job_id - 1] = Int32GetDatum(job_id);
+	values[Anum_error_msg_id - 1] = Int64GetDatum(msg_id);
+	values[Anum_error_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[Anum_error_sqlstate - 1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));
+	values[Anum_error_message - 1] = CStringGetTextDatum(message);
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+}
+
+/* the worker's batch failed as a whole; its transaction is gone */
+void
+job_note_error(int32 job_id, int sqlerrcode, const char *message)
+{
+	JobStats	stats;
+	ItemPointerData tid;
+
+	if (!OidIsValid(catalog_oid("job_stats", true)))
+		return;
+	job_lock(job_id, true);
+	if (!job_read_stats(job_id, &stats, &tid))
+		return;
+	stats.errors++;
+	stats.failing = true;
+	stats.last_error = psprintf("%s (SQLSTATE %s)", message, unpack_sql_state(sqlerrcode));
+	job_write_stats(job_id, &stats, &tid);
+}
+
+bool
+job_lock(int32 job_id, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, catalog_oid("job", false), job_id, 0);
+	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	return true;
+}

@@ -1,0 +1,288 @@
+/*
+ * query.h
+ *	  What the files of the query part share: the analyzed query of a
+ *	  continuous view, its aggregates, its state table, its catalog rows.
+ */
+#ifndef STREAMQ_QUERY_H
+#define STREAMQ_QUERY_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "executor/nodeAgg.h"
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+#include "nodes/parsenodes.h"
+#include "utils/rel.h"
+#include "utils/array.h"
+
+#include "query/window.h"
+
+/* ---- analyze.c: from query text to what the job has to do ---- */
+
+/* one GROUP BY expression that is not the window's start or end */
+typedef struct ViewKey
+{
+	Expr	   *expr;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Oid			eqop;
+} ViewKey;
+
+typedef struct ViewAgg
+{
+	Aggref	   *aggref;
+	Oid			transtype;		/* polymorphic types resolved */
+	bool		internal;		/* state is kept in serialized form */
+	Oid			storedtype;		/* type of the state column */
+	Oid			storedcollation;
+} ViewAgg;
+
+typedef struct ViewQuery
+{
+	Query	   *query;			/* as analyzed, group references expanded */
+	Oid			source;			/* the stream */
+	Index		source_rti;
+	Index		window_rti;		/* 0: no window function, one window for ever */
+	Expr	   *event_time;
+	Oid			event_type;		/* timestamptz or timestamp */
+	WindowSize	size;
+	Timestamp	origin;
+	Expr	   *where;			/* NULL: all rows */
+	List	   *keys;			/* of ViewKey */
+	List	   *aggs;			/* of ViewAgg, no two equal */
+	bool		single_group;	/* no GROUP BY: one row even without input */
+} ViewQuery;
+
+/*
+ * Parse and analyze the text as the query of a continuous view, with the
+ * session's search_path.  Anything but one SELECT is ERRCODE_SYNTAX_ERROR.
+ */
+extern Query *view_parse_query(const char *text);
+
+/*
+ * Find stream, window, keys and aggregates.  What a continuous view cannot do
+ * is refused by name: ERRCODE_FEATURE_NOT_SUPPORTED, or WRONG_OBJECT_TYPE for
+ * a source that is no stream.  The query's relations must be locked.
+ */
+extern ViewQuery *view_analyze(Query *query);
+
+/*
+ * role may read what the query reads, else ERRCODE_INSUFFICIENT_PRIVILEGE; row-level
+ * security that would apply to it is ERRCODE_FEATURE_NOT_SUPPORTED.
+ */
+extern void view_check_access(ViewQuery *vq, Oid role);
+
+/* columns of the window function's result, and of the state table */
+#define WINDOW_START_ATTNO	1
+#define WINDOW_END_ATTNO	2
+
+/* ---- agg.c: aggregates outside an Agg node ---- */
+
+typedef struct AggCall
+{
+	Oid			collation;
+	int			nargs;			/* without the state */
+	ExprState **args;			/* NULL when only finishing */
+	ExprState  *filter;
+	Oid			transtype;
+	bool		internal;
+	int16		translen;
+	bool		transbyval;
+	Datum		initvalue;
+	bool		initnull;
+	Oid			deserialfn_oid;
+	uint32		argtypes_hash;
+	FmgrInfo	transfn;
+	FmgrInfo	combinefn;
+	FmgrInfo	serialfn;
+	FmgrInfo	deserialfn;
+	FunctionCallInfo trans_fcinfo;
+	AggStatePerTransData pertrans;	/* what AggGetAggref and friends look at */
+} AggCall;
+
+/* the state of one aggregate for one group */
+typedef struct AggValue
+{
+	Datum		value;
+	bool		isnull;
+	bool		none;			/* strict, no initial value, no input yet */
+} AggValue;
+
+typedef struct AggSet
+{
+	int			ncalls;
+	AggCall    *calls;
+	AggState   *aggstate;		/* makes AggCheckCallContext true */
+	ExprContext *aggcontext;	/* states live here */
+	ExprContext *tmpcontext;
+} AggSet;
+
+/*
+ * Compile an expression over rows: Vars of the stream refer to the scan
+ * slot, those of the window function to the inner slot.
+ */
+extern ExprState *view_compile_expression(ViewQuery *vq, Expr *expr);
+
+/*
+ * Set up the aggregate calls of a view in the current memory context.  Checks
+ * EXECUTE of the current user as the executor does.
+ */
+extern AggSet *agg_set_create(ViewQuery *vq);
+extern void agg_init(AggSet *set, AggValue *values);
+extern void agg_advance(AggSet *set, AggValue *values, ExprContext *econtext);
+/* to and from the state column; sealed: NULL that input does not change */
+extern Datum agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed);
+extern void agg_load(AggSet *set, int i, AggValue *value, Datum stored, bool isnull, bool sealed);
+
+/* type of serialized states, streamq.aggregate_state */
+extern Oid	agg_state_type(void);
+
+/* ---- state.c: the state table ---- */
+
+typedef struct StateGroup
+{
+	struct StateGroup *next;			/* in its hash bucket */
+	uint64		hash;			/* of the keys, as stored */
+	uint64		bucket_hash;	/* of keys and window */
+	Timestamp	window_start;
+	Timestamp	window_end;
+	Datum	   *keys;
+	bool	   *nulls;
+	AggValue   *aggs;
+	bool		stored;			/* has a row, at tid */
+	ItemPointerData tid;
+} StateGroup;
+
+typedef struct StateKey
+{
+	Oid			collation;
+	int16		len;
+	bool		byval;
+	bool		hashable;		/* hash agrees with what GROUP BY takes for equal */
+	FmgrInfo	eq;
+	FmgrInfo	hash;
+} StateKey;
+
+typedef struct StateTable
+{
+	Relation	rel;
+	Oid			index;
+	bool		windowed;
+	int			nkeys;
+	StateKey   *keys;
+	AggSet	   *aggs;
+	StateGroup	  **buckets;
+	uint32		nbuckets;
+	uint32		ngroups;
+	MemoryContext mcxt;
+} StateTable;
+
+/* create streamq.view_state_<job_id>, readable by role; returns its OID */
+extern Oid	state_create(ViewQuery *vq, int32 job_id, Oid role);
+/* owner of the extension: state tables belong to it */
+extern Oid	state_owner(void);
+extern void state_grant(Oid state, Oid role, bool grant);
+/* column of a key or aggregate, counted from 0 */
+extern AttrNumber state_key_attno(ViewQuery *vq, int i);
+extern AttrNumber state_agg_attno(ViewQuery *vq, int i);
+
+extern StateTable *state_open(Relation rel, ViewQuery *vq, AggSet *aggs);
+/*
+ * The group of these values: from memory, from the table, or new with initial
+ * states.  Values are copied.
+ */
+extern StateGroup *state_find_group(StateTable *state, Timestamp start, Timestamp end,
+							   Datum *keys, bool *nulls);
+/* write all groups in memory to the table */
+extern void state_flush(StateTable *state);
+/*
+ * How many windows with rows end in (from, to]; `from` lies in the window that
+ * begins at first_start.  all: every window that ends by `to`.
+ */
+extern int64 state_count_windows(StateTable *state, bool all, Timestamp first_start,
+								 Timestamp from, Timestamp to);
+
+/* ---- catalog.c: rows of streamq.job and what hangs on it ---- */
+
+typedef struct JobRow
+{
+	int32		job_id;
+	Oid			target;			/* the view */
+	Oid			source;
+	Oid			state;			/* its state table */
+	bool		enabled;
+	bool		drop_late;
+	int64		delay;			/* watermark_delay, microseconds */
+	int64		lateness;		/* microseconds */
+	int32		format;
+	char	   *query;
+	char	   *query_tree;
+	ArrayType  *settings;		/* name, value, name, value … */
+} JobRow;
+
+typedef struct JobStats
+{
+	int64		rows_processed;
+	int64		late_rows;
+	int64		errors;
+	bool		failing;		/* the last batch failed */
+	char	   *last_error;
+	bool		has_watermark;
+	Timestamp	watermark;
+} JobStats;
+
+typedef struct JobProgress
+{
+	int			partition;
+	int64		next_offset;	/* everything below has been processed */
+	bool		has_event;
+	Timestamp	max_event;		/* greatest event time so far */
+	bool		changed;
+	bool		stored;			/* has a row, at tid */
+	ItemPointerData tid;
+} JobProgress;
+
+/* what of a stored query or state this build understands */
+extern int32 job_format(void);
+
+extern int32 job_next_id(void);
+extern void job_insert(JobRow *job, const char *late, Interval *delay,
+					   Interval *lateness, const char *start_at);
+/* false if there is none */
+extern bool job_read(int32 job_id, JobRow *job);
+extern bool job_find_by_target(Oid target, JobRow *job);
+extern bool job_find_by_state(Oid state, JobRow *job);
+/* the job of that name, as the user writes it, or ERRCODE_UNDEFINED_OBJECT */
+extern void job_find_by_name(const char *name, JobRow *job);
+extern void job_set_enabled(int32 job_id, bool enabled);
+/* remove the job and all its rows */
+extern void job_delete(int32 job_id);
+
+extern bool job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid);
+extern void job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid);
+/* array of npartitions entries, the stored ones filled in */
+extern JobProgress *job_read_progress(int32 job_id, int npartitions);
+/* write the changed entries */
+extern void job_write_progress(int32 job_id, JobProgress *progress, int npartitions);
+extern void job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message);
+
+/*
+ * One process at a time runs a job: a heavyweight lock to the end of the
+ * transaction.  Taken after the locks on stream, view and state table.
+ * False when not waiting and somebody has it.
+ */
+extern bool job_lock(int32 job_id, bool wait);
+
+/* ---- batch.c ---- */
+
+#define JOB_BATCH_ROWS	50000
+
+/*
+ * As job_run_batch, with a limit of rows and (wait) waiting for another
+ * process that runs the job.  *rows is the number of rows read.
+ */
+extern int	job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows);
+
+#endif

@@ -1,0 +1,572 @@
+/*
+ * view.c
+ *	  Making and dropping continuous views.
+ *
+ * A continuous view is an ordinary view over its state table: the target
+ * list of the query with grouping expressions replaced by key columns and
+ * aggregates by streamq.aggregate_result() over state columns, HAVING as
+ * WHERE.
+ *
+ * Dependencies do the bookkeeping: the view's rule depends on what the query
+ * names (so the stream cannot be dropped without CASCADE), the state table
+ * belongs to the view, and the hook below removes the job's rows when the
+ * view goes, whatever made it go.
+ */
+#include "query/query.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "commands/view.h"
+#include "compat.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_func.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteSupport.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "log/log.h"
+#include "query/job.h"
+#include "streamq.h"
+#include "worker/worker.h"
+
+PG_FUNCTION_INFO_V1(streamq_create_continuous_view);
+PG_FUNCTION_INFO_V1(streamq_drop_continuous_view);
+PG_FUNCTION_INFO_V1(streamq_refuse_state_change);
+
+static object_access_hook_type prev_object_access_hook = NULL;
+
+/* ---- the view's query ---- */
+
+typedef struct RewriteState
+{
+	ViewQuery  *vq;
+	Oid			result_func;	/* streamq.aggregate_result */
+} RewriteState;
+
+static Node *
+finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
+{
+	Aggref	   *aggref = agg->aggref;
+	HeapTuple	tup;
+	Oid			finalfn;
+	Datum	   *types;
+	int			ntypes = 0;
+	ArrayType  *array;
+	ListCell   *lc;
+	Node	   *result_type;
+
+	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	finalfn = ((Form_pg_aggregate) GETSTRUCT(tup))->aggfinalfn;
+	ReleaseSysCache(tup);
+
+	/* the state is the result */
+	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
+		exprCollation((Node *) state) == aggref->aggcollid)
+		return (Node *) state;
+
+	types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
+	foreach(lc, aggref->aggargtypes)
+		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
+	array = construct_array(types, ntypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT);
+
+	result_type = (Node *) makeNullConst(aggref->aggtype, -1,
+										 get_typcollation(aggref->aggtype));
+	if (OidIsValid(aggref->inputcollid) &&
+		OidIsValid(get_typcollation(aggref->aggtype)) &&
+		aggref->inputcollid != get_typcollation(aggref->aggtype))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		collate->arg = (Expr *) result_type;
+		collate->collOid = aggref->inputcollid;
+		collate->location = -1;
+		result_type = (Node *) collate;
+	}
+
+	return (Node *) makeFuncExpr(rs->result_func, aggref->aggtype,
+								 list_make4(makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
+													  ObjectIdGetDatum(aggref->aggfnoid), false, true),
+											makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
+													  PointerGetDatum(array), false, false),
+											state,
+											result_type),
+								 aggref->aggcollid, aggref->inputcollid,
+								 COERCE_EXPLICIT_CALL);
+}
+
+static Node *
+rewrite_mutator(Node *node, void *context)
+{
+	RewriteState *rs = context;
+	ViewQuery  *vq = rs->vq;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return NULL;
+
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		if (equal(key->expr, node))
+			return (Node *) makeVar(1, state_key_attno(vq, foreach_current_index(lc)),
+									key->type, key->typmod, key->collation, 0);
+	}
+	if (IsA(node, Aggref))
+	{
+		foreach(lc, vq->aggs)
+		{
+			ViewAgg    *agg = lfirst(lc);
+
+			if (equal(agg->aggref, node))
+				return finish_expression(rs, agg,
+										 makeVar(1, state_agg_attno(vq, foreach_current_index(lc)),
+												 agg->storedtype, -1, agg->storedcollation, 0));
+		}
+		elog(ERROR, "aggregate not found");
+	}
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		/* the parser let only grouped columns pass */
+		if (var->varno != vq->window_rti)
+			elog(ERROR, "column is not grouped");
+		return (Node *) makeVar(1, var->varattno, var->vartype, var->vartypmod,
+								var->varcollid, 0);
+	}
+	return expression_tree_mutator(node, rewrite_mutator, context);
+}
+
+static Query *
+make_view_query(ViewQuery *vq, Oid state)
+{
+	RewriteState rs;
+	Query	   *query;
+	RawStmt    *raw;
+	List	   *tlist = NIL;
+	ListCell   *lc;
+	char	   *sql;
+	Oid			save_user;
+	int			save_context;
+	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+
+	rs.vq = vq;
+	rs.result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
+											   makeString("aggregate_result")),
+									4, argtypes, false);
+
+	/*
+	 * Let the parser make the range table entry; it looks names up, so do it as
+	 * somebody who surely may.
+	 */
+	sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
+				   quote_identifier(get_rel_name(state)));
+	raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(state_owner(), save_context | SECURITY_LOCAL_USERID_CHANGE);
+	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
+	SetUserIdAndSecContext(save_user, save_context);
+
+	foreach(lc, vq->query->targetList)
+	{
+		TargetEntry *old = lfirst_node(TargetEntry, lc);
+
+		if (old->resjunk)
+			continue;
+		tlist = lappend(tlist,
+						makeTargetEntry((Expr *) rewrite_mutator((Node *) old->expr, &rs),
+										list_length(tlist) + 1,
+										pstrdup(old->resname), false));
+	}
+	query->targetList = tlist;
+	query->jointree->quals = rewrite_mutator(vq->query->havingQual, &rs);
+	return query;
+}
+
+/* ---- creation ---- */
+
+static Oid
+define_view(RangeVar *name, Query *query)
+{
+	CreateStmt *create = makeNode(CreateStmt);
+	ObjectAddress address;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		ColumnDef  *def = makeColumnDef(tle->resname,
+										exprType((Node *) tle->expr),
+										exprTypmod((Node *) tle->expr),
+										exprCollation((Node *) tle->expr));
+
+		if (type_is_collatable(exprType((Node *) tle->expr)) &&
+			!OidIsValid(def->collOid))
+			ereport(ERROR,
+					(errcode(ERRCODE_INDETERMINATE_COLLATION),
+					 errmsg("could not determine which collation to use for view column \"%s\"",
+							def->colname),
+					 errhint("Use the COLLATE clause to set the collation explicitly.")));
+		create->tableElts = lappend(create->tableElts, def);
+	}
+	create->relation = name;
+	create->oncommit = ONCOMMIT_NOOP;
+	address = DefineRelation(create, RELKIND_VIEW, InvalidOid, NULL, NULL);
+	CommandCounterIncrement();
+	StoreViewQuery(address.objectId, query, false);
+	CommandCounterIncrement();
+	return address.objectId;
+}
+
+static void
+record_dependencies(Oid view, Oid state, Query *query)
+{
+	ObjectAddress rule;
+	ObjectAddress viewobj;
+	ObjectAddress stateobj;
+
+	ObjectAddressSet(rule, RewriteRelationId, get_rewrite_oid(view, ViewSelectRuleName, false));
+	ObjectAddressSet(viewobj, RelationRelationId, view);
+	ObjectAddressSet(stateobj, RelationRelationId, state);
+	recordDependencyOnExpr(&rule, (Node *) query, NIL, DEPENDENCY_NORMAL);
+	recordDependencyOn(&stateobj, &viewobj, DEPENDENCY_INTERNAL);
+}
+
+/* settings that what the query does to a row may depend on */
+static ArrayType *
+collect_settings(void)
+{
+	static const char *const names[] = {
+		"search_path", "TimeZone", "DateStyle", "IntervalStyle",
+		"extra_float_digits", "bytea_output", "xmlbinary", "xmloption",
+		"lc_monetary", "lc_numeric", "lc_time", "default_text_search_config",
+		"array_nulls", "transform_null_equals",
+	};
+	Datum		values[lengthof(names) * 2];
+	int			n = 0;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		values[n++] = CStringGetTextDatum(names[i]);
+		values[n++] = CStringGetTextDatum(GetConfigOption(names[i], false, false));
+	}
+	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+static void
+check_duration(Interval *value, const char *arg)
+{
+	WindowSize	size;
+
+	if (INTERVAL_NOT_FINITE(value) || value->month != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be a number of days and smaller units", arg)));
+	if (value->day == 0 && value->time == 0)
+		return;
+	if (value->time + (double) value->day * USECS_PER_DAY < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must not be negative", arg)));
+	if (value->time + (double) value->day * USECS_PER_DAY >= 1)
+		window_check_size(value, &size);
+}
+
+/* without GROUP BY there is one row from the start: count(*) of nothing is 0 */
+static void
+store_single_group(ViewQuery *vq, Oid state_oid)
+{
+	Relation	rel;
+	StateTable *state;
+
+	rel = table_open(state_oid, RowExclusiveLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	state = state_open(rel, vq, agg_set_create(vq));
+	(void) state_find_group(state, 0, 0, NULL, NULL);
+	state_flush(state);
+	PopActiveSnapshot();
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/* begin behind what is there now */
+static void
+start_at_latest(int32 job_id, Oid source)
+{
+	Relation	rel = log_open_stream(source, NoLock);
+	int			npartitions = log_partition_count(rel);
+	JobProgress *progress = job_read_progress(job_id, npartitions);
+
+	for (int i = 0; i < npartitions; i++)
+	{
+		progress[i].next_offset = log_next_offset(rel, i);
+		progress[i].changed = true;
+	}
+	job_write_progress(job_id, progress, npartitions);
+	table_close(rel, NoLock);
+}
+
+static text *
+required_text(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"%s\" must not be null", name)));
+	return PG_GETARG_TEXT_PP(arg);
+}
+
+static Interval *
+duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	Interval   *value;
+
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"%s\" must not be null", name)));
+	value = PG_GETARG_INTERVAL_P(arg);
+	check_duration(value, name);
+	return value;
+}
+
+/*
+ * create_continuous_view(name text, query text, watermark_delay interval, late text,
+ *		lateness interval, start_at text, if_not_exists bool) regclass
+ */
+Datum
+streamq_create_continuous_view(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(required_text(fcinfo, 0, "name"));
+	char	   *text = text_to_cstring(required_text(fcinfo, 1, "query"));
+	Interval   *delay = duration_arg(fcinfo, 2, "watermark_delay");
+	char	   *late = text_to_cstring(required_text(fcinfo, 3, "late"));
+	Interval   *lateness = duration_arg(fcinfo, 4, "lateness");
+	char	   *start_at = text_to_cstring(required_text(fcinfo, 5, "start_at"));
+	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	JobRow		job = {0};
+	Query	   *query;
+	ViewQuery  *vq;
+	Oid			existing;
+
+	streamq_require_loaded();
+	if (strcmp(late, "update") != 0 && strcmp(late, "drop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized value for \"late\": \"%s\"", late),
+				 errhint("Use \"update\" or \"drop\".")));
+	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "latest") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized value for \"start_at\": \"%s\"", start_at),
+				 errhint("Use \"earliest\" or \"latest\".")));
+
+	(void) RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
+	if (OidIsValid(existing))
+	{
+		if (PG_GETARG_BOOL(6) && job_find_by_target(existing, &job))
+		{
+			ereport(NOTICE,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("continuous view \"%s\" already exists, skipping", name)));
+			PG_RETURN_OID(existing);
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", rv->relname)));
+	}
+
+	query = view_parse_query(text);
+	vq = view_analyze(query);
+	view_check_access(vq, GetUserId());
+
+	job.job_id = job_next_id();
+	job.source = vq->source;
+	job.state = state_create(vq, job.job_id, GetUserId());
+	job.target = define_view(rv, make_view_query(vq, job.state));
+	record_dependencies(job.target, job.state, query);
+	job.settings = collect_settings();
+	job.query = text;
+	job.query_tree = nodeToString(query);
+	job_insert(&job, late, delay, lateness, start_at);
+	if (vq->single_group)
+		store_single_group(vq, job.state);
+	if (strcmp(start_at, "latest") == 0)
+		start_at_latest(job.job_id, job.source);
+	worker_note_jobs_changed();
+	PG_RETURN_OID(job.target);
+}
+
+/* ---- removal ---- */
+
+/*
+ * drop_continuous_view(name text, if_exists bool) void
+ */
+Datum
+streamq_drop_continuous_view(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(required_text(fcinfo, 0, "name"));
+	List	   *names = textToQualifiedNameList(cstring_to_text(name));
+	Oid			view = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	DropStmt   *drop = makeNode(DropStmt);
+	JobRow		job;
+
+	if (!OidIsValid(view))
+	{
+		if (PG_GETARG_BOOL(1))
+		{
+			ereport(NOTICE,
+					(errmsg("continuous view \"%s\" does not exist, skipping", name)));
+			PG_RETURN_VOID();
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("continuous view \"%s\" does not exist", name)));
+	}
+	if (!job_find_by_target(view, &job))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a continuous view", name),
+				 errhint("The view streamq.jobs lists the continuous views of this database.")));
+
+	drop->removeType = OBJECT_VIEW;
+	drop->objects = list_make1(names);
+	drop->behavior = DROP_RESTRICT;
+	RemoveRelations(drop);
+	PG_RETURN_VOID();
+}
+
+/* statement trigger of every state table; the view passes changes on to it */
+Datum
+streamq_refuse_state_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	JobRow		job;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"refuse_state_change")));
+	if (!job_find_by_state(RelationGetRelid(data->tg_relation), &job))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" belongs to no continuous view",
+						RelationGetRelationName(data->tg_relation))));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot change continuous view \"%s\"", get_rel_name(job.target)),
+			 errdetail("Its rows follow from its stream.")));
+	PG_RETURN_NULL();
+}
+
+/* owner of a relation as this command has left it, not yet visible to others */
+static Oid
+new_owner(Oid relid)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	Oid			owner = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, ClassOidIndexId, true, SnapshotSelf, 1, &key);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owner;
+}
+
+static Oid
+old_owner(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tup))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+		ReleaseSysCache(tup);
+	}
+	return owner;
+}
+
+static void
+job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
+				  int subId, void *arg)
+{
+	JobRow		job;
+
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, classId, objectId, subId, arg);
+
+	if (classId != RelationRelationId || subId != 0 || !IsNormalProcessingMode() ||
+		(access != OAT_DROP && access != OAT_POST_ALTER))
+		return;
+	if (get_rel_relkind(objectId) != RELKIND_VIEW ||
+		!job_find_by_target(objectId, &job))
+		return;
+
+	if (access == OAT_DROP)
+	{
+		/* a batch that runs now has locked the view: we come after it */
+		job_lock(job.job_id, true);
+		job_delete(job.job_id);
+		worker_note_jobs_changed();
+	}
+	else
+	{
+		Oid			before = old_owner(objectId);
+		Oid			after = new_owner(objectId);
+
+		/* the owner of a view reads what is below it */
+		if (OidIsValid(after) && before != after)
+		{
+			state_grant(job.state, before, false);
+			state_grant(job.state, after, true);
+		}
+	}
+}
+
+void
+job_init(void)
+{
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = job_object_access;
+}

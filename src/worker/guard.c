@@ -1,0 +1,196 @@
+/*
+ * guard.c
+ *	  Hooks that tell the background processes what happens around them.
+ *
+ * DROP DATABASE and its like want to be alone in a database and do not send
+ * background workers away by themselves, so before such a command ours leave
+ * the database and keep out of it until its transaction ends.  LISTEN is
+ * counted, so that commits need not be noted where nobody wants to hear of them.
+ */
+#include "streamq.h"
+
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/ipc.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/hsearch.h"
+
+#include "compat.h"
+#include "worker/doorbell.h"
+#include "worker/notify.h"
+#include "worker/worker.h"
+#include "worker/worker_shared.h"
+#include "worker/xactnote.h"
+
+static ProcessUtility_hook_type prev_ProcessUtility = NULL;
+static object_access_hook_type prev_object_access = NULL;
+
+/* channels this session has listened on, counted in their doorbells */
+static HTAB *channels = NULL;
+
+/*
+ * The database a command wants for itself, if the user may give such a command:
+ * others must not be able to stop our processes.
+ */
+static Oid
+database_wanted(Node *parsetree)
+{
+	const char *name = NULL;
+	Oid			dboid;
+
+	switch (nodeTag(parsetree))
+	{
+		case T_DropdbStmt:
+			name = ((DropdbStmt *) parsetree)->dbname;
+			break;
+		case T_CreatedbStmt:
+			{
+				ListCell   *lc;
+
+				name = "template1";
+				foreach(lc, ((CreatedbStmt *) parsetree)->options)
+				{
+					DefElem    *option = lfirst_node(DefElem, lc);
+
+					if (strcmp(option->defname, "template") == 0 && option->arg != NULL)
+						name = defGetString(option);
+				}
+				break;
+			}
+		case T_RenameStmt:
+			if (((RenameStmt *) parsetree)->renameType == OBJECT_DATABASE)
+				name = ((RenameStmt *) parsetree)->subname;
+			break;
+		case T_AlterDatabaseStmt:
+			{
+				ListCell   *lc;
+
+				foreach(lc, ((AlterDatabaseStmt *) parsetree)->options)
+				{
+					if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
+						name = ((AlterDatabaseStmt *) parsetree)->dbname;
+				}
+				break;
+			}
+		default:
+			break;
+	}
+
+	if (name == NULL)
+		return InvalidOid;
+	dboid = get_database_oid(name, true);
+	if (!OidIsValid(dboid) || !object_ownercheck(DatabaseRelationId, dboid, GetUserId()))
+		return InvalidOid;
+	return dboid;
+}
+
+static void
+forget_channels(int code, Datum arg)
+{
+	HASH_SEQ_STATUS status;
+	Oid		   *relid;
+
+	hash_seq_init(&status, channels);
+	while ((relid = hash_seq_search(&status)) != NULL)
+		doorbell_add_listener(*relid, -1);
+}
+
+/*
+ * Counted once for each session, until it ends: UNLISTEN and rollback would be
+ * work to follow, and one listener too many costs little.
+ */
+static void
+count_listener(const char *channel)
+{
+	Oid			relid = notify_channel_relation(channel);
+	bool		found;
+
+	if (!OidIsValid(relid))
+		return;
+	if (channels == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid)};
+
+		channels = hash_create("streamq channels", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+		before_shmem_exit(forget_channels, (Datum) 0);
+	}
+	(void) hash_search(channels, &relid, HASH_ENTER, &found);
+	if (!found)
+		doorbell_add_listener(relid, 1);
+}
+
+static void
+guard_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+					 ProcessUtilityContext context, ParamListInfo params,
+					 QueryEnvironment *queryEnv, DestReceiver *dest,
+					 QueryCompletion *qc)
+{
+	Node	   *parsetree = pstmt->utilityStmt;
+	NodeTag		tag = nodeTag(parsetree);
+	bool		commit_prepared;
+	char	   *listen = NULL;
+
+	/* the tree may be gone after execution */
+	commit_prepared = tag == T_TransactionStmt &&
+		((TransactionStmt *) parsetree)->kind == TRANS_STMT_COMMIT_PREPARED;
+	if (tag == T_ListenStmt)
+		listen = pstrdup(((ListenStmt *) parsetree)->conditionname);
+
+	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
+	{
+		Oid			dboid = database_wanted(parsetree);
+
+		if (OidIsValid(dboid))
+			worker_hold_database(dboid);
+	}
+
+	if (prev_ProcessUtility)
+		prev_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+							queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+								queryEnv, dest, qc);
+
+	if (commit_prepared)
+		xactnote_commit_prepared();
+	else if (listen != NULL)
+		count_listener(listen);
+	else if (tag == T_CreatedbStmt || tag == T_AlterDatabaseStmt)
+		worker_note_look(InvalidOid);
+}
+
+static void
+guard_object_access(ObjectAccessType access, Oid classId, Oid objectId,
+					int subId, void *arg)
+{
+	if (prev_object_access)
+		prev_object_access(access, classId, objectId, subId, arg);
+
+	if (classId != ExtensionRelationId)
+		return;
+
+	/*
+	 * Any extension: what is dropped has its name no longer at commit, and a
+	 * look is cheap.
+	 */
+	if (access == OAT_POST_CREATE)
+		worker_note_extension_created();
+	else if (access == OAT_DROP)
+		worker_note_jobs_changed();
+}
+
+void
+guard_init(void)
+{
+	prev_ProcessUtility = ProcessUtility_hook;
+	ProcessUtility_hook = guard_ProcessUtility;
+	prev_object_access = object_access_hook;
+	object_access_hook = guard_object_access;
+}

@@ -1,0 +1,367 @@
+/*
+ * notify.c
+ *	  Notifications for LISTENers, and the process that sends them.
+ *
+ * NOTIFY takes a lock that covers the whole server until the transaction's
+ * commit is done, and a producer must not meet it.  So committed transactions leave a
+ * word in shared memory (notify_queue.c) and the notifier of the database sends
+ * it in a transaction of its own: the first at once, then at most one for
+ * each channel in streamq.notify_interval, about the partition that was
+ * written last.
+ */
+#include "streamq.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "log/log.h"
+#include "query/job.h"
+#include "worker/doorbell.h"
+#include "worker/notify.h"
+#include "worker/notify_queue.h"
+#include "worker/worker_shared.h"
+#include "worker/xactnote.h"
+
+#define CHANNEL_PREFIX	"streamq_"
+
+#define IDLE_WAKEUP		(60 * 1000) /* ms */
+#define RETRY_MIN		1000	/* ms after a failure */
+#define RETRY_MAX		(60 * 1000)
+#define CHANNELS_KEPT	1024	/* remembered beyond their interval */
+
+/* ---- channels ---- */
+
+char *
+notify_channel(Oid relid)
+{
+	return psprintf(CHANNEL_PREFIX "%u", relid);
+}
+
+Oid
+notify_channel_relation(const char *channel)
+{
+	const size_t len = strlen(CHANNEL_PREFIX);
+	char	   *end;
+	unsigned long oid;
+
+	if (strncmp(channel, CHANNEL_PREFIX, len) != 0 ||
+		channel[len] < '1' || channel[len] > '9')
+		return InvalidOid;
+	errno = 0;
+	oid = strtoul(channel + len, &end, 10);
+	if (errno != 0 || *end != '\0' || oid > OID_MAX)
+		return InvalidOid;
+	return (Oid) oid;
+}
+
+PG_FUNCTION_INFO_V1(streamq_channel);
+Datum
+streamq_channel(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	Relation	rel;
+	bool		ok;
+
+	streamq_require_loaded();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("relation must not be null")));
+	relid = PG_GETARG_OID(0);
+
+	rel = try_relation_open(relid, AccessShareLock);
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	ok = log_is_stream(rel) ||
+		(rel->rd_rel->relkind == RELKIND_VIEW && job_is_view(relid));
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a stream or continuous view",
+						RelationGetRelationName(rel)),
+				 errdetail("Only streams and continuous views have a notification channel."),
+				 errhint("Streams are tables created with USING streamq; continuous views are made by streamq.create_continuous_view.")));
+	relation_close(rel, AccessShareLock);
+
+	PG_RETURN_TEXT_P(cstring_to_text(notify_channel(relid)));
+}
+
+void
+notify_note_closed(Oid view, TimestampTz watermark, int64 closed)
+{
+	xactnote_closed(view, watermark, closed);
+}
+
+/* ---- the notifier ---- */
+
+typedef struct Channel
+{
+	Oid			relid;			/* hash key */
+	bool		pending;
+	bool		details;		/* news says what happened */
+	bool		is_view;
+	NotifyEntry news;
+	TimestampTz due;			/* not before: last one sent plus the interval */
+} Channel;
+
+static HTAB *channels = NULL;
+
+static Channel *
+get_channel(Oid relid, bool is_view)
+{
+	bool		found;
+	Channel    *channel = hash_search(channels, &relid, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset(channel, 0, sizeof(*channel));
+		channel->relid = relid;
+	}
+	channel->is_view = is_view;
+	return channel;
+}
+
+static void
+take_news(const NotifyEntry *entry, void *arg)
+{
+	Channel    *channel = get_channel(entry->relid, entry->is_view);
+
+	if (channel->pending && channel->details)
+		notify_merge(&channel->news, entry);
+	else
+		channel->news = *entry;
+	channel->pending = channel->details = true;
+}
+
+/*
+ * Something got lost on its way here: tell everybody who listens to look for
+ * himself.
+ */
+static void
+notify_everybody(void *arg)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	Oid			amoid = get_table_am_oid("streamq", true);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+		bool		is_view = form->relkind == RELKIND_VIEW;
+
+		if (!is_view &&
+			(form->relkind != RELKIND_RELATION || form->relam != amoid))
+			continue;
+		if (doorbell_listeners(form->oid) == 0 ||
+			(is_view && !job_is_view(form->oid)))
+			continue;
+		get_channel(form->oid, is_view)->pending = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/* NULL if the relation is gone; takes no lock, as its owner may be busy dropping it */
+static char *
+form_payload(const Channel *channel)
+{
+	StringInfoData buf;
+	HeapTuple	tuple;
+	Form_pg_class form;
+	char	   *schema;
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(channel->relid));
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	schema = get_namespace_name(form->relnamespace);
+	if (schema == NULL)
+	{
+		ReleaseSysCache(tuple);
+		return NULL;
+	}
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "{\"%s\": ", channel->is_view ? "view" : "stream");
+	escape_json(&buf, quote_qualified_identifier(schema, NameStr(form->relname)));
+	ReleaseSysCache(tuple);
+
+	if (!channel->details)
+		appendStringInfoString(&buf, channel->is_view ?
+							   ", \"watermark\": null, \"closed\": null}" :
+							   ", \"partition\": null, \"last_msg_id\": null}");
+	else if (channel->is_view)
+	{
+		char		at[MAXDATELEN + 1];
+
+		JsonEncodeDateTime(at, TimestampTzGetDatum(channel->news.watermark),
+						   TIMESTAMPTZOID, NULL);
+		appendStringInfo(&buf, ", \"watermark\": \"%s\", \"closed\": " INT64_FORMAT "}",
+						 at, channel->news.closed);
+	}
+	else
+		appendStringInfo(&buf, ", \"partition\": %d, \"last_msg_id\": " INT64_FORMAT "}",
+						 LOG_MSG_PARTITION(channel->news.msg_id), channel->news.msg_id);
+	return buf.data;
+}
+
+/* all that is due, in one transaction */
+static void
+send_due(void *arg)
+{
+	TimestampTz now = *(TimestampTz *) arg;
+	HASH_SEQ_STATUS status;
+	Channel    *channel;
+
+	hash_seq_init(&status, channels);
+	while ((channel = hash_seq_search(&status)) != NULL)
+	{
+		char	   *payload;
+
+		if (!channel->pending || channel->due > now)
+			continue;
+		payload = form_payload(channel);
+		if (payload != NULL)
+			Async_Notify(notify_channel(channel->relid), payload);
+	}
+}
+
+/*
+ * After send_due: note what was sent and forget what need not be kept.  Returns
+ * when the next one is due, 0 if none waits.
+ */
+static TimestampTz
+note_sent(TimestampTz now, bool sent)
+{
+	HASH_SEQ_STATUS status;
+	Channel    *channel;
+	TimestampTz next = 0;
+	TimestampTz due = TimestampTzPlusMilliseconds(now, streamq_notify_interval);
+	bool		prune = hash_get_num_entries(channels) > CHANNELS_KEPT;
+
+	hash_seq_init(&status, channels);
+	while ((channel = hash_seq_search(&status)) != NULL)
+	{
+		if (channel->pending && channel->due <= now && sent)
+		{
+			channel->pending = channel->details = false;
+			channel->due = due;
+		}
+		/* the interval may have been made shorter meanwhile */
+		channel->due = Max(Min(channel->due, due), 1);
+
+		if (channel->pending)
+			next = next == 0 ? channel->due : Min(next, channel->due);
+		else if (prune && channel->due <= now)
+			hash_search(channels, &channel->relid, HASH_REMOVE, NULL);
+	}
+	return next;
+}
+
+/* what was taken and not sent is for the next notifier */
+static void
+give_back(int code, Datum arg)
+{
+	HASH_SEQ_STATUS status;
+	Channel    *channel;
+
+	hash_seq_init(&status, channels);
+	while ((channel = hash_seq_search(&status)) != NULL)
+	{
+		if (channel->pending && channel->details)
+			notify_post(&channel->news);
+		else if (channel->pending)
+			notify_lost(MyDatabaseId);
+	}
+}
+
+void
+streamq_notifier_main(Datum arg)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Channel)};
+	MemoryContext loop_context;
+	uint32		lost_seen = 0;
+	int			retry_delay = RETRY_MIN;
+
+	worker_start("streamq notifier");
+
+	/* losing a notification in a crash is nothing: the listeners are gone too */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+
+	channels = hash_create("streamq notifications", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	before_shmem_exit(give_back, (Datum) 0);
+	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq notifier",
+										 ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(loop_context);
+
+	for (;;)
+	{
+		uint64		seen = doorbell_count(InvalidOid);
+		uint32		lost = notify_lost_count(MyDatabaseId);
+		bool		ok = true;
+		TimestampTz now;
+		TimestampTz next;
+
+		MemoryContextReset(loop_context);
+		notify_take(take_news, NULL);
+		if (lost != lost_seen)
+		{
+			ok = worker_run(notify_everybody, NULL, "looking for listeners", NULL, NULL);
+			if (ok)
+				lost_seen = lost;
+		}
+
+		now = GetCurrentTimestamp();
+		next = note_sent(now, false);
+		if (ok && next != 0 && next <= now)
+		{
+			ok = worker_run(send_due, &now, "sending notifications", NULL, NULL);
+			next = note_sent(now, ok);
+		}
+
+		if (!ok)
+		{
+			worker_sleep(retry_delay);
+			retry_delay = Min(retry_delay * 2, RETRY_MAX);
+			continue;
+		}
+		retry_delay = RETRY_MIN;
+
+		if (next != 0)
+		{
+			/* what comes meanwhile is merged; new channels wait no longer than others */
+			long		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
+
+			if (wait > 0)
+				worker_sleep_on(InvalidOid, seen, wait);
+			else
+				worker_check();
+		}
+		else
+			worker_sleep_on(InvalidOid, seen, IDLE_WAKEUP);
+	}
+}

@@ -1,0 +1,178 @@
+/*
+ * worker_shared.h
+ *	  What streamq's background processes share, and what they have in common.
+ *
+ * Each process other than the launcher has a slot in shared memory, filled by
+ * whoever starts it and freed when it is gone.  The slots are the only record of what runs:
+ * a launcher or scheduler that had to be restarted finds there what its
+ * predecessor had started.
+ */
+#ifndef STREAMQ_WORKER_SHARED_H
+#define STREAMQ_WORKER_SHARED_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+
+typedef enum WorkerKind
+{
+	WORKER_SCHEDULER,
+	WORKER_NOTIFIER,
+	WORKER_JOB
+} WorkerKind;
+
+typedef enum WorkerSlotState
+{
+	SLOT_FREE,
+	SLOT_STARTING,				/* asked for, not yet there */
+	SLOT_RUNNING,
+	SLOT_DONE					/* a scheduler found no extension and is gone */
+} WorkerSlotState;
+
+/* all fields under WorkerShared's lock */
+typedef struct WorkerSlot
+{
+	WorkerSlotState state;
+	WorkerKind	kind;
+	uint32		generation;		/* of this use of the slot */
+	Oid			dboid;
+	int			pid;
+	PGPROC	   *proc;
+	TimestampTz started_at;
+	bool		quit;			/* stop at the next occasion */
+
+	/* scheduler */
+	bool		relook;			/* the jobs changed */
+	bool		found;			/* there is an extension */
+	bool		waiting;		/* there are jobs without a worker */
+
+	/* job worker */
+	int32		job_id;
+	Oid			source;
+	int32		next_job;		/* change to this job, 0 if not */
+	Oid			next_source;
+	bool		idle;			/* caught up, or waiting after an error */
+	TimestampTz since;			/* of the job, or of idle */
+	uint64		seen;			/* idle: the doorbell count it waits on */
+	TimestampTz not_before;		/* idle after an error: until then */
+} WorkerSlot;
+
+#define WORKER_REQUESTS		64
+#define WORKER_HOLDS		128
+#define WORKER_PROGRESS		64
+
+typedef struct WorkerHold
+{
+	Oid			dboid;
+	int			pid;
+} WorkerHold;
+
+typedef struct WorkerProgress
+{
+	pg_atomic_uint64 count;
+	ConditionVariable cv;
+} WorkerProgress;
+
+typedef struct WorkerShared
+{
+	LWLock	   *lock;
+	PGPROC	   *launcher;		/* NULL when it is not running */
+
+	/* databases the launcher has to look into */
+	int			nrequests;
+	Oid			requests[WORKER_REQUESTS];
+	bool		request_all;
+
+	/* databases to keep away from, while a command wants them empty */
+	WorkerHold	holds[WORKER_HOLDS];
+
+	pg_atomic_uint32 prepared;	/* a transaction with notes was prepared */
+
+	ConditionVariable slot_freed;
+	WorkerProgress progress[WORKER_PROGRESS];	/* by hash of database and job */
+	int			nslots;
+	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
+} WorkerShared;
+
+extern WorkerShared *worker_shared;
+
+/* in a background process: its slot; NULL in the launcher and in backends */
+extern WorkerSlot *worker_slot;
+
+typedef enum WorkerLaunchResult
+{
+	LAUNCH_DONE,
+	LAUNCH_EXISTS,				/* one runs already, or starts */
+	LAUNCH_HELD,				/* the database must be left alone now */
+	LAUNCH_FULL					/* no background worker to be had */
+} WorkerLaunchResult;
+
+/* start a background process; job_id and source for WORKER_JOB only */
+extern WorkerLaunchResult worker_launch(WorkerKind kind, Oid dboid,
+										int32 job_id, Oid source);
+
+/*
+ * First thing in a background process: signals, slot, connection.  Does not
+ * return if the process is no longer wanted.
+ */
+extern void worker_start(const char *name);
+extern void worker_start_launcher(void);
+
+/*
+ * Between two pieces of work: serve interrupts, read the configuration when it
+ * changed, and leave quietly when asked to.
+ */
+extern void worker_check(void);
+
+/* sleep until the latch is set or the time is over, then worker_check() */
+extern void worker_sleep(long timeout_ms);
+/* the same on the doorbell of a relation */
+extern void worker_sleep_on(Oid relid, uint64 seen, long timeout_ms);
+
+/* leave without a message in the log */
+extern void worker_leave(void);
+
+/*
+ * Run func in a transaction of its own, without a snapshot.  False, with the error in
+ * the log and its code and message in *sqlerrcode and *message (palloc'd, if
+ * not NULL), when it failed; the transaction is then aborted.
+ */
+extern bool worker_run(void (*func) (void *arg), void *arg, const char *activity,
+					   int *sqlerrcode, char **message);
+
+/* wake the scheduler of a database; caller has the lock */
+extern void worker_wake_scheduler(Oid dboid, bool if_waiting);
+
+/* tell the processes of a database to stop, the caller's own excepted */
+extern void worker_quit_all(Oid dboid);
+
+/* is the database held?  Caller has the lock */
+extern bool worker_is_held(Oid dboid);
+
+/*
+ * Keep streamq's processes out of a database until the end of this transaction,
+ * and wait until those that run there are gone.
+ */
+extern void worker_hold_database(Oid dboid);
+
+/* after commit the launcher looks into this database, or for new ones */
+extern void worker_note_look(Oid dboid);
+
+/* has any transaction been prepared that appended to a stream? */
+extern void worker_shared_set_prepared(void);
+extern bool worker_shared_prepared(void);
+
+/* guard.c: hooks; from worker_init */
+extern void guard_init(void);
+
+/* entry points of the processes */
+extern PGDLLEXPORT void streamq_launcher_main(Datum arg);
+extern PGDLLEXPORT void streamq_scheduler_main(Datum arg);
+extern PGDLLEXPORT void streamq_notifier_main(Datum arg);
+extern PGDLLEXPORT void streamq_job_main(Datum arg);
+
+#endif

@@ -1,0 +1,92 @@
+#!/bin/bash
+#
+# style.sh: rules of the source that a program can check.  Prints every breach,
+# ends with status 1 if there is one.
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+bad=0
+
+breach()
+{
+	echo "style: $*"
+	bad=1
+}
+
+# forbid WHAT PATTERN FILE...: no line may match
+forbid()
+{
+	local what=$1 pattern=$2 hits
+	shift 2
+	[ $# -gt 0 ] || return 0
+	hits=$(grep -nE -e "$pattern" "$@" /dev/null)
+	[ -z "$hits" ] || breach "$what"$'\n'"$hits"
+}
+
+shopt -s globstar nullglob
+code=(src/**/*.c src/**/*.h)
+sql=(sql/parts/*.sql)
+scripts=(.ci/run test/lib/*.sh demo/*.sh)
+text=(*.md docs/*.md src/*.md)
+
+for f in "${code[@]}" "${sql[@]}" "${scripts[@]}" demo/*.pl; do
+	n=$(wc -l <"$f")
+	[ "$n" -lt 1100 ] || breach "$f has $n lines, at most 1,099 are allowed"
+done
+
+others=()
+for f in "${code[@]}"; do
+	[ "$f" = src/compat.h ] || others+=("$f")
+done
+forbid "PG_VERSION_NUM belongs in src/compat.h" PG_VERSION_NUM "${others[@]}"
+forbid "the install script replaces nothing" \
+	'CREATE OR REPLACE|IF NOT EXISTS' "${sql[@]}"
+
+# the words are put together so that this file does not hold them
+forbid "unfinished work" "\\b(TO""DO|FIX""ME|XX""X)\\b|not[ ]implemented" \
+	"${code[@]}" "${sql[@]}" "${scripts[@]}" "${text[@]}" \
+	test/sql/*.sql test/isolation/specs/*.spec test/t/*.pl
+forbid "a line ends in white space" '[ 	]+$' \
+	"${code[@]}" "${sql[@]}" "${scripts[@]}" Makefile
+forbid "C++ comments" '^[ 	]*//' "${code[@]}"
+
+# every ereport of an error or a warning says its SQLSTATE
+if [ ${#code[@]} -gt 0 ]; then
+	hits=$(perl -0777 -ne '
+		while (/\bereport\s*\(\s*(ERROR|FATAL|PANIC|WARNING)\s*,(.*?)\)\s*;/sg) {
+			my ($start, $body) = ($-[0], $2);
+			next if $body =~ /\berrcode(_for_file_access)?\s*\(/;
+			my $line = 1 + (substr($_, 0, $start) =~ tr/\n//);
+			print "$ARGV:$line\n";
+		}' "${code[@]}")
+	[ -z "$hits" ] || breach "ereport without errcode"$'\n'"$hits"
+fi
+
+# every regression test and spec has its expected output, and the other way round
+for f in test/sql/*.sql; do
+	n=$(basename "$f" .sql)
+	[ -e "expected/$n.out" ] || breach "expected/$n.out is missing"
+done
+for f in expected/*.out; do
+	n=$(basename "$f" .out)
+	[ -e "test/sql/${n%_[0-9]}.sql" ] || [ -e "test/sql/$n.sql" ] ||
+		breach "$f belongs to no test"
+done
+for f in test/isolation/specs/*.spec; do
+	n=$(basename "$f" .spec)
+	[ -e "test/isolation/expected/$n.out" ] ||
+		breach "test/isolation/expected/$n.out is missing"
+done
+
+# links between the documents lead somewhere
+for f in "${text[@]}"; do
+	while read -r link; do
+		[ -e "$(dirname "$f")/$link" ] || breach "$f: broken link $link"
+	done < <(grep -oE '\]\([^)#:]+' "$f" | cut -c3-)
+done
+
+if command -v shellcheck >/dev/null; then
+	shellcheck -x "${scripts[@]}" || bad=1
+fi
+
+exit $bad

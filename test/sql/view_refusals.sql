@@ -1,0 +1,158 @@
+-- what a continuous view cannot be is refused by name, when it is created
+CREATE SCHEMA refuse_test;
+SET search_path = refuse_test;
+CREATE TABLE s (at timestamptz, k int, v numeric, t text) USING streamq;
+CREATE TABLE s2 (at timestamptz, k int) USING streamq;
+CREATE TABLE plain (at timestamptz, k int);
+CREATE VIEW stream_view AS SELECT * FROM s;
+CREATE FUNCTION vol(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';
+
+CREATE FUNCTION attempt(query text) RETURNS TABLE (code text, message text, detail text, hint text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM streamq.create_continuous_view('refused', query);
+	RETURN QUERY SELECT '00000', 'no error', '', '';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN NEXT;
+END $$;
+\x on
+\t on
+
+-- not one SELECT
+SELECT * FROM attempt('');
+SELECT * FROM attempt('SELECT 1; SELECT 2');
+SELECT * FROM attempt('DELETE FROM s');
+SELECT * FROM attempt('INSERT INTO s VALUES (now())');
+SELECT * FROM attempt('CREATE TABLE x (a int)');
+SELECT * FROM attempt('SELEC 1');
+SELECT * FROM attempt('SELECT count(*) INTO x FROM s');
+SELECT * FROM attempt('SELECT count(*) FROM s WHERE k = $1');
+SELECT * FROM attempt('VALUES (1)');
+
+-- where rows come from
+SELECT * FROM attempt('SELECT 1');
+SELECT * FROM attempt('SELECT count(*) FROM nowhere');
+SELECT * FROM attempt('SELECT count(*) FROM plain');
+SELECT * FROM attempt('SELECT count(*) FROM stream_view');
+SELECT * FROM attempt('SELECT count(*) FROM s, s2');
+SELECT * FROM attempt('SELECT count(*) FROM s JOIN s2 USING (k)');
+SELECT * FROM attempt('SELECT count(*) FROM s a, s b');
+SELECT * FROM attempt('SELECT count(*) FROM s, plain');
+SELECT * FROM attempt('SELECT count(*) FROM s LEFT JOIN plain USING (k)');
+SELECT * FROM attempt('SELECT count(*) FROM s LEFT JOIN streamq.tumble(at, ''1 min'') w ON true GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM (SELECT * FROM s) x');
+SELECT * FROM attempt('WITH x AS (SELECT * FROM s) SELECT count(*) FROM x');
+SELECT * FROM attempt('SELECT count(*) FROM s, generate_series(1, k)');
+SELECT * FROM attempt('SELECT count(*) FROM s, (VALUES (1)) v');
+SELECT * FROM attempt('SELECT count(*) FROM s TABLESAMPLE system (10)');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''1 min'') w, streamq.tumble(at, ''1 h'') x GROUP BY w.window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''1 min'') WITH ORDINALITY w GROUP BY w.window_start');
+
+-- windows
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''0'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''1 month 1 day'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, k * interval ''1 s'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, NULL) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(now(), ''1 min'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''1 min'', ''infinity'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT k, count(*) FROM s, streamq.tumble(at, ''1 min'') w GROUP BY k');
+
+-- clauses
+SELECT * FROM attempt('SELECT at, k FROM s');
+SELECT * FROM attempt('SELECT DISTINCT k FROM s GROUP BY k');
+SELECT * FROM attempt('SELECT k, count(*) FROM s GROUP BY k ORDER BY k');
+SELECT * FROM attempt('SELECT k, count(*) FROM s GROUP BY k LIMIT 1');
+SELECT * FROM attempt('SELECT k, count(*) FROM s GROUP BY k OFFSET 1');
+SELECT * FROM attempt('SELECT k, count(*) FROM s GROUP BY ROLLUP (k)');
+SELECT * FROM attempt('SELECT k, count(*) FROM s GROUP BY GROUPING SETS ((k), ())');
+SELECT * FROM attempt('SELECT count(*) FROM s UNION SELECT count(*) FROM s2');
+SELECT * FROM attempt('SELECT count(*) FROM s WHERE k IN (SELECT k FROM plain)');
+SELECT * FROM attempt('SELECT k, count(*), sum(count(*)) OVER () FROM s GROUP BY k');
+SELECT * FROM attempt('SELECT k, generate_series(1, 2) FROM s GROUP BY k');
+
+-- aggregates
+SELECT * FROM attempt('SELECT count(DISTINCT k) FROM s');
+SELECT * FROM attempt('SELECT string_agg(t, '','' ORDER BY at) FROM s');
+SELECT * FROM attempt('SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY k) FROM s');
+SELECT * FROM attempt('SELECT mode() WITHIN GROUP (ORDER BY k) FROM s');
+SELECT * FROM attempt('SELECT rank(1) WITHIN GROUP (ORDER BY k) FROM s');
+SELECT * FROM attempt('SELECT json_agg(k) FROM s');
+
+-- functions whose answer changes
+SELECT * FROM attempt('SELECT count(*) FROM s WHERE random() < 0.5');
+SELECT * FROM attempt('SELECT vol(k), count(*) FROM s GROUP BY 1');
+SELECT * FROM attempt('SELECT sum(vol(k)) FROM s');
+SELECT * FROM attempt('SELECT count(*) + vol(1) FROM s');
+SELECT * FROM attempt('SELECT count(*) FROM s WHERE at > now()');
+SELECT * FROM attempt('SELECT count(*) FROM s WHERE at > current_timestamp');
+SELECT * FROM attempt('SELECT count(*) FILTER (WHERE t = current_user) FROM s');
+
+-- the view itself
+SELECT * FROM attempt('SELECT k AS a, count(*) AS a FROM s GROUP BY k');
+SELECT * FROM attempt('SELECT k, v FROM s GROUP BY k');
+\t off
+\x off
+
+-- arguments of the call
+SELECT streamq.create_continuous_view(NULL, 'SELECT count(*) FROM s');
+SELECT streamq.create_continuous_view('v', NULL);
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', watermark_delay => '-1 s');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', watermark_delay => '1 month');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', watermark_delay => NULL);
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', lateness => '-1 s');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', late => 'route');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', start_at => 'tomorrow');
+SELECT streamq.create_continuous_view('plain', 'SELECT count(*) FROM s');
+SELECT streamq.create_continuous_view('plain', 'SELECT count(*) FROM s', if_not_exists => true);
+SELECT streamq.create_continuous_view('nowhere.v', 'SELECT count(*) FROM s');
+SELECT streamq.create_continuous_view('', 'SELECT count(*) FROM s');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s');
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) FROM s', if_not_exists => true);
+
+-- jobs that are not there
+SELECT streamq.pause('nothing');
+SELECT streamq.resume('plain');
+SELECT streamq.pause(NULL);
+SELECT streamq.watermark('plain');
+SELECT streamq.watermark(NULL);
+SELECT streamq.wait_until_caught_up('nothing');
+SELECT streamq.wait_until_caught_up('v', NULL);
+SELECT streamq.run_job('nothing');
+SELECT streamq.run_job('v', 0);
+SELECT streamq.drop_continuous_view('nothing');
+SELECT streamq.drop_continuous_view('nothing', if_exists => true);
+SELECT streamq.drop_continuous_view('plain');
+SELECT streamq.drop_continuous_view(NULL);
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT streamq.run_job('v');
+ROLLBACK;
+
+-- the view cannot be written, nor its state; the stream it reads stays
+INSERT INTO v VALUES (1);
+DELETE FROM v;
+TRUNCATE v;
+DO $$ BEGIN EXECUTE (SELECT format('DELETE FROM %s', state_table) FROM streamq.job WHERE target = 'v'::regclass); END $$;
+DO $$ BEGIN EXECUTE (SELECT format('TRUNCATE %s', state_table) FROM streamq.job WHERE target = 'v'::regclass); END $$;
+DROP TABLE s;
+ALTER TABLE s2 DROP COLUMN k;
+SELECT streamq.create_continuous_view('v2', 'SELECT sum(v) FROM s');
+ALTER TABLE s DROP COLUMN v;
+ALTER TABLE s ALTER COLUMN v TYPE float8;
+
+-- states of aggregates are not made by hand
+CREATE ROLE refuse_role;
+SET ROLE refuse_role;
+SELECT '\x00'::streamq.aggregate_state;
+RESET ROLE;
+SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', '\x00'::bytea, NULL::numeric);
+SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', '\x00'::streamq.aggregate_state, NULL::numeric);
+SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', NULL::streamq.aggregate_state, NULL::text);
+SELECT streamq.aggregate_result('abs(numeric)', '{numeric}', NULL::numeric, NULL::numeric);
+SELECT streamq.aggregate_result('avg(int4)', '{int4}', '{2,7}'::int8[], NULL::numeric);
+
+DROP ROLE refuse_role;
+SET client_min_messages = warning;
+DROP SCHEMA refuse_test CASCADE;
