@@ -182,19 +182,13 @@ refuse_index_on_stream(Oid indexid)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Oid			relid = InvalidOid;
-	bool		is_constraint = false;
 
 	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(indexid));
 	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
-
-		relid = index->indrelid;
-		is_constraint = index->indisprimary || index->indisexclusion;
-	}
+		relid = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
 	systable_endscan(scan);
 	table_close(pg_index, AccessShareLock);
 
@@ -207,9 +201,7 @@ refuse_index_on_stream(Oid indexid)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot create index on stream \"%s\"",
 							RelationGetRelationName(rel)),
-					 is_constraint ?
-					 errdetail("Primary keys, unique and exclusion constraints need an index.") :
-					 errdetail("Messages are found by their offset or time."),
+					 errdetail("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
 					 errhint("Index a table that the stream is processed into.")));
 		relation_close(rel, NoLock);
 	}
@@ -246,34 +238,53 @@ relation_dropped(Oid relid)
 }
 
 /*
- * A relation's row in pg_class was changed by the running command, which the
- * relation cache does not show yet.
+ * ALTER TABLE rewrites a table by exchanging its contents with those of a
+ * transient one, which has this name.
+ */
+static bool
+is_transient(Relation rel)
+{
+	unsigned int oid;
+	char		end;
+
+	return sscanf(RelationGetRelationName(rel), "pg_temp_%u%c", &oid, &end) == 1;
+}
+
+/* the access method its row in pg_class has now, written by the running command */
+static Oid
+new_access_method(Oid relid)
+{
+	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			result = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = ((Form_pg_class) GETSTRUCT(tuple))->relam;
+	systable_endscan(scan);
+	table_close(pg_class, AccessShareLock);
+	return result;
+}
+
+/*
+ * A relation was changed.  With another access method it is no stream any
+ * more: groups and options go, its old file with the transient table.
  */
 static void
-refuse_other_access_method(Oid relid)
+relation_altered(Oid relid)
 {
 	Relation	rel = relation_open(relid, NoLock);
 
-	if (log_is_stream(rel))
+	if (log_is_stream(rel) && !is_transient(rel) &&
+		new_access_method(relid) != rel->rd_rel->relam)
 	{
-		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
-
-		ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
-					ObjectIdGetDatum(relid));
-		scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
-		tuple = systable_getnext(scan);
-		if (HeapTupleIsValid(tuple) &&
-			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot change the access method of stream \"%s\"",
-							RelationGetRelationName(rel)),
-					 errhint("Copy the messages with CREATE TABLE AS.")));
-		systable_endscan(scan);
-		table_close(pg_class, AccessShareLock);
+		group_stream_dropped(relid);
+		options_delete(relid);
 	}
 	relation_close(rel, NoLock);
 }
@@ -304,7 +315,7 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			if (!may_be_stream(objectId))
 				break;
 			if (subId == 0)
-				refuse_other_access_method(objectId);
+				relation_altered(objectId);
 			else
 				options_column_changed(objectId, subId, false);
 			break;
