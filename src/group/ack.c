@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "fmgr.h"
 #include "utils/timestamp.h"
 
@@ -21,31 +22,31 @@
  * partition, so nothing of it can have been delivered.
  */
 static bool
-begin_partition(Relation rel, const Group *group, int64 partition,
-				GroupState *state)
+begin_partition(Relation rel, const ConsumerGroup *group, int64 partition,
+				PartitionState *state)
 {
 	if (partition >= log_partition_count(rel))
 		return false;
-	store_lock_state(group->group_id, (int) partition, true);
-	store_read_state(rel, group->group_id, (int) partition, state);
+	group_lock_state(group->group_id, (int) partition, true);
+	group_read_state(rel, group->group_id, (int) partition, state);
 	return true;
 }
 
 /* write it back after messages were acknowledged or given back */
 static void
-end_partition(Relation rel, const Group *group, int partition,
-			  GroupState *state)
+end_partition(Relation rel, const ConsumerGroup *group, int partition,
+			  PartitionState *state)
 {
-	bool		released = state_release_if_idle(state);
+	bool		released = group_state_release_if_idle(state);
 
-	store_write_state(rel, group->group_id, partition, state);
-	memory_forget(group->group_id, partition, state->position);
+	group_write_state(rel, group->group_id, partition, state);
+	group_memory_forget(group->group_id, partition, state->position);
 
 	/* what comes next here, or in a partition that waits for this one */
 	if ((released || !state->leased) &&
 		(state->cursor < log_next_offset(rel, partition) ||
 		 log_partition_count(rel) > 1))
-		store_ring_at_end(RelationGetRelid(rel), true);
+		group_ring_at_end(RelationGetRelid(rel), true);
 }
 
 /*
@@ -53,24 +54,24 @@ end_partition(Relation rel, const Group *group, int partition,
  * else meanwhile.
  */
 static int64
-ack_range(const Group *group, int partition, GroupState *state,
+ack_range(const ConsumerGroup *group, int partition, PartitionState *state,
 		  int64 from, int64 to)
 {
 	StateRange	run;
 	int64		count = 0;
 
-	while (state_next_undone(state, from, to, &run))
+	while (group_state_next_undone(state, from, to, &run))
 	{
 		int64		off = run.from;
 
 		while (off < run.to)
 		{
-			const StateDelivery *delivery = state_find_delivery(state, off);
+			const StateDelivery *delivery = group_state_find_delivery(state, off);
 			int64		until = Min(run.to, delivery->to);
 
-			if (memory_allows(group->group_id, partition, off,
-							  delivery->token, &until))
-				count += state_mark_done(state, off, until);
+			if (group_memory_allows(group->group_id, partition, off,
+									delivery->token, &until))
+				count += group_state_mark_done(state, off, until);
 			off = until;
 		}
 		from = run.to;
@@ -84,18 +85,18 @@ Datum
 streamq_ack(PG_FUNCTION_ARGS)
 {
 	char	   *name;
-	Group		group;
+	ConsumerGroup group;
 	Relation	rel;
 	int64		msg_id;
 	int			partition;
-	GroupState	state;
+	PartitionState state;
 	bool		acked = false;
 
-	args_begin_change("streamq.ack()");
-	args_require(fcinfo, 2, "msg_id");
-	msg_id = args_check_msg_id(PG_GETARG_INT64(2));
+	group_begin_change("streamq.ack()");
+	group_require_arg(fcinfo, 2, "msg_id");
+	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
 	partition = LOG_MSG_PARTITION(msg_id);
-	rel = args_open_group(fcinfo, &name, &group);
+	rel = group_open(fcinfo, &name, &group);
 
 	if (begin_partition(rel, &group, partition, &state))
 	{
@@ -114,18 +115,18 @@ Datum
 streamq_ack_through(PG_FUNCTION_ARGS)
 {
 	char	   *name;
-	Group		group;
+	ConsumerGroup group;
 	Relation	rel;
 	int64		msg_id;
 	int			partition;
-	GroupState	state;
+	PartitionState state;
 	int64		count = 0;
 
-	args_begin_change("streamq.ack_through()");
-	args_require(fcinfo, 2, "msg_id");
-	msg_id = args_check_msg_id(PG_GETARG_INT64(2));
+	group_begin_change("streamq.ack_through()");
+	group_require_arg(fcinfo, 2, "msg_id");
+	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
 	partition = LOG_MSG_PARTITION(msg_id);
-	rel = args_open_group(fcinfo, &name, &group);
+	rel = group_open(fcinfo, &name, &group);
 
 	/*
 	 * A message that was never delivered is no place to acknowledge up to: it
@@ -149,24 +150,24 @@ streamq_ack_through(PG_FUNCTION_ARGS)
  */
 static int64
 change_batch(FunctionCallInfo fcinfo,
-			 int64 (*change) (Relation rel, const Group *group, int partition,
-							  GroupState *state, const int64 *ids, int n,
+			 int64 (*change) (Relation rel, const ConsumerGroup *group, int partition,
+							  PartitionState *state, const int64 *ids, int n,
 							  TimestampTz until),
 			 TimestampTz until)
 {
 	char	   *name;
-	Group		group;
+	ConsumerGroup group;
 	Relation	rel;
 	int64	   *ids;
 	int			n;
 	int64		count = 0;
 
-	ids = args_get_msg_ids(fcinfo, 2, &n);
-	rel = args_open_group(fcinfo, &name, &group);
+	ids = group_get_msg_ids_arg(fcinfo, 2, &n);
+	rel = group_open(fcinfo, &name, &group);
 	for (int i = 0, next; i < n; i = next)
 	{
 		int			partition = LOG_MSG_PARTITION(ids[i]);
-		GroupState	state;
+		PartitionState state;
 
 		for (next = i; next < n; next++)
 			if (LOG_MSG_PARTITION(ids[next]) != partition)
@@ -180,7 +181,7 @@ change_batch(FunctionCallInfo fcinfo,
 }
 
 static int64
-ack_ids(Relation rel, const Group *group, int partition, GroupState *state,
+ack_ids(Relation rel, const ConsumerGroup *group, int partition, PartitionState *state,
 		const int64 *ids, int n, TimestampTz until)
 {
 	int64		count = 0;
@@ -203,24 +204,24 @@ PG_FUNCTION_INFO_V1(streamq_ack_batch);
 Datum
 streamq_ack_batch(PG_FUNCTION_ARGS)
 {
-	args_begin_change("streamq.ack_batch()");
+	group_begin_change("streamq.ack_batch()");
 	PG_RETURN_INT64(change_batch(fcinfo, ack_ids, 0));
 }
 
 /* is the message held under the partition's lease, and not by somebody else? */
 static bool
-is_held(const Group *group, int partition, const GroupState *state, int64 off)
+is_held(const ConsumerGroup *group, int partition, const PartitionState *state, int64 off)
 {
 	int64		until = off + 1;
 
 	return state->leased && off < state->cursor &&
-		state_is_undone(state, off) &&
-		memory_allows(group->group_id, partition, off,
-					  state_find_delivery(state, off)->token, &until);
+		group_state_is_undone(state, off) &&
+		group_memory_allows(group->group_id, partition, off,
+							group_state_find_delivery(state, off)->token, &until);
 }
 
 static int64
-extend_ids(Relation rel, const Group *group, int partition, GroupState *state,
+extend_ids(Relation rel, const ConsumerGroup *group, int partition, PartitionState *state,
 		   const int64 *ids, int n, TimestampTz until)
 {
 	int64		count = 0;
@@ -231,7 +232,7 @@ extend_ids(Relation rel, const Group *group, int partition, GroupState *state,
 	if (count > 0 && until > state->deadline)
 	{
 		state->deadline = until;
-		store_write_state(rel, group->group_id, partition, state);
+		group_write_state(rel, group->group_id, partition, state);
 	}
 	return count;
 }
@@ -242,10 +243,10 @@ streamq_extend_lease(PG_FUNCTION_ARGS)
 {
 	TimestampTz until;
 
-	args_begin_change("streamq.extend_lease()");
-	args_require(fcinfo, 3, "lease");
-	until = args_add_interval(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(3),
-							  "lease", false);
+	group_begin_change("streamq.extend_lease()");
+	group_require_arg(fcinfo, 3, "lease");
+	until = group_add_interval(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(3),
+							   "lease", false);
 	PG_RETURN_INT64(change_batch(fcinfo, extend_ids, until));
 }
 
@@ -254,31 +255,31 @@ Datum
 streamq_nack(PG_FUNCTION_ARGS)
 {
 	char	   *name;
-	Group		group;
+	ConsumerGroup group;
 	Relation	rel;
 	int64		msg_id;
 	int			partition;
-	GroupState	state;
+	PartitionState state;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz retry_at;
 	bool		given_back = false;
 
-	args_begin_change("streamq.nack()");
-	args_require(fcinfo, 2, "msg_id");
-	args_require(fcinfo, 3, "retry_after");
-	msg_id = args_check_msg_id(PG_GETARG_INT64(2));
+	group_begin_change("streamq.nack()");
+	group_require_arg(fcinfo, 2, "msg_id");
+	group_require_arg(fcinfo, 3, "retry_after");
+	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
 	partition = LOG_MSG_PARTITION(msg_id);
-	retry_at = args_add_interval(now, PG_GETARG_INTERVAL_P(3),
-								 "retry_after", true);
-	rel = args_open_group(fcinfo, &name, &group);
+	retry_at = group_add_interval(now, PG_GETARG_INTERVAL_P(3),
+								  "retry_after", true);
+	rel = group_open(fcinfo, &name, &group);
 
 	if (begin_partition(rel, &group, partition, &state))
 	{
 		given_back = is_held(&group, partition, &state, LOG_MSG_OFFSET(msg_id));
 		if (given_back)
 		{
-			state_give_back(&state, LOG_MSG_OFFSET(msg_id),
-							retry_at > now ? retry_at : 0);
+			group_state_give_back(&state, LOG_MSG_OFFSET(msg_id),
+								  retry_at > now ? retry_at : 0);
 			end_partition(rel, &group, partition, &state);
 		}
 	}

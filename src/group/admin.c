@@ -47,19 +47,19 @@ streamq_create_group(PG_FUNCTION_ARGS)
 	Relation	rel;
 	GroupOptions options;
 	GroupStart	start;
-	Group		group;
+	ConsumerGroup group;
 
-	args_begin_change("streamq.create_group()");
+	group_begin_change("streamq.create_group()");
 	for (int i = 0; i < lengthof(argnames); i++)
-		args_require(fcinfo, i, argnames[i]);
+		group_require_arg(fcinfo, i, argnames[i]);
 
-	name = args_get_group_name(fcinfo);
+	name = group_get_name_arg(fcinfo);
 	options.mode = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	check_mode(options.mode);
 	options.start_at = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	start = seek_parse_start(options.start_at, "start_at");
+	start = group_parse_start(options.start_at, "start_at");
 	options.lease = *PG_GETARG_INTERVAL_P(4);
-	(void) args_add_interval(GetCurrentTimestamp(), &options.lease, "lease", false);
+	(void) group_add_interval(GetCurrentTimestamp(), &options.lease, "lease", false);
 	options.max_in_flight = PG_GETARG_INT32(5);
 	if (options.max_in_flight < 1 || options.max_in_flight > STATE_MAX_IN_FLIGHT)
 		ereport(ERROR,
@@ -67,19 +67,10 @@ streamq_create_group(PG_FUNCTION_ARGS)
 				 errmsg("argument \"%s\" must be between 1 and %d",
 						"max_in_flight", STATE_MAX_IN_FLIGHT)));
 
-	rel = args_open_stream(fcinfo);
+	rel = group_open_stream(fcinfo);
 	api_check_read(rel);
-	if (catalog_create_group(rel, name, &options, &group))
-	{
-		/* nobody else sees the group yet: its states need no version to go back to */
-		for (int p = 0; p < log_partition_count(rel); p++)
-		{
-			GroupState	state;
-
-			state_init(&state, seek_find_start(rel, p, start));
-			store_write_settled(rel, group.group_id, p, &state);
-		}
-	}
+	if (group_create(rel, name, &options, &group))
+		group_init_states(rel, &group, start);
 	else if (PG_GETARG_BOOL(6))
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -101,11 +92,11 @@ streamq_drop_group(PG_FUNCTION_ARGS)
 	char	   *name;
 	Relation	rel;
 
-	args_begin_change("streamq.drop_group()");
-	args_require(fcinfo, 0, "stream");
-	name = args_get_group_name(fcinfo);
-	rel = args_open_stream(fcinfo);
-	catalog_drop_group(rel, name);
+	group_begin_change("streamq.drop_group()");
+	group_require_arg(fcinfo, 0, "stream");
+	name = group_get_name_arg(fcinfo);
+	rel = group_open_stream(fcinfo);
+	group_drop(rel, name);
 	table_close(rel, NoLock);
 	PG_RETURN_VOID();
 }
@@ -117,14 +108,14 @@ set_grant(FunctionCallInfo fcinfo, bool grant)
 	char	   *grantee;
 	Relation	rel;
 
-	args_require(fcinfo, 0, "stream");
-	args_require(fcinfo, 2, "grantee");
-	name = args_get_group_name(fcinfo);
+	group_require_arg(fcinfo, 0, "stream");
+	group_require_arg(fcinfo, 2, "grantee");
+	name = group_get_name_arg(fcinfo);
 	grantee = NameStr(*PG_GETARG_NAME(2));
-	rel = args_open_stream(fcinfo);
-	catalog_set_grant(rel, name,
-					  strcmp(grantee, "public") == 0 ? InvalidOid :
-					  get_role_oid(grantee, false), grant);
+	rel = group_open_stream(fcinfo);
+	group_set_grant(rel, name,
+					strcmp(grantee, "public") == 0 ? InvalidOid :
+					get_role_oid(grantee, false), grant);
 	table_close(rel, NoLock);
 }
 
@@ -132,7 +123,7 @@ PG_FUNCTION_INFO_V1(streamq_grant_group);
 Datum
 streamq_grant_group(PG_FUNCTION_ARGS)
 {
-	args_begin_change("streamq.grant_group()");
+	group_begin_change("streamq.grant_group()");
 	set_grant(fcinfo, true);
 	PG_RETURN_VOID();
 }
@@ -141,7 +132,7 @@ PG_FUNCTION_INFO_V1(streamq_revoke_group);
 Datum
 streamq_revoke_group(PG_FUNCTION_ARGS)
 {
-	args_begin_change("streamq.revoke_group()");
+	group_begin_change("streamq.revoke_group()");
 	set_grant(fcinfo, false);
 	PG_RETURN_VOID();
 }
@@ -150,11 +141,11 @@ void
 group_init(void)
 {
 	static const LogStateCallbacks callbacks = {
-		.settle = version_settle,
-		.carry = version_carry
+		.settle = group_version_settle,
+		.carry = group_version_carry
 	};
 
 	log_register_state_callbacks(&callbacks);
-	store_init();
-	memory_init();
+	group_store_init();
+	group_memory_init();
 }

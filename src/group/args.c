@@ -19,7 +19,7 @@
 #include "streamq.h"
 
 void
-args_begin_change(const char *funcname)
+group_begin_change(const char *funcname)
 {
 	streamq_require_loaded();
 	PreventCommandDuringRecovery(funcname);
@@ -27,40 +27,40 @@ args_begin_change(const char *funcname)
 }
 
 void
-args_require(FunctionCallInfo fcinfo, int argno, const char *argname)
+group_require_arg(FunctionCallInfo fcinfo, int argno, const char *argname)
 {
 	if (PG_ARGISNULL(argno))
 		api_null_argument(argname);
 }
 
 Relation
-args_open_stream(FunctionCallInfo fcinfo)
+group_open_stream(FunctionCallInfo fcinfo)
 {
-	args_require(fcinfo, 0, "stream");
+	group_require_arg(fcinfo, 0, "stream");
 	return log_open_stream(PG_GETARG_OID(0), AccessShareLock);
 }
 
-char *
-args_get_group_name(FunctionCallInfo fcinfo)
+char	   *
+group_get_name_arg(FunctionCallInfo fcinfo)
 {
-	args_require(fcinfo, 1, "group_name");
-	return catalog_check_name(PG_GETARG_TEXT_PP(1));
+	group_require_arg(fcinfo, 1, "group_name");
+	return group_check_name(PG_GETARG_TEXT_PP(1));
 }
 
 Relation
-args_open_group(FunctionCallInfo fcinfo, char **name, Group *group)
+group_open(FunctionCallInfo fcinfo, char **name, ConsumerGroup *group)
 {
 	Relation	rel;
 
-	args_require(fcinfo, 0, "stream");
-	*name = args_get_group_name(fcinfo);
-	rel = args_open_stream(fcinfo);
-	catalog_get_group(rel, *name, group);
+	group_require_arg(fcinfo, 0, "stream");
+	*name = group_get_name_arg(fcinfo);
+	rel = group_open_stream(fcinfo);
+	group_get(rel, *name, group);
 	return rel;
 }
 
 int64
-args_check_msg_id(int64 msg_id)
+group_check_msg_id(int64 msg_id)
 {
 	if (msg_id < 0)
 		ereport(ERROR,
@@ -71,8 +71,8 @@ args_check_msg_id(int64 msg_id)
 }
 
 TimestampTz
-args_add_interval(TimestampTz now, const Interval *interval,
-				  const char *argname, bool zero_allowed)
+group_add_interval(TimestampTz now, const Interval *interval,
+				   const char *argname, bool zero_allowed)
 {
 	TimestampTz result;
 
@@ -99,15 +99,15 @@ compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int64 *
-args_get_msg_ids(FunctionCallInfo fcinfo, int argno, int *n)
+int64	   *
+group_get_msg_ids_arg(FunctionCallInfo fcinfo, int argno, int *n)
 {
 	Datum	   *datums;
 	bool	   *nulls;
 	int			nelems;
 	int64	   *ids;
 
-	args_require(fcinfo, argno, "msg_ids");
+	group_require_arg(fcinfo, argno, "msg_ids");
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno), INT8OID, sizeof(int64),
 					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
 					  &datums, &nulls, &nelems);
@@ -118,7 +118,7 @@ args_get_msg_ids(FunctionCallInfo fcinfo, int argno, int *n)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("argument \"%s\" must not contain nulls", "msg_ids")));
-		ids[i] = args_check_msg_id(DatumGetInt64(datums[i]));
+		ids[i] = group_check_msg_id(DatumGetInt64(datums[i]));
 	}
 	qsort(ids, nelems, sizeof(int64), compare_ids);
 	*n = 0;

@@ -33,7 +33,7 @@
 #include "group/store.h"
 #include "log/log.h"
 
-#define CATALOG				"consumer_group"
+#define GROUP_CATALOG				"consumer_group"
 
 /* its columns */
 #define COL_GROUP_ID		1
@@ -49,7 +49,7 @@
 #define NCOLUMNS			10
 
 void
-catalog_default_options(GroupOptions *options)
+group_default_options(GroupOptions *options)
 {
 	options->mode = "ordered";
 	options->start_at = "earliest";
@@ -58,8 +58,8 @@ catalog_default_options(GroupOptions *options)
 	options->max_in_flight = GROUP_DEFAULT_IN_FLIGHT;
 }
 
-char *
-catalog_check_name(const text *name)
+char	   *
+group_check_name(const text *name)
 {
 	int			len = VARSIZE_ANY_EXHDR(name);
 
@@ -106,7 +106,7 @@ read_grantees(Relation catalog, HeapTuple tuple, Oid **grantees, int *ngrantees)
 }
 
 static void
-read_group(Relation catalog, HeapTuple tuple, Group *group)
+read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
 	TupleDesc	desc = RelationGetDescr(catalog);
 	bool		isnull;
@@ -143,10 +143,10 @@ report_missing(Relation rel, const char *name)
 }
 
 bool
-catalog_find_group(Relation rel, const char *name, bool missing_ok,
-				   Group *group)
+group_find(Relation rel, const char *name, bool missing_ok,
+		   ConsumerGroup *group)
 {
-	Relation	catalog = api_catalog_open(CATALOG, AccessShareLock, false);
+	Relation	catalog = api_catalog_open(GROUP_CATALOG, AccessShareLock, false);
 	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), name);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple);
@@ -162,7 +162,7 @@ catalog_find_group(Relation rel, const char *name, bool missing_ok,
 }
 
 void
-catalog_check_usable(Relation rel, const char *name, const Group *group)
+group_check_usable(Relation rel, const char *name, const ConsumerGroup *group)
 {
 	if (!group->usable)
 		ereport(ERROR,
@@ -173,10 +173,10 @@ catalog_check_usable(Relation rel, const char *name, const Group *group)
 }
 
 void
-catalog_get_group(Relation rel, const char *name, Group *group)
+group_get(Relation rel, const char *name, ConsumerGroup *group)
 {
-	catalog_find_group(rel, name, false, group);
-	catalog_check_usable(rel, name, group);
+	group_find(rel, name, false, group);
+	group_check_usable(rel, name, group);
 }
 
 /* ---- writing ---- */
@@ -238,19 +238,18 @@ free_pages(Relation catalog, Relation rel)
 }
 
 bool
-catalog_create_group(Relation rel, const char *name,
-					 const GroupOptions *options, Group *group)
+group_create(Relation rel, const char *name,
+			 const GroupOptions *options, ConsumerGroup *group)
 {
 	Relation	catalog;
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS] = {0};
-	HeapTuple	tuple;
 
-	store_lock_groups(RelationGetRelid(rel));
-	if (catalog_find_group(rel, name, true, group))
+	group_lock_set(RelationGetRelid(rel));
+	if (group_find(rel, name, true, group))
 		return false;
 
-	catalog = api_catalog_open(CATALOG, RowExclusiveLock, false);
+	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 
 	values[COL_GROUP_ID - 1] =
@@ -268,30 +267,30 @@ catalog_create_group(Relation rel, const char *name,
 	api_catalog_insert(catalog, values, nulls);
 	table_close(catalog, RowExclusiveLock);
 
-	return catalog_find_group(rel, name, false, group);
+	return group_find(rel, name, false, group);
 }
 
 void
-catalog_drop_group(Relation rel, const char *name)
+group_drop(Relation rel, const char *name)
 {
 	Relation	catalog;
-	Group		group;
+	ConsumerGroup group;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
 	/* not a way to hold up others without the right to */
-	catalog_find_group(rel, name, false, &group);
+	group_find(rel, name, false, &group);
 	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
-		catalog_check_usable(rel, name, &group);
+		group_check_usable(rel, name, &group);
 
-	store_lock_groups(RelationGetRelid(rel));
-	catalog_find_group(rel, name, false, &group);
+	group_lock_set(RelationGetRelid(rel));
+	group_find(rel, name, false, &group);
 
 	/* consumers and acknowledgements in progress come first */
 	for (int p = 0; p < log_partition_count(rel); p++)
-		store_lock_state(group.group_id, p, true);
+		group_lock_state(group.group_id, p, true);
 
-	catalog = api_catalog_open(CATALOG, RowExclusiveLock, false);
+	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name);
 	tuple = systable_getnext(scan);
@@ -303,10 +302,10 @@ catalog_drop_group(Relation rel, const char *name)
 }
 
 void
-catalog_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
+group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 {
 	Relation	catalog;
-	Group		group;
+	ConsumerGroup group;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Oid		   *grantees;
@@ -319,17 +318,17 @@ catalog_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 
 	for (int locked = 0; locked < 2; locked++)
 	{
-		catalog_find_group(rel, name, false, &group);
+		group_find(rel, name, false, &group);
 		if (!has_privs_of_role(GetUserId(), group.owner))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("must be owner of consumer group \"%s\" of stream \"%s\"",
 							name, RelationGetRelationName(rel))));
 		if (!locked)
-			store_lock_groups(RelationGetRelid(rel));
+			group_lock_set(RelationGetRelid(rel));
 	}
 
-	catalog = api_catalog_open(CATALOG, RowExclusiveLock, false);
+	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
@@ -358,7 +357,7 @@ catalog_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 void
 group_stream_dropped(Oid relid)
 {
-	Relation	catalog = api_catalog_open(CATALOG, RowExclusiveLock, true);
+	Relation	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, true);
 	SysScanDesc scan;
 	HeapTuple	tuple;
 

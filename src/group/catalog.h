@@ -15,14 +15,14 @@
 #define GROUP_NAME_MAX		63	/* bytes */
 #define GROUP_DEFAULT_IN_FLIGHT 1000
 
-typedef struct Group
+typedef struct ConsumerGroup
 {
 	int32		group_id;
 	Oid			owner;
 	bool		usable;			/* by the current user */
 	Interval	lease;
 	int32		max_in_flight;
-} Group;
+} ConsumerGroup;
 
 typedef struct GroupOptions
 {
@@ -33,32 +33,35 @@ typedef struct GroupOptions
 } GroupOptions;
 
 /* what a group gets that is created by its first consume */
-extern void catalog_default_options(GroupOptions *options);
+extern void group_default_options(GroupOptions *options);
 
 /* the name as a C string; 42602 if it is empty or too long */
-extern char *catalog_check_name(const text *name);
+extern char *group_check_name(const text *name);
 
 /*
  * Find a group by the stream and its name as it is committed now.  False if
  * there is none and missing_ok, 42704 otherwise.
  */
-extern bool catalog_find_group(Relation rel, const char *name, bool missing_ok,
-							   Group *group);
+extern bool group_find(Relation rel, const char *name, bool missing_ok,
+					   ConsumerGroup *group);
+
 /* find it, and fail with 42501 unless the current user may use it */
-extern void catalog_get_group(Relation rel, const char *name, Group *group);
-extern void catalog_check_usable(Relation rel, const char *name,
-								 const Group *group);
+extern void group_get(Relation rel, const char *name, ConsumerGroup *group);
+extern void group_check_usable(Relation rel, const char *name,
+							   const ConsumerGroup *group);
 
 /*
  * These three lock the stream's set of groups to the end of the transaction.
  * Create a group owned by the current user; false if there is one of that name.
  */
-extern bool catalog_create_group(Relation rel, const char *name,
-								 const GroupOptions *options, Group *group);
+extern bool group_create(Relation rel, const char *name,
+						 const GroupOptions *options, ConsumerGroup *group);
+
 /* 42704 unless it exists, 42501 unless the current user may use the group or owns the stream */
-extern void catalog_drop_group(Relation rel, const char *name);
+extern void group_drop(Relation rel, const char *name);
+
 /* 42501 unless the current user owns the group; grantee InvalidOid is PUBLIC */
-extern void catalog_set_grant(Relation rel, const char *name, Oid grantee,
-							  bool grant);
+extern void group_set_grant(Relation rel, const char *name, Oid grantee,
+							bool grant);
 
 #endif

@@ -60,7 +60,7 @@ forget_range(MemoryEntry *entry, MemoryRange *range)
 }
 
 void
-memory_note(int32 group_id, int partition, int64 from, int64 to, uint64 token)
+group_memory_note(int32 group_id, int partition, int64 from, int64 to, uint64 token)
 {
 	MemoryKey	key = {group_id, partition};
 	MemoryEntry *entry;
@@ -98,8 +98,8 @@ memory_note(int32 group_id, int partition, int64 from, int64 to, uint64 token)
 }
 
 bool
-memory_allows(int32 group_id, int partition, int64 off, uint64 token,
-			  int64 *until)
+group_memory_allows(int32 group_id, int partition, int64 off, uint64 token,
+					int64 *until)
 {
 	MemoryEntry *entry = find_entry(group_id, partition);
 	bool		remembered = false;
@@ -126,7 +126,7 @@ memory_allows(int32 group_id, int partition, int64 off, uint64 token,
 }
 
 void
-memory_forget(int32 group_id, int partition, int64 position)
+group_memory_forget(int32 group_id, int partition, int64 position)
 {
 	MemoryEntry *entry = find_entry(group_id, partition);
 	dlist_mutable_iter iter;
@@ -213,7 +213,7 @@ memory_subxact_callback(SubXactEvent event, SubTransactionId subid,
 }
 
 void
-memory_init(void)
+group_memory_init(void)
 {
 	RegisterXactCallback(memory_xact_callback, NULL);
 	RegisterSubXactCallback(memory_subxact_callback, NULL);

@@ -16,20 +16,20 @@
 #include "postgres.h"
 
 /* this session was given [from, to) under the token; undone by rollback */
-extern void memory_note(int32 group_id, int partition,
-						int64 from, int64 to, uint64 token);
+extern void group_memory_note(int32 group_id, int partition,
+							  int64 from, int64 to, uint64 token);
 
 /*
  * May this session acknowledge the message at off, last given out under the
  * token?  *until is put to the end of the range from off on with the same
  * answer (unless that is further than *until already says).
  */
-extern bool memory_allows(int32 group_id, int partition, int64 off,
-						  uint64 token, int64 *until);
+extern bool group_memory_allows(int32 group_id, int partition, int64 off,
+								uint64 token, int64 *until);
 
 /* everything below position is done: it need not be remembered */
-extern void memory_forget(int32 group_id, int partition, int64 position);
+extern void group_memory_forget(int32 group_id, int partition, int64 position);
 
-extern void memory_init(void);	/* transaction callbacks */
+extern void group_memory_init(void);	/* transaction callbacks */
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "utils/rel.h"
 
+#include "group/catalog.h"
+
 typedef enum GroupStart
 {
 	START_EARLIEST,
@@ -16,9 +18,10 @@ typedef enum GroupStart
 } GroupStart;
 
 /* 22023 naming the argument if the text is neither */
-extern GroupStart seek_parse_start(const char *text, const char *argname);
+extern GroupStart group_parse_start(const char *text, const char *argname);
 
-/* the offset of the partition's first or next message */
-extern int64 seek_find_start(Relation rel, int partition, GroupStart start);
+/* a group that was just created begins there in every partition */
+extern void group_init_states(Relation rel, const ConsumerGroup *group,
+							  GroupStart start);
 
 #endif

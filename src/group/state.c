@@ -9,15 +9,15 @@
 /* ---- looking ---- */
 
 void
-state_init(GroupState *state, int64 position)
+group_state_init(PartitionState *state, int64 position)
 {
-	memset(state, 0, sizeof(GroupState));
+	memset(state, 0, sizeof(PartitionState));
 	state->position = state->cursor = state->delivered = position;
 }
 
 /* index of the first done range that ends behind off */
 static int
-find_done(const GroupState *state, int64 off)
+find_done(const PartitionState *state, int64 off)
 {
 	int			low = 0;
 	int			high = state->ndone;
@@ -35,7 +35,7 @@ find_done(const GroupState *state, int64 off)
 }
 
 int64
-state_count_undone(const GroupState *state, int64 off)
+group_state_count_undone(const PartitionState *state, int64 off)
 {
 	int64		count = Min(off, state->delivered) - state->position;
 
@@ -47,7 +47,7 @@ state_count_undone(const GroupState *state, int64 off)
 }
 
 bool
-state_is_undone(const GroupState *state, int64 off)
+group_state_is_undone(const PartitionState *state, int64 off)
 {
 	int			i;
 
@@ -58,8 +58,8 @@ state_is_undone(const GroupState *state, int64 off)
 }
 
 bool
-state_next_undone(const GroupState *state, int64 off, int64 limit,
-				  StateRange *range)
+group_state_next_undone(const PartitionState *state, int64 off, int64 limit,
+						StateRange *range)
 {
 	int			i;
 
@@ -78,7 +78,7 @@ state_next_undone(const GroupState *state, int64 off, int64 limit,
 }
 
 const StateDelivery *
-state_find_delivery(const GroupState *state, int64 off)
+group_state_find_delivery(const PartitionState *state, int64 off)
 {
 	Assert(off >= state->position && off < state->delivered);
 	for (int i = 0; i < state->ndeliveries; i++)
@@ -89,7 +89,7 @@ state_find_delivery(const GroupState *state, int64 off)
 }
 
 bool
-state_is_leased(const GroupState *state, TimestampTz now)
+group_state_is_leased(const PartitionState *state, TimestampTz now)
 {
 	return state->leased && state->deadline > now;
 }
@@ -98,7 +98,7 @@ state_is_leased(const GroupState *state, TimestampTz now)
 
 /* make sure that one more done range fits */
 static void
-reserve_done(GroupState *state)
+reserve_done(PartitionState *state)
 {
 	if (state->ndone < state->maxdone)
 		return;
@@ -111,7 +111,7 @@ reserve_done(GroupState *state)
 }
 
 void
-state_append_done(GroupState *state, int64 from, int64 to)
+group_state_append_done(PartitionState *state, int64 from, int64 to)
 {
 	if (from >= to)
 		return;
@@ -133,7 +133,7 @@ state_append_done(GroupState *state, int64 from, int64 to)
  * offsets below it follows.
  */
 static void
-advance_position(GroupState *state, int64 position)
+advance_position(PartitionState *state, int64 position)
 {
 	int			n;
 
@@ -163,7 +163,7 @@ advance_position(GroupState *state, int64 position)
 }
 
 int64
-state_mark_done(GroupState *state, int64 from, int64 to)
+group_state_mark_done(PartitionState *state, int64 from, int64 to)
 {
 	int			first;
 	int			last;
@@ -206,43 +206,47 @@ state_mark_done(GroupState *state, int64 from, int64 to)
 }
 
 bool
-state_release_if_idle(GroupState *state)
+group_state_release_if_idle(PartitionState *state)
 {
-	if (!state->leased || state_in_flight(state) > 0)
+	if (!state->leased || group_state_in_flight(state) > 0)
 		return false;
 	state->leased = false;
 	return true;
 }
 
 void
-state_expire(GroupState *state, int64 first)
+group_state_expire(PartitionState *state, int64 first)
 {
 	if (first <= state->position)
 		return;
-	/* what was never handed out is counted by offsets: it cannot be read any more */
-	state->lost_count += state_count_undone(state, first) +
+
+	/*
+	 * what was never handed out is counted by offsets: it cannot be read any
+	 * more
+	 */
+	state->lost_count += group_state_count_undone(state, first) +
 		Max(0, first - state->delivered);
 	advance_position(state, first);
-	state_release_if_idle(state);
+	group_state_release_if_idle(state);
 }
 
 void
-state_end_lease(GroupState *state)
+group_state_end_lease(PartitionState *state)
 {
 	state->leased = false;
 	state->cursor = state->position;
 }
 
 void
-state_skip(GroupState *state, int64 off)
+group_state_skip(PartitionState *state, int64 off)
 {
 	if (off <= state->cursor)
 		return;
 
 	/* handed out before and not there any more: dropped by retention just now */
 	if (state->cursor < state->delivered)
-		state->lost_count += state_mark_done(state, state->cursor,
-											 Min(off, state->delivered));
+		state->lost_count += group_state_mark_done(state, state->cursor,
+												   Min(off, state->delivered));
 	if (off > state->delivered)
 	{
 		int64		from = state->delivered;
@@ -256,7 +260,7 @@ state_skip(GroupState *state, int64 off)
 		else
 		{
 			state->deliveries[state->ndeliveries - 1].to = off;
-			state_append_done(state, from, off);
+			group_state_append_done(state, from, off);
 		}
 	}
 	state->cursor = off;
@@ -269,7 +273,7 @@ state_skip(GroupState *state, int64 off)
  * refused then, and the message is delivered once more.
  */
 static void
-compact_deliveries(GroupState *state)
+compact_deliveries(PartitionState *state)
 {
 	StateDelivery *d = state->deliveries;
 	int			n = 0;
@@ -305,7 +309,7 @@ compact_deliveries(GroupState *state)
 
 /* the message at off was given out once more; returns how often by now */
 static int
-redeliver(GroupState *state, int64 off, uint64 token)
+redeliver(PartitionState *state, int64 off, uint64 token)
 {
 	StateDelivery *d = state->deliveries;
 	int64		from = state->position;
@@ -341,13 +345,13 @@ redeliver(GroupState *state, int64 off, uint64 token)
 }
 
 int
-state_deliver(GroupState *state, int64 off, uint64 token)
+group_state_deliver(PartitionState *state, int64 off, uint64 token)
 {
 	int			deliveries = 1;
 
 	Assert(off >= state->cursor);
 
-	state_skip(state, off);
+	group_state_skip(state, off);
 	state->delivered_count++;
 	if (off < state->delivered)
 	{
@@ -372,18 +376,18 @@ state_deliver(GroupState *state, int64 off, uint64 token)
 }
 
 void
-state_give_back(GroupState *state, int64 off, TimestampTz retry_at)
+group_state_give_back(PartitionState *state, int64 off, TimestampTz retry_at)
 {
-	Assert(off < state->cursor && state_is_undone(state, off));
+	Assert(off < state->cursor && group_state_is_undone(state, off));
 
 	state->cursor = off;
 	state->retry_at = retry_at;
 	state->retry_offset = retry_at != 0 ? off : 0;
-	state_release_if_idle(state);
+	group_state_release_if_idle(state);
 }
 
 void
-state_move(GroupState *state, int64 off)
+group_state_move(PartitionState *state, int64 off)
 {
 	state->position = state->cursor = state->delivered = off;
 	state->leased = false;

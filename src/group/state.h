@@ -49,7 +49,7 @@ typedef struct StateDelivery
 	int32		deliveries;
 } StateDelivery;
 
-typedef struct GroupState
+typedef struct PartitionState
 {
 	int64		position;
 	int64		cursor;
@@ -81,71 +81,74 @@ typedef struct GroupState
 	int			ndone;
 	int			maxdone;
 	StateRange *done;			/* palloc'd, NULL if there was never one */
-} GroupState;
+} PartitionState;
 
 /* a new group's state: everything from position on is to be delivered */
-extern void state_init(GroupState *state, int64 position);
+extern void group_state_init(PartitionState *state, int64 position);
 
 /* returns the number of bytes, at most STATE_BLOB_MAX (54000 beyond that) */
-extern int	state_encode(const GroupState *state, char *blob);
+extern int	group_state_encode(const PartitionState *state, char *blob);
+
 /* done ranges in the current memory context; XX001 if the bytes make no sense */
-extern void state_decode(GroupState *state, const char *blob, int len);
+extern void group_state_decode(PartitionState *state, const char *blob, int len);
 
 /* append a done range behind the others, joining it with one it touches */
-extern void state_append_done(GroupState *state, int64 from, int64 to);
+extern void group_state_append_done(PartitionState *state, int64 from, int64 to);
 
 /* messages handed out and not done in [position, off) */
-extern int64 state_count_undone(const GroupState *state, int64 off);
-#define state_in_flight(state) state_count_undone(state, (state)->cursor)
+extern int64 group_state_count_undone(const PartitionState *state, int64 off);
+#define group_state_in_flight(state) group_state_count_undone(state, (state)->cursor)
 /* was the message at off handed out, and is not yet done? */
-extern bool state_is_undone(const GroupState *state, int64 off);
+extern bool group_state_is_undone(const PartitionState *state, int64 off);
+
 /* the first undone range at or after off, below limit; false if none */
-extern bool state_next_undone(const GroupState *state, int64 off, int64 limit,
-							  StateRange *range);
+extern bool group_state_next_undone(const PartitionState *state, int64 off, int64 limit,
+									StateRange *range);
+
 /* the entry for off, which is in [position, delivered) */
-extern const StateDelivery *state_find_delivery(const GroupState *state,
-												int64 off);
+extern const StateDelivery *group_state_find_delivery(const PartitionState *state,
+													  int64 off);
 
 /* is the partition leased to anybody at this time? */
-extern bool state_is_leased(const GroupState *state, TimestampTz now);
+extern bool group_state_is_leased(const PartitionState *state, TimestampTz now);
 
 /* ---- changes ---- */
 
 /* offsets below first are gone: what was not done there is lost */
-extern void state_expire(GroupState *state, int64 first);
+extern void group_state_expire(PartitionState *state, int64 first);
 
 /*
  * The lease is over: what it held is handed out again, from position on.
  */
-extern void state_end_lease(GroupState *state);
+extern void group_state_end_lease(PartitionState *state);
 
 /*
  * The message at off (>= cursor) is given out under the token; offsets between
  * the cursor and it are no messages.  Returns how often it has been given out
  * now.
  */
-extern int	state_deliver(GroupState *state, int64 off, uint64 token);
+extern int	group_state_deliver(PartitionState *state, int64 off, uint64 token);
 
 /* the offsets from the cursor up to off are no messages, or gone */
-extern void state_skip(GroupState *state, int64 off);
+extern void group_state_skip(PartitionState *state, int64 off);
 
 /*
  * Done are the messages in [from, to), a part of [position, delivered).  Returns how
  * many of them were not done before.
  */
-extern int64 state_mark_done(GroupState *state, int64 from, int64 to);
+extern int64 group_state_mark_done(PartitionState *state, int64 from, int64 to);
 
 /* the lease ends when it holds nothing; returns true if it ended now */
-extern bool state_release_if_idle(GroupState *state);
+extern bool group_state_release_if_idle(PartitionState *state);
 
 /*
  * Given back: what was handed out from off on (an undone message below the
  * cursor) is handed out again, not before retry_at (0: at once).
  */
-extern void state_give_back(GroupState *state, int64 off, TimestampTz retry_at);
+extern void group_state_give_back(PartitionState *state, int64 off, TimestampTz retry_at);
 
 /* start anew at off: nothing outstanding, counters kept */
-extern void state_move(GroupState *state, int64 off);
+extern void group_state_move(PartitionState *state, int64 off);
 
 /*
  * How much more may be handed out so that the encoded state stays below
@@ -157,8 +160,9 @@ typedef struct StateRoom
 	int64		nlong;			/* long done ranges */
 } StateRoom;
 
-extern void state_room_init(StateRoom *room, const GroupState *state);
+extern void group_state_room_init(StateRoom *room, const PartitionState *state);
+
 /* room for one more message that follows a gap of so many offsets? takes it */
-extern bool state_room_take(StateRoom *room, int64 gap);
+extern bool group_state_room_take(StateRoom *room, int64 gap);
 
 #endif

@@ -138,7 +138,7 @@ get_varint(Reader *r)
 
 /* bytes of the done ranges from i on that begin before off + 64, as runs */
 static int
-run_bytes(const GroupState *state, int i, int64 off)
+run_bytes(const PartitionState *state, int i, int64 off)
 {
 	int64		at = off;
 	int			bytes = 0;
@@ -160,7 +160,7 @@ run_bytes(const GroupState *state, int i, int64 off)
  * The items of the done ranges; only counts them if w is NULL.
  */
 static int
-encode_done(Writer *w, const GroupState *state)
+encode_done(Writer *w, const PartitionState *state)
 {
 	int64		off = state->position;
 	int			nitems = 0;
@@ -208,7 +208,7 @@ encode_done(Writer *w, const GroupState *state)
 }
 
 int
-state_encode(const GroupState *state, char *blob)
+group_state_encode(const PartitionState *state, char *blob)
 {
 	Writer		w = {blob, blob + STATE_BLOB_MAX};
 	uint8		flags = 0;
@@ -265,7 +265,7 @@ state_encode(const GroupState *state, char *blob)
 }
 
 static void
-decode_done(Reader *r, GroupState *state)
+decode_done(Reader *r, PartitionState *state)
 {
 	int64		nitems = get_varint(r);
 	int64		off = state->position;
@@ -281,7 +281,7 @@ decode_done(Reader *r, GroupState *state)
 			get_bytes(r, &bits, sizeof(bits));
 			for (int i = 0; i < CHUNK_OFFSETS; i++)
 				if (bits & (UINT64CONST(1) << i))
-					state_append_done(state, off + i, off + i + 1);
+					group_state_append_done(state, off + i, off + i + 1);
 			off += CHUNK_OFFSETS;
 		}
 		else
@@ -293,7 +293,7 @@ decode_done(Reader *r, GroupState *state)
 				length > state->delivered - off - (head >> 1))
 				report_corrupt();
 			off += head >> 1;
-			state_append_done(state, off, off + length);
+			group_state_append_done(state, off, off + length);
 			off += length;
 		}
 	}
@@ -304,7 +304,7 @@ decode_done(Reader *r, GroupState *state)
 }
 
 void
-state_decode(GroupState *state, const char *blob, int len)
+group_state_decode(PartitionState *state, const char *blob, int len)
 {
 	Reader		r = {blob, blob + len};
 	uint8		flags;
@@ -317,7 +317,7 @@ state_decode(GroupState *state, const char *blob, int len)
 	if ((flags & ~STATE_FLAGS) != 0)
 		report_corrupt();
 
-	state_init(state, get_varint(&r));
+	group_state_init(state, get_varint(&r));
 	cursor = get_varint(&r);
 	delivered = get_varint(&r);
 	if (cursor > delivered || delivered > PG_INT64_MAX - state->position)
@@ -377,7 +377,7 @@ state_decode(GroupState *state, const char *blob, int len)
 }
 
 void
-state_room_init(StateRoom *room, const GroupState *state)
+group_state_room_init(StateRoom *room, const PartitionState *state)
 {
 	room->dense = state->delivered - state->position;
 	room->nlong = 0;
@@ -399,7 +399,7 @@ state_room_init(StateRoom *room, const GroupState *state)
  * two.
  */
 bool
-state_room_take(StateRoom *room, int64 gap)
+group_state_room_take(StateRoom *room, int64 gap)
 {
 	StateRoom	next = *room;
 

@@ -43,7 +43,7 @@ set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
 }
 
 StoreLock
-store_lock_state(int32 group_id, int partition, bool wait)
+group_lock_state(int32 group_id, int partition, bool wait)
 {
 	LOCKTAG		tag;
 
@@ -60,7 +60,7 @@ store_lock_state(int32 group_id, int partition, bool wait)
 }
 
 void
-store_unlock_state(int32 group_id, int partition)
+group_unlock_state(int32 group_id, int partition)
 {
 	LOCKTAG		tag;
 
@@ -69,7 +69,7 @@ store_unlock_state(int32 group_id, int partition)
 }
 
 void
-store_lock_groups(Oid relid)
+group_lock_set(Oid relid)
 {
 	LOCKTAG		tag;
 
@@ -78,8 +78,8 @@ store_lock_groups(Oid relid)
 }
 
 void
-store_read_state(Relation rel, int32 group_id, int partition,
-				 GroupState *state)
+group_read_state(Relation rel, int32 group_id, int partition,
+				 PartitionState *state)
 {
 	char		data[LOG_STATE_MAX];
 	int			len;
@@ -87,31 +87,31 @@ store_read_state(Relation rel, int32 group_id, int partition,
 	int			bloblen;
 
 	if (log_state_read(rel, (uint32) group_id, partition, data, &len) &&
-		version_find(data, len, &blob, &bloblen))
-		state_decode(state, blob, bloblen);
+		group_version_find(data, len, &blob, &bloblen))
+		group_state_decode(state, blob, bloblen);
 	else
-		state_init(state, log_first_offset(rel, partition));
+		group_state_init(state, log_first_offset(rel, partition));
 }
 
 void
-store_write_state(Relation rel, int32 group_id, int partition,
-				  const GroupState *state)
+group_write_state(Relation rel, int32 group_id, int partition,
+				  const PartitionState *state)
 {
 	char		data[LOG_STATE_MAX];
 	char		result[LOG_STATE_MAX];
 	char		blob[STATE_BLOB_MAX];
-	int			bloblen = state_encode(state, blob);
+	int			bloblen = group_state_encode(state, blob);
 	int			len;
 
 	if (!log_state_read(rel, (uint32) group_id, partition, data, &len))
 		len = 0;
-	len = version_push(data, len, blob, bloblen, result);
+	len = group_version_push(data, len, blob, bloblen, result);
 	log_state_write(rel, (uint32) group_id, partition, result, len);
 }
 
 void
-store_write_settled(Relation rel, int32 group_id, int partition,
-					const GroupState *state)
+group_write_settled(Relation rel, int32 group_id, int partition,
+					const PartitionState *state)
 {
 	char		data[LOG_STATE_MAX];
 	char		blob[STATE_BLOB_MAX];
@@ -120,18 +120,18 @@ store_write_settled(Relation rel, int32 group_id, int partition,
 
 	/* facts on top of what this transaction did are pending with it */
 	if (log_state_read(rel, (uint32) group_id, partition, data, &len) &&
-		version_is_pending(data, len))
+		group_version_is_pending(data, len))
 	{
-		store_write_state(rel, group_id, partition, state);
+		group_write_state(rel, group_id, partition, state);
 		return;
 	}
-	bloblen = state_encode(state, blob);
-	len = version_make_settled(blob, bloblen, data);
+	bloblen = group_state_encode(state, blob);
+	len = group_version_make_settled(blob, bloblen, data);
 	log_state_write(rel, (uint32) group_id, partition, data, len);
 }
 
 void
-store_ring_at_end(Oid relid, bool on_commit)
+group_ring_at_end(Oid relid, bool on_commit)
 {
 	for (int i = 0; i < nrings; i++)
 	{
@@ -167,7 +167,7 @@ store_release_callback(ResourceReleasePhase phase, bool isCommit,
 }
 
 void
-store_init(void)
+group_store_init(void)
 {
 	RegisterResourceReleaseCallback(store_release_callback, NULL);
 }

@@ -23,40 +23,42 @@ typedef enum StoreLock
 } StoreLock;
 
 /* to the end of the transaction */
-extern StoreLock store_lock_state(int32 group_id, int partition, bool wait);
+extern StoreLock group_lock_state(int32 group_id, int partition, bool wait);
+
 /* early, by whoever got STORE_LOCK_TAKEN and has written nothing but settled states */
-extern void store_unlock_state(int32 group_id, int partition);
+extern void group_unlock_state(int32 group_id, int partition);
 
 /*
  * The set of groups of a stream: held to the end of the transaction by whoever
  * creates, drops or changes one.
  */
-extern void store_lock_groups(Oid relid);
+extern void group_lock_set(Oid relid);
 
 /*
  * The state as the current transaction sees it, in the current memory context.
  * A partition without one is to be delivered from its first message on.
  */
-extern void store_read_state(Relation rel, int32 group_id, int partition,
-							 GroupState *state);
+extern void group_read_state(Relation rel, int32 group_id, int partition,
+							 PartitionState *state);
 
 /* write the state with the current transaction; the lock is held */
-extern void store_write_state(Relation rel, int32 group_id, int partition,
-							  const GroupState *state);
+extern void group_write_state(Relation rel, int32 group_id, int partition,
+							  const PartitionState *state);
+
 /*
  * Write a state that differs from what was read only in facts that hold if
  * this transaction aborts, too: offsets that are no messages any more.
  */
-extern void store_write_settled(Relation rel, int32 group_id, int partition,
-								const GroupState *state);
+extern void group_write_settled(Relation rel, int32 group_id, int partition,
+								const PartitionState *state);
 
 /*
  * Others may find something to consume when this transaction has aborted, or
  * with on_commit when it has ended either way, and its locks are gone: ring the
  * stream's doorbell then.
  */
-extern void store_ring_at_end(Oid relid, bool on_commit);
+extern void group_ring_at_end(Oid relid, bool on_commit);
 
-extern void store_init(void);
+extern void group_store_init(void);
 
 #endif

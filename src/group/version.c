@@ -110,7 +110,7 @@ is_settled(TransactionId xid)
 }
 
 bool
-version_find(const char *data, int len, const char **blob, int *bloblen)
+group_version_find(const char *data, int len, const char **blob, int *bloblen)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, len, versions);
@@ -129,7 +129,7 @@ version_find(const char *data, int len, const char **blob, int *bloblen)
 }
 
 bool
-version_is_pending(const char *data, int len)
+group_version_is_pending(const char *data, int len)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, len, versions);
@@ -172,8 +172,8 @@ find_owner(TransactionId xid, TransactionId current)
 }
 
 int
-version_push(const char *data, int len, const char *blob, int bloblen,
-			 char *result)
+group_version_push(const char *data, int len, const char *blob, int bloblen,
+				   char *result)
 {
 	TransactionId current = GetCurrentTransactionId();
 	Version		versions[VERSIONS_MAX + 1];
@@ -225,7 +225,7 @@ version_push(const char *data, int len, const char *blob, int bloblen,
 }
 
 int
-version_make_settled(const char *blob, int bloblen, char *result)
+group_version_make_settled(const char *blob, int bloblen, char *result)
 {
 	Version		version = {InvalidTransactionId, bloblen, blob};
 
@@ -237,7 +237,7 @@ version_make_settled(const char *blob, int bloblen, char *result)
  * decided: none of them runs any more.
  */
 TransactionId
-version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
+group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
 {
 	Version		versions[VERSIONS_MAX];
 	Version		kept[VERSIONS_MAX];
@@ -281,7 +281,7 @@ version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
  * file.  What the group had not finished is lost, and counted.
  */
 void
-version_carry(char *data, int *len, int64 first_offset)
+group_version_carry(char *data, int *len, int64 first_offset)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, *len, versions);
@@ -290,12 +290,12 @@ version_carry(char *data, int *len, int64 first_offset)
 	for (int i = 0; i < n; i++)
 	{
 		char	   *blob = palloc(STATE_BLOB_MAX);
-		GroupState	state;
+		PartitionState state;
 
-		state_decode(&state, versions[i].blob, versions[i].len);
-		state_expire(&state, first_offset);
-		state_move(&state, first_offset);
-		versions[i].len = state_encode(&state, blob);
+		group_state_decode(&state, versions[i].blob, versions[i].len);
+		group_state_expire(&state, first_offset);
+		group_state_move(&state, first_offset);
+		versions[i].len = group_state_encode(&state, blob);
 		versions[i].blob = blob;
 	}
 	*len = format_versions(versions, n, result);

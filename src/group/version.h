@@ -23,11 +23,11 @@
  * The state that counts for the current transaction: false if there is none.
  * *blob points into data.
  */
-extern bool version_find(const char *data, int len,
-						 const char **blob, int *bloblen);
+extern bool group_version_find(const char *data, int len,
+							   const char **blob, int *bloblen);
 
 /* is there a version of a transaction that this backend is still in? */
-extern bool version_is_pending(const char *data, int len);
+extern bool group_version_is_pending(const char *data, int len);
 
 /*
  * New bytes of the page in `result` (LOG_STATE_MAX bytes), returns their
@@ -35,15 +35,15 @@ extern bool version_is_pending(const char *data, int len);
  * Versions nobody can come back to are left out.  54000 if savepoints are
  * nested too deeply for the page.
  */
-extern int	version_push(const char *data, int len,
-						 const char *blob, int bloblen, char *result);
+extern int	group_version_push(const char *data, int len,
+							   const char *blob, int bloblen, char *result);
 
 /* the same for a state that is true whatever becomes of the transaction */
-extern int	version_make_settled(const char *blob, int bloblen, char *result);
+extern int	group_version_make_settled(const char *blob, int bloblen, char *result);
 
 /* the callbacks of LogStateCallbacks (log/log.h) */
-extern TransactionId version_settle(char *data, int *len,
-									TransactionId cutoff, bool *changed);
-extern void version_carry(char *data, int *len, int64 first_offset);
+extern TransactionId group_version_settle(char *data, int *len,
+										  TransactionId cutoff, bool *changed);
+extern void group_version_carry(char *data, int *len, int64 first_offset);
 
 #endif

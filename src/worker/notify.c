@@ -310,7 +310,7 @@ streamq_notifier_main(Datum arg)
 	worker_start("streamq notifier");
 
 	/* losing a notification in a crash is nothing: the listeners are gone too */
-	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION);
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 
 	channels = hash_create("streamq notifications", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	before_shmem_exit(give_back, (Datum) 0);

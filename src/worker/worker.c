@@ -65,8 +65,6 @@ static bool note_look = false;
 static Oid	note_look_db = InvalidOid;	/* invalid: any */
 static bool holding = false;
 
-static void worker_shmem_detach(int code, Datum arg);
-
 /* ---- start-up of the server ---- */
 
 static int
@@ -226,6 +224,13 @@ worker_init(void)
 {
 	BackgroundWorker worker;
 
+	RegisterXactCallback(worker_xact_callback, NULL);
+	guard_init();
+
+	/* pg_upgrade must find things as it left them */
+	if (IsBinaryUpgrade)
+		return;
+
 	memset(&worker, 0, sizeof(worker));
 	strlcpy(worker.bgw_name, "streamq launcher", BGW_MAXLEN);
 	strlcpy(worker.bgw_type, "streamq launcher", BGW_MAXLEN);
@@ -235,9 +240,6 @@ worker_init(void)
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = LAUNCHER_RESTART;
 	RegisterBackgroundWorker(&worker);
-
-	RegisterXactCallback(worker_xact_callback, NULL);
-	guard_init();
 }
 
 /* ---- slots ---- */
@@ -474,6 +476,33 @@ set_signals(void)
 	BackgroundWorkerUnblockSignals();
 }
 
+/*
+ * Settings that are meant for users' sessions, by the configuration file or for
+ * the database, must not make background work fail.
+ */
+static void
+set_settings(const char *name)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+	};
+
+	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_OVERRIDE);
+	for (int i = 0; i < lengthof(settings); i++)
+	{
+		/* not every version has all of them */
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
 static void
 worker_shmem_detach(int code, Datum arg)
 {
@@ -542,8 +571,7 @@ worker_start(const char *name)
 	on_shmem_exit(worker_shmem_detach, (Datum) 0);
 
 	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
-	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	set_settings(name);
 	elog(DEBUG1, "%s started for database %u", name, dboid);
 }
 
@@ -558,8 +586,7 @@ worker_start_launcher(void)
 	on_shmem_exit(worker_shmem_detach, (Datum) 0);
 
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	SetConfigOption("application_name", "streamq launcher", PGC_USERSET, PGC_S_SESSION);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	set_settings("streamq launcher");
 	elog(DEBUG1, "streamq launcher started");
 }
 

@@ -6,7 +6,8 @@
 # A name of a test after a slash runs that test alone: regress/log, tap/030_crash.
 #
 # Environment: PG_CONFIG or PGMAJOR (which PostgreSQL), COPT (more flags for the
-# compiler), KEEP=1 (leave the directory for a look).
+# compiler), KEEP=1 (leave the directory for a look), ACCEPT=1 (put the output of
+# regression scripts and specs into expected/: look at the difference after that).
 #
 # Counts one for each regression script, isolation spec and TAP file; the last
 # line is "N passed, N failed".  Logs of what failed go to build/check.
@@ -34,6 +35,18 @@ finish()
 save()
 {
 	mkdir -p "$top/build/check" 2>/dev/null && cp -R "$@" "$top/build/check/" 2>/dev/null
+}
+
+# accept SUITE RESULTS: makes what came out the expected output
+accept()
+{
+	local f to=$top/expected
+
+	[ "$1" = regress ] || to=$top/test/isolation/expected
+	mkdir -p "$to"
+	for f in "$2"/*.out; do
+		cat "$f" >"$to/$(basename "$f")"
+	done
 }
 
 # wanted SUITE NAME: was this test asked for?
@@ -79,6 +92,9 @@ run_pg_regress()
 	ok=$(grep -cE '^(test .* ok +[0-9]+ ms|ok [0-9]+ )' "$log")
 	passed=$((passed + ok))
 	failed=$((failed + $# - ok))
+	if [ "${ACCEPT:-}" = 1 ]; then
+		accept "$suite" "$dir/results"
+	fi
 	if [ "$ok" -lt $# ]; then
 		if [ -s "$dir/regression.diffs" ]; then
 			cat "$dir/regression.diffs"
@@ -117,6 +133,8 @@ run_tap()
 	printf 'tap %-28s ... %s  (%s s)\n' "$name" "$outcome" $((SECONDS - start))
 	if [ "$outcome" = FAILED ]; then
 		grep -vE '^ok ' "$dir/prove.log" | tail -n 60
+		echo "-- the end of the test's log"
+		tail -n 25 "$dir/tmp_check/log/regress_log_$name" 2>/dev/null
 		rm -rf "$dir"/tmp_check/t_*_data
 		save "$dir"
 	fi

@@ -1,0 +1,75 @@
+# A standby sees what its primary sees, also after promotion, and WAL redo makes
+# the same pages (wal_consistency_checking stops the standby if it does not).
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', qq{
+shared_preload_libraries = 'streamq'
+wal_consistency_checking = 'streamq'
+autovacuum = off
+});
+$primary->start;
+$primary->safe_psql('postgres', q{
+CREATE EXTENSION streamq;
+CREATE TABLE s (id int, key text, payload text) USING streamq;
+SELECT streamq.alter_stream('s', partitions => 3);
+INSERT INTO s SELECT i, 'k' || i % 50, repeat('x', i % 3000) FROM generate_series(1, 3000) i;
+});
+
+my $backup = 'b';
+$primary->backup($backup);
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, $backup, has_streaming => 1);
+$standby->start;
+
+my $digest = q{SELECT count(*), sum(length(payload)), md5(string_agg(id || '@' || ctid, ',' ORDER BY ctid)) FROM s};
+
+sub same
+{
+	my ($name) = @_;
+	$primary->wait_for_catchup($standby);
+	is($standby->safe_psql('postgres', $digest), $primary->safe_psql('postgres', $digest), $name);
+}
+
+same('rows of the base backup');
+$primary->safe_psql('postgres', q{
+INSERT INTO s SELECT i, 'k' || i % 50, repeat('y', i % 20000) FROM generate_series(3001, 4000) i;
+BEGIN; INSERT INTO s SELECT i, NULL, 'undone' FROM generate_series(1, 1000) i; ROLLBACK;
+INSERT INTO s VALUES (4001, NULL, repeat('z', 1000000));
+});
+same('rows streamed since, large ones, none of a rollback');
+$primary->safe_psql('postgres', 'VACUUM s');
+same('after VACUUM');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM s WHERE ctid >= '(0,101)' AND ctid < '(0,201)'}),
+	$primary->safe_psql('postgres', q{SELECT count(*) FROM s WHERE ctid >= '(0,101)' AND ctid < '(0,201)'}),
+	'a range of offsets');
+is($standby->safe_psql('postgres', 'SELECT partition, first_offset, next_offset, stable_offset FROM streamq.partitions ORDER BY 1'),
+	$primary->safe_psql('postgres', 'SELECT partition, first_offset, next_offset, stable_offset FROM streamq.partitions ORDER BY 1'),
+	'partitions as the primary shows them');
+
+my ($ret, $out, $err) = $standby->psql('postgres', q{\set VERBOSITY verbose
+INSERT INTO s VALUES (1)});
+like($err, qr/25006/, 'writing on a standby is refused');
+($ret, $out, $err) = $standby->psql('postgres', q{\set VERBOSITY verbose
+SELECT count(*) FROM streamq.consume('s', 'g')});
+like($err, qr/25006/, 'consuming on a standby is refused');
+
+$primary->safe_psql('postgres', q{TRUNCATE s; INSERT INTO s SELECT i, 'k' || i, 'new' FROM generate_series(1, 100) i});
+same('after TRUNCATE');
+
+my $before = $standby->safe_psql('postgres', $digest);
+$primary->stop;
+$standby->promote;
+is($standby->safe_psql('postgres', $digest), $before, 'the same after promotion');
+my $next = $standby->safe_psql('postgres', 'SELECT sum(next_offset) FROM streamq.partitions');
+$standby->safe_psql('postgres', q{INSERT INTO s SELECT i, 'k' || i, 'promoted' FROM generate_series(1, 1000) i});
+is($standby->safe_psql('postgres', 'SELECT sum(next_offset) FROM streamq.partitions'), $next + 1000, 'offsets go on');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM s WHERE payload = 'promoted'}), 1000, 'the promoted server appends');
+unlike(slurp_file($standby->logfile), qr/inconsistent page/, 'redo made the same pages');
+$standby->stop;
+done_testing();
