@@ -109,8 +109,8 @@ DECLARE
 BEGIN
 	FOR q IN SELECT * FROM queries LOOP
 		name := q.name;
-		EXECUTE format('SELECT count(*) FROM (SELECT b::text FROM %1$I b EXCEPT ALL SELECT v::text FROM %2$I v) x', 'batch_' || q.name, q.name) INTO missing;
-		EXECUTE format('SELECT count(*) FROM (SELECT v::text FROM %2$I v EXCEPT ALL SELECT b::text FROM %1$I b) x', 'batch_' || q.name, q.name) INTO wrong;
+		EXECUTE format('SELECT count(*) FROM (SELECT batch::text FROM %1$I batch EXCEPT ALL SELECT kept::text FROM %2$I kept) x', 'batch_' || q.name, q.name) INTO missing;
+		EXECUTE format('SELECT count(*) FROM (SELECT kept::text FROM %2$I kept EXCEPT ALL SELECT batch::text FROM %1$I batch) x', 'batch_' || q.name, q.name) INTO wrong;
 		EXECUTE format('SELECT count(*) > 0 FROM %I', q.name) INTO has_rows;
 		RETURN NEXT;
 	END LOOP;
