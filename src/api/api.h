@@ -45,6 +45,8 @@ extern bool message_is_payload_type(Oid type);
  */
 extern void api_check_produce(Relation rel);
 extern void api_check_read(Relation rel);
+/* the part of api_check_produce about row-level security alone */
+extern void api_check_produce_rls(Relation rel);
 
 /* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
 extern void api_null_argument(const char *name) pg_attribute_noreturn();

@@ -172,15 +172,21 @@ check_privilege(Relation rel, AclMode mode)
 }
 
 void
-api_check_produce(Relation rel)
+api_check_produce_rls(Relation rel)
 {
-	check_privilege(rel, ACL_INSERT);
 	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot produce to stream \"%s\" under row-level security",
 						RelationGetRelationName(rel)),
 				 errhint("Use INSERT, which checks the policies.")));
+}
+
+void
+api_check_produce(Relation rel)
+{
+	check_privilege(rel, ACL_INSERT);
+	api_check_produce_rls(rel);
 }
 
 void

@@ -138,7 +138,7 @@ typedef struct LogShared
 
 /* kept in rd_amcache: one chunk, gone with any invalidation of the relation */
 #define LOG_ROUTE_SLOTS		1024
-typedef struct LogRelCache
+typedef struct LogRoute
 {
 	int			npartitions;	/* to route to, from the options */
 	int			nkeys;
@@ -146,6 +146,11 @@ typedef struct LogRelCache
 	Oid			collations[OPTIONS_MAX_KEYS];
 	TypeCacheEntry *types[OPTIONS_MAX_KEYS];
 	uint8		slots[LOG_ROUTE_SLOTS];
+} LogRoute;
+
+typedef struct LogRelCache
+{
+	LogRoute	route;
 	LogShared  *shared[LOG_MAX_PARTITIONS];
 } LogRelCache;
 
@@ -307,8 +312,8 @@ extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 
 /* ---- route.c ---- */
 
-extern void log_route_fill(LogRelCache *cache, Relation rel, const StreamOptions *options);
-extern int	log_route_slot(const LogRelCache *cache, TupleTableSlot *slot);	/* -1: spread */
+extern void log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options);
+extern int	log_route_slot(const LogRoute *route, TupleTableSlot *slot);	/* -1: spread */
 extern int	log_route_spread(int npartitions, int n);	/* partition to begin with */
 
 /* ---- scan.c, fetch.c, ddl.c, vacuum.c, analyze.c: callbacks ---- */

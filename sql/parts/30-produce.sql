@@ -1,0 +1,76 @@
+-- Producing: functions for what INSERT and COPY do, too, that return message ids.
+--
+-- An argument that is null counts as not given: the column gets its default.
+-- An untyped payload is taken as text, the preferred type of its category.
+
+CREATE FUNCTION streamq.produce(
+    stream pg_catalog.regclass,
+    payload pg_catalog.jsonb,
+    key pg_catalog.text DEFAULT NULL,
+    headers pg_catalog.jsonb DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_jsonb';
+COMMENT ON FUNCTION streamq.produce(pg_catalog.regclass, pg_catalog.jsonb, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)
+IS 'append a message to a stream, return its msg_id (null if a trigger left it out)';
+
+CREATE FUNCTION streamq.produce(
+    stream pg_catalog.regclass,
+    payload pg_catalog.text,
+    key pg_catalog.text DEFAULT NULL,
+    headers pg_catalog.jsonb DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_text';
+COMMENT ON FUNCTION streamq.produce(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)
+IS 'append a message, given in its text form, to a stream, return its msg_id';
+
+CREATE FUNCTION streamq.produce(
+    stream pg_catalog.regclass,
+    payload pg_catalog.bytea,
+    key pg_catalog.text DEFAULT NULL,
+    headers pg_catalog.jsonb DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_bytea';
+COMMENT ON FUNCTION streamq.produce(pg_catalog.regclass, pg_catalog.bytea, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)
+IS 'append a message of bytes to a stream, return its msg_id';
+
+CREATE FUNCTION streamq.produce_batch(
+    stream pg_catalog.regclass,
+    payloads pg_catalog.text[],
+    keys pg_catalog.text[] DEFAULT NULL,
+    headers pg_catalog.jsonb[] DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8[]
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_batch_text';
+COMMENT ON FUNCTION streamq.produce_batch(pg_catalog.regclass, pg_catalog.text[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4)
+IS 'append messages, given in their text form, to a stream, return their msg_ids in input order';
+
+CREATE FUNCTION streamq.produce_batch_jsonb(
+    stream pg_catalog.regclass,
+    payloads pg_catalog.jsonb[],
+    keys pg_catalog.text[] DEFAULT NULL,
+    headers pg_catalog.jsonb[] DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8[]
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_batch_jsonb';
+COMMENT ON FUNCTION streamq.produce_batch_jsonb(pg_catalog.regclass, pg_catalog.jsonb[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4)
+IS 'append messages to a stream, return their msg_ids in input order';
+
+CREATE FUNCTION streamq.produce_batch_bytea(
+    stream pg_catalog.regclass,
+    payloads pg_catalog.bytea[],
+    keys pg_catalog.text[] DEFAULT NULL,
+    headers pg_catalog.jsonb[] DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8[]
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_batch_bytea';
+COMMENT ON FUNCTION streamq.produce_batch_bytea(pg_catalog.regclass, pg_catalog.bytea[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4)
+IS 'append messages of bytes to a stream, return their msg_ids in input order';
