@@ -254,7 +254,8 @@ refuse_other_access_method(Oid relid)
 {
 	Relation	rel = relation_open(relid, NoLock);
 
-	if (log_is_stream(rel))
+	/* the transient table of a heap table that becomes a stream gets its heap */
+	if (log_is_stream(rel) && strncmp(RelationGetRelationName(rel), "pg_temp_", 8) != 0)
 	{
 		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
 		ScanKeyData key;
