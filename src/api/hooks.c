@@ -238,8 +238,8 @@ relation_dropped(Oid relid)
 }
 
 /*
- * ALTER TABLE rewrites a table by exchanging its contents with those of a
- * transient one, which has this name.
+ * ALTER TABLE rewrites a table by exchanging its contents, and its access
+ * method, with those of a transient one, which has this name.
  */
 static bool
 is_transient(Relation rel)
@@ -250,41 +250,35 @@ is_transient(Relation rel)
 	return sscanf(RelationGetRelationName(rel), "pg_temp_%u%c", &oid, &end) == 1;
 }
 
-/* the access method its row in pg_class has now, written by the running command */
-static Oid
-new_access_method(Oid relid)
-{
-	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			result = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		result = ((Form_pg_class) GETSTRUCT(tuple))->relam;
-	systable_endscan(scan);
-	table_close(pg_class, AccessShareLock);
-	return result;
-}
-
 /*
- * A relation was changed.  With another access method it is no stream any
- * more: groups and options go, its old file with the transient table.
+ * A relation's row in pg_class was changed by the running command, which the
+ * relation cache does not show yet.
  */
 static void
-relation_altered(Oid relid)
+refuse_other_access_method(Oid relid)
 {
 	Relation	rel = relation_open(relid, NoLock);
 
-	if (log_is_stream(rel) && !is_transient(rel) &&
-		new_access_method(relid) != rel->rd_rel->relam)
+	if (log_is_stream(rel) && !is_transient(rel))
 	{
-		group_stream_dropped(relid);
-		options_delete(relid);
+		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(relid));
+		scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
+		tuple = systable_getnext(scan);
+		if (HeapTupleIsValid(tuple) &&
+			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot change the access method of stream \"%s\"",
+							RelationGetRelationName(rel)),
+					 errhint("Copy the messages with CREATE TABLE AS.")));
+		systable_endscan(scan);
+		table_close(pg_class, AccessShareLock);
 	}
 	relation_close(rel, NoLock);
 }
@@ -315,7 +309,7 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			if (!may_be_stream(objectId))
 				break;
 			if (subId == 0)
-				relation_altered(objectId);
+				refuse_other_access_method(objectId);
 			else
 				options_column_changed(objectId, subId, false);
 			break;

@@ -378,32 +378,6 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 
 /* ---- slots ---- */
 
-/* scratch of the session, for batches */
-static LogRow *batch_rows = NULL;
-static LogRow *batch_sorted = NULL;
-static int16 *batch_partitions = NULL;
-static int	batch_size = 0;
-
-static void
-reserve_batch(int n)
-{
-	if (batch_size >= n)
-		return;
-	if (batch_rows)
-	{
-		pfree(batch_rows);
-		pfree(batch_sorted);
-		pfree(batch_partitions);
-		batch_rows = NULL;
-		batch_size = 0;
-	}
-	n = Max(n, 1024);
-	batch_rows = MemoryContextAllocHuge(TopMemoryContext, sizeof(LogRow) * n);
-	batch_sorted = MemoryContextAllocHuge(TopMemoryContext, sizeof(LogRow) * n);
-	batch_partitions = MemoryContextAllocHuge(TopMemoryContext, sizeof(int16) * n);
-	batch_size = n;
-}
-
 static void
 get_row(Relation rel, TupleTableSlot *slot, LogRow *row)
 {
@@ -424,19 +398,26 @@ get_row(Relation rel, TupleTableSlot *slot, LogRow *row)
 	}
 }
 
+static inline void
+set_identity(Relation rel, TupleTableSlot *slot, int partition, int64 off)
+{
+	log_make_tid(partition, off, &slot->tts_tid);
+	slot->tts_tableOid = RelationGetRelid(rel);
+}
+
 /* partitions of the batch's rows */
 static void
-route_batch(const LogRelCache *cache, TupleTableSlot **slots, int nslots)
+route_batch(const LogRoute *route, TupleTableSlot **slots, int nslots, int16 *partitions)
 {
-	int			npartitions = cache->npartitions;
+	int			npartitions = route->npartitions;
 	int			nspread = 0;
 	int			start;
 	int			k = 0;
 
 	for (int i = 0; i < nslots; i++)
 	{
-		batch_partitions[i] = log_route_slot(cache, slots[i]);
-		if (batch_partitions[i] < 0)
+		partitions[i] = log_route_slot(route, slots[i]);
+		if (partitions[i] < 0)
 			nspread++;
 	}
 	if (nspread == 0)
@@ -445,62 +426,79 @@ route_batch(const LogRelCache *cache, TupleTableSlot **slots, int nslots)
 	/* contiguous shares, so that a batch makes few runs */
 	start = log_route_spread(npartitions, Min(nspread, npartitions));
 	for (int i = 0; i < nslots; i++)
-		if (batch_partitions[i] < 0)
+		if (partitions[i] < 0)
 		{
 			int			share = nspread <= npartitions ? k :
 				(int) ((int64) k * npartitions / nspread);
 
-			batch_partitions[i] = (start + share) % npartitions;
+			partitions[i] = (start + share) % npartitions;
 			k++;
 		}
 }
 
+/* rows of a batch that need no allocation */
+#define SMALL_BATCH 16
+
 void
 log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int partition)
 {
-	LogRelCache *cache;
+	LogRow		small[SMALL_BATCH];
+	LogRow	   *rows = small;
 
 	if (nslots == 0)
 		return;
 	streamq_require_loaded();
-	reserve_batch(nslots);
-	cache = log_relcache(rel);
-	if (partition < 0 && cache->npartitions == 1)
+	if (partition < 0 && log_relcache(rel)->route.npartitions == 1)
 		partition = 0;
-	if (partition < 0)
-		route_batch(cache, slots, nslots);
-	for (int i = 0; i < nslots; i++)
-		get_row(rel, slots[i], &batch_rows[i]);
 
 	if (partition >= 0)
 	{
-		int64		first = log_append_rows(rel, partition, batch_rows, nslots, cid);
-
-		for (int i = 0; i < nslots; i++)
-		{
-			log_make_tid(partition, first + i, &slots[i]->tts_tid);
-			slots[i]->tts_tableOid = RelationGetRelid(rel);
-		}
-		return;
-	}
-
-	for (int done = 0, p = 0; done < nslots; p++)
-	{
-		int			n = 0;
 		int64		first;
 
+		if (nslots > SMALL_BATCH)
+			rows = palloc_extended(sizeof(LogRow) * nslots, MCXT_ALLOC_HUGE);
 		for (int i = 0; i < nslots; i++)
-			if (batch_partitions[i] == p)
-				batch_sorted[n++] = batch_rows[i];
-		if (n == 0)
-			continue;
-		first = log_append_rows(rel, p, batch_sorted, n, cid);
-		for (int i = 0, k = 0; i < nslots; i++)
-			if (batch_partitions[i] == p)
-			{
-				log_make_tid(p, first + k++, &slots[i]->tts_tid);
-				slots[i]->tts_tableOid = RelationGetRelid(rel);
-			}
-		done += n;
+			get_row(rel, slots[i], &rows[i]);
+		first = log_append_rows(rel, partition, rows, nslots, cid);
+		for (int i = 0; i < nslots; i++)
+			set_identity(rel, slots[i], partition, first + i);
 	}
+	else
+	{
+		/*
+		 * Hash functions may load catalogs and so let the cache entry go:
+		 * route by a copy.
+		 */
+		LogRoute	route = log_relcache(rel)->route;
+		int16		small_partitions[SMALL_BATCH];
+		int16	   *partitions = small_partitions;
+		int			done = 0;
+
+		if (nslots > SMALL_BATCH)
+		{
+			rows = palloc_extended(sizeof(LogRow) * nslots, MCXT_ALLOC_HUGE);
+			partitions = palloc_extended(sizeof(int16) * nslots, MCXT_ALLOC_HUGE);
+		}
+		route_batch(&route, slots, nslots, partitions);
+		for (int p = 0; done < nslots; p++)
+		{
+			int			n = 0;
+			int64		first;
+
+			for (int i = 0; i < nslots; i++)
+				if (partitions[i] == p)
+					get_row(rel, slots[i], &rows[n++]);
+			if (n == 0)
+				continue;
+			first = log_append_rows(rel, p, rows, n, cid);
+			for (int i = 0; i < nslots; i++)
+				if (partitions[i] == p)
+					set_identity(rel, slots[i], p, first++);
+			done += n;
+		}
+		if (partitions != small_partitions)
+			pfree(partitions);
+	}
+	if (rows != small)
+		pfree(rows);
 }

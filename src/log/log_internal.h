@@ -138,7 +138,7 @@ typedef struct LogShared
 
 /* kept in rd_amcache: one chunk, gone with any invalidation of the relation */
 #define LOG_ROUTE_SLOTS		1024
-typedef struct LogRelCache
+typedef struct LogRoute
 {
 	int			npartitions;	/* to route to, from the options */
 	int			nkeys;
@@ -146,6 +146,11 @@ typedef struct LogRelCache
 	Oid			collations[OPTIONS_MAX_KEYS];
 	TypeCacheEntry *types[OPTIONS_MAX_KEYS];
 	uint8		slots[LOG_ROUTE_SLOTS];
+} LogRoute;
+
+typedef struct LogRelCache
+{
+	LogRoute	route;
 	LogShared  *shared[LOG_MAX_PARTITIONS];
 } LogRelCache;
 
@@ -177,15 +182,15 @@ extern BlockNumber log_head_block(Relation rel, int partition);
 extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
 /* move the tail into the next spare extent; append lock held */
 extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
-/*
- * Blocks for structure pages.  Under the extension lock: prepare (extends the
- * file), lock the meta page, allocate on it, write it together with the pages.
- */
-extern BlockNumber log_allocate_blocks(Page metapage, uint32 nblocks);
-extern void log_prepare_allocation(Relation rel, uint32 nblocks, uint32 more);
-extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
 extern void log_fill_head(Page page, int partition, int64 origin);
+extern void log_head_set_content(Page page);
+
+/* ---- blocks.c: pick, lock the meta page, take, all under the extension lock ---- */
+extern LogBlockRange log_pick_blocks(Relation rel, uint32 nblocks);
+extern BlockNumber log_pick_block(Relation rel, const LogBlockRange *taken);
+extern void log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 
 /* ---- extend.c ---- */
 extern void log_extend_file(Relation rel, BlockNumber nblocks);
@@ -307,8 +312,8 @@ extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 
 /* ---- route.c ---- */
 
-extern void log_route_fill(LogRelCache *cache, Relation rel, const StreamOptions *options);
-extern int	log_route_slot(const LogRelCache *cache, TupleTableSlot *slot);	/* -1: spread */
+extern void log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options);
+extern int	log_route_slot(const LogRoute *route, TupleTableSlot *slot);	/* -1: spread */
 extern int	log_route_spread(int npartitions, int n);	/* partition to begin with */
 
 /* ---- scan.c, fetch.c, ddl.c, vacuum.c, analyze.c: callbacks ---- */

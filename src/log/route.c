@@ -58,15 +58,15 @@ fill_slots(uint8 *slots, const StreamOptions *options)
 }
 
 void
-log_route_fill(LogRelCache *cache, Relation rel, const StreamOptions *options)
+log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
-	cache->npartitions = options->npartitions;
-	cache->nkeys = 0;
+	route->npartitions = options->npartitions;
+	route->nkeys = 0;
 	if (options->npartitions == 1)
 		return;
-	fill_slots(cache->slots, options);
+	fill_slots(route->slots, options);
 	for (int i = 0; i < options->nkeys; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, options->keys[i] - 1);
@@ -80,35 +80,35 @@ log_route_fill(LogRelCache *cache, Relation rel, const StreamOptions *options)
 							format_type_be(att->atttypid)),
 					 errdetail("Stream \"%s\" is partitioned by column \"%s\".",
 							   RelationGetRelationName(rel), NameStr(att->attname))));
-		cache->keys[cache->nkeys] = options->keys[i];
-		cache->collations[cache->nkeys] = att->attcollation;
-		cache->types[cache->nkeys] = type;
-		cache->nkeys++;
+		route->keys[route->nkeys] = options->keys[i];
+		route->collations[route->nkeys] = att->attcollation;
+		route->types[route->nkeys] = type;
+		route->nkeys++;
 	}
 }
 
 int
-log_route_slot(const LogRelCache *cache, TupleTableSlot *slot)
+log_route_slot(const LogRoute *route, TupleTableSlot *slot)
 {
 	uint64		hash = 0;
 	bool		any = false;
 
-	for (int i = 0; i < cache->nkeys; i++)
+	for (int i = 0; i < route->nkeys; i++)
 	{
 		bool		isnull;
-		Datum		value = slot_getattr(slot, cache->keys[i], &isnull);
+		Datum		value = slot_getattr(slot, route->keys[i], &isnull);
 
 		if (isnull)
 			continue;
 		any = true;
 		hash = hash_combine64(hash,
-							  DatumGetUInt64(FunctionCall2Coll(&cache->types[i]->hash_extended_proc_finfo,
-															   cache->collations[i], value,
+							  DatumGetUInt64(FunctionCall2Coll(&route->types[i]->hash_extended_proc_finfo,
+															   route->collations[i], value,
 															   UInt64GetDatum(0))));
 	}
 	if (!any)
 		return -1;
-	return cache->slots[(hash ^ (hash >> 32)) % LOG_ROUTE_SLOTS];
+	return route->slots[(hash ^ (hash >> 32)) % LOG_ROUTE_SLOTS];
 }
 
 int

@@ -175,7 +175,7 @@ log_relcache(Relation rel)
 		cache = MemoryContextAllocZero(CacheMemoryContext, sizeof(LogRelCache));
 		PG_TRY();
 		{
-			log_route_fill(cache, rel, &options);
+			log_route_fill(&cache->route, rel, &options);
 		}
 		PG_CATCH();
 		{

@@ -261,6 +261,14 @@ job_find_by_target(Oid target, JobRow *job)
 }
 
 bool
+job_is_view(Oid relid)
+{
+	JobRow		job;
+
+	return job_find_by_target(relid, &job);
+}
+
+bool
 job_find_by_state(Oid state, JobRow *job)
 {
 	return find_by_relation(Anum_job_state_table, state, NULL, job);

@@ -81,14 +81,14 @@ fails_unloaded($_->[1], $_->[0])
 	[ 'read', q{SELECT * FROM streamq.read('e')} ],
 	[ 'channel', q{SELECT streamq.channel('e')} ],
 	[ 'create_continuous_view', q{SELECT streamq.create_continuous_view('v2', 'SELECT 1')} ],
-	[ 'drop_continuous_view', q{SELECT streamq.drop_continuous_view('v')} ],
 	[ 'reading a continuous view', q{SELECT * FROM v} ],
 	[ 'watermark', q{SELECT streamq.watermark('v')} ],
 	[ 'wait_until_caught_up', q{SELECT streamq.wait_until_caught_up('v')} ],
 	[ 'streamq.streams', q{SELECT * FROM streamq.streams} ],
 	[ 'streamq.partitions', q{SELECT * FROM streamq.partitions} ],
 	[ 'streamq.consumer_groups', q{SELECT * FROM streamq.consumer_groups} ],
-	[ 'streamq.jobs', q{SELECT * FROM streamq.jobs} ]);
+	[ 'streamq.jobs', q{SELECT * FROM streamq.jobs} ],
+	[ 'drop_continuous_view', q{SELECT streamq.drop_continuous_view('v')} ]);
 
 # Loaded again, everything is as it was.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'streamq'");
