@@ -17,34 +17,56 @@
 #include "group/store.h"
 #include "log/log.h"
 
+typedef struct PartitionChange
+{
+	Relation	rel;
+	const ConsumerGroup *group;
+	int			partition;
+	StoreLock	lock;
+	PartitionState state;
+} PartitionChange;
+
 /*
  * Lock and read the state of a partition.  False if the stream has no such
  * partition, so nothing of it can have been delivered.
  */
 static bool
-begin_partition(Relation rel, const ConsumerGroup *group, int64 partition,
-				PartitionState *state)
+begin_change(PartitionChange *change, Relation rel, const char *name,
+			 const ConsumerGroup *group, int partition)
 {
 	if (partition >= log_partition_count(rel))
 		return false;
-	group_lock_state(group->group_id, (int) partition, true);
-	group_read_state(rel, group->group_id, (int) partition, state);
+	change->rel = rel;
+	change->group = group;
+	change->partition = partition;
+	change->lock = group_lock_partition(rel, name, group, partition);
+	group_read_state(rel, group->group_id, partition, &change->state);
 	return true;
 }
 
-/* write it back after messages were acknowledged or given back */
+/* nothing was changed: nobody needs to wait for this transaction */
 static void
-end_partition(Relation rel, const ConsumerGroup *group, int partition,
-			  PartitionState *state)
+end_unchanged(PartitionChange *change)
 {
+	if (change->lock == STORE_LOCK_TAKEN)
+		group_unlock_state(change->group->group_id, change->partition);
+}
+
+/* messages were acknowledged or given back */
+static void
+end_changed(PartitionChange *change)
+{
+	PartitionState *state = &change->state;
+	Relation	rel = change->rel;
 	bool		released = group_state_release_if_idle(state);
 
-	group_write_state(rel, group->group_id, partition, state);
-	group_memory_forget(group->group_id, partition, state->position);
+	group_write_state(rel, change->group->group_id, change->partition, state);
+	group_memory_forget(change->group->group_id, change->partition,
+						state->position);
 
 	/* what comes next here, or in a partition that waits for this one */
 	if ((released || !state->leased) &&
-		(state->cursor < log_next_offset(rel, partition) ||
+		(state->cursor < log_next_offset(rel, change->partition) ||
 		 log_partition_count(rel) > 1))
 		group_ring_at_end(RelationGetRelid(rel), true);
 }
@@ -54,9 +76,9 @@ end_partition(Relation rel, const ConsumerGroup *group, int partition,
  * else meanwhile.
  */
 static int64
-ack_range(const ConsumerGroup *group, int partition, PartitionState *state,
-		  int64 from, int64 to)
+ack_range(PartitionChange *change, int64 from, int64 to)
 {
+	PartitionState *state = &change->state;
 	StateRange	run;
 	int64		count = 0;
 
@@ -69,8 +91,8 @@ ack_range(const ConsumerGroup *group, int partition, PartitionState *state,
 			const StateDelivery *delivery = group_state_find_delivery(state, off);
 			int64		until = Min(run.to, delivery->to);
 
-			if (group_memory_allows(group->group_id, partition, off,
-									delivery->token, &until))
+			if (group_memory_allows(change->group->group_id, change->partition,
+									off, delivery->token, &until))
 				count += group_state_mark_done(state, off, until);
 			off = until;
 		}
@@ -88,23 +110,23 @@ streamq_ack(PG_FUNCTION_ARGS)
 	ConsumerGroup group;
 	Relation	rel;
 	int64		msg_id;
-	int			partition;
-	PartitionState state;
+	PartitionChange change;
 	bool		acked = false;
 
 	group_begin_change("streamq.ack()");
 	group_require_arg(fcinfo, 2, "msg_id");
 	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
-	partition = LOG_MSG_PARTITION(msg_id);
 	rel = group_open(fcinfo, &name, &group);
 
-	if (begin_partition(rel, &group, partition, &state))
+	if (begin_change(&change, rel, name, &group, LOG_MSG_PARTITION(msg_id)))
 	{
 		int64		off = LOG_MSG_OFFSET(msg_id);
 
-		acked = ack_range(&group, partition, &state, off, off + 1) > 0;
+		acked = ack_range(&change, off, off + 1) > 0;
 		if (acked)
-			end_partition(rel, &group, partition, &state);
+			end_changed(&change);
+		else
+			end_unchanged(&change);
 	}
 	table_close(rel, NoLock);
 	PG_RETURN_BOOL(acked);
@@ -118,41 +140,41 @@ streamq_ack_through(PG_FUNCTION_ARGS)
 	ConsumerGroup group;
 	Relation	rel;
 	int64		msg_id;
-	int			partition;
-	PartitionState state;
+	PartitionChange change;
 	int64		count = 0;
 
 	group_begin_change("streamq.ack_through()");
 	group_require_arg(fcinfo, 2, "msg_id");
 	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
-	partition = LOG_MSG_PARTITION(msg_id);
 	rel = group_open(fcinfo, &name, &group);
 
-	/*
-	 * A message that was never delivered is no place to acknowledge up to: it
-	 * may be one from before a seek.
-	 */
-	if (begin_partition(rel, &group, partition, &state) &&
-		LOG_MSG_OFFSET(msg_id) < state.delivered)
+	if (begin_change(&change, rel, name, &group, LOG_MSG_PARTITION(msg_id)))
 	{
-		count = ack_range(&group, partition, &state, state.position,
-						  LOG_MSG_OFFSET(msg_id) + 1);
+		int64		off = LOG_MSG_OFFSET(msg_id);
+
+		/*
+		 * A message that was never delivered is no place to acknowledge up
+		 * to: it may be one from before a seek.
+		 */
+		if (off < change.state.delivered)
+			count = ack_range(&change, change.state.position, off + 1);
 		if (count > 0)
-			end_partition(rel, &group, partition, &state);
+			end_changed(&change);
+		else
+			end_unchanged(&change);
 	}
 	table_close(rel, NoLock);
 	PG_RETURN_INT64(count);
 }
 
 /*
- * Call `change` for the ids of each partition: locked in order of partitions, so
+ * Call `apply` for the ids of each partition: locked in order of partitions, so
  * that two batches do not wait for each other.  Returns the sum of its results.
  */
 static int64
 change_batch(FunctionCallInfo fcinfo,
-			 int64 (*change) (Relation rel, const ConsumerGroup *group, int partition,
-							  PartitionState *state, const int64 *ids, int n,
-							  TimestampTz until),
+			 int64 (*apply) (PartitionChange *change, const int64 *ids, int n,
+							 TimestampTz until),
 			 TimestampTz until)
 {
 	char	   *name;
@@ -167,22 +189,20 @@ change_batch(FunctionCallInfo fcinfo,
 	for (int i = 0, next; i < n; i = next)
 	{
 		int			partition = LOG_MSG_PARTITION(ids[i]);
-		PartitionState state;
+		PartitionChange change;
 
 		for (next = i; next < n; next++)
 			if (LOG_MSG_PARTITION(ids[next]) != partition)
 				break;
-		if (begin_partition(rel, &group, partition, &state))
-			count += change(rel, &group, partition, &state,
-							ids + i, next - i, until);
+		if (begin_change(&change, rel, name, &group, partition))
+			count += apply(&change, ids + i, next - i, until);
 	}
 	table_close(rel, NoLock);
 	return count;
 }
 
 static int64
-ack_ids(Relation rel, const ConsumerGroup *group, int partition, PartitionState *state,
-		const int64 *ids, int n, TimestampTz until)
+ack_ids(PartitionChange *change, const int64 *ids, int n, TimestampTz until)
 {
 	int64		count = 0;
 
@@ -193,10 +213,12 @@ ack_ids(Relation rel, const ConsumerGroup *group, int partition, PartitionState 
 		for (next = i + 1; next < n; next++)
 			if (ids[next] != ids[i] + (next - i))
 				break;
-		count += ack_range(group, partition, state, off, off + (next - i));
+		count += ack_range(change, off, off + (next - i));
 	}
 	if (count > 0)
-		end_partition(rel, group, partition, state);
+		end_changed(change);
+	else
+		end_unchanged(change);
 	return count;
 }
 
@@ -210,30 +232,34 @@ streamq_ack_batch(PG_FUNCTION_ARGS)
 
 /* is the message held under the partition's lease, and not by somebody else? */
 static bool
-is_held(const ConsumerGroup *group, int partition, const PartitionState *state, int64 off)
+is_held(const PartitionChange *change, int64 off)
 {
+	const PartitionState *state = &change->state;
 	int64		until = off + 1;
 
 	return state->leased && off < state->cursor &&
 		group_state_is_undone(state, off) &&
-		group_memory_allows(group->group_id, partition, off,
-							group_state_find_delivery(state, off)->token, &until);
+		group_memory_allows(change->group->group_id, change->partition, off,
+							group_state_find_delivery(state, off)->token,
+							&until);
 }
 
 static int64
-extend_ids(Relation rel, const ConsumerGroup *group, int partition, PartitionState *state,
-		   const int64 *ids, int n, TimestampTz until)
+extend_ids(PartitionChange *change, const int64 *ids, int n, TimestampTz until)
 {
 	int64		count = 0;
 
 	for (int i = 0; i < n; i++)
-		if (is_held(group, partition, state, LOG_MSG_OFFSET(ids[i])))
+		if (is_held(change, LOG_MSG_OFFSET(ids[i])))
 			count++;
-	if (count > 0 && until > state->deadline)
+	if (count > 0 && until > change->state.deadline)
 	{
-		state->deadline = until;
-		group_write_state(rel, group->group_id, partition, state);
+		change->state.deadline = until;
+		group_write_state(change->rel, change->group->group_id,
+						  change->partition, &change->state);
 	}
+	else
+		end_unchanged(change);
 	return count;
 }
 
@@ -258,8 +284,7 @@ streamq_nack(PG_FUNCTION_ARGS)
 	ConsumerGroup group;
 	Relation	rel;
 	int64		msg_id;
-	int			partition;
-	PartitionState state;
+	PartitionChange change;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz retry_at;
 	bool		given_back = false;
@@ -268,20 +293,23 @@ streamq_nack(PG_FUNCTION_ARGS)
 	group_require_arg(fcinfo, 2, "msg_id");
 	group_require_arg(fcinfo, 3, "retry_after");
 	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
-	partition = LOG_MSG_PARTITION(msg_id);
 	retry_at = group_add_interval(now, PG_GETARG_INTERVAL_P(3),
 								  "retry_after", true);
 	rel = group_open(fcinfo, &name, &group);
 
-	if (begin_partition(rel, &group, partition, &state))
+	if (begin_change(&change, rel, name, &group, LOG_MSG_PARTITION(msg_id)))
 	{
-		given_back = is_held(&group, partition, &state, LOG_MSG_OFFSET(msg_id));
+		int64		off = LOG_MSG_OFFSET(msg_id);
+
+		given_back = is_held(&change, off);
 		if (given_back)
 		{
-			group_state_give_back(&state, LOG_MSG_OFFSET(msg_id),
+			group_state_give_back(&change.state, off,
 								  retry_at > now ? retry_at : 0);
-			end_partition(rel, &group, partition, &state);
+			end_changed(&change);
 		}
+		else
+			end_unchanged(&change);
 	}
 	table_close(rel, NoLock);
 	PG_RETURN_BOOL(given_back);

@@ -179,6 +179,22 @@ group_get(Relation rel, const char *name, ConsumerGroup *group)
 	group_check_usable(rel, name, group);
 }
 
+StoreLock
+group_lock_partition(Relation rel, const char *name,
+					 const ConsumerGroup *group, int partition)
+{
+	StoreLock	lock = group_lock_state(group->group_id, partition, false);
+	ConsumerGroup now;
+
+	if (lock != STORE_LOCK_BUSY)
+		return lock;
+	lock = group_lock_state(group->group_id, partition, true);
+	group_find(rel, name, false, &now);
+	if (now.group_id != group->group_id)
+		report_missing(rel, name);
+	return lock;
+}
+
 /* ---- writing ---- */
 
 /* can this version of a row be seen by anybody, now or after a rollback? */

@@ -10,7 +10,7 @@
 #include "datatype/timestamp.h"
 #include "utils/rel.h"
 
-#include "group/state.h"
+#include "group/store.h"
 
 #define GROUP_NAME_MAX		63	/* bytes */
 #define GROUP_DEFAULT_IN_FLIGHT 1000
@@ -49,6 +49,13 @@ extern bool group_find(Relation rel, const char *name, bool missing_ok,
 extern void group_get(Relation rel, const char *name, ConsumerGroup *group);
 extern void group_check_usable(Relation rel, const char *name,
 							   const ConsumerGroup *group);
+
+/*
+ * Wait for the lock of a partition's state.  The group may be dropped by the one
+ * that is waited for: 42704 then.
+ */
+extern StoreLock group_lock_partition(Relation rel, const char *name,
+									  const ConsumerGroup *group, int partition);
 
 /*
  * These three lock the stream's set of groups to the end of the transaction.

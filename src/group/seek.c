@@ -96,7 +96,7 @@ streamq_seek(PG_FUNCTION_ARGS)
 					 errmsg("message %lld of stream \"%s\" does not exist",
 							(long long) msg_id, RelationGetRelationName(rel)),
 					 errhint("Use to_position => 'latest' to go to the end of the stream.")));
-		group_lock_state(group.group_id, partition, true);
+		group_lock_partition(rel, name, &group, partition);
 		move_partition(rel, &group, partition,
 					   Max(off, log_first_offset(rel, partition)));
 	}
@@ -109,7 +109,7 @@ streamq_seek(PG_FUNCTION_ARGS)
 									  "to_position");
 		for (int p = 0; p < npartitions; p++)
 		{
-			group_lock_state(group.group_id, p, true);
+			group_lock_partition(rel, name, &group, p);
 			if (!PG_ARGISNULL(2))
 				move_partition(rel, &group, p, find_start(rel, p, start));
 			else

@@ -199,6 +199,12 @@ extern int64 log_stable_offset(Relation rel, int partition,
 extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
 							Snapshot snapshot);
 
+/*
+ * All messages of a partition that the snapshot, a recent one, sees.  Reads run
+ * headers, but only of what was written since the last vacuum.
+ */
+extern int64 log_count_messages(Relation rel, int partition, Snapshot snapshot);
+
 /* ---- start-up ---- */
 
 extern void log_init(void);		/* from _PG_init */

@@ -6,17 +6,17 @@ INSERT INTO s SELECT to_jsonb(i) FROM generate_series(0, 9) i;
 
 -- What is not acknowledged within the lease is delivered again, in order,
 -- without what was acknowledged.
-SELECT msg_id FROM streamq.consume('s', 'g', 5, lease => '50 ms', consumer => 'a');
+SELECT msg_id FROM streamq.consume('s', 'g', 5, lease => '700 ms', consumer => 'a');
 SELECT streamq.ack('s', 'g', 1), streamq.ack('s', 'g', 3);
 SELECT msg_id FROM streamq.consume('s', 'g', 5, consumer => 'b');
-SELECT pg_sleep(0.1);
+SELECT pg_sleep(0.8);
 SELECT in_flight, lag FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 SELECT count(*) FROM streamq.leases WHERE stream = 's'::regclass;
-SELECT msg_id, deliveries FROM streamq.consume('s', 'g', 2, lease => '50 ms', consumer => 'b');
+SELECT msg_id, deliveries FROM streamq.consume('s', 'g', 2, lease => '700 ms', consumer => 'b');
 
 -- After the lease ran out an acknowledgement still counts until somebody else
 -- was given the message.
-SELECT pg_sleep(0.1);
+SELECT pg_sleep(0.8);
 SELECT streamq.ack('s', 'g', 0);
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g', 4, consumer => 'c');
 SELECT first_msg_id, last_msg_id, consumer, deliveries FROM streamq.leases WHERE stream = 's'::regclass ORDER BY 1;
@@ -45,7 +45,7 @@ SELECT streamq.nack('s', 'g', 5);
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g', 1, consumer => 'd');
 
 -- Not before its time, for nobody.
-SELECT streamq.nack('s', 'g', 5, retry_after => '100 ms');
+SELECT streamq.nack('s', 'g', 5, retry_after => '700 ms');
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g', consumer => 'd');
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g', 1, consumer => 'e', wait => '10 s');
 
