@@ -108,8 +108,8 @@ is( $node->safe_psql('postgres',
 		q{SELECT count(*) FROM pg_class WHERE relname IN ('t', 'e', 'v')}),
 	'0', 'CASCADE drops streams and views');
 is( $node->safe_psql('postgres',
-		q{SELECT count(*) FROM pg_namespace WHERE nspname = 'streamq'}),
-	'0', 'the schema is gone');
+		q{SELECT count(*) FROM pg_class WHERE relnamespace = 'streamq'::regnamespace}),
+	'0', 'nothing is left in the schema');
 is( $node->safe_psql('postgres', q{SELECT count(*) FROM pg_am WHERE amname = 'streamq'}),
 	'0', 'the access method is gone');
 
