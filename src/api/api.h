@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "compat.h"
+
 #include "access/htup.h"
 #include "executor/tuptable.h"
 #include "storage/lockdefs.h"

@@ -126,120 +126,13 @@ log_fill_head(Page page, int partition, int64 origin)
 	log_page_set_content(page, sizeof(LogHead));
 }
 
-static void
-set_head_content(Page page)
+void
+log_head_set_content(Page page)
 {
 	LogHead    *head = LOG_HEAD(page);
 
 	log_page_set_content(page, sizeof(LogHead) + head->nparents * sizeof(LogParent) +
 						 head->nroot * sizeof(LogRootEntry));
-}
-
-/*
- * Blocks for a new extent or page, best the free ones.  Changes the meta page only; the
- * caller has seen to it that the file is long enough (log_peek_allocation).
- */
-BlockNumber
-log_allocate_blocks(Page metapage, uint32 nblocks)
-{
-	LogMeta    *meta = LOG_META(metapage);
-	BlockNumber start;
-
-	for (uint32 i = 0; i < meta->nfree; i++)
-	{
-		if (meta->free[i].nblocks < nblocks)
-			continue;
-		start = meta->free[i].start;
-		meta->free[i].start += nblocks;
-		meta->free[i].nblocks -= nblocks;
-		if (meta->free[i].nblocks == 0)
-		{
-			memmove(&meta->free[i], &meta->free[i + 1],
-					(meta->nfree - i - 1) * sizeof(LogBlockRange));
-			meta->nfree--;
-			log_page_set_content(metapage, offsetof(LogMeta, free) +
-								 meta->nfree * sizeof(LogBlockRange));
-		}
-		return start;
-	}
-	start = meta->nallocated;
-	meta->nallocated += nblocks;
-	return start;
-}
-
-/*
- * Give blocks back.  When the list is full the smallest range is given up
- * until the next TRUNCATE or rewrite of the file.
- */
-void
-log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
-{
-	LogMeta    *meta = LOG_META(metapage);
-	uint32		i = 0;
-
-	while (i < meta->nfree && meta->free[i].start < start)
-		i++;
-	if (i > 0 && meta->free[i - 1].start + meta->free[i - 1].nblocks == start)
-	{
-		meta->free[i - 1].nblocks += nblocks;
-		if (i < meta->nfree &&
-			meta->free[i - 1].start + meta->free[i - 1].nblocks == meta->free[i].start)
-		{
-			meta->free[i - 1].nblocks += meta->free[i].nblocks;
-			memmove(&meta->free[i], &meta->free[i + 1],
-					(meta->nfree - i - 1) * sizeof(LogBlockRange));
-			meta->nfree--;
-		}
-	}
-	else if (i < meta->nfree && start + nblocks == meta->free[i].start)
-	{
-		meta->free[i].start = start;
-		meta->free[i].nblocks += nblocks;
-	}
-	else
-	{
-		if (meta->nfree == LOG_META_MAX_FREE)
-		{
-			uint32		least = 0;
-
-			for (uint32 k = 1; k < meta->nfree; k++)
-				if (meta->free[k].nblocks < meta->free[least].nblocks)
-					least = k;
-			if (meta->free[least].nblocks >= nblocks)
-				return;
-			memmove(&meta->free[least], &meta->free[least + 1],
-					(meta->nfree - least - 1) * sizeof(LogBlockRange));
-			meta->nfree--;
-			if (least < i)
-				i--;
-		}
-		memmove(&meta->free[i + 1], &meta->free[i],
-				(meta->nfree - i) * sizeof(LogBlockRange));
-		meta->free[i].start = start;
-		meta->free[i].nblocks = nblocks;
-		meta->nfree++;
-	}
-	log_page_set_content(metapage, offsetof(LogMeta, free) +
-						 meta->nfree * sizeof(LogBlockRange));
-}
-
-/*
- * Extend the file so that an allocation of nblocks, done next under the same extension
- * lock, finds its blocks; `more` single blocks may be allocated with it.
- */
-void
-log_prepare_allocation(Relation rel, uint32 nblocks, uint32 more)
-{
-	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
-	uint64		need = (uint64) LOG_META(BufferGetPage(buffer))->nallocated + nblocks + more;
-
-	UnlockReleaseBuffer(buffer);
-	if (need >= MaxBlockNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("cannot extend stream \"%s\" beyond %u blocks",
-						RelationGetRelationName(rel), MaxBlockNumber)));
-	log_extend_file(rel, (BlockNumber) need);
 }
 
 /* ---- partitions ---- */
@@ -303,16 +196,11 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 	bool		added = !BlockNumberIsValid(block);
 
 	if (added)
-		log_prepare_allocation(rel, 1, 0);
+		block = log_pick_block(rel, NULL);
 	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
 	metapage = BufferGetPage(buffers[0]);
 	if (added)
 	{
-		/* a copy tells which block it will be, so that it is read in time */
-		PGAlignedBlock copy;
-
-		memcpy(copy.data, metapage, BLCKSZ);
-		block = log_allocate_blocks((Page) copy.data, 1);
 		buffers[1] = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
 	}
 	else
@@ -324,7 +212,7 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 	{
 		LogMeta    *meta = LOG_META(metapage);
 
-		log_allocate_blocks(metapage, 1);
+		log_take_blocks(metapage, block, 1);
 		meta->heads[partition] = block;
 		meta->npartitions = Max(meta->npartitions, (uint32) partition + 1);
 		log_fill_head(headpage, partition, 0);
@@ -338,7 +226,7 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 		memmove(moved, root, head->nroot * sizeof(LogRootEntry));
 		memcpy(LOG_HEAD_PARENTS(head), parents, nparents * sizeof(LogParent));
 		head->nparents = nparents;
-		set_head_content(headpage);
+		log_head_set_content(headpage);
 	}
 	MarkBufferDirty(buffers[0]);
 	MarkBufferDirty(buffers[1]);
@@ -435,9 +323,10 @@ pages_ahead(const LogTail *tail)
 /*
  * Reserve nblocks behind the directory's end: as a spare extent of their own,
  * or by making the last extent longer when they follow it in the file and it
- * stays within max_extent.
+ * stays within max_extent.  Returns how many it were: less where free blocks
+ * are used again.
  */
-static void
+static uint32
 add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint32 max_extent)
 {
 	Buffer		buffers[3];
@@ -445,13 +334,13 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 	Page		headpage;
 	LogHead    *head;
 	LogDirectory *directory;
-	PGAlignedBlock copy;
-	BlockNumber start;
-	BlockNumber leaf;
+	LogBlockRange range;
+	BlockNumber spare_leaf;
 	bool		newleaf = true;
 	bool		lengthen = false;
 
-	log_prepare_allocation(rel, nblocks, 1);
+	range = log_pick_blocks(rel, nblocks);
+	spare_leaf = log_pick_block(rel, &range);
 
 	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
 	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
@@ -461,21 +350,17 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 	headpage = BufferGetPage(buffers[1]);
 	head = LOG_HEAD(headpage);
 
-	/* try on a copy which blocks will be taken */
-	memcpy(copy.data, metapage, BLCKSZ);
-	start = log_allocate_blocks((Page) copy.data, nblocks);
 	if (head->nroot > 0)
 	{
-		leaf = LOG_HEAD_ROOT(head)[head->nroot - 1].block;
-		buffers[2] = log_page_read(rel, leaf, LOG_PAGE_DIRECTORY, partition,
-								   BUFFER_LOCK_EXCLUSIVE);
+		buffers[2] = log_page_read(rel, LOG_HEAD_ROOT(head)[head->nroot - 1].block,
+								   LOG_PAGE_DIRECTORY, partition, BUFFER_LOCK_EXCLUSIVE);
 		directory = LOG_DIRECTORY(BufferGetPage(buffers[2]));
 		if (directory->nextents > 0)
 		{
 			LogExtent  *extent = &directory->extents[directory->nextents - 1];
 
-			lengthen = extent->start + extent->nblocks == start &&
-				extent->nblocks + nblocks <= max_extent;
+			lengthen = extent->start + extent->nblocks == range.start &&
+				extent->nblocks + range.nblocks <= max_extent;
 		}
 		newleaf = !lengthen && directory->nextents >= LOG_DIRECTORY_MAX;
 		if (newleaf)
@@ -488,48 +373,47 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("partition %d of stream \"%s\" has too many extents",
 							partition, RelationGetRelationName(rel))));
-		leaf = log_allocate_blocks((Page) copy.data, 1);
-		buffers[2] = ReadBufferExtended(rel, MAIN_FORKNUM, leaf, RBM_ZERO_AND_LOCK, NULL);
+		buffers[2] = ReadBufferExtended(rel, MAIN_FORKNUM, spare_leaf, RBM_ZERO_AND_LOCK, NULL);
 	}
 
 	START_CRIT_SECTION();
-	log_allocate_blocks(metapage, nblocks);
+	log_take_blocks(metapage, range.start, range.nblocks);
 	if (newleaf)
 	{
 		Page		page = BufferGetPage(buffers[2]);
 		LogRootEntry *entry = &LOG_HEAD_ROOT(head)[head->nroot];
 
-		log_allocate_blocks(metapage, 1);
+		log_take_blocks(metapage, spare_leaf, 1);
 		log_page_init(page, LOG_PAGE_DIRECTORY, partition);
 		LOG_OPAQUE(page)->owner = head->next_leaf_id;
 		LOG_DIRECTORY(page)->nextents = 0;
 		LOG_DIRECTORY(page)->reserved = 0;
-		entry->block = leaf;
+		entry->block = spare_leaf;
 		entry->leaf_id = head->next_leaf_id++;
 		entry->base = LOG_SPARE_EXTENT;
 		head->nroot++;
-		set_head_content(headpage);
+		log_head_set_content(headpage);
 	}
 	directory = LOG_DIRECTORY(BufferGetPage(buffers[2]));
 	if (lengthen)
 	{
 		LogExtent  *extent = &directory->extents[directory->nextents - 1];
 
-		extent->nblocks += nblocks;
+		extent->nblocks += range.nblocks;
 		if (extent->base == LOG_SPARE_EXTENT)
-			shared->tail.spare_blocks += nblocks;
+			shared->tail.spare_blocks += range.nblocks;
 		else
-			shared->tail.extent_end += nblocks;
+			shared->tail.extent_end += range.nblocks;
 	}
 	else
 	{
 		LogExtent  *extent = &directory->extents[directory->nextents++];
 
-		extent->start = start;
-		extent->nblocks = nblocks;
+		extent->start = range.start;
+		extent->nblocks = range.nblocks;
 		extent->base = LOG_SPARE_EXTENT;
 		extent->first_time = extent->last_time = DT_NOEND;
-		shared->tail.spare_blocks += nblocks;
+		shared->tail.spare_blocks += range.nblocks;
 	}
 	log_page_set_content(BufferGetPage(buffers[2]),
 						 offsetof(LogDirectory, extents) +
@@ -554,6 +438,7 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 	for (int i = 2; i >= 0; i--)
 		UnlockReleaseBuffer(buffers[i]);
 	LWLockRelease(&shared->append_lock);
+	return range.nblocks;
 }
 
 void
@@ -582,8 +467,7 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		max_extent = Max(max_extent, blocks / 8192);
 		max_extent = Min(Max(max_extent, npages - ahead), LIMIT_EXTENT);
 		step = Min(Max(npages - ahead, Min(max_extent, MAX_STEP)), LIMIT_EXTENT);
-		add_blocks(rel, partition, shared, step, max_extent);
-		ahead += step;
+		ahead += add_blocks(rel, partition, shared, step, max_extent);
 		CHECK_FOR_INTERRUPTS();
 	}
 	UnlockRelationForExtension(rel, ExclusiveLock);

@@ -136,6 +136,14 @@ extern TupleTableSlot *log_slot_create(Relation rel);
 extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 					   CommandId cid, int partition);
 
+/* ---- retention ---- */
+
+/*
+ * Drop the messages below `upto`, as far as they fill whole extents and are
+ * not in flight.  Their blocks are used again.  Returns how many offsets went.
+ */
+extern int64 log_expire(Relation rel, int partition, int64 upto);
+
 /* called after rows were appended, in their transaction; set by the part above */
 extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last_offset);
 
@@ -190,6 +198,12 @@ extern int64 log_stable_offset(Relation rel, int partition,
 /* rows in [from, to) that the snapshot sees; reads run headers only */
 extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
 							Snapshot snapshot);
+
+/*
+ * All messages of a partition that the snapshot, a recent one, sees.  Reads run
+ * headers, but only of what was written since the last vacuum.
+ */
+extern int64 log_count_messages(Relation rel, int partition, Snapshot snapshot);
 
 /* ---- start-up ---- */
 

@@ -182,15 +182,15 @@ extern BlockNumber log_head_block(Relation rel, int partition);
 extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
 /* move the tail into the next spare extent; append lock held */
 extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
-/*
- * Blocks for structure pages.  Under the extension lock: prepare (extends the
- * file), lock the meta page, allocate on it, write it together with the pages.
- */
-extern BlockNumber log_allocate_blocks(Page metapage, uint32 nblocks);
-extern void log_prepare_allocation(Relation rel, uint32 nblocks, uint32 more);
-extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
 extern void log_fill_head(Page page, int partition, int64 origin);
+extern void log_head_set_content(Page page);
+
+/* ---- blocks.c: pick, lock the meta page, take, all under the extension lock ---- */
+extern LogBlockRange log_pick_blocks(Relation rel, uint32 nblocks);
+extern BlockNumber log_pick_block(Relation rel, const LogBlockRange *taken);
+extern void log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 
 /* ---- extend.c ---- */
 extern void log_extend_file(Relation rel, BlockNumber nblocks);

@@ -50,6 +50,7 @@ typedef enum LogPagesReason
 	LOG_PAGES_RESERVE,			/* a spare extent */
 	LOG_PAGES_ENTER,			/* the tail moved into a spare extent */
 	LOG_PAGES_STATE,			/* state pages allocated or freed */
+	LOG_PAGES_EXPIRE,			/* extents freed at a partition's head */
 } LogPagesReason;
 
 typedef struct xl_log_pages

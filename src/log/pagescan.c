@@ -166,7 +166,10 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 	return live;
 }
 
-/* put a row that goes on behind the page together, in the slot's memory */
+/*
+ * Put a row that goes on behind the page together, in the slot's memory.  NULL
+ * if the partition's head moved past it meanwhile: its other pages may be gone.
+ */
 static const char *
 assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 {
@@ -181,15 +184,20 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		BlockNumber block = cursor.block;
 
 		/* the extent that holds the block */
-		if (!log_extent_find(ps->rel, ps->partition, ps->base, &extent))
-			log_page_corrupted(ps->rel, block, "it is in no extent");
-		while (block < extent.start || block >= extent.start + extent.nblocks)
+		bool		found = log_extent_find(ps->rel, ps->partition, ps->base, &extent);
+
+		while (found && (block < extent.start || block >= extent.start + extent.nblocks))
 		{
 			LogExtent	prev;
 
-			if (!log_extent_prev(ps->rel, ps->partition, &extent, &prev))
-				log_page_corrupted(ps->rel, block, "it is in no extent");
+			found = log_extent_prev(ps->rel, ps->partition, &extent, &prev);
 			extent = prev;
+		}
+		if (!found)
+		{
+			if (ps->off < log_first_offset(ps->rel, ps->partition))
+				return NULL;
+			log_page_corrupted(ps->rel, block, "it is in no extent");
 		}
 		cursor.extent = extent;
 	}
@@ -200,15 +208,22 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		uint16		cont;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!log_cursor_next(&cursor))
-			log_page_corrupted(ps->rel, cursor.block, "a row goes on behind the last page");
-		buffer = log_cursor_read(&cursor);
+		buffer = log_cursor_next(&cursor) ? log_cursor_read(&cursor) : InvalidBuffer;
 		if (!BufferIsValid(buffer))
-			log_page_corrupted(ps->rel, cursor.block, "a row should go on here");
+		{
+			if (ps->off < log_first_offset(ps->rel, ps->partition))
+				return NULL;
+			log_page_corrupted(ps->rel, cursor.block, "a row should go on behind it");
+		}
 		page = BufferGetPage(buffer);
 		cont = LOG_OPAQUE(page)->cont_len;
 		if (cont == 0 || cont > len - have || LOG_PAGE_START + cont > LOG_PAGE_END)
+		{
+			UnlockReleaseBuffer(buffer);
+			if (ps->off < log_first_offset(ps->rel, ps->partition))
+				return NULL;
 			log_page_corrupted(ps->rel, cursor.block, "a row does not go on here as it should");
+		}
 		memcpy(body + have, (char *) page + LOG_PAGE_START, cont);
 		have += cont;
 		UnlockReleaseBuffer(buffer);
@@ -238,7 +253,8 @@ read_header(LogPageScan *ps, const char *page, uint32 pos, uint32 *body, uint32 
 	return Min(end, LOG_PAGE_END);
 }
 
-static void
+/* false if the row has expired */
+static bool
 store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16 flags)
 {
 	LogRow		row;
@@ -255,10 +271,13 @@ store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16
 	{
 		ExecClearTuple(slot);
 		row.body = assemble(ps, slot, body, len);
+		if (row.body == NULL)
+			return false;
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
 	log_make_tid(ps->partition, ps->off, &slot->tts_tid);
 	slot->tts_tableOid = RelationGetRelid(ps->rel);
+	return true;
 }
 
 bool
@@ -268,16 +287,18 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 	uint32		len;
 	uint16		flags;
 
-	while (ps->left == 0)
+	do
 	{
-		if (ps->range + 1 >= ps->nranges)
-			return false;
-		begin_range(ps, ps->range + 1);
-	}
-	ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos, &body, &len, &flags);
-	ps->left--;
-	ps->off++;
-	store_row(ps, slot, body, len, flags);
+		while (ps->left == 0)
+		{
+			if (ps->range + 1 >= ps->nranges)
+				return false;
+			begin_range(ps, ps->range + 1);
+		}
+		ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos, &body, &len, &flags);
+		ps->left--;
+		ps->off++;
+	} while (!store_row(ps, slot, body, len, flags));
 	return true;
 }
 

@@ -260,6 +260,30 @@ log_count_rows(Relation rel, int partition, int64 from, int64 to, Snapshot snaps
 	return count;
 }
 
+int64
+log_count_messages(Relation rel, int partition, Snapshot snapshot)
+{
+	BlockNumber block = log_head_block(rel, partition);
+	Buffer		buffer;
+	int64		first;
+	int64		frozen;
+	int64		dead;
+
+	if (!BlockNumberIsValid(block))
+		return 0;
+	/* under one lock, as vacuum moves them together */
+	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	first = LOG_HEAD(BufferGetPage(buffer))->first_offset;
+	frozen = LOG_HEAD(BufferGetPage(buffer))->frozen_offset;
+	dead = LOG_HEAD(BufferGetPage(buffer))->frozen_dead;
+	UnlockReleaseBuffer(buffer);
+
+	if (frozen < first)
+		return log_count_rows(rel, partition, first, PG_INT64_MAX, snapshot);
+	return frozen - first - dead +
+		log_count_rows(rel, partition, frozen, PG_INT64_MAX, snapshot);
+}
+
 TimestampTz
 log_produced_at(Relation rel, int partition, int64 off)
 {

@@ -179,11 +179,8 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 	Page		page;
 	BlockNumber dir = state_dir_start(rel);
 	BlockNumber last = InvalidBlockNumber;
-	BlockNumber block;
+	LogBlockRange state;
 	bool		newdir = true;
-	PGAlignedBlock copy;
-
-	log_prepare_allocation(rel, 2, 0);
 
 	/* a directory page with room, or else the last one */
 	while (BlockNumberIsValid(dir))
@@ -204,11 +201,13 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 		dir = next;
 	}
 
+	state.start = log_pick_block(rel, NULL);
+	state.nblocks = 1;
+	if (newdir)
+		dir = log_pick_block(rel, &state);
 	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
-	memcpy(copy.data, BufferGetPage(buffers[0]), BLCKSZ);
 	if (newdir)
 	{
-		dir = log_allocate_blocks((Page) copy.data, 1);
 		buffers[1] = ReadBufferExtended(rel, MAIN_FORKNUM, dir, RBM_ZERO_AND_LOCK, NULL);
 		if (BlockNumberIsValid(last))
 			buffers[nbuffers++] = log_page_read(rel, last, LOG_PAGE_STATE_DIRECTORY, -1,
@@ -217,27 +216,24 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 	else
 		buffers[1] = log_page_read(rel, dir, LOG_PAGE_STATE_DIRECTORY, -1,
 								   BUFFER_LOCK_EXCLUSIVE);
-	block = log_allocate_blocks((Page) copy.data, 1);
-	buffers[2] = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
+	buffers[2] = ReadBufferExtended(rel, MAIN_FORKNUM, state.start, RBM_ZERO_AND_LOCK, NULL);
 
 	START_CRIT_SECTION();
-	page = BufferGetPage(buffers[0]);
+	log_take_blocks(BufferGetPage(buffers[0]), state.start, 1);
 	if (newdir)
 	{
 		LogStateDirectory *directory;
 
-		log_allocate_blocks(page, 1);
+		log_take_blocks(BufferGetPage(buffers[0]), dir, 1);
 		if (nbuffers == 4)
 			LOG_STATE_DIRECTORY(BufferGetPage(buffers[3]))->next = dir;
 		else
-			LOG_META(page)->state_dir = dir;
+			LOG_META(BufferGetPage(buffers[0]))->state_dir = dir;
 		log_page_init(BufferGetPage(buffers[1]), LOG_PAGE_STATE_DIRECTORY, 0);
 		directory = LOG_STATE_DIRECTORY(BufferGetPage(buffers[1]));
 		directory->next = InvalidBlockNumber;
 		directory->nentries = 0;
 	}
-	log_allocate_blocks(page, 1);
-
 	page = BufferGetPage(buffers[1]);
 	{
 		LogStateDirectory *directory = LOG_STATE_DIRECTORY(page);
@@ -245,7 +241,7 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 
 		entry->owner = owner;
 		entry->partition = partition;
-		entry->block = block;
+		entry->block = state.start;
 		log_page_set_content(page, offsetof(LogStateDirectory, entries) +
 							 directory->nentries * sizeof(LogStateEntry));
 	}

@@ -634,6 +634,8 @@ streamq_aggregate_result(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("aggregate and argument types must not be null")));
+	if (call == NULL)
+		streamq_require_loaded();
 	if (call == NULL || call->aggregate != PG_GETARG_OID(0))
 	{
 		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);

@@ -517,10 +517,15 @@ count_closed(Batch *batch, bool had, Timestamp before)
 
 	if (!batch->stats.has_watermark || (had && before == batch->stats.watermark))
 		return;
+	if (had)
+	{
+		/* mostly the watermark is still in the window it was in */
+		window_tumble(before, &vq->size, vq->origin, &first, &end);
+		if (end > batch->stats.watermark)
+			return;
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	state = state_open(batch->state, vq, NULL);
-	if (had)
-		window_tumble(before, &vq->size, vq->origin, &first, &end);
 	closed = state_count_windows(state, !had, first, before, batch->stats.watermark);
 	PopActiveSnapshot();
 	if (closed > 0)

@@ -38,6 +38,7 @@ PG_FUNCTION_INFO_V1(streamq_job_worker_pid);
 static char *
 name_arg(FunctionCallInfo fcinfo)
 {
+	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -64,16 +65,17 @@ check_select(JobRow *job)
 static void
 set_enabled(FunctionCallInfo fcinfo, bool enabled)
 {
+	char	   *name = name_arg(fcinfo);
 	JobRow		job;
 
-	find_own_job(name_arg(fcinfo), &job);
+	find_own_job(name, &job);
 
 	/* waits for the end of a batch; afterwards none begins */
 	job_lock(job.job_id, true);
 	if (!job_read(job.job_id, &job))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("job was dropped by another session")));
+				 errmsg("job \"%s\" was dropped by another session", name)));
 	if (job.enabled != enabled)
 	{
 		job_set_enabled(job.job_id, enabled);
@@ -106,6 +108,7 @@ streamq_watermark(PG_FUNCTION_ARGS)
 	JobStats	stats;
 	ItemPointerData tid;
 
+	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -234,8 +237,9 @@ streamq_run_job(PG_FUNCTION_ARGS)
 	int64		batch_rows = JOB_BATCH_ROWS;
 	int64		total = 0;
 	int			result;
+	char	   *name = name_arg(fcinfo);
 
-	find_own_job(name_arg(fcinfo), &job);
+	find_own_job(name, &job);
 	if (!PG_ARGISNULL(1))
 		batch_rows = PG_GETARG_INT32(1);
 	if (batch_rows <= 0)
@@ -257,6 +261,10 @@ streamq_run_job(PG_FUNCTION_ARGS)
 
 		result = job_run(job.job_id, batch_rows, true, &rows);
 		total += rows;
+		if (result == JOB_GONE)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("job \"%s\" was dropped by another session", name)));
 		CHECK_FOR_INTERRUPTS();
 	} while (result == JOB_MORE);
 	PG_RETURN_INT64(total);

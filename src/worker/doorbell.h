@@ -21,13 +21,6 @@
  */
 extern void doorbell_note_append(Oid relid, int partition, int64 last_offset);
 
-/*
- * Ring at the end of this transaction, committed or not, after its locks are
- * released: for who gives something back by ending, such as a consumer
- * that holds a partition.
- */
-extern void doorbell_note_ring(Oid relid);
-
 /* the stream's ring count; remember it before looking for messages */
 extern uint64 doorbell_count(Oid relid);
 

@@ -13,6 +13,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -28,8 +29,7 @@ typedef struct Batch
 {
 	int32		job_id;
 	JobBatchResult result;
-	int			sqlerrcode;
-	char	   *message;
+	ErrorData  *error;
 } Batch;
 
 static void
@@ -50,13 +50,31 @@ run_batch(void *arg)
 		batch->result = JOB_GONE;
 }
 
+/*
+ * Record the error.  A job that was dropped while its batch ran may stumble over what
+ * is missing: then there is nothing to record, and nothing wrong.
+ */
 static void
 note_error(void *arg)
 {
 	Batch	   *batch = arg;
+	ListCell   *lc;
 
-	if (OidIsValid(api_catalog_oid("job", true)))
-		job_note_error(batch->job_id, batch->sqlerrcode, batch->message);
+	batch->result = JOB_GONE;
+	if (!OidIsValid(api_catalog_oid("job", true)))
+		return;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach(lc, job_list())
+	{
+		JobInfo    *info = lfirst(lc);
+
+		if (info->job_id == batch->job_id && info->enabled)
+			batch->result = JOB_MORE;
+	}
+	PopActiveSnapshot();
+	if (batch->result != JOB_GONE)
+		job_note_error(batch->job_id, batch->error->sqlerrcode, batch->error->message);
 }
 
 /* the job to run now: the scheduler may have given us another */
@@ -150,13 +168,16 @@ streamq_job_main(Datum arg)
 		/* before the batch takes its snapshot, so that no ring is missed */
 		seen = doorbell_count(source);
 		ok = worker_run(run_batch, &batch, "running a batch of a continuous job",
-						&batch.sqlerrcode, &batch.message);
+						&batch.error);
 
 		if (!ok)
 		{
 			TimestampTz until;
 
-			(void) worker_run(note_error, &batch, "recording an error", NULL, NULL);
+			if (worker_run(note_error, &batch, "recording an error", NULL) &&
+				batch.result == JOB_GONE)
+				worker_leave();
+			worker_log_error(batch.error);
 			worker_signal_progress(batch.job_id);
 			pgstat_report_stat(true);
 

@@ -324,7 +324,7 @@ streamq_launcher_main(Datum arg)
 		if (take_requests() || now >= next_list)
 		{
 			/* without the list we keep to what we know, and try again later */
-			if (worker_run(list_databases, NULL, "listing databases", NULL, NULL))
+			if (worker_run(list_databases, NULL, "listing databases", NULL))
 				drop_unlisted();
 			next_list = TimestampTzPlusMilliseconds(now,
 													Max((int64) streamq_naptime * LIST_NAPTIMES,

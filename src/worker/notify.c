@@ -330,7 +330,7 @@ streamq_notifier_main(Datum arg)
 		notify_take(take_news, NULL);
 		if (lost != lost_seen)
 		{
-			ok = worker_run(notify_everybody, NULL, "looking for listeners", NULL, NULL);
+			ok = worker_run(notify_everybody, NULL, "looking for listeners", NULL);
 			if (ok)
 				lost_seen = lost;
 		}
@@ -339,7 +339,7 @@ streamq_notifier_main(Datum arg)
 		next = note_sent(now, false);
 		if (ok && next != 0 && next <= now)
 		{
-			ok = worker_run(send_due, &now, "sending notifications", NULL, NULL);
+			ok = worker_run(send_due, &now, "sending notifications", NULL);
 			next = note_sent(now, ok);
 		}
 

@@ -372,7 +372,7 @@ streamq_scheduler_main(Datum arg)
 		{
 			int64		delay = Max((int64) streamq_naptime * LOOK_NAPTIMES, LOOK_MIN);
 
-			if (worker_run(look_at_jobs, NULL, "listing jobs", NULL, NULL))
+			if (worker_run(look_at_jobs, NULL, "listing jobs", NULL))
 			{
 				retry_delay = RETRY_MIN;
 				if (!extension_found)

@@ -646,9 +646,24 @@ worker_sleep_on(Oid relid, uint64 seen, long timeout_ms)
 	worker_check();
 }
 
+void
+worker_log_error(ErrorData *error)
+{
+	PG_TRY();
+	{
+		ReThrowError(error);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
 bool
 worker_run(void (*func) (void *arg), void *arg, const char *activity,
-		   int *sqlerrcode, char **message)
+		   ErrorData **error)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = false;
@@ -664,18 +679,14 @@ worker_run(void (*func) (void *arg), void *arg, const char *activity,
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
-
 		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		if (sqlerrcode != NULL)
-			*sqlerrcode = edata->sqlerrcode;
-		if (message != NULL)
-			*message = pstrdup(edata->message);
-		FreeErrorData(edata);
-
-		EmitErrorReport();
+		if (error != NULL)
+		{
+			MemoryContextSwitchTo(context);
+			*error = CopyErrorData();
+		}
+		else
+			EmitErrorReport();
 		AbortCurrentTransaction();
 		FlushErrorState();
 		RESUME_INTERRUPTS();

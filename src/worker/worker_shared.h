@@ -137,12 +137,13 @@ extern void worker_sleep_on(Oid relid, uint64 seen, long timeout_ms);
 extern void worker_leave(void);
 
 /*
- * Run func in a transaction of its own, without a snapshot.  False, with the error in
- * the log and its code and message in *sqlerrcode and *message (palloc'd, if
- * not NULL), when it failed; the transaction is then aborted.
+ * Run func in a transaction of its own, without a snapshot.  False when it
+ * failed: the transaction is aborted, and the error is in the log or, if
+ * error is not NULL, in *error, in the caller's memory context.
  */
 extern bool worker_run(void (*func) (void *arg), void *arg, const char *activity,
-					   int *sqlerrcode, char **message);
+					   ErrorData **error);
+extern void worker_log_error(ErrorData *error);
 
 /* wake the scheduler of a database; caller has the lock */
 extern void worker_wake_scheduler(Oid dboid, bool if_waiting);

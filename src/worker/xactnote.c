@@ -25,9 +25,8 @@
 #include "worker/worker_shared.h"
 #include "worker/xactnote.h"
 
-/* partition numbers of notes that are not about an append */
+/* partition number of notes that are not about an append */
 #define NOTE_CLOSED		(-1)
-#define NOTE_RING		(-2)
 
 typedef struct Note
 {
@@ -142,12 +141,6 @@ doorbell_note_append(Oid relid, int partition, int64 last_offset)
 }
 
 void
-doorbell_note_ring(Oid relid)
-{
-	(void) get_note(relid, NOTE_RING);
-}
-
-void
 xactnote_closed(Oid view, TimestampTz watermark, int64 closed)
 {
 	Note	   *note = get_note(view, NOTE_CLOSED);
@@ -195,7 +188,7 @@ post_notes(void)
 	{
 		Note	   *note = &notes[i];
 
-		if (note->partition == NOTE_RING || doorbell_listeners(note->relid) == 0)
+		if (doorbell_listeners(note->relid) == 0)
 			continue;
 		if (note->partition == NOTE_CLOSED)
 			notify_post_view(note->relid, note->watermark, note->value);

@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('workers');
-$node->init;
+$node->init(allows_streaming => 1);
 $node->append_conf(
 	'postgresql.conf', q(
 shared_preload_libraries = 'streamq'
@@ -200,6 +200,18 @@ is( $node->safe_psql('postgres',
 		q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'streamq %' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL))
 	),
 	'0', 'and hold no transaction');
+
+# ---- a standby has none until it is promoted
+
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('workers_standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+my $processes = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'streamq %'";
+is($standby->safe_psql('postgres', $processes), '0', 'a standby has no background processes');
+$standby->promote;
+ok($standby->poll_query_until('postgres', $processes, '3'), 'after promotion it has');
+$standby->stop;
 
 # ---- a crash of one of them
 

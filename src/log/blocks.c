@@ -1,0 +1,217 @@
+/*
+ * blocks.c
+ *	  Blocks of the file: handed out, given back and used again.
+ *
+ * All of it happens under the relation extension lock, in two steps, since what can
+ * fail or stall (file extension, waiting for pins) must happen before a page is
+ * locked for change: pick, then take on the locked meta page.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+
+/* the least that is worth an extent of its own */
+#define LEAST_RANGE 8
+
+/*
+ * Make sure nobody reads blocks that are about to be used again, and that what
+ * they held cannot be taken for anything.  False if somebody has one pinned:
+ * rows are read with the pin alone.
+ *
+ * The zeroes are not logged.  After a crash the old page may be back, which
+ * nobody takes for live either: its base is below the extent's.
+ */
+static bool
+clear_blocks(Relation rel, BlockNumber start, uint32 nblocks)
+{
+	for (uint32 i = 0; i < nblocks; i++)
+	{
+		Buffer		buffer = ReadBuffer(rel, start + i);
+
+		if (!ConditionalLockBufferForCleanup(buffer))
+		{
+			ReleaseBuffer(buffer);
+			return false;
+		}
+		if (!PageIsNew(BufferGetPage(buffer)))
+		{
+			memset(BufferGetPage(buffer), 0, BLCKSZ);
+			MarkBufferDirty(buffer);
+		}
+		UnlockReleaseBuffer(buffer);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+static void
+fresh_blocks(Relation rel, BlockNumber start, uint32 nblocks)
+{
+	if ((uint64) start + nblocks >= MaxBlockNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot extend stream \"%s\" beyond %u blocks",
+						RelationGetRelationName(rel), MaxBlockNumber)));
+	log_extend_file(rel, start + nblocks);
+}
+
+static void
+copy_meta(Relation rel, PGAlignedBlock *copy)
+{
+	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+
+	memcpy(copy->data, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
+ * Blocks for an extent: free ones if there are, or fresh ones.  Free ranges may be
+ * shorter than asked for.
+ */
+LogBlockRange
+log_pick_blocks(Relation rel, uint32 nblocks)
+{
+	PGAlignedBlock copy;
+	LogMeta    *meta = LOG_META(copy.data);
+	LogBlockRange range;
+
+	copy_meta(rel, &copy);
+	for (uint32 i = 0; i < meta->nfree; i++)
+	{
+		if (meta->free[i].nblocks < Min(nblocks, LEAST_RANGE))
+			continue;
+		range.start = meta->free[i].start;
+		range.nblocks = Min(nblocks, meta->free[i].nblocks);
+		if (clear_blocks(rel, range.start, range.nblocks))
+			return range;
+	}
+	range.start = meta->nallocated;
+	range.nblocks = nblocks;
+	fresh_blocks(rel, range.start, range.nblocks);
+	return range;
+}
+
+/* one block for a structure page, not in `taken` (NULL: nothing else was picked) */
+BlockNumber
+log_pick_block(Relation rel, const LogBlockRange *taken)
+{
+	PGAlignedBlock copy;
+	LogMeta    *meta = LOG_META(copy.data);
+	BlockNumber block;
+
+	copy_meta(rel, &copy);
+	for (uint32 i = 0; i < meta->nfree; i++)
+	{
+		BlockNumber end = meta->free[i].start + meta->free[i].nblocks;
+
+		block = meta->free[i].start;
+		if (taken && block >= taken->start && block < taken->start + taken->nblocks)
+			block = taken->start + taken->nblocks;
+		if (block < end && clear_blocks(rel, block, 1))
+			return block;
+	}
+	block = meta->nallocated;
+	if (taken && block < taken->start + taken->nblocks)
+		block = taken->start + taken->nblocks;
+	fresh_blocks(rel, block, 1);
+	return block;
+}
+
+static void
+set_content(Page metapage)
+{
+	log_page_set_content(metapage, offsetof(LogMeta, free) +
+						 LOG_META(metapage)->nfree * sizeof(LogBlockRange));
+}
+
+static void
+remove_range(LogMeta *meta, uint32 i)
+{
+	memmove(&meta->free[i], &meta->free[i + 1],
+			(meta->nfree - i - 1) * sizeof(LogBlockRange));
+	meta->nfree--;
+}
+
+/* Take what was picked.  Changes the meta page only; cannot fail. */
+void
+log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
+{
+	LogMeta    *meta = LOG_META(metapage);
+
+	if (start >= meta->nallocated)
+	{
+		meta->nallocated = start + nblocks;
+		return;
+	}
+	for (uint32 i = 0; i < meta->nfree; i++)
+	{
+		LogBlockRange *range = &meta->free[i];
+
+		if (start < range->start || start >= range->start + range->nblocks)
+			continue;
+		/* picked blocks stand at the beginning of what is left of a range */
+		Assert(start == range->start);
+		range->start += nblocks;
+		range->nblocks -= nblocks;
+		if (range->nblocks == 0)
+			remove_range(meta, i);
+		set_content(metapage);
+		return;
+	}
+	Assert(false);
+}
+
+/*
+ * Give blocks back.  When the list is full the smallest range is given up
+ * until the next TRUNCATE or rewrite of the file.
+ */
+void
+log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
+{
+	LogMeta    *meta = LOG_META(metapage);
+	uint32		i = 0;
+
+	while (i < meta->nfree && meta->free[i].start < start)
+		i++;
+	if (i > 0 && meta->free[i - 1].start + meta->free[i - 1].nblocks == start)
+	{
+		meta->free[i - 1].nblocks += nblocks;
+		if (i < meta->nfree &&
+			meta->free[i - 1].start + meta->free[i - 1].nblocks == meta->free[i].start)
+		{
+			meta->free[i - 1].nblocks += meta->free[i].nblocks;
+			remove_range(meta, i);
+		}
+	}
+	else if (i < meta->nfree && start + nblocks == meta->free[i].start)
+	{
+		meta->free[i].start = start;
+		meta->free[i].nblocks += nblocks;
+	}
+	else
+	{
+		if (meta->nfree == LOG_META_MAX_FREE)
+		{
+			uint32		least = 0;
+
+			for (uint32 k = 1; k < meta->nfree; k++)
+				if (meta->free[k].nblocks < meta->free[least].nblocks)
+					least = k;
+			if (meta->free[least].nblocks >= nblocks)
+				return;
+			remove_range(meta, least);
+			if (least < i)
+				i--;
+		}
+		memmove(&meta->free[i + 1], &meta->free[i],
+				(meta->nfree - i) * sizeof(LogBlockRange));
+		meta->free[i].start = start;
+		meta->free[i].nblocks = nblocks;
+		meta->nfree++;
+	}
+	set_content(metapage);
+}
