@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::RecursiveCopy;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -16,7 +15,7 @@ shared_preload_libraries = 'streamq'
 wal_consistency_checking = 'streamq'
 max_worker_processes = 16
 wal_log_hints = on
-wal_keep_size = 256MB
+wal_keep_size = 2GB
 timezone = 'UTC'
 });
 $node->start;
@@ -92,11 +91,11 @@ SELECT count(*) FROM ((TABLE per_minute) EXCEPT ALL
 		0, "$name: and equals its query");
 }
 
-start_load($node, 6);
-usleep(700_000);
+start_load($node, 4);
+usleep(400_000);
 $node->backup('busy', backup_options => ['--checkpoint=fast']);
 $node->safe_psql('postgres', 'VACUUM s');
-usleep(500_000);
+usleep(300_000);
 $node->safe_psql('postgres', q{BEGIN; INSERT INTO s SELECT now(), 'last', -7, 'before' ; INSERT INTO copy SELECT * FROM s WHERE n = -7; COMMIT;});
 my $target = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 usleep(300_000);
@@ -143,7 +142,7 @@ SELECT streamq.wait_until_caught_up('per_minute');
 CHECKPOINT;
 INSERT INTO s SELECT now(), 'k', 300000, 'gone';
 });
-start_load($standby, 2);
+start_load($standby, 1);
 end_load();
 $standby->safe_psql('postgres', 'VACUUM s; CHECKPOINT');
 $node->stop;
