@@ -175,6 +175,8 @@ execution_end(ProduceExecution *exec)
 {
 	ExecASInsertTriggers(exec->estate, exec->result_rel, exec->transition);
 	AfterTriggerEndQuery(exec->estate);
+	/* the slots that triggers were given */
+	ExecResetTupleTable(exec->estate->es_tupleTable, false);
 	ExecCloseResultRelations(exec->estate);
 	FreeExecutorState(exec->estate);
 }

@@ -94,7 +94,7 @@ enum
 int32
 job_format(void)
 {
-	return PG_VERSION_NUM / 10000 * 100 + JOB_FORMAT;
+	return COMPAT_SERVER_MAJOR * 100 + JOB_FORMAT;
 }
 
 /* relation of the extension by name; InvalidOid when missing_ok and not there */

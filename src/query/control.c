@@ -38,6 +38,7 @@ PG_FUNCTION_INFO_V1(streamq_job_worker_pid);
 static char *
 name_arg(FunctionCallInfo fcinfo)
 {
+	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -107,6 +108,7 @@ streamq_watermark(PG_FUNCTION_ARGS)
 	JobStats	stats;
 	ItemPointerData tid;
 
+	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -443,6 +443,7 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 	DropStmt   *drop = makeNode(DropStmt);
 	JobRow		job;
 
+	streamq_require_loaded();
 	if (!OidIsValid(view))
 	{
 		if (PG_GETARG_BOOL(1))
