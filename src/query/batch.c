@@ -42,6 +42,9 @@
 /* a round also ends when the groups it holds in memory take this much */
 #define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
 
+/* and a batch after so many of them */
+#define MAX_ROUNDS		50
+
 typedef struct BadRow
 {
 	int			partition;
@@ -453,14 +456,18 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 	return ok;
 }
 
-/* rounds until max_rows rows were read or there are no more; true: there are */
+/*
+ * Rounds until max_rows rows were read, there are no more, or there were so
+ * many rounds that their subtransactions would burden everybody's snapshots.
+ * True: there are more rows.
+ */
 static bool
 run_rounds(Batch *batch, int64 max_rows, int64 *total)
 {
 	bool		more = true;
 
 	*total = 0;
-	while (more && *total < max_rows)
+	for (int i = 0; more && *total < max_rows && i < MAX_ROUNDS; i++)
 	{
 		BadRow	   *front = batch->bad;
 		int64		rows;
@@ -662,8 +669,10 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 		{
 			if (batch->vq->window_rti != 0)
 				count_closed(batch, had_watermark, watermark);
+			PushActiveSnapshot(GetTransactionSnapshot());
 			job_write_progress(job_id, batch->progress, batch->npartitions);
 			job_write_stats(job_id, &batch->stats, &stats_tid);
+			PopActiveSnapshot();
 			CommandCounterIncrement();
 		}
 	}
