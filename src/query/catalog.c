@@ -309,7 +309,10 @@ job_list(void)
 
 	if (!OidIsValid(relid))
 		return NIL;
-	rel = table_open(relid, AccessShareLock);
+	/* while we waited for the lock the extension may have been dropped */
+	rel = try_table_open(relid, AccessShareLock);
+	if (rel == NULL)
+		return NIL;
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
