@@ -21,6 +21,7 @@
 #include "commands/sequence.h"
 #include "compat.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
@@ -90,6 +91,15 @@ enum
 	Anum_error_message,
 	Natts_error = Anum_error_message
 };
+
+/* messages may quote a whole value; what tells something is at their beginning */
+#define MESSAGE_MAX		1000
+
+static char *
+clip_message(const char *message)
+{
+	return pnstrdup(message, pg_mbcliplen(message, strlen(message), MESSAGE_MAX));
+}
 
 int32
 job_format(void)
@@ -299,7 +309,10 @@ job_list(void)
 
 	if (!OidIsValid(relid))
 		return NIL;
-	rel = table_open(relid, AccessShareLock);
+	/* while we waited for the lock the extension may have been dropped */
+	rel = try_table_open(relid, AccessShareLock);
+	if (rel == NULL)
+		return NIL;
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
@@ -442,7 +455,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	values[Anum_stats_errors - 1] = Int64GetDatum(stats->errors);
 	values[Anum_stats_failing - 1] = BoolGetDatum(stats->failing);
 	if (stats->last_error)
-		values[Anum_stats_last_error - 1] = CStringGetTextDatum(stats->last_error);
+		values[Anum_stats_last_error - 1] = CStringGetTextDatum(clip_message(stats->last_error));
 	else
 		nulls[Anum_stats_last_error - 1] = true;
 	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
@@ -557,7 +570,7 @@ job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
 	values[Anum_error_msg_id - 1] = Int64GetDatum(msg_id);
 	values[Anum_error_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[Anum_error_sqlstate - 1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));
-	values[Anum_error_message - 1] = CStringGetTextDatum(message);
+	values[Anum_error_message - 1] = CStringGetTextDatum(clip_message(message));
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }
@@ -574,10 +587,12 @@ job_note_error(int32 job_id, int sqlerrcode, const char *message)
 	job_lock(job_id, true);
 	if (!job_read_stats(job_id, &stats, &tid))
 		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
 	stats.errors++;
 	stats.failing = true;
 	stats.last_error = psprintf("%s (SQLSTATE %s)", message, unpack_sql_state(sqlerrcode));
 	job_write_stats(job_id, &stats, &tid);
+	PopActiveSnapshot();
 }
 
 bool

@@ -169,8 +169,15 @@ usleep(300_000);
 run_in($other, 'DROP TABLE events');
 like(answer($waiter), qr/ERROR:  stream with OID \d+ does not exist/, 'the stream is dropped');
 
-# A group that its first consumer waits for can be used by others.
+# So is the group: it does not come back by the waiting.
 $node->safe_psql('postgres', "SELECT streamq.create_stream('events')");
+$node->safe_psql('postgres', "SELECT streamq.create_group('events', 'g')");
+send_to($waiter, "SELECT payload FROM streamq.consume('events', 'g', wait => '20 s')");
+usleep(300_000);
+run_in($other, "SELECT streamq.drop_group('events', 'g')");
+like(answer($waiter), qr/ERROR:  consumer group "g" of stream "events" does not exist/, 'the group is dropped');
+
+# A group that its first consumer waits for can be used by others.
 send_to($waiter, "SELECT payload FROM streamq.consume('events', 'first', wait => '5 s')");
 usleep(300_000);
 $start = time;
