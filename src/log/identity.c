@@ -19,9 +19,7 @@
 void
 log_make_tid(int partition, int64 off, ItemPointer tid)
 {
-	ItemPointerSet(tid,
-				   ((BlockNumber) partition << 24) | (BlockNumber) ((off >> 15) & 0xFFFFFF),
-				   (OffsetNumber) ((off & 0x7FFF) + 1));
+	log_set_tid(partition, off, tid);
 }
 
 int
