@@ -60,14 +60,12 @@ typedef struct LogRow
 	uint16		flags;			/* LOG_ROW_NULLS, LOG_ROW_ALIGN* */
 } LogRow;
 
-extern uint32 log_row_measure(TupleDesc desc, Datum *values, const bool *isnull,
-							  uint16 *flags);
-extern void log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull,
-						 uint16 flags, char *body);
-/* values that may stand in a row: nothing out of line, large ones compressed.
- * Returns true if any was replaced; log_row_prepare_done() frees them */
-extern bool log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull);
-extern void log_row_prepare_done(void);
+/*
+ * Encode values as a row, in memory that reserve(arg, len) gives.  Values out of line
+ * are put in, large ones compressed as their column says.
+ */
+extern void log_row_encode(TupleDesc desc, const Datum *values, const bool *isnull,
+						   char *(*reserve) (void *arg, Size len), void *arg, LogRow *row);
 
 /* is it a fixed-length value that must be aligned within the body? */
 static inline bool

@@ -26,8 +26,12 @@ StaticAssertDecl(SIZEOF_DATUM == 8, "streamq needs a 64-bit platform");
 /* memory of replaced values; made when first needed */
 static MemoryContext prepare_context = NULL;
 
-bool
-log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull)
+/*
+ * Values that may stand in a row: nothing out of line, large ones compressed.  Returns
+ * true if any was replaced, in prepare_context.
+ */
+static bool
+replace_values(TupleDesc desc, Datum *values, const bool *isnull)
 {
 	bool		replaced = false;
 
@@ -76,18 +80,11 @@ log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull)
 	return replaced;
 }
 
-void
-log_row_prepare_done(void)
-{
-	if (prepare_context)
-		MemoryContextReset(prepare_context);
-}
-
 /*
  * Size of the body; flags gets LOG_ROW_NULLS and the alignment it needs.
  */
-uint32
-log_row_measure(TupleDesc desc, Datum *values, const bool *isnull, uint16 *flags)
+static uint32
+measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *flags)
 {
 	int			natts = desc->natts;
 	Size		off = 0;
@@ -148,9 +145,8 @@ log_row_measure(TupleDesc desc, Datum *values, const bool *isnull, uint16 *flags
 	return (uint32) off;
 }
 
-void
-log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags,
-			 char *body)
+static void
+fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, char *body)
 {
 	int			natts = desc->natts;
 	char	   *p = body;
@@ -237,4 +233,33 @@ log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull, uint16 fla
 			}
 		}
 	}
+}
+
+void
+log_row_encode(TupleDesc desc, const Datum *values, const bool *isnull,
+			   char *(*reserve) (void *arg, Size len), void *arg, LogRow *row)
+{
+	Datum		replaced_values[MaxTupleAttributeNumber];
+	bool		replaced = false;
+	char	   *body;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		/* anything out of line, or large enough to be compressed? */
+		if (TupleDescAttr(desc, i)->attlen == -1 && !isnull[i] &&
+			(VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
+			 VARSIZE_ANY(DatumGetPointer(values[i])) >= COMPRESS_THRESHOLD))
+		{
+			memcpy(replaced_values, values, sizeof(Datum) * desc->natts);
+			replaced = replace_values(desc, replaced_values, isnull);
+			values = replaced_values;
+			break;
+		}
+	}
+	row->len = measure_row(desc, values, isnull, &row->flags);
+	row->natts = desc->natts;
+	row->body = body = reserve(arg, row->len);
+	fill_row(desc, values, isnull, row->flags, body);
+	if (replaced)
+		MemoryContextReset(prepare_context);
 }

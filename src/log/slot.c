@@ -221,62 +221,33 @@ log_slot_reserve(TupleTableSlot *slot, Size len)
 	return ls->mat;
 }
 
+static char *
+reserve(void *arg, Size len)
+{
+	return log_slot_reserve(arg, len);
+}
+
 /* encode the slot's values into its own memory */
 static void
 encode_values(TupleTableSlot *slot, const Datum *values, const bool *isnull)
 {
 	LogSlot    *ls = (LogSlot *) slot;
-	TupleDesc	desc = slot->tts_tupleDescriptor;
-	Datum		replaced_values[MaxTupleAttributeNumber];
-	uint32		len;
-	uint16		flags;
-	bool		replaced = false;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		/* anything out of line, or large enough to be compressed? */
-		if (!isnull[i] && TupleDescAttr(desc, i)->attlen == -1 &&
-			(VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
-			 VARSIZE_ANY(DatumGetPointer(values[i])) >= BLCKSZ / 8))
-		{
-			memcpy(replaced_values, values, sizeof(Datum) * desc->natts);
-			replaced = log_row_prepare(desc, replaced_values, isnull);
-			values = replaced_values;
-			break;
-		}
-	}
-
-	len = log_row_measure(desc, unconstify(Datum *, values), isnull, &flags);
+	char	   *old = NULL;
+	LogRow		row;
 
 	/* a slot's values may point into the memory that is about to be used */
 	if (ls->body != NULL && ls->body == ls->mat)
 	{
-		char	   *old = ls->mat;
-
+		old = ls->mat;
 		ls->mat = NULL;
 		ls->matsize = 0;
-		log_slot_reserve(slot, len);
-		log_row_fill(desc, values, isnull, flags, ls->mat);
+		/* if that fails, nobody has it any more */
+		ls->body = NULL;
+	}
+	log_row_encode(slot->tts_tupleDescriptor, values, isnull, reserve, slot, &row);
+	if (old)
 		pfree(old);
-	}
-	else
-	{
-		log_slot_reserve(slot, len);
-		log_row_fill(desc, values, isnull, flags, ls->mat);
-	}
-	if (replaced)
-		log_row_prepare_done();
-
-	drop_buffer(ls);
-	ls->page = NULL;
-	ls->body = ls->mat;
-	ls->len = len;
-	ls->natts = desc->natts;
-	ls->flags = flags;
-	ls->off = 0;
-	slot->tts_nvalid = 0;
-	slot->tts_flags &= ~TTS_FLAG_EMPTY;
-	slot->tts_flags |= TTS_FLAG_SHOULDFREE;
+	log_slot_store(slot, &row, InvalidBuffer);
 }
 
 static void
