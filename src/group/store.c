@@ -10,6 +10,7 @@
 #include "utils/resowner.h"
 
 #include "api/api.h"
+#include "group/restore.h"
 #include "group/store.h"
 #include "group/version.h"
 #include "log/log.h"
@@ -90,7 +91,7 @@ group_read_state(Relation rel, int32 group_id, int partition,
 		group_version_find(data, len, &blob, &bloblen))
 		group_state_decode(state, blob, bloblen);
 	else
-		group_state_init(state, log_first_offset(rel, partition));
+		group_state_init(state, group_restored_position(rel, group_id, partition));
 }
 
 void
@@ -114,20 +115,22 @@ group_write_settled(Relation rel, int32 group_id, int partition,
 					const PartitionState *state)
 {
 	char		data[LOG_STATE_MAX];
+	char		result[LOG_STATE_MAX];
 	char		blob[STATE_BLOB_MAX];
 	int			bloblen;
 	int			len;
 
 	/* facts on top of what this transaction did are pending with it */
-	if (log_state_read(rel, (uint32) group_id, partition, data, &len) &&
-		group_version_is_pending(data, len))
+	if (!log_state_read(rel, (uint32) group_id, partition, data, &len))
+		len = 0;
+	else if (group_version_is_pending(data, len))
 	{
 		group_write_state(rel, group_id, partition, state);
 		return;
 	}
 	bloblen = group_state_encode(state, blob);
-	len = group_version_make_settled(blob, bloblen, data);
-	log_state_write(rel, (uint32) group_id, partition, data, len);
+	len = group_version_make_settled(data, len, blob, bloblen, result);
+	log_state_write(rel, (uint32) group_id, partition, result, len);
 }
 
 void
