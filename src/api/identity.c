@@ -115,7 +115,7 @@ message_of_row(Relation rel, ItemPointer tid, int64 *off)
 
 	if (ItemPointerGetOffsetNumberNoCheck(tid) == InvalidOffsetNumber ||
 		ItemPointerGetOffsetNumberNoCheck(tid) > 0x8000 ||
-		partition >= log_partition_count(rel))
+		(partition > 0 && partition >= log_partition_count(rel)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tid (%u,%u) is not of a row of stream \"%s\"",

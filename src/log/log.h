@@ -122,6 +122,42 @@ extern TimestampTz log_reader_blocked_since(LogReader *reader);
 extern void log_reader_end(LogReader *reader);
 
 extern TupleTableSlot *log_slot_create(Relation rel);
+/* the kind of such slots */
+extern const TupleTableSlotOps LogSlotOps;
+
+/* ---- ranges of messages, for scans that the planner bounded ---- */
+
+/*
+ * Messages whose id is in [from, to] and whose append time is in
+ * [since, until).  Any int64 and any timestamp will do; DT_NOBEGIN and DT_NOEND leave
+ * that end open.
+ */
+typedef struct LogMessageRange
+{
+	int64		from;
+	int64		to;
+	TimestampTz since;
+	TimestampTz until;
+} LogMessageRange;
+
+#define LOG_WHOLE_RANGE \
+	((LogMessageRange) {0, PG_INT64_MAX, DT_NOBEGIN, DT_NOEND})
+
+/*
+ * A scan of such a range, in log order or backward: set the range, then
+ * call log_range_scan_next; table_endscan() at the end.  The range can be set
+ * again.
+ */
+extern TableScanDesc log_range_scan_begin(Relation rel, Snapshot snapshot);
+extern void log_range_scan_set(TableScanDesc scan, const LogMessageRange *range);
+extern bool log_range_scan_next(TableScanDesc scan, ScanDirection direction,
+								TupleTableSlot *slot);
+
+/* is the message with this TID, of this stream, in the range? */
+extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);
+
+/* offsets in the range as of now, in *npartitions partitions; reads a few pages */
+extern double log_range_count(Relation rel, const LogMessageRange *range, int *npartitions);
 
 /* ---- appending ---- */
 

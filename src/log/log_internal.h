@@ -89,8 +89,6 @@ typedef struct LogSlot
 	Size		matsize;
 } LogSlot;
 
-extern const TupleTableSlotOps LogSlotOps;
-
 extern void log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer);
 /* memory of the slot's own for a body of len bytes, to be stored with InvalidBuffer */
 extern char *log_slot_reserve(TupleTableSlot *slot, Size len);
