@@ -55,11 +55,13 @@ message_read_begin(const NullableDatum *args, Snapshot snapshot)
 	if (from < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("from_msg_id must not be negative")));
+				 errmsg("argument \"%s\" must not be negative", "from_msg_id"),
+				 errhint("The first message of a stream has the id 0.")));
 	if (max < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_messages must not be negative")));
+				 errmsg("argument \"%s\" must not be negative", "max_messages"),
+				 errhint("Ask for at least one message.")));
 
 	read = palloc0(sizeof(MessageRead));
 	read->context = CurrentMemoryContext;
