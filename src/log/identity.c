@@ -31,21 +31,28 @@ log_tid_partition(ItemPointer tid)
 }
 
 int64
-log_tid_offset(Relation rel, ItemPointer tid)
+log_tid_offset_near(ItemPointer tid, int64 next)
 {
 	int64		low = ((int64) (ItemPointerGetBlockNumberNoCheck(tid) & 0xFFFFFF) << 15) |
 		((ItemPointerGetOffsetNumberNoCheck(tid) - 1) & 0x7FFF);
-	int			partition = log_tid_partition(tid);
-	int64		next;
+	int64		half = (TID_OFFSET_MASK + 1) / 2;
 	int64		off;
 
-	next = log_next_offset(rel, partition);
-	if (likely(next <= TID_OFFSET_MASK))
+	if (likely(next < half))
 		return low;
+	/* the only one between next - half and next + half */
 	off = (next & ~TID_OFFSET_MASK) | low;
-	if (off >= next)
+	if (off >= next + half)
 		off -= TID_OFFSET_MASK + 1;
+	else if (off < next - half)
+		off += TID_OFFSET_MASK + 1;
 	return off;
+}
+
+int64
+log_tid_offset(Relation rel, ItemPointer tid)
+{
+	return log_tid_offset_near(tid, log_next_offset(rel, log_tid_partition(tid)));
 }
 
 int64

@@ -44,6 +44,8 @@ extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 /* partition and the full 64-bit offset a slot's TID stands for */
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
+/* the same by a next offset of the partition that was read a while ago */
+extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
@@ -86,6 +88,9 @@ extern void log_add_partitions(Relation rel, int npartitions);
 
 /* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
+/* the same; it is that of all offsets in [*from, *to) */
+extern TimestampTz log_produced_at_range(Relation rel, int partition, int64 off,
+										 int64 *from, int64 *to);
 /* first offset whose append time is at or after t (next_offset when none) */
 extern int64 log_offset_at_time(Relation rel, int partition, TimestampTz t);
 
