@@ -141,8 +141,6 @@ typedef struct LogSlot
 	Size		matsize;
 } LogSlot;
 
-extern const TupleTableSlotOps LogSlotOps;
-
 extern void log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer);
 /* hold a pin on the buffer instead of the one held now */
 extern void log_slot_pin(TupleTableSlot *slot, Buffer buffer);
