@@ -29,10 +29,12 @@ typedef Oid RelFileNumber;
 #define RelFileLocatorEquals(a, b) RelFileNodeEquals(a, b)
 #define RelationLocator(rel)	((rel)->rd_node)
 #define LocatorRelNumber(l)		((l).relNode)
+#define LocatorDatabase(l)		((l).dbNode)
 #else
 #include "storage/relfilelocator.h"
 #define RelationLocator(rel)	((rel)->rd_locator)
 #define LocatorRelNumber(l)		((l).relNumber)
+#define LocatorDatabase(l)		((l).dbOid)
 #endif
 
 /* 17: the ids of a transaction's locks moved */

@@ -230,6 +230,11 @@ extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
 
 /* the stream is being dropped by this transaction */
 extern void log_note_dropped(Relation rel);
+/*
+ * The files of a database have gone or are in another place.  No other
+ * process may be in the database.
+ */
+extern void log_forget_database(Oid dboid);
 
 /*
  * The first offset that is still in flight: nothing below is of a transaction
