@@ -124,6 +124,11 @@ extern TimestampTz log_reader_produced_at(LogReader *reader);
  * offset behind the row last returned.
  */
 extern int64 log_reader_position(LogReader *reader);
+/*
+ * Did messages expire before the reader could return them, since the last call
+ * (or since it began)?  [*from, *to) are their offsets, gaps included.
+ */
+extern bool log_reader_expired(LogReader *reader, int64 *from, int64 *to);
 /* the transaction that stopped the reader, InvalidTransactionId if none did */
 extern TransactionId log_reader_blocked_by(LogReader *reader);
 extern TimestampTz log_reader_blocked_since(LogReader *reader);
@@ -187,6 +192,23 @@ extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
  * not in flight.  Their blocks are used again.  Returns how many offsets went.
  */
 extern int64 log_expire(Relation rel, int partition, int64 upto);
+
+/*
+ * Who stands below the first offset has lost messages up to this one: from there
+ * to the first offset there were only rolled-back ones.
+ */
+extern int64 log_lost_offset(Relation rel, int partition);
+
+typedef struct LogHeadExtent
+{
+	int64		end;			/* exclusive */
+	int64		bytes;
+	TimestampTz last_time;		/* append time of its last message */
+} LogHeadExtent;
+
+/* the extent with the message at `from`; false if it is the last one in use */
+extern bool log_get_head_extent(Relation rel, int partition, int64 from,
+								LogHeadExtent *extent);
 
 /* called after rows were appended, in their transaction; set by the part above */
 extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last_offset);

@@ -41,6 +41,8 @@ typedef struct LogScanData
 	int64		low;			/* of the partition: offsets to return are in
 								 * [low, high) */
 	int64		high;
+	int64		expected;		/* the page to load begins there or before, or,
+								 * backward, at most there */
 	bool		loaded;
 	LogCursor	cursor;
 
@@ -175,6 +177,7 @@ enter_partition(LogScan scan, int partition, bool forward)
 		limit_by_time(rel, partition, scan->since, scan->until, &scan->low, &scan->high);
 	if (scan->low >= scan->high)
 		return false;
+	scan->expected = forward ? scan->low : scan->high;
 	log_cursor_init(&scan->cursor, rel, partition);
 	scan->cursor.strategy = scan->strategy;
 	return log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1);
@@ -184,26 +187,23 @@ enter_partition(LogScan scan, int partition, bool forward)
 static bool
 load_page(LogScan scan, bool forward)
 {
-	if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
-							LOG_STOP_NEVER))
-	{
-		int64		first = log_first_offset(scan->base.rs_rd, scan->partition);
-
-		if (!forward || first <= scan->low ||
-			!log_cursor_seek(&scan->cursor, first) ||
-			!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
-								LOG_STOP_NEVER))
-			return false;
-		scan->low = first;
-	}
-	scan->loaded = true;
 	if (forward)
 	{
+		if (!log_page_scan_load_forward(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+										LOG_STOP_NEVER, &scan->expected))
+			return false;
+		scan->loaded = true;
 		if (scan->ps.base < scan->low)
 			log_page_scan_position(&scan->ps, scan->low);
 	}
 	else
 	{
+		/* where a page has expired, so has everything before it */
+		if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+								LOG_STOP_NEVER) ||
+			scan->ps.base > scan->expected)
+			return false;
+		scan->loaded = true;
 		log_page_scan_to_end(&scan->ps);
 		scan->ps.off = Min(scan->ps.off, scan->high);
 	}
@@ -221,7 +221,8 @@ next_row(LogScan scan, TupleTableSlot *slot)
 		{
 			if (log_page_scan_next(ps, slot))
 				return ps->off < scan->high;
-			if (ps->base + ps->nrows >= scan->high)
+			scan->expected = ps->base + ps->nrows;
+			if (scan->expected >= scan->high)
 				return false;
 			CHECK_FOR_INTERRUPTS();
 		} while (log_cursor_next(&scan->cursor) && load_page(scan, true));
@@ -240,7 +241,8 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 		{
 			if (log_page_scan_prev(ps, slot))
 				return ps->off >= scan->low;
-			if (ps->base <= scan->low)
+			scan->expected = ps->base;
+			if (scan->expected <= scan->low)
 				return false;
 			CHECK_FOR_INTERRUPTS();
 		} while (log_cursor_prev(&scan->cursor) && load_page(scan, false));
