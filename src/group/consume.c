@@ -546,7 +546,8 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 	if (c->max_messages < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be greater than zero", "max_messages")));
+				 errmsg("argument \"%s\" must be greater than zero", "max_messages"),
+				 errhint("Ask for at least one message.")));
 	if (!PG_ARGISNULL(4))
 		c->lease = PG_GETARG_INTERVAL_P(4);
 	if (PG_ARGISNULL(5))

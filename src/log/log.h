@@ -44,7 +44,12 @@ extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 /* partition and the full 64-bit offset a slot's TID stands for */
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
+/* the same by a next offset of the partition that was read a while ago */
+extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
+/* of many slots whose rows are in the stream */
+extern void log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots,
+							 int64 *msg_ids);
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 
@@ -86,6 +91,9 @@ extern void log_add_partitions(Relation rel, int npartitions);
 
 /* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
+/* the same; it is that of all offsets in [*from, *to) */
+extern TimestampTz log_produced_at_range(Relation rel, int partition, int64 off,
+										 int64 *from, int64 *to);
 /* first offset whose append time is at or after t (next_offset when none) */
 extern int64 log_offset_at_time(Relation rel, int partition, TimestampTz t);
 
@@ -127,6 +135,42 @@ extern TimestampTz log_reader_blocked_since(LogReader *reader);
 extern void log_reader_end(LogReader *reader);
 
 extern TupleTableSlot *log_slot_create(Relation rel);
+/* the kind of such slots */
+extern const TupleTableSlotOps LogSlotOps;
+
+/* ---- ranges of messages, for scans that the planner bounded ---- */
+
+/*
+ * Messages whose id is in [from, to] and whose append time is in
+ * [since, until).  Any int64 and any timestamp will do; DT_NOBEGIN and DT_NOEND leave
+ * that end open.
+ */
+typedef struct LogMessageRange
+{
+	int64		from;
+	int64		to;
+	TimestampTz since;
+	TimestampTz until;
+} LogMessageRange;
+
+#define LOG_WHOLE_RANGE \
+	((LogMessageRange) {0, PG_INT64_MAX, DT_NOBEGIN, DT_NOEND})
+
+/*
+ * A scan of such a range, in log order or backward: set the range, then
+ * call log_range_scan_next; table_endscan() at the end.  The range can be set
+ * again.
+ */
+extern TableScanDesc log_range_scan_begin(Relation rel, Snapshot snapshot);
+extern void log_range_scan_set(TableScanDesc scan, const LogMessageRange *range);
+extern bool log_range_scan_next(TableScanDesc scan, ScanDirection direction,
+								TupleTableSlot *slot);
+
+/* is the message with this TID, of this stream, in the range? */
+extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);
+
+/* offsets in the range as of now, in *npartitions partitions; reads a few pages */
+extern double log_range_count(Relation rel, const LogMessageRange *range, int *npartitions);
 
 /* ---- appending ---- */
 
@@ -208,6 +252,11 @@ extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
 
 /* the stream is being dropped by this transaction */
 extern void log_note_dropped(Relation rel);
+/*
+ * The files of a database have gone or are in another place.  No other
+ * process may be in the database.
+ */
+extern void log_forget_database(Oid dboid);
 
 /*
  * The first offset that is still in flight: nothing below is of a transaction

@@ -98,7 +98,7 @@ log_reader_next(LogReader *reader, TupleTableSlot *slot)
 	{
 		if (!reader->loaded && !load_page(reader))
 			break;
-		if (log_page_scan_next(ps, slot))
+		if (log_page_scan_step(ps, slot))
 		{
 			if (ps->off >= reader->to)
 			{
@@ -309,12 +309,14 @@ log_count_messages(Relation rel, int partition, Snapshot snapshot)
 }
 
 TimestampTz
-log_produced_at(Relation rel, int partition, int64 off)
+log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64 *to)
 {
 	LogCursor	cursor;
 	Buffer		buffer;
 	TimestampTz result = DT_NOBEGIN;
 
+	*from = off;
+	*to = off + 1;
 	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
 		return DT_NOBEGIN;
 	log_cursor_init(&cursor, rel, partition);
@@ -334,6 +336,8 @@ log_produced_at(Relation rel, int partition, int64 off)
 			if (off < base + run->nrows)
 			{
 				result = run->time;
+				*from = base;
+				*to = base + run->nrows;
 				break;
 			}
 			base += run->nrows;
@@ -342,6 +346,15 @@ log_produced_at(Relation rel, int partition, int64 off)
 		UnlockReleaseBuffer(buffer);
 	}
 	return result;
+}
+
+TimestampTz
+log_produced_at(Relation rel, int partition, int64 off)
+{
+	int64		from;
+	int64		to;
+
+	return log_produced_at_range(rel, partition, off, &from, &to);
 }
 
 /*

@@ -30,9 +30,13 @@ typedef struct LogScanData
 	int			last_partition;
 	int64		from;			/* in first_partition */
 	int64		to;				/* in last_partition */
+	/* and of append times, the second one exclusive */
+	TimestampTz since;
+	TimestampTz until;
 
 	/* serial scans */
 	bool		started;
+	int			last;			/* partition to end with */
 	int			partition;
 	int64		low;			/* of the partition: offsets to return are in
 								 * [low, high) */
@@ -72,6 +76,8 @@ whole_range(LogScan scan)
 	scan->last_partition = LOG_MAX_PARTITIONS - 1;
 	scan->from = 0;
 	scan->to = PG_INT64_MAX - 1;
+	scan->since = DT_NOBEGIN;
+	scan->until = DT_NOEND;
 }
 
 TableScanDesc
@@ -137,6 +143,20 @@ log_scan_rescan(TableScanDesc sscan, struct ScanKeyData *key, bool set_params,
 
 /* ---- serial scans ---- */
 
+/*
+ * Narrow [low, high) down to what was appended in [since, until).  Append
+ * times never fall within a partition, so this is exact.
+ */
+static void
+limit_by_time(Relation rel, int partition, TimestampTz since, TimestampTz until,
+			  int64 *low, int64 *high)
+{
+	if (since > DT_NOBEGIN)
+		*low = Max(*low, log_offset_at_time(rel, partition, since));
+	if (until < DT_NOEND && *low < *high)
+		*high = Min(*high, log_offset_at_time(rel, partition, until));
+}
+
 /* go to a partition, at its near end for the direction; false if nothing is there */
 static bool
 enter_partition(LogScan scan, int partition, bool forward)
@@ -153,6 +173,8 @@ enter_partition(LogScan scan, int partition, bool forward)
 		scan->low = Max(scan->low, scan->from);
 	if (partition == scan->last_partition)
 		scan->high = Min(scan->high, scan->to + 1);
+	if (scan->low < scan->high)
+		limit_by_time(rel, partition, scan->since, scan->until, &scan->low, &scan->high);
 	if (scan->low >= scan->high)
 		return false;
 	scan->expected = forward ? scan->low : scan->high;
@@ -228,27 +250,46 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 	return false;
 }
 
-static bool
+/*
+ * A cursor that ran off one end and turns round must begin at that end.
+ */
+static void
+serial_turn(LogScan scan, ScanDirection direction)
+{
+	if (!scan->started || scan->loaded)
+		return;
+	if (ScanDirectionIsBackward(direction) && scan->partition > scan->last)
+		scan->started = false;
+	else if (!ScanDirectionIsBackward(direction) &&
+			 scan->partition < scan->first_partition)
+		scan->started = false;
+}
+
+/* the usual case: forward, and the next row is on the same page */
+static inline bool
+serial_step(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
+{
+	return likely(scan->loaded && !ScanDirectionIsBackward(direction)) &&
+		log_page_scan_step(&scan->ps, slot) && scan->ps.off < scan->high;
+}
+
+static pg_noinline bool
 serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 {
 	bool		forward = !ScanDirectionIsBackward(direction);
-	int			last;
 	bool		in;
 
-	/* the usual case: the next row of the same page */
-	if (scan->loaded && forward && log_page_scan_next(&scan->ps, slot))
-	{
-		if (scan->ps.off < scan->high)
-			return true;
-	}
-
-	last = Min(scan->last_partition, log_partition_count(scan->base.rs_rd) - 1);
-
+	if (!scan->loaded)
+		serial_turn(scan, direction);
 	if (!scan->started)
 	{
-		int			begin = forward ? scan->first_partition : last;
+		int			begin;
 
-		if (begin > last || begin < scan->first_partition)
+		/* those that are added meanwhile hold nothing that the scan may see */
+		scan->last = Min(scan->last_partition,
+						 log_partition_count(scan->base.rs_rd) - 1);
+		begin = forward ? scan->first_partition : scan->last;
+		if (begin > scan->last || begin < scan->first_partition)
 		{
 			ExecClearTuple(slot);
 			return false;
@@ -257,7 +298,7 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		in = enter_partition(scan, begin, forward);
 	}
 	else
-		in = scan->partition >= scan->first_partition && scan->partition <= last &&
+		in = scan->partition >= scan->first_partition && scan->partition <= scan->last &&
 			(scan->loaded || enter_partition(scan, scan->partition, forward));
 
 	for (;;)
@@ -269,36 +310,17 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		partition = scan->partition + (forward ? 1 : -1);
 		log_page_scan_release(&scan->ps);
 		scan->loaded = false;
-		if (partition < scan->first_partition || partition > last)
+		if (partition < scan->first_partition || partition > scan->last)
 		{
 			/* stand beyond the end: the other direction begins there */
 			scan->partition = partition;
-			if (forward && scan->partition > last)
-				scan->partition = last + 1;
+			if (forward && scan->partition > scan->last)
+				scan->partition = scan->last + 1;
 			ExecClearTuple(slot);
 			return false;
 		}
 		in = enter_partition(scan, partition, forward);
 	}
-}
-
-/*
- * A cursor that ran off one end and turns round must begin at that end.
- */
-static bool
-serial_turn(LogScan scan, ScanDirection direction)
-{
-	int			last = Min(scan->last_partition,
-						   log_partition_count(scan->base.rs_rd) - 1);
-
-	if (!scan->started || scan->loaded)
-		return false;
-	if (ScanDirectionIsBackward(direction) && scan->partition > last)
-		scan->started = false;
-	else if (!ScanDirectionIsBackward(direction) &&
-			 scan->partition < scan->first_partition)
-		scan->started = false;
-	return !scan->started;
 }
 
 /* ---- scans of blocks ---- */
@@ -312,7 +334,7 @@ parallel_next(LogScan scan, TupleTableSlot *slot)
 	{
 		BlockNumber block;
 
-		if (scan->block_live && log_page_scan_next(&scan->ps, slot))
+		if (scan->block_live && log_page_scan_step(&scan->ps, slot))
 			return true;
 		CHECK_FOR_INTERRUPTS();
 		if (!scan->worker_started)
@@ -346,19 +368,13 @@ bool
 log_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
 {
 	LogScan		scan = (LogScan) sscan;
-	bool		found;
 
-	if (sscan->rs_parallel)
-		found = parallel_next(scan, slot);
-	else
-	{
-		if (!scan->loaded)
-			serial_turn(scan, direction);
-		found = serial_next(scan, direction, slot);
-	}
-	if (found)
-		pgstat_count_heap_getnext(sscan->rs_rd);
-	return found;
+	if (!serial_step(scan, direction, slot) &&
+		!(sscan->rs_parallel ? parallel_next(scan, slot) :
+		  serial_next(scan, direction, slot)))
+		return false;
+	pgstat_count_heap_getnext(sscan->rs_rd);
+	return true;
 }
 
 /* ---- TID ranges ---- */
@@ -394,9 +410,109 @@ log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
 {
 	LogScan		scan = (LogScan) sscan;
 
-	if (!scan->loaded)
-		serial_turn(scan, direction);
-	return serial_next(scan, direction, slot);
+	if (!serial_step(scan, direction, slot) && !serial_next(scan, direction, slot))
+		return false;
+	pgstat_count_heap_getnext(sscan->rs_rd);
+	return true;
+}
+
+/* ---- ranges of messages ---- */
+
+/* partitions and offsets of the range; false if it is empty whatever the log holds */
+static bool
+split_range(const LogMessageRange *range, int *first_partition, int64 *from,
+			int *last_partition, int64 *to)
+{
+	int64		last_id = LOG_MSG_ID(LOG_MAX_PARTITIONS - 1, LOG_OFFSET_MASK);
+	int64		first = Max(range->from, 0);
+	int64		last = Min(range->to, last_id);
+
+	if (first > last || range->since >= range->until)
+		return false;
+	*first_partition = LOG_MSG_PARTITION(first);
+	*from = LOG_MSG_OFFSET(first);
+	*last_partition = LOG_MSG_PARTITION(last);
+	*to = LOG_MSG_OFFSET(last);
+	return true;
+}
+
+TableScanDesc
+log_range_scan_begin(Relation rel, Snapshot snapshot)
+{
+	return log_scan_begin(rel, snapshot, 0, NULL, NULL, SO_TYPE_TIDRANGESCAN);
+}
+
+void
+log_range_scan_set(TableScanDesc sscan, const LogMessageRange *range)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	reset_scan(scan);
+	whole_range(scan);
+	if (split_range(range, &scan->first_partition, &scan->from,
+					&scan->last_partition, &scan->to))
+	{
+		scan->since = range->since;
+		scan->until = range->until;
+	}
+	else
+	{
+		scan->first_partition = 0;
+		scan->last_partition = -1;
+	}
+}
+
+bool
+log_range_scan_next(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
+{
+	return log_scan_getnextslot_tidrange(sscan, direction, slot);
+}
+
+bool
+log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid)
+{
+	int64		msg_id = log_tid_msg_id(rel, tid);
+	TimestampTz time;
+
+	if (msg_id < range->from || msg_id > range->to)
+		return false;
+	if (range->since <= DT_NOBEGIN && range->until >= DT_NOEND)
+		return true;
+	time = log_produced_at(rel, LOG_MSG_PARTITION(msg_id), LOG_MSG_OFFSET(msg_id));
+	return time >= range->since && time < range->until;
+}
+
+double
+log_range_count(Relation rel, const LogMessageRange *range, int *npartitions)
+{
+	int			first_partition;
+	int			last_partition;
+	int64		from;
+	int64		to;
+	double		count = 0;
+
+	*npartitions = 0;
+	if (!split_range(range, &first_partition, &from, &last_partition, &to))
+		return 0;
+	last_partition = Min(last_partition, log_partition_count(rel) - 1);
+	for (int p = first_partition; p <= last_partition; p++)
+	{
+		int64		low = log_first_offset(rel, p);
+		int64		high = log_next_offset(rel, p);
+
+		if (p == first_partition)
+			low = Max(low, from);
+		if (p == LOG_MSG_PARTITION(range->to))
+			high = Min(high, to + 1);
+		if (low < high)
+			limit_by_time(rel, p, range->since, range->until, &low, &high);
+		if (low < high)
+		{
+			count += (double) (high - low);
+			(*npartitions)++;
+		}
+	}
+	return count;
 }
 
 /* ---- TABLESAMPLE ---- */

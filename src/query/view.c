@@ -299,7 +299,7 @@ check_duration(Interval *value, const char *arg)
 	if (value->time + (double) value->day * USECS_PER_DAY < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not be negative", arg)));
+				 errmsg("argument \"%s\" must not be negative", arg)));
 	if (value->time + (double) value->day * USECS_PER_DAY >= 1)
 		window_check_size(value, &size);
 }
@@ -344,7 +344,7 @@ required_text(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
+				 errmsg("argument \"%s\" must not be null", name)));
 	return PG_GETARG_TEXT_PP(arg);
 }
 
@@ -356,7 +356,7 @@ duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
+				 errmsg("argument \"%s\" must not be null", name)));
 	value = PG_GETARG_INTERVAL_P(arg);
 	check_duration(value, name);
 	return value;

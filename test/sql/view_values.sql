@@ -2,7 +2,9 @@
 CREATE SCHEMA values_test;
 SET search_path = values_test;
 SET TIME ZONE 'UTC';
+-- rows in the order of the stream, for lists and sums of floating point numbers
 SET max_parallel_workers_per_gather = 0;
+SET enable_sort = off;
 SET extra_float_digits = 3;
 
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
