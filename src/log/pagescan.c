@@ -303,8 +303,8 @@ walk(LogPageScan *ps)
 	}
 }
 
-/* the last row of a full page, which may go on behind it */
-static pg_noinline void
+/* the last row of a full page, which may go on behind it; false if it has expired */
+static pg_noinline bool
 store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 {
 	const char *page = BufferGetPage(ps->buffer);
@@ -314,6 +314,8 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	walk(ps);
 	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
 		row_damaged(ps);
+	ps->left--;
+	ps->off++;
 	row.natts = ps->natts;
 	if (body + row.len <= LOG_PAGE_END)
 	{
@@ -324,12 +326,13 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	{
 		ExecClearTuple(slot);
 		row.body = assemble(ps, slot, body, row.len);
+		if (row.body == NULL)
+			return false;
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
-	ps->left--;
-	ps->off++;
 	log_set_tid(ps->partition, ps->off, &slot->tts_tid);
 	slot->tts_tableOid = RelationGetRelid(ps->rel);
+	return true;
 }
 
 bool
@@ -344,10 +347,7 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 		begin_range(ps, ps->range + 1);
 	}
 	if (unlikely(ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges))
-	{
-		store_last_row(ps, slot);
-		return true;
-	}
+		return store_last_row(ps, slot);
 	if (ls->buffer != ps->buffer)
 	{
 		/* the slot knows nothing of the rows before: do not walk from there again */
