@@ -461,6 +461,7 @@ void
 log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 {
 	uint32		ahead;
+	int64		max_bytes = log_relcache(rel)->max_bytes;
 
 	LockRelationForExtension(rel, ExclusiveLock);
 	LWLockAcquire(&shared->append_lock, LW_SHARED);
@@ -473,13 +474,17 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		 * Small streams stay small, big ones have few and large extents: a
 		 * sixteenth of what the partition may have by now.  Space is taken
 		 * in steps, which lengthen an extent as long as nobody else took the
-		 * blocks behind it.
+		 * blocks behind it.  With a limit, a partition has some extents
+		 * within it, since only whole ones can be dropped.
 		 */
 		uint32		blocks = blocks_in_use(rel);
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
 		uint32		step;
 
 		max_extent = Max(max_extent, blocks / 8192);
+		if (max_bytes > 0)
+			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 /
+											 log_partition_count(rel), MIN_EXTENT));
 		max_extent = Min(Max(max_extent, npages - ahead), LIMIT_EXTENT);
 		step = Min(Max(npages - ahead, Min(max_extent, MAX_STEP)), LIMIT_EXTENT);
 		ahead += add_blocks(rel, partition, shared, step, max_extent);

@@ -204,6 +204,7 @@ typedef struct LogRoute
 typedef struct LogRelCache
 {
 	LogRoute	route;
+	int64		max_bytes;		/* the stream's limit, 0: none */
 	LogShared  *shared[LOG_MAX_PARTITIONS];
 } LogRelCache;
 
