@@ -13,6 +13,7 @@
 #include "api/api.h"
 #include "group/group.h"
 #include "log/log.h"
+#include "plan/plan.h"
 #include "query/job.h"
 #include "worker/doorbell.h"
 #include "worker/worker.h"
@@ -95,6 +96,7 @@ _PG_init(void)
 	worker_init();
 	api_init();
 	job_init();
+	plan_init();
 
 	MarkGUCPrefixReserved("streamq");
 
@@ -110,5 +112,6 @@ PG_FUNCTION_INFO_V1(streamq_version);
 Datum
 streamq_version(PG_FUNCTION_ARGS)
 {
+	streamq_require_loaded();
 	PG_RETURN_TEXT_P(cstring_to_text(STREAMQ_VERSION));
 }

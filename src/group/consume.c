@@ -9,12 +9,14 @@
  * for.
  *
  * The snapshot for reading messages is taken after the lock was obtained: it sees
- * everything the position that was read is based on, whatever the isolation level
- * of the transaction.
+ * everything the position that was read is based on, also under REPEATABLE READ.
+ * A SERIALIZABLE transaction gets what its own snapshot sees, and fails if
+ * the group's state is based on more.
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -97,6 +99,14 @@ make_token(void)
 		token = pg_prng_uint64(&pg_global_prng_state);
 	while (token == 0);
 	return token;
+}
+
+/* to read messages by */
+static Snapshot
+message_snapshot(void)
+{
+	return RegisterSnapshot(IsolationIsSerializable() ? GetTransactionSnapshot() :
+							GetLatestSnapshot());
 }
 
 /* is everything this partition's messages come after acknowledged? */
@@ -193,7 +203,7 @@ static int
 deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 				 TimestampTz now)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = message_snapshot();
 	LogReader  *reader;
 	StateRoom	room;
 	int64		limit = PG_INT64_MAX;
@@ -210,6 +220,8 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 	{
 		int64		off;
 		bool		found = log_reader_next(reader, c->slot);
+		int64		from;
+		int64		to;
 
 		off = found ? log_reader_offset(reader) : log_reader_position(reader);
 
@@ -222,6 +234,8 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 									   off - state->delivered))
 				break;
 		}
+		if (log_reader_expired(reader, &from, &to))
+			group_state_lose(state, Max(from, state->cursor), to);
 		if (!found)
 		{
 			group_state_skip(state, off);
@@ -282,6 +296,7 @@ consume_partition(Consume *c, int partition)
 		c->busy = true;
 		return;
 	}
+	group_check_serializable(c->rel, c->group.group_id, partition);
 	group_read_state(c->rel, c->group.group_id, partition, &state);
 	if (look_at_state(c, partition, &state, now) == OUTLOOK_NOTHING)
 	{
@@ -292,9 +307,14 @@ consume_partition(Consume *c, int partition)
 
 	position = state.position;
 	delivered = state.delivered;
-	group_state_expire(&state, log_first_offset(c->rel, partition));
 	if (!group_state_is_leased(&state, now))
+	{
+		/* what is with a consumer is not lost yet, even if it has expired */
 		group_state_end_lease(&state);
+		first = log_first_offset(c->rel, partition);
+		if (state.position < first)
+			group_state_expire(&state, first, log_lost_offset(c->rel, partition));
+	}
 	token = state.leased ? state.token : make_token();
 	first = state.cursor;
 
@@ -369,6 +389,7 @@ consume_partitions(Consume *c)
 		PartitionState state;
 		Outlook		outlook;
 
+		group_check_serializable(c->rel, c->group.group_id, p);
 		group_read_state(c->rel, c->group.group_id, p, &state);
 		c->positions[p] = state.position;
 		outlook = look_at_state(c, p, &state, now);
@@ -412,7 +433,7 @@ has_messages(Consume *c)
 
 		if (log_first_offset(c->rel, p) >= log_next_offset(c->rel, p))
 			continue;
-		snapshot = RegisterSnapshot(GetLatestSnapshot());
+		snapshot = message_snapshot();
 		reader = log_reader_begin(c->rel, p, 0, PG_INT64_MAX, snapshot, true);
 		found = log_reader_next(reader, c->slot);
 		log_reader_end(reader);
@@ -484,6 +505,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 {
 	TimestampTz end = group_add_interval(GetCurrentTimestamp(), wait, "wait", true);
 	MemoryContext try_context;
+	bool		stale = false;
 
 	if (c->lease)
 		(void) group_add_interval(GetCurrentTimestamp(), c->lease, "lease", false);
@@ -498,7 +520,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		bool		last = now >= end;
+		bool		last = now >= end || stale;
 		uint64		seen;
 		MemoryContext old;
 
@@ -518,6 +540,8 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		table_close(c->rel, AccessShareLock);
 		InvalidateCatalogSnapshot();
 		doorbell_wait(relid, seen, sleep_time(c, now, end));
+		/* what is new is for the next transaction: this one cannot see it */
+		stale = IsolationIsSerializable() && doorbell_count(relid) != seen;
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextDelete(try_context);

@@ -211,23 +211,37 @@ is_settled(TransactionId xid)
 		 TransactionIdDidCommit(xid));
 }
 
+/* index of the version that counts, -1 if there is none */
+static int
+find_version(const Version *versions, int n)
+{
+	while (--n >= 0)
+		if (is_settled(versions[n].xid) ||
+			TransactionIdIsCurrentTransactionId(versions[n].xid))
+			break;
+	return n;
+}
+
 bool
 group_version_find(const char *data, int len, const char **blob, int *bloblen)
 {
 	Version		versions[VERSIONS_MAX];
-	int			n = parse_versions(data, len, versions, NULL);
+	int			i = find_version(versions, parse_versions(data, len, versions, NULL));
 
-	while (--n >= 0)
-	{
-		if (is_settled(versions[n].xid) ||
-			TransactionIdIsCurrentTransactionId(versions[n].xid))
-		{
-			*blob = versions[n].blob;
-			*bloblen = versions[n].len;
-			return true;
-		}
-	}
-	return false;
+	if (i < 0)
+		return false;
+	*blob = versions[i].blob;
+	*bloblen = versions[i].len;
+	return true;
+}
+
+TransactionId
+group_version_xid(const char *data, int len)
+{
+	Version		versions[VERSIONS_MAX];
+	int			i = find_version(versions, parse_versions(data, len, versions, NULL));
+
+	return i < 0 ? InvalidTransactionId : versions[i].xid;
 }
 
 bool
@@ -378,10 +392,10 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 }
 
 int
-group_version_make_settled(const char *data, int len, const char *blob, int bloblen,
-						   char *result)
+group_version_make_settled(TransactionId xid, const char *data, int len,
+						   const char *blob, int bloblen, char *result)
 {
-	Version		version = {InvalidTransactionId, bloblen, blob};
+	Version		version = {xid, bloblen, blob};
 	Version		versions[VERSIONS_MAX];
 	Trail		trail = {0};
 	int			n = 0;
@@ -472,7 +486,7 @@ group_version_carry(char *data, int *len, int64 first_offset)
 		PartitionState state;
 
 		group_state_decode(&state, versions[i].blob, versions[i].len);
-		group_state_expire(&state, first_offset);
+		group_state_expire(&state, first_offset, first_offset);
 		group_state_move(&state, first_offset);
 		versions[i].len = group_state_encode(&state, blob);
 		versions[i].blob = blob;

@@ -51,8 +51,11 @@ begin_range(LogPageScan *ps, int range)
 	ps->time = r->time;
 }
 
-/* the page is locked and known to be a data page */
-static void
+/*
+ * The page is locked and known to be a data page.  False if it has expired:
+ * nothing on it may be believed, since others take its rows for settled.
+ */
+static bool
 collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 {
 	Page		page = BufferGetPage(ps->buffer);
@@ -60,7 +63,12 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	uint32		lower = ((PageHeader) page)->pd_lower;
 	uint32		pos = LOG_PAGE_START + opaque->cont_len;
 	uint32		index = 0;
-	int64		frozen = log_frozen_offset(ps->rel, ps->partition);
+	int64		first;
+	int64		frozen;
+
+	log_low_offsets(ps->rel, ps->partition, &first, &frozen);
+	if (opaque->base < first)
+		return false;
 
 	ps->base = opaque->base;
 	ps->nrows = opaque->nrows;
@@ -113,20 +121,52 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	}
 	if (ps->nranges > 0)
 		begin_range(ps, 0);
+	return true;
 }
 
 bool
 log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop)
 {
+	bool		live;
+
 	log_page_scan_release(ps);
 	ps->buffer = log_cursor_read(cursor);
 	if (!BufferIsValid(ps->buffer))
 		return false;
 	ps->partition = cursor->partition;
 	ps->cursor = *cursor;
-	collect_ranges(ps, snapshot, stop);
+	live = collect_ranges(ps, snapshot, stop);
 	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
-	return true;
+	if (!live)
+		log_page_scan_release(ps);
+	return live;
+}
+
+bool
+log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
+						   int stop, int64 *expected)
+{
+	for (;;)
+	{
+		bool		found = log_page_scan_load(ps, cursor, snapshot, stop);
+		int64		first;
+
+		if (found && ps->base <= *expected)
+			return true;
+
+		/*
+		 * No page, or one that holds later rows: either the log is like that,
+		 * or the block has been used again.  Then what was expected is gone.
+		 */
+		first = log_first_offset(cursor->rel, cursor->partition);
+		if (first <= *expected)
+			return found;
+		log_page_scan_release(ps);
+		*expected = first;
+		if (!log_cursor_seek(cursor, first))
+			return false;
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 bool
@@ -153,9 +193,9 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		/* a block that was freed and not used again still looks like a page */
 		live = opaque->nrows > 0 && last > log_first_offset(ps->rel, ps->partition) &&
 			last <= log_next_offset(ps->rel, ps->partition);
+		live = live && collect_ranges(ps, snapshot, LOG_STOP_NEVER);
 		if (live)
 		{
-			collect_ranges(ps, snapshot, LOG_STOP_NEVER);
 			log_cursor_init(&ps->cursor, ps->rel, ps->partition);
 			ps->cursor.block = block;
 			/* the extent is looked up only if a row goes on behind the page */
@@ -231,6 +271,10 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		have += cont;
 		UnlockReleaseBuffer(buffer);
 	}
+
+	/* blocks are used again only after this has moved */
+	if (ps->off < log_first_offset(ps->rel, ps->partition))
+		return NULL;
 	return body;
 }
 
@@ -259,8 +303,11 @@ walk(LogPageScan *ps)
 	}
 }
 
-/* the last row of a full page, which may go on behind it */
-static pg_noinline void
+/*
+ * The last row of a full page, which may go on behind it.  False if it has
+ * expired.
+ */
+static pg_noinline bool
 store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 {
 	const char *page = BufferGetPage(ps->buffer);
@@ -271,6 +318,8 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
 		row_damaged(ps);
 	row.natts = ps->natts;
+	ps->left--;
+	ps->off++;
 	if (body + row.len <= LOG_PAGE_END)
 	{
 		row.body = page + body;
@@ -280,12 +329,13 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	{
 		ExecClearTuple(slot);
 		row.body = assemble(ps, slot, body, row.len);
+		if (row.body == NULL)
+			return false;
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
-	ps->left--;
-	ps->off++;
 	log_set_tid(ps->partition, ps->off, &slot->tts_tid);
 	slot->tts_tableOid = RelationGetRelid(ps->rel);
+	return true;
 }
 
 bool
@@ -300,10 +350,7 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 		begin_range(ps, ps->range + 1);
 	}
 	if (unlikely(ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges))
-	{
-		store_last_row(ps, slot);
-		return true;
-	}
+		return store_last_row(ps, slot);
 	if (ls->buffer != ps->buffer)
 	{
 		/* the slot knows nothing of the rows before: do not walk from there again */

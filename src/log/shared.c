@@ -176,6 +176,7 @@ log_relcache(Relation rel)
 		PG_TRY();
 		{
 			log_route_fill(&cache->route, rel, &options);
+			cache->max_bytes = options.max_bytes;
 		}
 		PG_CATCH();
 		{
