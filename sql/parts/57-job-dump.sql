@@ -31,26 +31,23 @@ REVOKE ALL ON FUNCTION streamq.dump_jobs() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.dump_jobs() IS 'what pg_dump writes about the jobs';
 
 -- What was left out of the restore must not keep the other jobs from coming back.
-CREATE FUNCTION streamq.restore_job(j streamq.job_dump) RETURNS pg_catalog.void
+CREATE FUNCTION streamq.restore_job(j streamq.job_dump) RETURNS pg_catalog.int4
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-WITH made AS (
-	INSERT INTO streamq.job OVERRIDING SYSTEM VALUE
-	SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
-		j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
-			'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
-			'target', t.oid, 'source', s.oid, 'state_table', b.oid,
-			'format', 0, 'query_tree', ''))).*
-	FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_class b
-	WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
-	  AND t.relkind OPERATOR(pg_catalog.=) 'v'
-	  AND s.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.source)::pg_catalog.oid
-	  AND b.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.state_table)::pg_catalog.oid
-	ON CONFLICT DO NOTHING
-	RETURNING job_id)
-INSERT INTO streamq.job_stats (job_id, rows_processed, late_rows, errors, failing)
-SELECT made.job_id, 0, 0, 0, false FROM made
+INSERT INTO streamq.job OVERRIDING SYSTEM VALUE
+SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
+	j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
+		'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
+		'target', t.oid, 'source', s.oid, 'state_table', b.oid,
+		'format', 0, 'query_tree', ''))).*
+FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_class b
+WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
+  AND t.relkind OPERATOR(pg_catalog.=) 'v'
+  AND s.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.source)::pg_catalog.oid
+  AND b.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.state_table)::pg_catalog.oid
+ON CONFLICT DO NOTHING
+RETURNING job_id
 $$;
 REVOKE ALL ON FUNCTION streamq.restore_job(streamq.job_dump) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.restore_job(streamq.job_dump) IS 'makes a job of what a dump says of it';

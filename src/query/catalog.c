@@ -195,6 +195,21 @@ job_next_id(void)
 }
 
 void
+job_insert_stats(int32 job_id)
+{
+	Relation	rel = catalog_open("job_stats", RowExclusiveLock);
+	Datum		values[Natts_stats] = {0};
+	bool		nulls[Natts_stats] = {0};
+
+	values[Anum_stats_job_id - 1] = Int32GetDatum(job_id);
+	nulls[Anum_stats_last_error - 1] = true;
+	nulls[Anum_stats_watermark - 1] = true;
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+void
 job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 		   const char *start_at)
 {
@@ -220,18 +235,7 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 
-	rel = catalog_open("job_stats", RowExclusiveLock);
-	{
-		Datum		svalues[Natts_stats] = {0};
-		bool		snulls[Natts_stats] = {0};
-
-		svalues[Anum_stats_job_id - 1] = Int32GetDatum(job->job_id);
-		snulls[Anum_stats_last_error - 1] = true;
-		snulls[Anum_stats_watermark - 1] = true;
-		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), svalues, snulls));
-	}
-	table_close(rel, NoLock);
-	CommandCounterIncrement();
+	job_insert_stats(job->job_id);
 }
 
 bool

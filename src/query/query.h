@@ -258,6 +258,8 @@ typedef struct JobProgress
 extern int32 job_format(void);
 /* of a job that was restored and never ran */
 #define JOB_FORMAT_RESTORED 0
+/* a new job's row of job_stats; job_insert does it too */
+extern void job_insert_stats(int32 job_id);
 /* nothing was processed yet; writes query_tree and the server's format */
 extern void job_reset(JobRow *job);
 

@@ -160,7 +160,9 @@ streamq_job_dump_restored(PG_FUNCTION_ARGS)
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
 	Datum		row;
+	Datum		job_id;
 	Oid			rowtype;
+	bool		isnull;
 	int			rc;
 
 	streamq_require_loaded();
@@ -177,9 +179,12 @@ streamq_job_dump_restored(PG_FUNCTION_ARGS)
 	SPI_connect();
 	rc = SPI_execute_with_args("SELECT streamq.restore_job($1)", 1, &rowtype, &row,
 							   NULL, false, 0);
-	if (rc != SPI_OK_SELECT)
+	if (rc != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not restore a job: %s", SPI_result_code_string(rc));
+	job_id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	SPI_finish();
+	if (!isnull)
+		job_insert_stats(DatumGetInt32(job_id));
 	worker_note_jobs_changed();
 	PG_RETURN_POINTER(NULL);
 }
