@@ -580,7 +580,8 @@ job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
-	if (!IsNormalProcessingMode())
+	/* pg_upgrade makes our own tables one by one */
+	if (!IsNormalProcessingMode() || IsBinaryUpgrade)
 		return;
 	if (access == OAT_POST_CREATE && classId == RewriteRelationId)
 	{
