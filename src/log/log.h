@@ -202,7 +202,7 @@ extern int64 log_lost_offset(Relation rel, int partition);
 typedef struct LogHeadExtent
 {
 	int64		end;			/* exclusive */
-	int64		bytes;
+	int64		bytes;			/* of what can be freed with it */
 	TimestampTz last_time;		/* append time of its last message */
 } LogHeadExtent;
 

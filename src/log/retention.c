@@ -216,6 +216,7 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 {
 	LogExtent	extent;
 	LogExtent	next;
+	LogExtent	after;
 
 	if (!log_extent_find(rel, partition, from, &extent) ||
 		!log_extent_next(rel, partition, &extent, &next) ||
@@ -224,6 +225,14 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 	result->end = next.base;
 	result->bytes = (int64) extent.nblocks * BLCKSZ;
 	result->last_time = extent.last_time;
+
+	/* those that hold but the middle of its last row go with it */
+	while (log_extent_next(rel, partition, &next, &after) &&
+		   after.base == next.base && after.start != next.start)
+	{
+		result->bytes += (int64) next.nblocks * BLCKSZ;
+		next = after;
+	}
 	return true;
 }
 
