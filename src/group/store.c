@@ -90,7 +90,10 @@ group_read_state(Relation rel, int32 group_id, int partition,
 		group_version_find(data, len, &blob, &bloblen))
 		group_state_decode(state, blob, bloblen);
 	else
-		group_state_init(state, log_first_offset(rel, partition));
+	{
+		/* the partition was added after the group: all of it is to be delivered */
+		group_state_init(state, log_origin_offset(rel, partition));
+	}
 }
 
 void

@@ -199,6 +199,9 @@ extern int64 log_expire(Relation rel, int partition, int64 upto);
  */
 extern int64 log_lost_offset(Relation rel, int partition);
 
+/* where the partition began, or began anew with TRUNCATE */
+extern int64 log_origin_offset(Relation rel, int partition);
+
 typedef struct LogHeadExtent
 {
 	int64		end;			/* exclusive */

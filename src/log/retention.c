@@ -196,19 +196,37 @@ done:
 	return result;
 }
 
-int64
-log_lost_offset(Relation rel, int partition)
+/* a copy of the head's fixed part; all zero if there is none yet */
+static void
+read_head(Relation rel, int partition, LogHead *head)
 {
 	BlockNumber block = log_head_block(rel, partition);
 	Buffer		buffer;
-	int64		lost;
 
+	memset(head, 0, sizeof(LogHead));
 	if (!BlockNumberIsValid(block))
-		return 0;
+		return;
 	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
-	lost = LOG_HEAD(BufferGetPage(buffer))->lost_offset;
+	*head = *LOG_HEAD(BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
-	return lost;
+}
+
+int64
+log_lost_offset(Relation rel, int partition)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	return head.lost_offset;
+}
+
+int64
+log_origin_offset(Relation rel, int partition)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	return head.origin_offset;
 }
 
 bool
@@ -272,27 +290,22 @@ log_expire(Relation rel, int partition, int64 upto)
 void
 log_expire_dead(Relation rel, int partition)
 {
-	BlockNumber block = log_head_block(rel, partition);
-
-	while (BlockNumberIsValid(block))
+	for (;;)
 	{
-		Buffer		buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition,
-										   BUFFER_LOCK_SHARE);
-		LogHead    *head = LOG_HEAD(BufferGetPage(buffer));
-		int64		first = head->first_offset;
-		int64		frozen = head->frozen_offset;
-		int64		dead = head->frozen_dead;
+		LogHead		head;
+		int64		first;
 		LogExtent	extent;
 		LogExtent	next;
 
-		UnlockReleaseBuffer(buffer);
+		read_head(rel, partition, &head);
+		first = head.first_offset;
 
 		/* the first extent can only be all dead if there are dead enough */
-		if (dead == 0 ||
+		if (head.frozen_dead == 0 ||
 			!log_extent_find(rel, partition, first, &extent) ||
 			!log_extent_next(rel, partition, &extent, &next) ||
-			next.start == extent.start || next.base > frozen ||
-			next.base - first > dead ||
+			next.start == extent.start || next.base > head.frozen_offset ||
+			next.base - first > head.frozen_dead ||
 			log_count_dead(rel, partition, first, next.base) < next.base - first)
 			break;
 		expire(rel, partition, next.base);
