@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "group/catalog.h"
 #include "group/group.h"
+#include "group/restore.h"
 #include "group/store.h"
 #include "log/log.h"
 
@@ -348,6 +349,7 @@ group_drop(Relation rel, const char *name)
 	api_catalog_delete(catalog, tuple);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
+	group_forget_restored(group.group_id);
 }
 
 void
@@ -414,7 +416,13 @@ group_stream_dropped(Oid relid)
 		return;
 	scan = begin_scan(catalog, relid, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		group_forget_restored(DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+														 RelationGetDescr(catalog), &isnull)));
 		api_catalog_delete(catalog, tuple);
+	}
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 }

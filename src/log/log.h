@@ -279,6 +279,32 @@ extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
  */
 extern int64 log_count_messages(Relation rel, int partition, Snapshot snapshot);
 
+/* ---- dump and restore ---- */
+
+/* offset of the n-th visible message of a partition (1 is the first); -1 if there are fewer */
+extern int64 log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot);
+
+/*
+ * The messages that the first transaction which wrote to the stream left there:
+ * in a restored stream those of the dump.
+ */
+typedef struct LogLoad
+{
+	int			npartitions;
+	int64		total;
+	int64		rows[LOG_MAX_PARTITIONS];
+	int			nruns;
+	void	   *runs;
+} LogLoad;
+
+extern LogLoad *log_load_read(Relation rel, Snapshot snapshot);
+
+/*
+ * How many of them in each partition were surely among the first `done` of the
+ * dump; puts npartitions numbers into rows.
+ */
+extern void log_load_prefix(const LogLoad *load, int64 done, int64 *rows);
+
 /* ---- start-up ---- */
 
 extern void log_init(void);		/* from _PG_init */

@@ -303,7 +303,10 @@ walk(LogPageScan *ps)
 	}
 }
 
-/* the last row of a full page, which may go on behind it; false if it has expired */
+/*
+ * The last row of a full page, which may go on behind it.  False if it has
+ * expired.
+ */
 static pg_noinline bool
 store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 {
@@ -314,9 +317,9 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	walk(ps);
 	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
 		row_damaged(ps);
+	row.natts = ps->natts;
 	ps->left--;
 	ps->off++;
-	row.natts = ps->natts;
 	if (body + row.len <= LOG_PAGE_END)
 	{
 		row.body = page + body;
