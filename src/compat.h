@@ -29,10 +29,12 @@ typedef Oid RelFileNumber;
 #define RelFileLocatorEquals(a, b) RelFileNodeEquals(a, b)
 #define RelationLocator(rel)	((rel)->rd_node)
 #define LocatorRelNumber(l)		((l).relNode)
+#define LocatorDatabase(l)		((l).dbNode)
 #else
 #include "storage/relfilelocator.h"
 #define RelationLocator(rel)	((rel)->rd_locator)
 #define LocatorRelNumber(l)		((l).relNumber)
+#define LocatorDatabase(l)		((l).dbOid)
 #endif
 
 /* 17: the ids of a transaction's locks moved */
@@ -138,6 +140,18 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_PALLOC_PAGE()	palloc0(BLCKSZ)
 #else
 #define COMPAT_PALLOC_PAGE()	palloc_aligned(BLCKSZ, PG_IO_ALIGN_SIZE, MCXT_ALLOC_ZERO)
+#endif
+
+/* 16: a function; the caller includes storage/buf_internals.h */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \
+	INIT_BUFFERTAG(*(tag), locator, fork, block)
+#else
+#define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \
+	do { \
+		RelFileLocator tag_locator = (locator); \
+		InitBufferTag(tag, &tag_locator, fork, block); \
+	} while (0)
 #endif
 
 /* 17: ANALYZE reads blocks through a stream */

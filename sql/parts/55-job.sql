@@ -37,7 +37,8 @@ CREATE TABLE streamq.job_stats (
 	errors pg_catalog.int8 NOT NULL,
 	failing pg_catalog.bool NOT NULL,
 	last_error pg_catalog.text,
-	watermark pg_catalog.timestamptz
+	watermark pg_catalog.timestamptz,
+	lost_rows pg_catalog.int8 NOT NULL
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 

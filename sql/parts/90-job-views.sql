@@ -19,13 +19,15 @@ SELECT j.target::pg_catalog.text AS name,
 	   j.late,
 	   j.lateness,
 	   j.query,
-	   j.created_at
+	   j.created_at,
+	   s.lost_rows
 FROM streamq.job j
 JOIN streamq.job_stats s ON s.job_id OPERATOR(pg_catalog.=) j.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
    OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
 COMMENT ON VIEW streamq.jobs IS 'continuous views with their state, lag and counters';
+COMMENT ON COLUMN streamq.jobs.lost_rows IS 'messages that retention dropped before the job had read them, rolled-back ones included';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 
 CREATE VIEW streamq.job_errors AS

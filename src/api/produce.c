@@ -142,8 +142,7 @@ produce_directly(Relation rel, ProduceTarget *target, const ProduceRows *rows,
 			return false;
 	}
 	log_append(rel, slots, n, GetCurrentCommandId(true), partition);
-	for (int i = 0; i < n; i++)
-		msg_ids[from + i] = log_tid_msg_id(rel, &slots[i]->tts_tid);
+	log_slot_msg_ids(rel, slots, n, msg_ids + from);
 	return true;
 }
 

@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "group/catalog.h"
 #include "group/group.h"
+#include "group/restore.h"
 #include "group/store.h"
 #include "log/log.h"
 
@@ -195,6 +196,39 @@ group_lock_partition(Relation rel, const char *name,
 	return lock;
 }
 
+void
+group_least_acked(Relation rel, int npartitions, int64 *acked)
+{
+	Relation	catalog = api_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), NULL);
+	HeapTuple	tuple;
+	List	   *ids = NIL;
+	ListCell   *lc;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		ids = lappend_int(ids, DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+														  RelationGetDescr(catalog), &isnull)));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	for (int p = 0; p < npartitions; p++)
+	{
+		acked[p] = PG_INT64_MAX;
+		foreach(lc, ids)
+		{
+			PartitionState state;
+
+			group_read_state(rel, lfirst_int(lc), p, &state);
+			acked[p] = Min(acked[p], state.position);
+		}
+	}
+	list_free(ids);
+}
+
 /* ---- writing ---- */
 
 /* can this version of a row be seen by anybody, now or after a rollback? */
@@ -315,6 +349,7 @@ group_drop(Relation rel, const char *name)
 	api_catalog_delete(catalog, tuple);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
+	group_forget_restored(group.group_id);
 }
 
 void
@@ -381,7 +416,13 @@ group_stream_dropped(Oid relid)
 		return;
 	scan = begin_scan(catalog, relid, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		group_forget_restored(DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+														 RelationGetDescr(catalog), &isnull)));
 		api_catalog_delete(catalog, tuple);
+	}
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 }

@@ -12,6 +12,7 @@
 #include "utils/snapmgr.h"
 
 #include "api/api.h"
+#include "group/restore.h"
 #include "group/store.h"
 #include "group/version.h"
 #include "log/log.h"
@@ -92,7 +93,7 @@ group_read_state(Relation rel, int32 group_id, int partition,
 		group_version_find(data, len, &blob, &bloblen))
 		group_state_decode(state, blob, bloblen);
 	else
-		group_state_init(state, log_first_offset(rel, partition));
+		group_state_init(state, group_restored_position(rel, group_id, partition));
 }
 
 void
@@ -135,24 +136,25 @@ group_write_settled(Relation rel, int32 group_id, int partition,
 					const PartitionState *state)
 {
 	char		data[LOG_STATE_MAX];
+	char		result[LOG_STATE_MAX];
 	char		blob[STATE_BLOB_MAX];
 	TransactionId xid = InvalidTransactionId;
 	int			bloblen;
 	int			len;
 
-	if (log_state_read(rel, (uint32) group_id, partition, data, &len))
+	/* facts on top of what this transaction did are pending with it */
+	if (!log_state_read(rel, (uint32) group_id, partition, data, &len))
+		len = 0;
+	else if (group_version_is_pending(data, len))
 	{
-		/* facts on top of what this transaction did are pending with it */
-		if (group_version_is_pending(data, len))
-		{
-			group_write_state(rel, group_id, partition, state);
-			return;
-		}
-		xid = group_version_xid(data, len);
+		group_write_state(rel, group_id, partition, state);
+		return;
 	}
+	else
+		xid = group_version_xid(data, len);
 	bloblen = group_state_encode(state, blob);
-	len = group_version_make_settled(xid, blob, bloblen, data);
-	log_state_write(rel, (uint32) group_id, partition, data, len);
+	len = group_version_make_settled(xid, data, len, blob, bloblen, result);
+	log_state_write(rel, (uint32) group_id, partition, result, len);
 }
 
 void

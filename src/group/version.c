@@ -4,28 +4,38 @@
  *
  * The bytes, oldest version first:
  *
- *		format (1 byte), number of versions (1 byte)
+ *		format (1 byte), number of versions (1 byte), length of the trail (1 byte)
  *		for each version: xid (4 bytes), length (2 bytes), encoded state
+ *		for each step of the trail, oldest first: xid (4 bytes), position (8 bytes)
  *
  * A version without an xid (InvalidTransactionId) is settled: it counts for
  * everybody.  Xids are taken out as soon as a later writer, or vacuum, finds
  * the transaction decided, so none gets old.
+ *
+ * The trail tells where the group stood in the eyes of an older snapshot, that of a
+ * dump: each step is a position and the transaction that committed it.  Of the steps
+ * that every snapshot sees only the last is kept, so that mostly there is one.
+ * A step without an xid counts for everybody.
  */
 #include "postgres.h"
 
 #include "access/subtrans.h"
 #include "access/xact.h"
+#include "utils/snapmgr.h"
 
 #include "group/state.h"
 #include "group/version.h"
 #include "log/log.h"
 
-#define VERSION_FORMAT		1
-#define VERSION_HEADER		2	/* of the page's bytes */
+#define VERSION_FORMAT		2
+#define VERSION_HEADER		3	/* of the page's bytes */
 #define VERSION_PREFIX		6	/* of each version */
 #define VERSIONS_MAX		255
+#define TRAIL_STEP			12
+#define TRAIL_MAX			4
 
-StaticAssertDecl(VERSION_HEADER + 3 * (VERSION_PREFIX + STATE_BLOB_MAX) <= LOG_STATE_MAX,
+StaticAssertDecl(VERSION_HEADER + 3 * (VERSION_PREFIX + STATE_BLOB_MAX) +
+				 TRAIL_MAX * TRAIL_STEP <= LOG_STATE_MAX,
 				 "a group page must have room for three states");
 
 typedef struct Version
@@ -35,6 +45,18 @@ typedef struct Version
 	const char *blob;
 } Version;
 
+typedef struct Step
+{
+	TransactionId xid;
+	int64		position;
+} Step;
+
+typedef struct Trail
+{
+	int			n;
+	Step		steps[TRAIL_MAX];
+} Trail;
+
 static void
 report_corrupt(void)
 {
@@ -43,9 +65,9 @@ report_corrupt(void)
 			 errmsg("invalid versions of a consumer group's state")));
 }
 
-/* returns the number of versions */
+/* returns the number of versions; trail may be NULL */
 static int
-parse_versions(const char *data, int len, Version *versions)
+parse_versions(const char *data, int len, Version *versions, Trail *trail)
 {
 	const char *ptr = data + VERSION_HEADER;
 	const char *end = data + len;
@@ -71,14 +93,24 @@ parse_versions(const char *data, int len, Version *versions)
 		versions[i].blob = ptr;
 		ptr += bloblen;
 	}
-	if (ptr != end)
+	if ((uint8) data[2] > TRAIL_MAX || end - ptr != (uint8) data[2] * TRAIL_STEP)
 		report_corrupt();
+	if (trail != NULL)
+	{
+		trail->n = (uint8) data[2];
+		for (int i = 0; i < trail->n; i++)
+		{
+			memcpy(&trail->steps[i].xid, ptr, sizeof(TransactionId));
+			memcpy(&trail->steps[i].position, ptr + sizeof(TransactionId), sizeof(int64));
+			ptr += TRAIL_STEP;
+		}
+	}
 	return n;
 }
 
 /* returns the length, or -1 if it does not fit; result must not overlap the blobs */
 static int
-format_versions(const Version *versions, int n, char *result)
+format_versions(const Version *versions, int n, const Trail *trail, char *result)
 {
 	char	   *ptr = result + VERSION_HEADER;
 
@@ -86,19 +118,89 @@ format_versions(const Version *versions, int n, char *result)
 		return -1;
 	result[0] = VERSION_FORMAT;
 	result[1] = (char) n;
+	result[2] = (char) trail->n;
 	for (int i = 0; i < n; i++)
 	{
 		uint32		xid = versions[i].xid;
 		uint16		bloblen = (uint16) versions[i].len;
 
-		if (result + LOG_STATE_MAX - ptr < VERSION_PREFIX + versions[i].len)
+		if (result + LOG_STATE_MAX - TRAIL_MAX * TRAIL_STEP - ptr <
+			VERSION_PREFIX + versions[i].len)
 			return -1;
 		memcpy(ptr, &xid, sizeof(xid));
 		memcpy(ptr + sizeof(xid), &bloblen, sizeof(bloblen));
 		memcpy(ptr + VERSION_PREFIX, versions[i].blob, bloblen);
 		ptr += VERSION_PREFIX + bloblen;
 	}
+	for (int i = 0; i < trail->n; i++)
+	{
+		memcpy(ptr, &trail->steps[i].xid, sizeof(TransactionId));
+		memcpy(ptr + sizeof(TransactionId), &trail->steps[i].position, sizeof(int64));
+		ptr += TRAIL_STEP;
+	}
 	return ptr - result;
+}
+
+/*
+ * A version is about to lose its xid: remember where the group stood with it.
+ */
+static void
+trail_add(Trail *trail, const Version *version)
+{
+	PartitionState state;
+	Step	   *step;
+
+	group_state_decode(&state, version->blob, version->len);
+	if (state.done)
+		pfree(state.done);
+
+	/* a group that was set back: what was done before counts no more */
+	for (int i = 0; i < trail->n; i++)
+		trail->steps[i].position = Min(trail->steps[i].position, state.position);
+
+	if (trail->n > 0 && trail->steps[trail->n - 1].position == state.position)
+		return;
+
+	/* of those everybody sees, the last */
+	for (int i = trail->n - 1; i > 0; i--)
+	{
+		if (!TransactionIdIsValid(trail->steps[i].xid) ||
+			GlobalVisCheckRemovableXid(NULL, trail->steps[i].xid))
+		{
+			trail->n -= i;
+			memmove(&trail->steps[0], &trail->steps[i], trail->n * sizeof(Step));
+			break;
+		}
+	}
+
+	/*
+	 * Full: the oldest stays, as somebody may need it; of two that are about as
+	 * old as each other the later one goes.
+	 */
+	if (trail->n == TRAIL_MAX)
+	{
+		int			victim = 1;
+		double		least = 0;
+
+		for (int i = 1; i < TRAIL_MAX; i++)
+		{
+			double		age = (int32) (version->xid - trail->steps[i].xid);
+			double		before = (int32) (version->xid - trail->steps[i - 1].xid);
+			double		ratio = before / Max(age, 1);
+
+			if (i == 1 || ratio < least)
+			{
+				least = ratio;
+				victim = i;
+			}
+		}
+		trail->n--;
+		memmove(&trail->steps[victim], &trail->steps[victim + 1],
+				(trail->n - victim) * sizeof(Step));
+	}
+	step = &trail->steps[trail->n++];
+	step->xid = version->xid;
+	step->position = state.position;
 }
 
 static bool
@@ -124,7 +226,7 @@ bool
 group_version_find(const char *data, int len, const char **blob, int *bloblen)
 {
 	Version		versions[VERSIONS_MAX];
-	int			i = find_version(versions, parse_versions(data, len, versions));
+	int			i = find_version(versions, parse_versions(data, len, versions, NULL));
 
 	if (i < 0)
 		return false;
@@ -137,7 +239,7 @@ TransactionId
 group_version_xid(const char *data, int len)
 {
 	Version		versions[VERSIONS_MAX];
-	int			i = find_version(versions, parse_versions(data, len, versions));
+	int			i = find_version(versions, parse_versions(data, len, versions, NULL));
 
 	return i < 0 ? InvalidTransactionId : versions[i].xid;
 }
@@ -146,12 +248,60 @@ bool
 group_version_is_pending(const char *data, int len)
 {
 	Version		versions[VERSIONS_MAX];
-	int			n = parse_versions(data, len, versions);
+	int			n = parse_versions(data, len, versions, NULL);
 
 	while (--n >= 0)
 		if (TransactionIdIsValid(versions[n].xid) &&
 			TransactionIdIsCurrentTransactionId(versions[n].xid))
 			return true;
+	return false;
+}
+
+static bool
+is_seen(TransactionId xid, Snapshot snapshot)
+{
+	if (!TransactionIdIsValid(xid))
+		return true;
+	return !TransactionIdIsCurrentTransactionId(xid) &&
+		!XidInMVCCSnapshot(xid, snapshot) && TransactionIdDidCommit(xid);
+}
+
+bool
+group_version_position(const char *data, int len, Snapshot snapshot, int64 *position)
+{
+	Version		versions[VERSIONS_MAX];
+	Trail		trail;
+	int			n = parse_versions(data, len, versions, &trail);
+
+	while (--n >= 0 && TransactionIdIsValid(versions[n].xid))
+	{
+		if (is_seen(versions[n].xid, snapshot))
+		{
+			PartitionState state;
+
+			group_state_decode(&state, versions[n].blob, versions[n].len);
+			*position = state.position;
+			return true;
+		}
+	}
+
+	/* nothing but facts so far, that are true for everybody */
+	if (trail.n == 0 && n >= 0)
+	{
+		PartitionState state;
+
+		group_state_decode(&state, versions[n].blob, versions[n].len);
+		*position = state.position;
+		return true;
+	}
+	for (int i = trail.n - 1; i >= 0; i--)
+	{
+		if (is_seen(trail.steps[i].xid, snapshot))
+		{
+			*position = trail.steps[i].position;
+			return true;
+		}
+	}
 	return false;
 }
 
@@ -192,12 +342,13 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 	TransactionId current = GetCurrentTransactionId();
 	Version		versions[VERSIONS_MAX + 1];
 	Version		kept[VERSIONS_MAX + 1];
+	Trail		trail = {0};
 	int			n = 0;
 	int			nkept = 0;
 	int			resultlen;
 
 	if (len > 0)
-		n = parse_versions(data, len, versions);
+		n = parse_versions(data, len, versions, &trail);
 
 	/*
 	 * Of versions whose fate is the same only the newest can count again: a
@@ -209,6 +360,8 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 
 		if (is_settled(xid))
 		{
+			if (TransactionIdIsValid(xid))
+				trail_add(&trail, &versions[i]);
 			nkept = 0;
 			xid = InvalidTransactionId;
 		}
@@ -229,7 +382,7 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 	kept[nkept].len = bloblen;
 	kept[nkept++].blob = blob;
 
-	resultlen = format_versions(kept, nkept, result);
+	resultlen = format_versions(kept, nkept, &trail, result);
 	if (resultlen < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -239,11 +392,20 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 }
 
 int
-group_version_make_settled(TransactionId xid, const char *blob, int bloblen, char *result)
+group_version_make_settled(TransactionId xid, const char *data, int len,
+						   const char *blob, int bloblen, char *result)
 {
 	Version		version = {xid, bloblen, blob};
+	Version		versions[VERSIONS_MAX];
+	Trail		trail = {0};
+	int			n = 0;
 
-	return format_versions(&version, 1, result);
+	if (len > 0)
+		n = parse_versions(data, len, versions, &trail);
+	for (int i = 0; i < n; i++)
+		if (TransactionIdIsValid(versions[i].xid) && is_settled(versions[i].xid))
+			trail_add(&trail, &versions[i]);
+	return format_versions(&version, 1, &trail, result);
 }
 
 /*
@@ -255,7 +417,8 @@ group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
 {
 	Version		versions[VERSIONS_MAX];
 	Version		kept[VERSIONS_MAX];
-	int			n = parse_versions(data, *len, versions);
+	Trail		trail;
+	int			n = parse_versions(data, *len, versions, &trail);
 	int			nkept = 0;
 	TransactionId oldest = InvalidTransactionId;
 
@@ -269,6 +432,7 @@ group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
 			*changed = true;
 			if (!TransactionIdDidCommit(xid))
 				continue;
+			trail_add(&trail, &versions[i]);
 			nkept = 0;
 			xid = InvalidTransactionId;
 		}
@@ -279,12 +443,26 @@ group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
 		kept[nkept] = versions[i];
 		kept[nkept++].xid = xid;
 	}
+	for (int i = 0; i < trail.n; i++)
+	{
+		Step	   *step = &trail.steps[i];
+
+		if (TransactionIdIsNormal(step->xid) && TransactionIdPrecedes(step->xid, cutoff))
+		{
+			*changed = true;
+			step->xid = InvalidTransactionId;
+		}
+		else if (TransactionIdIsNormal(step->xid) &&
+				 (!TransactionIdIsValid(oldest) ||
+				  TransactionIdPrecedes(step->xid, oldest)))
+			oldest = step->xid;
+	}
 
 	if (*changed)
 	{
 		char		result[LOG_STATE_MAX];
 
-		*len = format_versions(kept, nkept, result);
+		*len = format_versions(kept, nkept, &trail, result);
 		memcpy(data, result, *len);
 	}
 	return oldest;
@@ -298,7 +476,8 @@ void
 group_version_carry(char *data, int *len, int64 first_offset)
 {
 	Version		versions[VERSIONS_MAX];
-	int			n = parse_versions(data, *len, versions);
+	Trail		trail;
+	int			n = parse_versions(data, *len, versions, &trail);
 	char		result[LOG_STATE_MAX];
 
 	for (int i = 0; i < n; i++)
@@ -307,11 +486,11 @@ group_version_carry(char *data, int *len, int64 first_offset)
 		PartitionState state;
 
 		group_state_decode(&state, versions[i].blob, versions[i].len);
-		group_state_expire(&state, first_offset);
+		group_state_expire(&state, first_offset, first_offset);
 		group_state_move(&state, first_offset);
 		versions[i].len = group_state_encode(&state, blob);
 		versions[i].blob = blob;
 	}
-	*len = format_versions(versions, n, result);
+	*len = format_versions(versions, n, &trail, result);
 	memcpy(data, result, *len);
 }

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "utils/snapshot.h"
 
 /*
  * The state that counts for the current transaction: false if there is none.
@@ -25,6 +26,13 @@
  */
 extern bool group_version_find(const char *data, int len,
 							   const char **blob, int *bloblen);
+
+/*
+ * Where the group stood for an older snapshot, or before that; false if nothing is
+ * known about it.
+ */
+extern bool group_version_position(const char *data, int len, Snapshot snapshot,
+								   int64 *position);
 
 /* is there a version of a transaction that this backend is still in? */
 extern bool group_version_is_pending(const char *data, int len);
@@ -42,8 +50,8 @@ extern int	group_version_push(const char *data, int len,
  * The same for a state that is true whatever becomes of the transaction.  xid is
  * that of the version it comes from (group_version_xid).
  */
-extern int	group_version_make_settled(TransactionId xid, const char *blob, int bloblen,
-									   char *result);
+extern int	group_version_make_settled(TransactionId xid, const char *data, int len,
+									   const char *blob, int bloblen, char *result);
 
 /*
  * Who wrote the state that counts for the current transaction: InvalidTransactionId

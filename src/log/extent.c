@@ -121,7 +121,8 @@ log_fill_head(Page page, int partition, int64 origin)
 	log_page_init(page, LOG_PAGE_HEAD, partition);
 	head = LOG_HEAD(page);
 	memset(head, 0, sizeof(LogHead));
-	head->first_offset = head->origin_offset = head->frozen_offset = origin;
+	head->first_offset = head->lost_offset = head->origin_offset = origin;
+	head->frozen_offset = origin;
 	head->next_leaf_id = 1;
 	log_page_set_content(page, sizeof(LogHead));
 }
@@ -310,6 +311,21 @@ log_get_parents(Relation rel, int partition, int *parents, int64 *parent_offsets
 
 /* ---- reserving and entering extents ---- */
 
+/* blocks in use, for a partition on average */
+static uint32
+blocks_in_use(Relation rel)
+{
+	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+	LogMeta    *meta = LOG_META(BufferGetPage(buffer));
+	uint32		blocks = meta->nallocated;
+
+	for (uint32 i = 0; i < meta->nfree; i++)
+		blocks -= Min(blocks, meta->free[i].nblocks);
+	blocks /= Max(meta->npartitions, 1);
+	UnlockReleaseBuffer(buffer);
+	return blocks;
+}
+
 static inline uint32
 pages_ahead(const LogTail *tail)
 {
@@ -445,6 +461,7 @@ void
 log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 {
 	uint32		ahead;
+	int64		max_bytes = log_relcache(rel)->max_bytes;
 
 	LockRelationForExtension(rel, ExclusiveLock);
 	LWLockAcquire(&shared->append_lock, LW_SHARED);
@@ -457,14 +474,17 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		 * Small streams stay small, big ones have few and large extents: a
 		 * sixteenth of what the partition may have by now.  Space is taken
 		 * in steps, which lengthen an extent as long as nobody else took the
-		 * blocks behind it.
+		 * blocks behind it.  With a limit, a partition has some extents
+		 * within it, since only whole ones can be dropped.
 		 */
-		uint32		blocks = RelationGetNumberOfBlocks(rel) /
-			Max(log_partition_count(rel), 1);
+		uint32		blocks = blocks_in_use(rel);
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
 		uint32		step;
 
 		max_extent = Max(max_extent, blocks / 8192);
+		if (max_bytes > 0)
+			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 /
+											 log_partition_count(rel), MIN_EXTENT));
 		max_extent = Min(Max(max_extent, npages - ahead), LIMIT_EXTENT);
 		step = Min(Max(npages - ahead, Min(max_extent, MAX_STEP)), LIMIT_EXTENT);
 		ahead += add_blocks(rel, partition, shared, step, max_extent);
@@ -547,6 +567,7 @@ log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now
 	tail->leaf = root[r].block;
 	tail->extent_start = extent->start;
 	tail->extent_end = extent->start + extent->nblocks;
+	tail->extent_base = extent->base;
 	tail->tail = InvalidBlockNumber;
 	tail->next_block = extent->start;
 	tail->spare_blocks -= extent->nblocks;

@@ -47,6 +47,9 @@ extern int64 log_tid_offset(Relation rel, ItemPointer tid);
 /* the same by a next offset of the partition that was read a while ago */
 extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
+/* of many slots whose rows are in the stream */
+extern void log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots,
+							 int64 *msg_ids);
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 
@@ -121,6 +124,11 @@ extern TimestampTz log_reader_produced_at(LogReader *reader);
  * offset behind the row last returned.
  */
 extern int64 log_reader_position(LogReader *reader);
+/*
+ * Did messages expire before the reader could return them, since the last call
+ * (or since it began)?  [*from, *to) are their offsets, gaps included.
+ */
+extern bool log_reader_expired(LogReader *reader, int64 *from, int64 *to);
 /* the transaction that stopped the reader, InvalidTransactionId if none did */
 extern TransactionId log_reader_blocked_by(LogReader *reader);
 extern TimestampTz log_reader_blocked_since(LogReader *reader);
@@ -185,6 +193,23 @@ extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
  */
 extern int64 log_expire(Relation rel, int partition, int64 upto);
 
+/*
+ * Who stands below the first offset has lost messages up to this one: from there
+ * to the first offset there were only rolled-back ones.
+ */
+extern int64 log_lost_offset(Relation rel, int partition);
+
+typedef struct LogHeadExtent
+{
+	int64		end;			/* exclusive */
+	int64		bytes;
+	TimestampTz last_time;		/* append time of its last message */
+} LogHeadExtent;
+
+/* the extent with the message at `from`; false if it is the last one in use */
+extern bool log_get_head_extent(Relation rel, int partition, int64 from,
+								LogHeadExtent *extent);
+
 /* called after rows were appended, in their transaction; set by the part above */
 extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last_offset);
 
@@ -227,6 +252,11 @@ extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
 
 /* the stream is being dropped by this transaction */
 extern void log_note_dropped(Relation rel);
+/*
+ * The files of a database have gone or are in another place.  No other
+ * process may be in the database.
+ */
+extern void log_forget_database(Oid dboid);
 
 /*
  * The first offset that is still in flight: nothing below is of a transaction
@@ -245,6 +275,32 @@ extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
  * headers, but only of what was written since the last vacuum.
  */
 extern int64 log_count_messages(Relation rel, int partition, Snapshot snapshot);
+
+/* ---- dump and restore ---- */
+
+/* offset of the n-th visible message of a partition (1 is the first); -1 if there are fewer */
+extern int64 log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot);
+
+/*
+ * The messages that the first transaction which wrote to the stream left there:
+ * in a restored stream those of the dump.
+ */
+typedef struct LogLoad
+{
+	int			npartitions;
+	int64		total;
+	int64		rows[LOG_MAX_PARTITIONS];
+	int			nruns;
+	void	   *runs;
+} LogLoad;
+
+extern LogLoad *log_load_read(Relation rel, Snapshot snapshot);
+
+/*
+ * How many of them in each partition were surely among the first `done` of the
+ * dump; puts npartitions numbers into rows.
+ */
+extern void log_load_prefix(const LogLoad *load, int64 done, int64 *rows);
 
 /* ---- start-up ---- */
 

@@ -44,13 +44,18 @@ begin_range(LogPageScan *ps, int range)
 
 	ps->range = range;
 	ps->pos = r->pos;
+	ps->skip = 0;
 	ps->left = r->nrows;
+	ps->natts = r->natts;
 	ps->off = ps->base + r->index - 1;
 	ps->time = r->time;
 }
 
-/* the page is locked and known to be a data page */
-static void
+/*
+ * The page is locked and known to be a data page.  False if it has expired:
+ * nothing on it may be believed, since others take its rows for settled.
+ */
+static bool
 collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 {
 	Page		page = BufferGetPage(ps->buffer);
@@ -58,13 +63,19 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	uint32		lower = ((PageHeader) page)->pd_lower;
 	uint32		pos = LOG_PAGE_START + opaque->cont_len;
 	uint32		index = 0;
-	int64		frozen = log_frozen_offset(ps->rel, ps->partition);
+	int64		first;
+	int64		frozen;
+
+	log_low_offsets(ps->rel, ps->partition, &first, &frozen);
+	if (opaque->base < first)
+		return false;
 
 	ps->base = opaque->base;
 	ps->nrows = opaque->nrows;
 	ps->nranges = 0;
 	ps->stopped = false;
 	ps->left = 0;
+	ps->full = lower == LOG_PAGE_END;
 
 	if (lower > LOG_PAGE_END)
 		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
@@ -110,20 +121,52 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	}
 	if (ps->nranges > 0)
 		begin_range(ps, 0);
+	return true;
 }
 
 bool
 log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop)
 {
+	bool		live;
+
 	log_page_scan_release(ps);
 	ps->buffer = log_cursor_read(cursor);
 	if (!BufferIsValid(ps->buffer))
 		return false;
 	ps->partition = cursor->partition;
 	ps->cursor = *cursor;
-	collect_ranges(ps, snapshot, stop);
+	live = collect_ranges(ps, snapshot, stop);
 	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
-	return true;
+	if (!live)
+		log_page_scan_release(ps);
+	return live;
+}
+
+bool
+log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
+						   int stop, int64 *expected)
+{
+	for (;;)
+	{
+		bool		found = log_page_scan_load(ps, cursor, snapshot, stop);
+		int64		first;
+
+		if (found && ps->base <= *expected)
+			return true;
+
+		/*
+		 * No page, or one that holds later rows: either the log is like that,
+		 * or the block has been used again.  Then what was expected is gone.
+		 */
+		first = log_first_offset(cursor->rel, cursor->partition);
+		if (first <= *expected)
+			return found;
+		log_page_scan_release(ps);
+		*expected = first;
+		if (!log_cursor_seek(cursor, first))
+			return false;
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 bool
@@ -150,9 +193,9 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		/* a block that was freed and not used again still looks like a page */
 		live = opaque->nrows > 0 && last > log_first_offset(ps->rel, ps->partition) &&
 			last <= log_next_offset(ps->rel, ps->partition);
+		live = live && collect_ranges(ps, snapshot, LOG_STOP_NEVER);
 		if (live)
 		{
-			collect_ranges(ps, snapshot, LOG_STOP_NEVER);
 			log_cursor_init(&ps->cursor, ps->rel, ps->partition);
 			ps->cursor.block = block;
 			/* the extent is looked up only if a row goes on behind the page */
@@ -228,54 +271,69 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		have += cont;
 		UnlockReleaseBuffer(buffer);
 	}
+
+	/* blocks are used again only after this has moved */
+	if (ps->off < log_first_offset(ps->rel, ps->partition))
+		return NULL;
 	return body;
 }
 
-/* decode the header at pos; returns the position behind the row on this page */
-static inline uint32
-read_header(LogPageScan *ps, const char *page, uint32 pos, uint32 *body, uint32 *len,
-			uint16 *flags)
+static void
+row_damaged(LogPageScan *ps)
 {
-	uint16		header;
-	uint32		end;
-
-	if (unlikely(pos + sizeof(uint16) > LOG_PAGE_END))
-		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
-	memcpy(&header, page + pos, sizeof(uint16));
-	*flags = header & ~LOG_ROW_LEN;
-	*len = header & LOG_ROW_LEN;
-	if (unlikely(*len == LOG_ROW_LONG))
-		memcpy(len, page + pos + sizeof(uint16), sizeof(uint32));
-	*body = log_row_body_pos(pos, *len, *flags);
-	end = *body + *len;
-	if (unlikely(*body > LOG_PAGE_END || *len > MaxAllocSize))
-		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
-	return Min(end, LOG_PAGE_END);
+	log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
 }
 
-/* false if the row has expired */
-static bool
-store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16 flags)
+/* to the header of the next row */
+static void
+walk(LogPageScan *ps)
 {
-	LogRow		row;
+	const char *page = BufferGetPage(ps->buffer);
 
-	row.len = len;
-	row.flags = flags;
-	row.natts = ps->ranges[ps->range].natts;
-	if (likely(body + len <= LOG_PAGE_END))
+	while (ps->skip > 0)
 	{
-		row.body = (char *) BufferGetPage(ps->buffer) + body;
+		uint32		body;
+		uint32		len;
+		uint16		flags;
+
+		ps->pos = log_row_header(page, ps->pos, &body, &len, &flags);
+		if (unlikely(ps->pos == 0))
+			row_damaged(ps);
+		ps->skip--;
+	}
+}
+
+/*
+ * The last row of a full page, which may go on behind it.  False if it has
+ * expired.
+ */
+static pg_noinline bool
+store_last_row(LogPageScan *ps, TupleTableSlot *slot)
+{
+	const char *page = BufferGetPage(ps->buffer);
+	LogRow		row;
+	uint32		body;
+
+	walk(ps);
+	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
+		row_damaged(ps);
+	row.natts = ps->natts;
+	ps->left--;
+	ps->off++;
+	if (body + row.len <= LOG_PAGE_END)
+	{
+		row.body = page + body;
 		log_slot_store(slot, &row, ps->buffer);
 	}
 	else
 	{
 		ExecClearTuple(slot);
-		row.body = assemble(ps, slot, body, len);
+		row.body = assemble(ps, slot, body, row.len);
 		if (row.body == NULL)
 			return false;
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
-	log_make_tid(ps->partition, ps->off, &slot->tts_tid);
+	log_set_tid(ps->partition, ps->off, &slot->tts_tid);
 	slot->tts_tableOid = RelationGetRelid(ps->rel);
 	return true;
 }
@@ -283,22 +341,24 @@ store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16
 bool
 log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 {
-	uint32		body;
-	uint32		len;
-	uint16		flags;
+	LogSlot    *ls = (LogSlot *) slot;
 
-	do
+	while (unlikely(ps->left == 0))
 	{
-		while (ps->left == 0)
-		{
-			if (ps->range + 1 >= ps->nranges)
-				return false;
-			begin_range(ps, ps->range + 1);
-		}
-		ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos, &body, &len, &flags);
-		ps->left--;
-		ps->off++;
-	} while (!store_row(ps, slot, body, len, flags));
+		if (ps->range + 1 >= ps->nranges)
+			return false;
+		begin_range(ps, ps->range + 1);
+	}
+	if (unlikely(ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges))
+		return store_last_row(ps, slot);
+	if (ls->buffer != ps->buffer)
+	{
+		/* the slot knows nothing of the rows before: do not walk from there again */
+		walk(ps);
+		log_slot_pin(slot, ps->buffer);
+		ls->end = 0;
+	}
+	log_page_scan_point(ps, ls);
 	return true;
 }
 
@@ -312,16 +372,11 @@ log_page_scan_position(LogPageScan *ps, int64 off)
 		if (ps->base + r->index + r->nrows <= off)
 			continue;
 		begin_range(ps, i);
-		while (ps->off + 1 < off)
+		if (ps->off + 1 < off)
 		{
-			uint32		body;
-			uint32		len;
-			uint16		flags;
-
-			ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos,
-								  &body, &len, &flags);
-			ps->left--;
-			ps->off++;
+			ps->skip = (uint32) (off - ps->off - 1);
+			ps->left -= ps->skip;
+			ps->off += ps->skip;
 		}
 		return;
 	}

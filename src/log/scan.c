@@ -36,10 +36,13 @@ typedef struct LogScanData
 
 	/* serial scans */
 	bool		started;
+	int			last;			/* partition to end with */
 	int			partition;
 	int64		low;			/* of the partition: offsets to return are in
 								 * [low, high) */
 	int64		high;
+	int64		expected;		/* the page to load begins there or before, or,
+								 * backward, at most there */
 	bool		loaded;
 	LogCursor	cursor;
 
@@ -174,6 +177,7 @@ enter_partition(LogScan scan, int partition, bool forward)
 		limit_by_time(rel, partition, scan->since, scan->until, &scan->low, &scan->high);
 	if (scan->low >= scan->high)
 		return false;
+	scan->expected = forward ? scan->low : scan->high;
 	log_cursor_init(&scan->cursor, rel, partition);
 	scan->cursor.strategy = scan->strategy;
 	return log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1);
@@ -183,26 +187,23 @@ enter_partition(LogScan scan, int partition, bool forward)
 static bool
 load_page(LogScan scan, bool forward)
 {
-	if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
-							LOG_STOP_NEVER))
-	{
-		int64		first = log_first_offset(scan->base.rs_rd, scan->partition);
-
-		if (!forward || first <= scan->low ||
-			!log_cursor_seek(&scan->cursor, first) ||
-			!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
-								LOG_STOP_NEVER))
-			return false;
-		scan->low = first;
-	}
-	scan->loaded = true;
 	if (forward)
 	{
+		if (!log_page_scan_load_forward(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+										LOG_STOP_NEVER, &scan->expected))
+			return false;
+		scan->loaded = true;
 		if (scan->ps.base < scan->low)
 			log_page_scan_position(&scan->ps, scan->low);
 	}
 	else
 	{
+		/* where a page has expired, so has everything before it */
+		if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+								LOG_STOP_NEVER) ||
+			scan->ps.base > scan->expected)
+			return false;
+		scan->loaded = true;
 		log_page_scan_to_end(&scan->ps);
 		scan->ps.off = Min(scan->ps.off, scan->high);
 	}
@@ -220,7 +221,8 @@ next_row(LogScan scan, TupleTableSlot *slot)
 		{
 			if (log_page_scan_next(ps, slot))
 				return ps->off < scan->high;
-			if (ps->base + ps->nrows >= scan->high)
+			scan->expected = ps->base + ps->nrows;
+			if (scan->expected >= scan->high)
 				return false;
 			CHECK_FOR_INTERRUPTS();
 		} while (log_cursor_next(&scan->cursor) && load_page(scan, true));
@@ -239,7 +241,8 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 		{
 			if (log_page_scan_prev(ps, slot))
 				return ps->off >= scan->low;
-			if (ps->base <= scan->low)
+			scan->expected = ps->base;
+			if (scan->expected <= scan->low)
 				return false;
 			CHECK_FOR_INTERRUPTS();
 		} while (log_cursor_prev(&scan->cursor) && load_page(scan, false));
@@ -247,27 +250,46 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 	return false;
 }
 
-static bool
+/*
+ * A cursor that ran off one end and turns round must begin at that end.
+ */
+static void
+serial_turn(LogScan scan, ScanDirection direction)
+{
+	if (!scan->started || scan->loaded)
+		return;
+	if (ScanDirectionIsBackward(direction) && scan->partition > scan->last)
+		scan->started = false;
+	else if (!ScanDirectionIsBackward(direction) &&
+			 scan->partition < scan->first_partition)
+		scan->started = false;
+}
+
+/* the usual case: forward, and the next row is on the same page */
+static inline bool
+serial_step(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
+{
+	return likely(scan->loaded && !ScanDirectionIsBackward(direction)) &&
+		log_page_scan_step(&scan->ps, slot) && scan->ps.off < scan->high;
+}
+
+static pg_noinline bool
 serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 {
 	bool		forward = !ScanDirectionIsBackward(direction);
-	int			last;
 	bool		in;
 
-	/* the usual case: the next row of the same page */
-	if (scan->loaded && forward && log_page_scan_next(&scan->ps, slot))
-	{
-		if (scan->ps.off < scan->high)
-			return true;
-	}
-
-	last = Min(scan->last_partition, log_partition_count(scan->base.rs_rd) - 1);
-
+	if (!scan->loaded)
+		serial_turn(scan, direction);
 	if (!scan->started)
 	{
-		int			begin = forward ? scan->first_partition : last;
+		int			begin;
 
-		if (begin > last || begin < scan->first_partition)
+		/* those that are added meanwhile hold nothing that the scan may see */
+		scan->last = Min(scan->last_partition,
+						 log_partition_count(scan->base.rs_rd) - 1);
+		begin = forward ? scan->first_partition : scan->last;
+		if (begin > scan->last || begin < scan->first_partition)
 		{
 			ExecClearTuple(slot);
 			return false;
@@ -276,7 +298,7 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		in = enter_partition(scan, begin, forward);
 	}
 	else
-		in = scan->partition >= scan->first_partition && scan->partition <= last &&
+		in = scan->partition >= scan->first_partition && scan->partition <= scan->last &&
 			(scan->loaded || enter_partition(scan, scan->partition, forward));
 
 	for (;;)
@@ -288,36 +310,17 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		partition = scan->partition + (forward ? 1 : -1);
 		log_page_scan_release(&scan->ps);
 		scan->loaded = false;
-		if (partition < scan->first_partition || partition > last)
+		if (partition < scan->first_partition || partition > scan->last)
 		{
 			/* stand beyond the end: the other direction begins there */
 			scan->partition = partition;
-			if (forward && scan->partition > last)
-				scan->partition = last + 1;
+			if (forward && scan->partition > scan->last)
+				scan->partition = scan->last + 1;
 			ExecClearTuple(slot);
 			return false;
 		}
 		in = enter_partition(scan, partition, forward);
 	}
-}
-
-/*
- * A cursor that ran off one end and turns round must begin at that end.
- */
-static bool
-serial_turn(LogScan scan, ScanDirection direction)
-{
-	int			last = Min(scan->last_partition,
-						   log_partition_count(scan->base.rs_rd) - 1);
-
-	if (!scan->started || scan->loaded)
-		return false;
-	if (ScanDirectionIsBackward(direction) && scan->partition > last)
-		scan->started = false;
-	else if (!ScanDirectionIsBackward(direction) &&
-			 scan->partition < scan->first_partition)
-		scan->started = false;
-	return !scan->started;
 }
 
 /* ---- scans of blocks ---- */
@@ -331,7 +334,7 @@ parallel_next(LogScan scan, TupleTableSlot *slot)
 	{
 		BlockNumber block;
 
-		if (scan->block_live && log_page_scan_next(&scan->ps, slot))
+		if (scan->block_live && log_page_scan_step(&scan->ps, slot))
 			return true;
 		CHECK_FOR_INTERRUPTS();
 		if (!scan->worker_started)
@@ -365,19 +368,13 @@ bool
 log_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
 {
 	LogScan		scan = (LogScan) sscan;
-	bool		found;
 
-	if (sscan->rs_parallel)
-		found = parallel_next(scan, slot);
-	else
-	{
-		if (!scan->loaded)
-			serial_turn(scan, direction);
-		found = serial_next(scan, direction, slot);
-	}
-	if (found)
-		pgstat_count_heap_getnext(sscan->rs_rd);
-	return found;
+	if (!serial_step(scan, direction, slot) &&
+		!(sscan->rs_parallel ? parallel_next(scan, slot) :
+		  serial_next(scan, direction, slot)))
+		return false;
+	pgstat_count_heap_getnext(sscan->rs_rd);
+	return true;
 }
 
 /* ---- TID ranges ---- */
@@ -413,9 +410,7 @@ log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
 {
 	LogScan		scan = (LogScan) sscan;
 
-	if (!scan->loaded)
-		serial_turn(scan, direction);
-	if (!serial_next(scan, direction, slot))
+	if (!serial_step(scan, direction, slot) && !serial_next(scan, direction, slot))
 		return false;
 	pgstat_count_heap_getnext(sscan->rs_rd);
 	return true;

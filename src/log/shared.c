@@ -176,6 +176,7 @@ log_relcache(Relation rel)
 		PG_TRY();
 		{
 			log_route_fill(&cache->route, rel, &options);
+			cache->max_bytes = options.max_bytes;
 		}
 		PG_CATCH();
 		{
@@ -215,6 +216,24 @@ log_shared_forget(RelFileLocator locator)
 		make_key(&key, locator, p);
 		(void) dshash_delete_key(table, &key);
 	}
+}
+
+/*
+ * A database that moves to another tablespace and back has its files under
+ * their old names again, so what is known about them must go with each move.
+ */
+void
+log_forget_database(Oid dboid)
+{
+	dshash_seq_status status;
+	LogShared  *shared;
+
+	attach();
+	dshash_seq_init(&status, table, true);
+	while ((shared = dshash_seq_next(&status)) != NULL)
+		if (LocatorDatabase(shared->key.locator) == dboid)
+			dshash_delete_current(&status);
+	dshash_seq_term(&status);
 }
 
 static void

@@ -76,6 +76,7 @@ typedef struct Input
 	bool		has_row;		/* slot holds a row that was not taken yet */
 	int64		off;
 	TimestampTz produced_at;
+	int64		lost;			/* offsets that expired before they were read */
 } Input;
 
 typedef struct Round
@@ -205,7 +206,12 @@ process_row(Round *round, Input *input)
 static void
 fetch_row(Input *input)
 {
+	int64		from;
+	int64		to;
+
 	input->has_row = log_reader_next(input->reader, input->slot);
+	if (log_reader_expired(input->reader, &from, &to))
+		input->lost += to - from;
 	if (input->has_row)
 	{
 		input->off = log_reader_offset(input->reader);
@@ -269,6 +275,9 @@ close_inputs(Round *round)
 			progress->changed = true;
 		}
 		round->more |= input->has_row;
+		/* a view that has not begun yet begins with what there is */
+		if (progress->stored)
+			round->stats.lost_rows += input->lost;
 		log_reader_end(input->reader);
 		ExecDropSingleTupleTableSlot(input->slot);
 	}

@@ -79,7 +79,8 @@ enum
 	Anum_stats_failing,
 	Anum_stats_last_error,
 	Anum_stats_watermark,
-	Natts_stats = Anum_stats_watermark
+	Anum_stats_lost_rows,
+	Natts_stats = Anum_stats_lost_rows
 };
 
 enum
@@ -401,6 +402,7 @@ read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
 	stats->last_error = get_text(tup, Anum_stats_last_error, desc);
 	stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
 	stats->has_watermark = !isnull;
+	stats->lost_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_lost_rows, desc, &isnull));
 }
 
 static bool
@@ -460,6 +462,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 		nulls[Anum_stats_last_error - 1] = true;
 	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
 	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
+	values[Anum_stats_lost_rows - 1] = Int64GetDatum(stats->lost_rows);
 
 	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, tid, tup);

@@ -79,13 +79,13 @@ median()
 # in_turn ROUND WORD...: the words, in the other order every other round
 in_turn()
 {
-	local round=$1 w list=
+	local round=$1 w turns=
 	shift
 
 	for w in "$@"; do
-		if [ $((round % 2)) = 1 ]; then list="$list $w"; else list="$w $list"; fi
+		if [ $((round % 2)) = 1 ]; then turns="$turns $w"; else turns="$w $turns"; fi
 	done
-	echo "$list"
+	echo "$turns"
 }
 
 calc()
@@ -108,6 +108,17 @@ result()
 	printf '   %s%s: %s (bar %s) %s\n' "$1" "${2:+, against $2}" "$3" "$4" "$verdict"
 }
 
+# ratio OURS THEIRS: the median of theirs / ours, round by round: what else the
+# machine does meanwhile is the same for the two of a round at least
+ratio()
+{
+	awk -v ours="$1" -v theirs="$2" '
+		$1 == ours { a[++n] = $2 }
+		$1 == theirs { b[++m] = $2 }
+		END { for (i = 1; i <= n; i++) print b[i] / a[i] }' "$work/measurements" | sort -g |
+		awk '{ v[NR] = $1 } END { printf "%.2f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+}
+
 # faster WHAT PEER BAR OURS THEIRS ROWS: two names of measurements in seconds
 faster()
 {
@@ -115,9 +126,9 @@ faster()
 
 	ours=$(median "$4")
 	theirs=$(median "$5")
-	result "$1" "$2" "$(printf '%.2f' "$(calc "$theirs / $ours")")" "$3" \
+	result "$1" "$2" "$(ratio "$4" "$5")" "$3" \
 		"$(awk -v n="$6" -v a="$ours" -v b="$theirs" 'BEGIN {
-			printf "%.0f against %.0f %s/s", n / a / 1000, n / b / 1000, "thousand" }')"
+			printf "%.1f against %.1f thousand/s", n / a / 1000, n / b / 1000 }')"
 }
 
 print_table()

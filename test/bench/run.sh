@@ -23,7 +23,7 @@ all="copy produce client concurrent insert bytes read scan vacuum"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
-[ -n "$rows" ] && [ "$rows" -ge 20000 ] 2>/dev/null || die "ROWS must be a number, 20000 at least"
+[ "$rows" -ge 20000 ] 2>/dev/null || die "ROWS must be a number, 20000 at least"
 [ "$rounds" -ge 1 ] 2>/dev/null || die "ROUNDS must be a number, 1 at least"
 for group in $only; do
 	case " $all " in
@@ -62,10 +62,11 @@ make_tables()
 		-c "COPY input_1k TO '$work/1k.binary' (FORMAT binary)" || die "cannot write the input"
 }
 
-# Every buffer is touched once, and WAL segments are made that are used again.
+# Every buffer is touched once, and WAL segments are made that are used again
+# after the checkpoint before each round.
 warm_up()
 {
-	say "touching all of shared_buffers"
+	say "touching all of shared_buffers, making WAL segments"
 	sql -f "$top/test/bench/warm_up.sql" || die "cannot touch the buffers"
 	for t in stream heap heap_pk; do load "$t" 100.binary; done
 	sql -c 'TRUNCATE stream, heap, heap_pk' -c CHECKPOINT
@@ -77,6 +78,7 @@ copy_each()
 	local r t
 
 	for r in $(seq "$rounds"); do
+		sql -c CHECKPOINT
 		for t in $(in_turn "$r" stream heap heap_pk); do
 			sql -c "TRUNCATE $t"
 			measure "$1.$t" 1 1 "COPY $t (at, key, payload) FROM '$work/$2' (FORMAT $3)"
@@ -84,7 +86,7 @@ copy_each()
 	done
 	[ "$(value "SELECT (SELECT count(*) FROM stream) = (SELECT count(*) FROM heap)")" = t ] ||
 		die "the stream has lost rows"
-	sql -c 'TRUNCATE stream, heap, heap_pk' -c CHECKPOINT
+	sql -c 'TRUNCATE stream, heap, heap_pk'
 }
 
 group_copy()
@@ -114,6 +116,7 @@ group_produce()
 	records=$(sed -E 's/.*records=([0-9]+).*/\1/' <<<"$wal")
 	bytes=$(sed -E 's/.*bytes=([0-9]+).*/\1/' <<<"$wal")
 	for r in $(seq "$rounds"); do
+		sql -c CHECKPOINT
 		for t in $(in_turn "$r" stream floor); do
 			if [ "$t" = stream ]; then
 				sql -c "TRUNCATE batch"
@@ -124,7 +127,7 @@ group_produce()
 			fi
 		done
 	done
-	sql -c "TRUNCATE batch" -c CHECKPOINT
+	sql -c "TRUNCATE batch"
 	faster "produce_batch of 1,000, server side" "bare WAL records" 0.5 \
 		produce.stream produce.floor "$((n * 1000))"
 }
@@ -134,6 +137,7 @@ group_client()
 	local r c t n
 
 	for r in $(seq "$rounds"); do
+		sql -c CHECKPOINT
 		for c in 1 4; do
 			n=$((batches / c))
 			for t in $(in_turn "$r" stream heap_pk); do
@@ -147,11 +151,11 @@ group_client()
 			done
 		done
 	done
-	sql -c "TRUNCATE batch, batch_pk" -c CHECKPOINT
+	sql -c "TRUNCATE batch, batch_pk"
 	faster "produce_batch of 1,000 text[], 1 client" "INSERT unnest, heap+pk" 4.0 \
 		client1.stream client1.heap_pk $((batches * 1000))
 	faster "produce_batch of 1,000 text[], 4 clients" "INSERT unnest, heap+pk" 5.0 \
-		client4.stream client4.heap_pk $((batches / 4 * 4000))
+		client4.stream client4.heap_pk $((batches * 1000))
 }
 
 group_concurrent()
@@ -159,17 +163,18 @@ group_concurrent()
 	local r t
 
 	for r in $(seq "$rounds"); do
+		sql -c CHECKPOINT
 		for t in $(in_turn "$r" stream heap heap_pk); do
 			sql -c "TRUNCATE $t"
 			measure "concurrent.$t" 4 1 \
 				"COPY $t (at, key, payload) FROM '$work/half.binary' (FORMAT binary)"
 		done
-		sql -c 'TRUNCATE stream, heap, heap_pk' -c CHECKPOINT
+		sql -c 'TRUNCATE stream, heap, heap_pk'
 	done
 	faster "4 COPYs at a time, one partition" "4 into one heap" 1.7 \
-		concurrent.stream concurrent.heap $((rows / 2 * 4))
+		concurrent.stream concurrent.heap $((rows * 2))
 	faster "4 COPYs at a time, one partition" "4 into one heap+pk" 4.0 \
-		concurrent.stream concurrent.heap_pk $((rows / 2 * 4))
+		concurrent.stream concurrent.heap_pk $((rows * 2))
 }
 
 group_insert()
@@ -182,6 +187,7 @@ group_insert()
 			-h "$work" -U postgres postgres >"$work/ignored" 2>&1
 	done
 	for r in $(seq "$rounds"); do
+		sql -c CHECKPOINT
 		for c in 1 8 32; do
 			for t in $(in_turn "$r" stream heap); do
 				tps=$(run_as_user "$pgbin/pgbench" -n -M prepared -c $c -j 2 -T 2 \
@@ -192,7 +198,7 @@ group_insert()
 			done
 		done
 	done
-	sql -c 'TRUNCATE stream, heap' -c CHECKPOINT
+	sql -c 'TRUNCATE stream, heap'
 	for c in 1 8 32; do
 		faster "single-row INSERT, prepared, clients: $c" heap 0.95 "insert$c.stream" "insert$c.heap" 1000
 	done
@@ -236,7 +242,6 @@ group_bytes()
 		record "bytes.disk1k.$t" "$disk_1k"
 		sql -c "TRUNCATE $t"
 	done
-	sql -c CHECKPOINT
 	bytes_row copy "WAL bytes per message, COPY" 122
 	bytes_row single "WAL bytes per message, single INSERT" 225
 	bytes_row disk "disk bytes per message, 100 B" 121
@@ -288,6 +293,8 @@ group_read()
 	# plan once: planning is not what is compared
 	sql -c "ALTER DATABASE postgres SET plan_cache_mode = force_generic_plan"
 	for r in $(seq "$rounds"); do
+		sql -c CHECKPOINT
+		# shellcheck disable=SC2086	# a list of words
 		for t in $(in_turn "$r" $kinds); do
 			if [ "$t" = heap_pk ]; then
 				measure "read.$t" 1 1 "$(read_loop "${statement[$t]}" $n 0)"
@@ -306,7 +313,7 @@ group_read()
 
 group_scan()
 {
-	local r t i
+	local r t
 
 	for t in stream heap; do
 		load $t 100.binary

@@ -86,7 +86,7 @@ for f in "${text[@]}"; do
 done
 
 if command -v shellcheck >/dev/null; then
-	shellcheck -x "${scripts[@]}" || bad=1
+	shellcheck -x -S warning "${scripts[@]}" || bad=1
 fi
 
 exit $bad

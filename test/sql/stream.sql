@@ -10,7 +10,7 @@ SELECT streamq.create_stream('events');
 SELECT streamq.create_stream('events', if_not_exists => true);
 SELECT streamq.create_stream('"Odd name"', 'a int CHECK (a > 0), "b c" text DEFAULT '';''', partitions => 3, partition_by => '"b c", a');
 SELECT streamq.create_stream('stream_test.qualified', 'key text, payload text', 2);
-SELECT * FROM streamq.stream_options ORDER BY relid::text;
+SELECT relid, npartitions, history, partition_by FROM streamq.stream_options ORDER BY relid::text;
 
 -- the columns are columns, nothing else
 CREATE TABLE victim (a int);

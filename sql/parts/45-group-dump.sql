@@ -1,0 +1,98 @@
+-- Consumer groups in a logical dump.
+
+-- Always empty: pg_dump reads there what the groups are at that moment, and what a
+-- restore writes there becomes groups.
+CREATE TABLE streamq.group_dump (
+	stream pg_catalog.text NOT NULL,
+	group_name pg_catalog.text NOT NULL,
+	owner pg_catalog.text NOT NULL,
+	grantees pg_catalog.text[] NOT NULL,
+	options pg_catalog.jsonb NOT NULL,
+	messages pg_catalog.int8[] NOT NULL,
+	done pg_catalog.int8[] NOT NULL,
+	prints pg_catalog.int8[] NOT NULL
+);
+COMMENT ON TABLE streamq.group_dump IS 'consumer groups on their way through a dump; always empty';
+
+-- What is known of groups that came from a dump until they have a state of
+-- their own in each partition.
+CREATE TABLE streamq.restored_group (
+	group_id pg_catalog.int4 PRIMARY KEY,
+	messages pg_catalog.int8[] NOT NULL,
+	done pg_catalog.int8[] NOT NULL,
+	prints pg_catalog.int8[] NOT NULL
+);
+COMMENT ON TABLE streamq.restored_group IS 'where consumer groups from a dump stood in it';
+
+CREATE FUNCTION streamq.group_progress(relid pg_catalog.oid, group_id pg_catalog.int4,
+	OUT messages pg_catalog.int8[], OUT done pg_catalog.int8[], OUT prints pg_catalog.int8[])
+RETURNS pg_catalog.record
+LANGUAGE C VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'streamq_group_progress';
+REVOKE ALL ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4) FROM PUBLIC;
+COMMENT ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4)
+	IS 'messages in each partition as the caller''s snapshot sees them, how many of them a group has done, and what they are recognized by';
+
+CREATE FUNCTION streamq.dump_groups() RETURNS SETOF streamq.group_dump
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
+	g.group_name::pg_catalog.text,
+	pg_catalog.pg_get_userbyid(g.owner)::pg_catalog.text,
+	ARRAY(SELECT CASE WHEN r OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN ''
+					  ELSE pg_catalog.pg_get_userbyid(r)::pg_catalog.text END
+		  FROM pg_catalog.unnest(g.grantees) r),
+	pg_catalog.to_jsonb(g) OPERATOR(pg_catalog.-)
+		ARRAY['group_id', 'relid', 'group_name', 'owner', 'grantees']::pg_catalog.text[],
+	p.messages, p.done, p.prints
+FROM streamq.consumer_group g
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+CROSS JOIN LATERAL streamq.group_progress(g.relid, g.group_id) p
+ORDER BY g.group_id
+$$;
+REVOKE ALL ON FUNCTION streamq.dump_groups() FROM PUBLIC;
+COMMENT ON FUNCTION streamq.dump_groups() IS 'what pg_dump writes about the consumer groups';
+
+-- Roles and streams that are not there, because they were left out of the
+-- restore, must not keep the other groups from coming back.
+CREATE FUNCTION streamq.restore_group(g streamq.group_dump) RETURNS pg_catalog.void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH made AS (
+	INSERT INTO streamq.consumer_group
+	SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.consumer_group,
+		g.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
+			'group_id', pg_catalog.nextval('streamq.consumer_group_id'::pg_catalog.regclass),
+			'relid', c.oid,
+			'group_name', g.group_name,
+			'owner', COALESCE((SELECT r.oid FROM pg_catalog.pg_roles r
+							   WHERE r.rolname::pg_catalog.text OPERATOR(pg_catalog.=) g.owner), c.relowner),
+			'grantees', ARRAY(SELECT CASE WHEN name OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE r.oid END
+							  FROM pg_catalog.unnest(g.grantees) name
+							  LEFT JOIN pg_catalog.pg_roles r ON r.rolname::pg_catalog.text OPERATOR(pg_catalog.=) name
+							  WHERE r.oid IS NOT NULL OR name OPERATOR(pg_catalog.=) '')))).*
+	FROM pg_catalog.pg_class c
+	WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(g.stream)::pg_catalog.oid
+	ON CONFLICT DO NOTHING
+	RETURNING group_id)
+INSERT INTO streamq.restored_group
+SELECT made.group_id, g.messages, g.done, g.prints FROM made
+$$;
+REVOKE ALL ON FUNCTION streamq.restore_group(streamq.group_dump) FROM PUBLIC;
+COMMENT ON FUNCTION streamq.restore_group(streamq.group_dump) IS 'makes a consumer group of what a dump says of it';
+
+CREATE FUNCTION streamq.group_dump_restored() RETURNS pg_catalog.trigger
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_group_dump_restored';
+REVOKE ALL ON FUNCTION streamq.group_dump_restored() FROM PUBLIC;
+COMMENT ON FUNCTION streamq.group_dump_restored() IS 'makes consumer groups of the rows of a restored dump';
+CREATE TRIGGER group_dump_restored BEFORE INSERT ON streamq.group_dump
+FOR EACH ROW EXECUTE FUNCTION streamq.group_dump_restored();
+
+-- pg_dump reads "SELECT columns FROM table" with this behind it.
+SELECT pg_catalog.pg_extension_config_dump('streamq.group_dump',
+	'WHERE false UNION ALL SELECT * FROM streamq.dump_groups()');

@@ -1,0 +1,208 @@
+/*
+ * load.c
+ *	  How a restored dump has filled a stream.
+ *
+ * A dump holds a stream's messages partition after partition, each in offset
+ * order, and is loaded by one COPY, hence one transaction, the first that wrote to the
+ * stream.  Its rows may have got other places than they had: when the stream's options
+ * came later all are in the first partition, and rows without a key are spread
+ * anew.  From the runs of that transaction can be told which messages were
+ * surely among the first n of the dump.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+
+#include "log/log_internal.h"
+
+/* COPY hands over so many rows at a time; only their order among each other is lost */
+#define BATCH_ROWS	1000
+
+typedef struct LoadRun
+{
+	TimestampTz time;
+	TransactionId xid;
+	int			partition;
+	int			nrows;
+	int64		off;
+} LoadRun;
+
+typedef struct LoadRuns
+{
+	int			n;
+	int			max;
+	LoadRun    *runs;
+} LoadRuns;
+
+/* the visible runs of a page; false when there is no page */
+static bool
+collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
+{
+	Buffer		buffer = log_cursor_read(cursor);
+	Page		page;
+	uint32		pos;
+	int64		off;
+	int64		frozen;
+
+	if (!BufferIsValid(buffer))
+		return false;
+	page = BufferGetPage(buffer);
+	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
+	off = LOG_OPAQUE(page)->base;
+	frozen = log_frozen_offset(cursor->rel, cursor->partition);
+	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+	{
+		LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
+
+		if (run->nrows > 0 &&
+			log_run_visibility(cursor->rel, cursor->partition, page, run, off, frozen,
+							   snapshot, buffer) == LOG_VISIBLE)
+		{
+			LoadRun    *r;
+
+			if (result->n == result->max)
+			{
+				result->max = Max(64, result->max * 2);
+				result->runs = result->runs == NULL ?
+					palloc(result->max * sizeof(LoadRun)) :
+					repalloc_huge(result->runs, result->max * sizeof(LoadRun));
+			}
+			r = &result->runs[result->n++];
+			r->time = run->time;
+			r->xid = run->xid;
+			r->partition = cursor->partition;
+			r->nrows = run->nrows;
+			r->off = off;
+		}
+		off += run->nrows;
+		pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
+	}
+	UnlockReleaseBuffer(buffer);
+	return true;
+}
+
+int64
+log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot)
+{
+	LogCursor	cursor;
+	LoadRuns	runs = {0};
+	int64		found = -1;
+
+	if (n <= 0)
+		return -1;
+	log_cursor_init(&cursor, rel, partition);
+	if (!log_cursor_seek(&cursor, log_first_offset(rel, partition)))
+		return -1;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		runs.n = 0;
+		if (!collect_page(&cursor, snapshot, &runs))
+			break;
+		for (int i = 0; i < runs.n; i++)
+		{
+			if (n <= runs.runs[i].nrows)
+			{
+				found = runs.runs[i].off + n - 1;
+				break;
+			}
+			n -= runs.runs[i].nrows;
+		}
+	} while (found < 0 && log_cursor_next(&cursor));
+	if (runs.runs)
+		pfree(runs.runs);
+	return found;
+}
+
+static int
+compare_runs(const void *a, const void *b)
+{
+	const LoadRun *x = a;
+	const LoadRun *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	if (x->partition != y->partition)
+		return x->partition < y->partition ? -1 : 1;
+	return x->off < y->off ? -1 : 1;
+}
+
+LogLoad *
+log_load_read(Relation rel, Snapshot snapshot)
+{
+	LogLoad    *load = palloc0(sizeof(LogLoad));
+	LoadRuns	runs = {0};
+	TransactionId xid = InvalidTransactionId;
+	TimestampTz first_time = DT_NOEND;
+	int			n = 0;
+
+	load->npartitions = log_partition_count(rel);
+	/* the first run of all tells whose load it is */
+	for (int p = 0; p < load->npartitions; p++)
+	{
+		LogCursor	cursor;
+		int			begin = runs.n;
+
+		log_cursor_init(&cursor, rel, p);
+		if (!log_cursor_seek(&cursor, log_first_offset(rel, p)))
+			continue;
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (!collect_page(&cursor, snapshot, &runs))
+				break;
+			/* other transactions came after it */
+		} while ((runs.n == begin ||
+				  runs.runs[runs.n - 1].xid == runs.runs[begin].xid) &&
+				 log_cursor_next(&cursor));
+		if (runs.n > begin && runs.runs[begin].time < first_time)
+		{
+			first_time = runs.runs[begin].time;
+			xid = runs.runs[begin].xid;
+		}
+	}
+	for (int i = 0; i < runs.n; i++)
+	{
+		LoadRun    *run = &runs.runs[i];
+
+		if (run->xid == xid)
+		{
+			load->rows[run->partition] += run->nrows;
+			load->total += run->nrows;
+			runs.runs[n++] = *run;
+		}
+	}
+	if (n > 1)
+		qsort(runs.runs, n, sizeof(LoadRun), compare_runs);
+	load->nruns = n;
+	load->runs = runs.runs;
+	return load;
+}
+
+void
+log_load_prefix(const LogLoad *load, int64 done, int64 *rows)
+{
+	int64		before = 0;
+
+	memset(rows, 0, sizeof(int64) * load->npartitions);
+	for (int p = 0; p < load->npartitions; p++)
+	{
+		/* all in one place: their order is the dump's */
+		if (load->rows[p] == load->total)
+		{
+			rows[p] = done;
+			return;
+		}
+	}
+	for (int i = 0; i < load->nruns; i++)
+	{
+		LoadRun    *run = (LoadRun *) load->runs + i;
+
+		/* rows of the batch that stand before it in the dump may come after it here */
+		if (done < load->total && before + BATCH_ROWS > done)
+			break;
+		rows[run->partition] += run->nrows;
+		before += run->nrows;
+	}
+}

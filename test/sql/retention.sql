@@ -1,0 +1,200 @@
+-- Retention: what a stream keeps.
+CREATE SCHEMA retention;
+SET search_path = retention;
+SET client_min_messages = warning;
+
+-- wait until the maintenance process has brought a stream down to the limit
+CREATE PROCEDURE wait_until(condition text) LANGUAGE plpgsql AS $$
+DECLARE
+	ok bool;
+BEGIN
+	FOR i IN 1 .. 300 LOOP
+		EXECUTE 'SELECT ' || condition INTO ok;
+		EXIT WHEN ok;
+		COMMIT;
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+	IF ok IS NOT TRUE THEN
+		RAISE EXCEPTION 'still not: %', condition;
+	END IF;
+END $$;
+CREATE FUNCTION first_offset(stream regclass) RETURNS bigint LANGUAGE sql AS
+'SELECT min(first_offset) FROM streamq.partitions p WHERE p.stream = $1';
+
+-- options: given, changed one by one, taken away by zero
+SELECT streamq.create_stream('o', retention => '1 day', max_bytes => 1000000);
+SELECT retention, max_bytes, max_messages, keep_unacked FROM streamq.streams WHERE stream = 'o'::regclass;
+SELECT streamq.alter_stream('o', max_messages => 5, keep_unacked => true);
+SELECT retention, max_bytes, max_messages, keep_unacked FROM streamq.streams WHERE stream = 'o'::regclass;
+SELECT streamq.alter_stream('o', retention => '0', max_bytes => 0, keep_unacked => false);
+SELECT retention, max_bytes, max_messages, keep_unacked FROM streamq.streams WHERE stream = 'o'::regclass;
+SELECT streamq.alter_stream('o', 2, NULL, '1 month', 10);
+SELECT partitions, retention, max_bytes, max_messages FROM streamq.streams WHERE stream = 'o'::regclass;
+SELECT streamq.create_stream('plain');
+SELECT retention, max_bytes, max_messages, keep_unacked FROM streamq.streams WHERE stream = 'plain'::regclass;
+
+-- what makes no sense is refused
+\set VERBOSITY sqlstate
+SELECT streamq.alter_stream('o', retention => '-1 s');
+\set VERBOSITY default
+SELECT streamq.alter_stream('o', max_bytes => -1);
+SELECT streamq.alter_stream('o', max_messages => -1);
+SELECT streamq.create_stream('never', retention => '-1 mon +3 days');
+SELECT streamq.create_stream('never', max_bytes => -1);
+INSERT INTO streamq.stream_options (relid, npartitions, history, max_bytes) VALUES ('plain', 1, '{1}', -1);
+DROP TABLE plain, o;
+
+-- by messages: the newest stay, at least as many as the limit says
+CREATE TABLE m (id int, pad text) USING streamq;
+INSERT INTO m SELECT i, repeat('x', 1000) FROM generate_series(0, 9999) i;
+SELECT count(*) FROM m;
+SELECT streamq.create_group('m', 'g');
+SELECT streamq.create_group('m', 'late', start_at => 'latest');
+SELECT count(*) FROM streamq.consume('m', 'g', 10, auto_ack => true);
+SELECT streamq.alter_stream('m', max_messages => 1000);
+CALL wait_until($$first_offset('m') > 8500$$);
+SELECT count(*) >= 1000 AS enough, count(*) < 2000 AS "not much more", min(id) = first_offset('m') AS oldest, max(id),
+	count(*) = max(id) - min(id) + 1 AS dense FROM m;
+SELECT messages = (SELECT count(*) FROM m) AS messages FROM streamq.streams WHERE stream = 'm'::regclass;
+
+-- what a group loses is counted before it comes again and after; it goes on at the first that is left
+SELECT group_name, lost = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS lost,
+	lag = CASE group_name WHEN 'g' THEN (SELECT count(*) FROM m) ELSE 0 END AS lag
+FROM streamq.consumer_groups WHERE stream = 'm'::regclass ORDER BY 1;
+SELECT msg_offset = first_offset('m') AS first_left FROM streamq.consume('m', 'g', 1, auto_ack => true);
+SELECT group_name, lost = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS lost
+FROM streamq.consumer_groups WHERE stream = 'm'::regclass ORDER BY 1;
+
+-- reading from what is gone begins at the first that is left
+SELECT count(*), min(msg_offset) = first_offset('m') AS first_left FROM streamq.read('m', 17, 10);
+SELECT count(*) FROM m WHERE ctid < '(0,100)';
+SELECT count(*) FROM m WHERE ctid = '(0,100)';
+SELECT streamq.produced_at('m'::regclass, '(0,100)');
+SELECT streamq.seek('m', 'g', to_msg_id => 5);
+SELECT msg_offset = first_offset('m') AS first_left FROM streamq.consume('m', 'g', 1, auto_ack => true);
+SELECT streamq.seek('m', 'g', to_time => '2000-01-01');
+SELECT msg_offset = first_offset('m') AS first_left FROM streamq.consume('m', 'g', 1, auto_ack => true);
+
+-- TRUNCATE gives the space back, the limit stays
+SELECT pg_relation_size('m') > 8000000 AS big;
+TRUNCATE m;
+SELECT pg_relation_size('m') < 100000 AS small;
+SELECT max_messages FROM streamq.streams WHERE stream = 'm'::regclass;
+DROP TABLE m;
+
+-- by time
+CREATE TABLE t (id int) USING streamq;
+INSERT INTO t SELECT generate_series(1, 100000);
+SELECT streamq.alter_stream('t', retention => '1 hour');
+SELECT pg_sleep(1.5);
+SELECT count(*) FROM t;
+SELECT streamq.alter_stream('t', retention => '1 ms');
+CALL wait_until($$first_offset('t') > 80000$$);
+SELECT count(*) = max(id) - first_offset('t') AS dense, max(id) FROM t;
+DROP TABLE t;
+
+-- nothing that a group has not acknowledged goes with keep_unacked
+CREATE TABLE k (id int, pad text) USING streamq;
+SELECT streamq.create_group('k', 'slow');
+INSERT INTO k SELECT i, repeat('x', 1000) FROM generate_series(0, 4999) i;
+SELECT streamq.alter_stream('k', max_bytes => 100000, keep_unacked => true);
+SELECT pg_sleep(1.5);
+SELECT count(*) FROM k;
+SELECT count(*) FROM streamq.consume('k', 'slow', 1000);
+SELECT streamq.ack_through('k', 'slow', 799);
+CALL wait_until($$first_offset('k') > 0$$);
+SELECT pg_sleep(1.5);
+SELECT first_offset('k') <= 800 AS kept, count(*) > 4000 AS many FROM k;
+SELECT sum(lost) AS lost FROM streamq.consumer_groups WHERE stream = 'k'::regclass;
+SELECT streamq.drop_group('k', 'slow');
+CALL wait_until($$first_offset('k') > 4500$$);
+SELECT bytes < 1000000 AS small FROM streamq.streams WHERE stream = 'k'::regclass;
+DROP TABLE k;
+
+-- a small stream stays small, whatever goes through it; several partitions too
+CREATE TABLE small (key text, payload text) USING streamq;
+SELECT streamq.alter_stream('small', partitions => 4, max_bytes => 1000000);
+CREATE PROCEDURE produce(n int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. n LOOP
+		INSERT INTO retention.small SELECT 'k' || j % 100, repeat('x', 1000 + 30000 * (j % 100 / 99))
+		FROM generate_series(1, 250) j;
+		COMMIT;
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END $$;
+CALL produce(100);
+SELECT pg_relation_size('small') < 10000000 AS bounded FROM streamq.streams WHERE stream = 'small'::regclass;
+CALL wait_until($$(SELECT bytes <= 1000000 + 4 * 65536 FROM streamq.streams WHERE stream = 'retention.small'::regclass)$$);
+SELECT count(*) > 0 AS some, count(DISTINCT ctid) = count(*) AS distinct, min(length(payload)), max(length(payload)) FROM small;
+DROP TABLE small;
+
+-- a stream that only ever aborts does not grow: VACUUM frees what holds nothing
+CREATE TABLE a (id int, pad text) USING streamq;
+SELECT streamq.create_group('a', 'g');
+CREATE PROCEDURE abort(n int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. n LOOP
+		INSERT INTO retention.a SELECT j, repeat('x', 1000) FROM generate_series(1, 1000) j;
+		ROLLBACK;
+	END LOOP;
+END $$;
+CALL abort(2);
+VACUUM a;
+CALL abort(2);
+VACUUM a;
+CALL abort(2);
+VACUUM a;
+CALL abort(2);
+VACUUM a;
+CALL abort(2);
+VACUUM a;
+SELECT pg_relation_size('a') < 6000000 AS small, count(*) AS messages FROM a;
+SELECT first_offset > 7000 AS freed, messages, next_offset FROM streamq.partitions WHERE stream = 'a'::regclass;
+-- nobody lost anything
+SELECT lost, lag FROM streamq.consumer_groups WHERE stream = 'a'::regclass;
+INSERT INTO a VALUES (1, 'here');
+SELECT msg_offset, payload->>'pad' AS pad FROM streamq.consume('a', 'g', auto_ack => true);
+SELECT lost, lag FROM streamq.consumer_groups WHERE stream = 'a'::regclass;
+DROP TABLE a;
+
+-- a continuous view goes on behind what it did not see
+CREATE TABLE v (id int, pad text) USING streamq;
+SELECT streamq.create_continuous_view('total', 'SELECT count(*) AS n, max(id) AS last FROM v');
+INSERT INTO v SELECT i, 'x' FROM generate_series(0, 9) i;
+SELECT streamq.wait_until_caught_up('total');
+SELECT streamq.pause('total');
+INSERT INTO v SELECT i, repeat('x', 1000) FROM generate_series(10, 4999) i;
+SELECT streamq.alter_stream('v', max_messages => 1000);
+CALL wait_until($$first_offset('v') > 3000$$);
+SELECT streamq.alter_stream('v', max_messages => 0);
+SELECT streamq.resume('total');
+SELECT streamq.wait_until_caught_up('total');
+SELECT n = 10 + 5000 - first_offset('v') AS n, last FROM total;
+SELECT lost_rows = first_offset('v') - 10 AS lost, errors, lag FROM streamq.jobs WHERE name = 'total' OR name = 'retention.total';
+SELECT streamq.drop_continuous_view('total');
+DROP TABLE v;
+
+-- seeking costs a few pages, however long the stream is
+CREATE TABLE long (id int, pad text) USING streamq;
+INSERT INTO long SELECT i, repeat('x', 100) FROM generate_series(0, 99999) i;
+INSERT INTO long SELECT i, repeat('x', 100) FROM generate_series(100000, 199999) i;
+SELECT streamq.create_group('long', 'g');
+CREATE FUNCTION buffers(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || query INTO plan;
+	RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int;
+END $$;
+SELECT pg_relation_size('long') / 8192 > 2500 AS pages;
+SELECT buffers($$SELECT count(*) FROM long WHERE ctid >= '(4,1)' AND ctid < '(4,101)'$$) < 60 AS range;
+CREATE TABLE times AS SELECT streamq.produced_at(tableoid, ctid) AS at FROM long WHERE id = 100000;
+SELECT streamq.seek('long', 'g', to_msg_id => 5);
+SELECT buffers($$SELECT streamq.seek('long', 'g', to_msg_id => 150000)$$) < 60 AS seek;
+SELECT buffers($$SELECT streamq.seek('long', 'g', to_time => (SELECT at FROM times))$$) < 60 AS seek_time;
+SELECT msg_offset FROM streamq.consume('long', 'g', 1, auto_ack => true);
+SELECT buffers($$SELECT * FROM streamq.read('long', 123456, 10)$$) < 60 AS read;
+DROP TABLE long, times;
+
+DROP SCHEMA retention CASCADE;
