@@ -15,7 +15,7 @@ CREATE TABLE streamq.job (
 	format pg_catalog.int4 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
-	query_tree pg_catalog.pg_node_tree NOT NULL
+	query_tree pg_catalog.text NOT NULL
 );
 COMMENT ON TABLE streamq.job IS 'continuous jobs; streamq.jobs shows them';
 

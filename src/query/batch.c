@@ -508,8 +508,8 @@ run_rounds(Batch *batch, int64 max_rows, int64 *total)
 
 /* ---- the batch ---- */
 
-static void
-apply_settings(ArrayType *settings)
+void
+job_apply_settings(ArrayType *settings)
 {
 	Datum	   *elems;
 	int			n;
@@ -565,12 +565,6 @@ relation_owner(Oid relid)
 static ViewQuery *
 load_query(JobRow *job)
 {
-	if (job->format != job_format())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("continuous view \"%s\" was made by another version of the server or of streamq",
-						get_rel_name(job->target)),
-				 errhint("Drop and create the continuous view again.")));
 	return view_analyze(castNode(Query, stringToNode(job->query_tree)));
 }
 
@@ -623,7 +617,7 @@ process_input(Batch *batch, Oid owner, int64 max_rows, int64 *rows)
 	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	nestlevel = NewGUCNestLevel();
-	apply_settings(batch->job.settings);
+	job_apply_settings(batch->job.settings);
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	batch->vq = load_query(&batch->job);
@@ -661,6 +655,18 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 
 	batch->source = log_open_stream(batch->job.source, NoLock);
 	batch->state = table_open(batch->job.state, NoLock);
+	if (batch->job.format != job_format())
+	{
+		if (!job_rebuild(&batch->job, batch->state, owner))
+		{
+			table_close(batch->state, NoLock);
+			table_close(batch->source, NoLock);
+			return JOB_CAUGHT_UP;
+		}
+		if (!job_read(job_id, &batch->job) ||
+			!job_read_stats(job_id, &batch->stats, &stats_tid))
+			return JOB_GONE;
+	}
 	batch->npartitions = log_partition_count(batch->source);
 	batch->progress = job_read_progress(job_id, batch->npartitions);
 

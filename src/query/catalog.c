@@ -180,8 +180,18 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 int32
 job_next_id(void)
 {
+	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
+	int32		job_id;
+	char		name[NAMEDATALEN];
+
 	/* the caller was found entitled to make a job; the sequence is ours */
-	return (int32) nextval_internal(catalog_oid("job_job_id_seq", false), false);
+	do
+	{
+		job_id = (int32) nextval_internal(catalog_oid("job_job_id_seq", false), false);
+		/* state tables that were restored have the numbers of other jobs */
+		snprintf(name, sizeof(name), STATE_TABLE_NAME, job_id);
+	} while (OidIsValid(get_relname_relid(name, nsp)));
+	return job_id;
 }
 
 void
@@ -354,8 +364,9 @@ job_set_enabled(int32 job_id, bool enabled)
 	CommandCounterIncrement();
 }
 
-void
-job_delete(int32 job_id)
+/* the first n tables lose what they have of the job */
+static void
+delete_parts(int32 job_id, int n)
 {
 	static const struct
 	{
@@ -369,7 +380,8 @@ job_delete(int32 job_id)
 		{"job", "job_pkey"},
 	};
 
-	for (int i = 0; i < lengthof(parts); i++)
+	Assert(n <= lengthof(parts));
+	for (int i = 0; i < n; i++)
 	{
 		/* while the whole extension goes, some may be gone already */
 		Oid			relid = catalog_oid(parts[i].table, true);
@@ -386,6 +398,52 @@ job_delete(int32 job_id)
 		systable_endscan(scan);
 		table_close(rel, NoLock);
 	}
+}
+
+void
+job_delete(int32 job_id)
+{
+	delete_parts(job_id, 4);
+}
+
+void
+job_reset(JobRow *job)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	JobStats	stats = {0};
+	ItemPointerData tid;
+
+	/* errors and progress */
+	delete_parts(job->job_id, 2);
+	CommandCounterIncrement();
+
+	rel = catalog_open("job", RowExclusiveLock);
+	scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+	{
+		Datum		values[Natts_job] = {0};
+		bool		nulls[Natts_job] = {0};
+		bool		replace[Natts_job] = {0};
+
+		values[Anum_job_format - 1] = Int32GetDatum(job_format());
+		replace[Anum_job_format - 1] = true;
+		values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
+		replace[Anum_job_query_tree - 1] = true;
+		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tup->t_self, tup);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+
+	if (job_read_stats(job->job_id, &stats, &tid))
+	{
+		memset(&stats, 0, sizeof(stats));
+		job_write_stats(job->job_id, &stats, &tid);
+	}
+	CommandCounterIncrement();
 }
 
 /* ---- what changes with every batch ---- */

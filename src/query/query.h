@@ -181,6 +181,8 @@ typedef struct StateTable
 	MemoryContext mcxt;
 } StateTable;
 
+#define STATE_TABLE_NAME	"view_state_%d"
+
 /* create streamq.view_state_<job_id>, readable by role; returns its OID */
 extern Oid	state_create(ViewQuery *vq, int32 job_id, Oid role);
 /* owner of the extension: state tables belong to it */
@@ -254,6 +256,10 @@ typedef struct JobProgress
 
 /* what of a stored query or state this build understands */
 extern int32 job_format(void);
+/* of a job that was restored and never ran */
+#define JOB_FORMAT_RESTORED 0
+/* nothing was processed yet; writes query_tree and the server's format */
+extern void job_reset(JobRow *job);
 
 extern int32 job_next_id(void);
 extern void job_insert(JobRow *job, const char *late, Interval *delay,
@@ -292,5 +298,19 @@ extern bool job_lock(int32 job_id, bool wait);
  * process that runs the job.  *rows is the number of rows read.
  */
 extern int	job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows);
+
+/* ---- rebuild.c ---- */
+
+/*
+ * Compute the view's state anew: empties it and begins at the first message.
+ * False if the state table is not complete yet, because a restore is going on.
+ * The job is locked; errors are those of the query.
+ */
+extern bool job_rebuild(JobRow *job, Relation state, Oid owner);
+
+/* for the rest of the GUC nest level */
+extern void job_apply_settings(ArrayType *settings);
+extern void view_record_dependencies(Oid view, Oid state, Query *query);
+extern void view_store_single_group(ViewQuery *vq, Oid state_oid);
 
 #endif

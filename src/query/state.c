@@ -146,7 +146,7 @@ state_create(ViewQuery *vq, int32 job_id, Oid role)
 	Oid			state;
 	ListCell   *lc;
 
-	snprintf(name, sizeof(name), "view_state_%d", job_id);
+	snprintf(name, sizeof(name), STATE_TABLE_NAME, job_id);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s.%s (", STREAMQ_SCHEMA, name);
 	if (windowed)

@@ -250,8 +250,8 @@ define_view(RangeVar *name, Query *query)
 	return address.objectId;
 }
 
-static void
-record_dependencies(Oid view, Oid state, Query *query)
+void
+view_record_dependencies(Oid view, Oid state, Query *query)
 {
 	ObjectAddress rule;
 	ObjectAddress viewobj;
@@ -261,6 +261,9 @@ record_dependencies(Oid view, Oid state, Query *query)
 	ObjectAddressSet(viewobj, RelationRelationId, view);
 	ObjectAddressSet(stateobj, RelationRelationId, state);
 	recordDependencyOnExpr(&rule, (Node *) query, NIL, DEPENDENCY_NORMAL);
+	/* a restored view may have some already */
+	deleteDependencyRecordsForSpecific(RelationRelationId, state, DEPENDENCY_INTERNAL,
+									   RelationRelationId, view);
 	recordDependencyOn(&stateobj, &viewobj, DEPENDENCY_INTERNAL);
 }
 
@@ -305,8 +308,8 @@ check_duration(Interval *value, const char *arg)
 }
 
 /* without GROUP BY there is one row from the start: count(*) of nothing is 0 */
-static void
-store_single_group(ViewQuery *vq, Oid state_oid)
+void
+view_store_single_group(ViewQuery *vq, Oid state_oid)
 {
 	Relation	rel;
 	StateTable *state;
@@ -416,13 +419,13 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job.source = vq->source;
 	job.state = state_create(vq, job.job_id, GetUserId());
 	job.target = define_view(rv, make_view_query(vq, job.state));
-	record_dependencies(job.target, job.state, query);
+	view_record_dependencies(job.target, job.state, query);
 	job.settings = collect_settings();
 	job.query = text;
 	job.query_tree = nodeToString(query);
 	job_insert(&job, late, delay, lateness, start_at);
 	if (vq->single_group)
-		store_single_group(vq, job.state);
+		view_store_single_group(vq, job.state);
 	if (strcmp(start_at, "latest") == 0)
 		start_at_latest(job.job_id, job.source);
 	worker_note_jobs_changed();
@@ -549,14 +552,18 @@ rule_relation(Oid rule)
 	return result;
 }
 
-/* CREATE OR REPLACE VIEW would cut the view off from its state */
+/*
+ * CREATE OR REPLACE VIEW would cut the view off from its state.  A restored view gets
+ * its definition that way (job_rebuild waits for it), as pg_dump makes an empty one first.
+ */
 static void
 refuse_rule(Oid rule)
 {
 	Oid			view = rule_relation(rule);
 	JobRow		job;
 
-	if (OidIsValid(view) && job_find_by_target(view, &job))
+	if (OidIsValid(view) && job_find_by_target(view, &job) &&
+		job.format != JOB_FORMAT_RESTORED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change the definition of continuous view \"%s\"",

@@ -1,0 +1,68 @@
+-- Continuous views in a logical dump.
+
+-- Always empty: pg_dump reads there what the jobs are at that moment, and what a
+-- restore writes there becomes jobs.
+CREATE TABLE streamq.job_dump (
+	target pg_catalog.text NOT NULL,
+	source pg_catalog.text NOT NULL,
+	state_table pg_catalog.text NOT NULL,
+	options pg_catalog.jsonb NOT NULL
+);
+COMMENT ON TABLE streamq.job_dump IS 'jobs on their way through a dump; always empty';
+
+CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT pg_catalog.format('%I.%I', tn.nspname, t.relname),
+	pg_catalog.format('%I.%I', sn.nspname, s.relname),
+	pg_catalog.format('%I.%I', 'streamq', b.relname),
+	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
+		ARRAY['job_id', 'target', 'source', 'state_table', 'format', 'query_tree']::pg_catalog.text[]
+FROM streamq.job j
+JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) j.target
+JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.relnamespace
+JOIN pg_catalog.pg_class s ON s.oid OPERATOR(pg_catalog.=) j.source
+JOIN pg_catalog.pg_namespace sn ON sn.oid OPERATOR(pg_catalog.=) s.relnamespace
+JOIN pg_catalog.pg_class b ON b.oid OPERATOR(pg_catalog.=) j.state_table
+ORDER BY j.job_id
+$$;
+REVOKE ALL ON FUNCTION streamq.dump_jobs() FROM PUBLIC;
+COMMENT ON FUNCTION streamq.dump_jobs() IS 'what pg_dump writes about the jobs';
+
+-- What was left out of the restore must not keep the other jobs from coming back.
+CREATE FUNCTION streamq.restore_job(j streamq.job_dump) RETURNS pg_catalog.void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH made AS (
+	INSERT INTO streamq.job OVERRIDING SYSTEM VALUE
+	SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
+		j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
+			'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
+			'target', t.oid, 'source', s.oid, 'state_table', b.oid,
+			'format', 0, 'query_tree', ''))).*
+	FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_class b
+	WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
+	  AND t.relkind OPERATOR(pg_catalog.=) 'v'
+	  AND s.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.source)::pg_catalog.oid
+	  AND b.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.state_table)::pg_catalog.oid
+	ON CONFLICT DO NOTHING
+	RETURNING job_id)
+INSERT INTO streamq.job_stats (job_id, rows_processed, late_rows, errors, failing)
+SELECT made.job_id, 0, 0, 0, false FROM made
+$$;
+REVOKE ALL ON FUNCTION streamq.restore_job(streamq.job_dump) FROM PUBLIC;
+COMMENT ON FUNCTION streamq.restore_job(streamq.job_dump) IS 'makes a job of what a dump says of it';
+
+CREATE FUNCTION streamq.job_dump_restored() RETURNS pg_catalog.trigger
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_job_dump_restored';
+REVOKE ALL ON FUNCTION streamq.job_dump_restored() FROM PUBLIC;
+COMMENT ON FUNCTION streamq.job_dump_restored() IS 'makes jobs of the rows of a restored dump';
+CREATE TRIGGER job_dump_restored BEFORE INSERT ON streamq.job_dump
+FOR EACH ROW EXECUTE FUNCTION streamq.job_dump_restored();
+
+-- pg_dump reads "SELECT columns FROM table" with this behind it.
+SELECT pg_catalog.pg_extension_config_dump('streamq.job_dump',
+	'WHERE false UNION ALL SELECT * FROM streamq.dump_jobs()');
