@@ -112,5 +112,6 @@ PG_FUNCTION_INFO_V1(streamq_version);
 Datum
 streamq_version(PG_FUNCTION_ARGS)
 {
+	streamq_require_loaded();
 	PG_RETURN_TEXT_P(cstring_to_text(STREAMQ_VERSION));
 }

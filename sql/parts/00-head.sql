@@ -7,3 +7,6 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_version';
 COMMENT ON FUNCTION streamq.version() IS 'version of the streamq library';
+
+-- Without shared_preload_libraries nothing would work: say so now.
+SELECT streamq.version();

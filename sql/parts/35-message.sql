@@ -35,7 +35,7 @@ COMMENT ON FUNCTION streamq.msg_id(pg_catalog.oid, pg_catalog.tid)
 IS 'msg_id of a row of a stream';
 
 CREATE FUNCTION streamq.produced_at(tableoid pg_catalog.oid, ctid pg_catalog.tid) RETURNS pg_catalog.timestamptz
-LANGUAGE C STABLE STRICT PARALLEL SAFE
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10
 AS 'MODULE_PATHNAME', 'streamq_produced_at';
 COMMENT ON FUNCTION streamq.produced_at(pg_catalog.oid, pg_catalog.tid)
 IS 'when a row of a stream was appended';
@@ -45,7 +45,7 @@ CREATE FUNCTION streamq.read(
     from_msg_id pg_catalog.int8 DEFAULT 0,
     max_messages pg_catalog.int4 DEFAULT 100)
 RETURNS SETOF streamq.message
-LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100 SUPPORT streamq.message_rows
 AS 'MODULE_PATHNAME', 'streamq_read';
 COMMENT ON FUNCTION streamq.read(pg_catalog.regclass, pg_catalog.int8, pg_catalog.int4)
 IS 'settled messages from an id on, partition after partition; no group, no state';

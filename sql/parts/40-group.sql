@@ -55,7 +55,7 @@ CREATE FUNCTION streamq.consume(stream pg_catalog.regclass, group_name pg_catalo
 	lease pg_catalog.interval = NULL, consumer pg_catalog.text = NULL,
 	auto_ack pg_catalog.bool = false)
 RETURNS SETOF streamq.message
-LANGUAGE C
+LANGUAGE C ROWS 100 SUPPORT streamq.message_rows
 AS 'MODULE_PATHNAME', 'streamq_consume';
 COMMENT ON FUNCTION streamq.consume(pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
 	IS 'take the next messages of a stream for a consumer group';
@@ -66,7 +66,7 @@ CREATE FUNCTION streamq.consume_as(row_type pg_catalog.anyelement, group_name pg
 	auto_ack pg_catalog.bool = false)
 RETURNS TABLE (msg_id pg_catalog.int8, partition pg_catalog.int4, msg_offset pg_catalog.int8,
 	produced_at pg_catalog.timestamptz, deliveries pg_catalog.int4, message pg_catalog.anyelement)
-LANGUAGE C
+LANGUAGE C ROWS 100 SUPPORT streamq.message_rows
 AS 'MODULE_PATHNAME', 'streamq_consume_as';
 COMMENT ON FUNCTION streamq.consume_as(pg_catalog.anyelement, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
 	IS 'take the next messages of a stream as rows of its own type: consume_as(NULL::stream, group_name)';

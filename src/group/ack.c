@@ -40,6 +40,7 @@ begin_change(PartitionChange *change, Relation rel, const char *name,
 	change->group = group;
 	change->partition = partition;
 	change->lock = group_lock_partition(rel, name, group, partition);
+	group_check_serializable(rel, group->group_id, partition);
 	group_read_state(rel, group->group_id, partition, &change->state);
 	return true;
 }

@@ -9,12 +9,14 @@
  * for.
  *
  * The snapshot for reading messages is taken after the lock was obtained: it sees
- * everything the position that was read is based on, whatever the isolation level
- * of the transaction.
+ * everything the position that was read is based on, also under REPEATABLE READ.
+ * A SERIALIZABLE transaction gets what its own snapshot sees, and fails if
+ * the group's state is based on more.
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -97,6 +99,14 @@ make_token(void)
 		token = pg_prng_uint64(&pg_global_prng_state);
 	while (token == 0);
 	return token;
+}
+
+/* to read messages by */
+static Snapshot
+message_snapshot(void)
+{
+	return RegisterSnapshot(IsolationIsSerializable() ? GetTransactionSnapshot() :
+							GetLatestSnapshot());
 }
 
 /* is everything this partition's messages come after acknowledged? */
@@ -193,7 +203,7 @@ static int
 deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 				 TimestampTz now)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = message_snapshot();
 	LogReader  *reader;
 	StateRoom	room;
 	int64		limit = PG_INT64_MAX;
@@ -286,6 +296,7 @@ consume_partition(Consume *c, int partition)
 		c->busy = true;
 		return;
 	}
+	group_check_serializable(c->rel, c->group.group_id, partition);
 	group_read_state(c->rel, c->group.group_id, partition, &state);
 	if (look_at_state(c, partition, &state, now) == OUTLOOK_NOTHING)
 	{
@@ -378,6 +389,7 @@ consume_partitions(Consume *c)
 		PartitionState state;
 		Outlook		outlook;
 
+		group_check_serializable(c->rel, c->group.group_id, p);
 		group_read_state(c->rel, c->group.group_id, p, &state);
 		c->positions[p] = state.position;
 		outlook = look_at_state(c, p, &state, now);
@@ -421,7 +433,7 @@ has_messages(Consume *c)
 
 		if (log_first_offset(c->rel, p) >= log_next_offset(c->rel, p))
 			continue;
-		snapshot = RegisterSnapshot(GetLatestSnapshot());
+		snapshot = message_snapshot();
 		reader = log_reader_begin(c->rel, p, 0, PG_INT64_MAX, snapshot, true);
 		found = log_reader_next(reader, c->slot);
 		log_reader_end(reader);
@@ -493,6 +505,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 {
 	TimestampTz end = group_add_interval(GetCurrentTimestamp(), wait, "wait", true);
 	MemoryContext try_context;
+	bool		stale = false;
 
 	if (c->lease)
 		(void) group_add_interval(GetCurrentTimestamp(), c->lease, "lease", false);
@@ -507,7 +520,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		bool		last = now >= end;
+		bool		last = now >= end || stale;
 		uint64		seen;
 		MemoryContext old;
 
@@ -527,6 +540,8 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		table_close(c->rel, AccessShareLock);
 		InvalidateCatalogSnapshot();
 		doorbell_wait(relid, seen, sleep_time(c, now, end));
+		/* what is new is for the next transaction: this one cannot see it */
+		stale = IsolationIsSerializable() && doorbell_count(relid) != seen;
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextDelete(try_context);

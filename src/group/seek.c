@@ -61,6 +61,7 @@ move_partition(Relation rel, const ConsumerGroup *group, int partition, int64 of
 {
 	PartitionState state;
 
+	group_check_serializable(rel, group->group_id, partition);
 	group_read_state(rel, group->group_id, partition, &state);
 	group_state_move(&state, off);
 	group_write_state(rel, group->group_id, partition, &state);

@@ -4,10 +4,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "api/api.h"
 #include "group/store.h"
@@ -94,6 +96,25 @@ group_read_state(Relation rel, int32 group_id, int partition,
 }
 
 void
+group_check_serializable(Relation rel, int32 group_id, int partition)
+{
+	char		data[LOG_STATE_MAX];
+	int			len;
+	TransactionId xid;
+
+	if (!IsolationIsSerializable() ||
+		!log_state_read(rel, (uint32) group_id, partition, data, &len))
+		return;
+	xid = group_version_xid(data, len);
+	if (TransactionIdIsValid(xid) && !TransactionIdIsCurrentTransactionId(xid) &&
+		XidInMVCCSnapshot(xid, GetTransactionSnapshot()))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent use of the consumer group"),
+				 errhint("The transaction might succeed if retried.")));
+}
+
+void
 group_write_state(Relation rel, int32 group_id, int partition,
 				  const PartitionState *state)
 {
@@ -115,18 +136,22 @@ group_write_settled(Relation rel, int32 group_id, int partition,
 {
 	char		data[LOG_STATE_MAX];
 	char		blob[STATE_BLOB_MAX];
+	TransactionId xid = InvalidTransactionId;
 	int			bloblen;
 	int			len;
 
-	/* facts on top of what this transaction did are pending with it */
-	if (log_state_read(rel, (uint32) group_id, partition, data, &len) &&
-		group_version_is_pending(data, len))
+	if (log_state_read(rel, (uint32) group_id, partition, data, &len))
 	{
-		group_write_state(rel, group_id, partition, state);
-		return;
+		/* facts on top of what this transaction did are pending with it */
+		if (group_version_is_pending(data, len))
+		{
+			group_write_state(rel, group_id, partition, state);
+			return;
+		}
+		xid = group_version_xid(data, len);
 	}
 	bloblen = group_state_encode(state, blob);
-	len = group_version_make_settled(blob, bloblen, data);
+	len = group_version_make_settled(xid, blob, bloblen, data);
 	log_state_write(rel, (uint32) group_id, partition, data, len);
 }
 

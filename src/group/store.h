@@ -35,6 +35,13 @@ extern void group_unlock_state(int32 group_id, int partition);
 extern void group_lock_set(Oid relid);
 
 /*
+ * In a SERIALIZABLE transaction: 40001 if the state was changed by somebody the
+ * transaction's snapshot does not see.  To be called before a state is read
+ * that decides what to do.
+ */
+extern void group_check_serializable(Relation rel, int32 group_id, int partition);
+
+/*
  * The state as the current transaction sees it, in the current memory context.
  * A partition without one is to be delivered from its first message on.
  */

@@ -109,23 +109,37 @@ is_settled(TransactionId xid)
 		 TransactionIdDidCommit(xid));
 }
 
+/* index of the version that counts, -1 if there is none */
+static int
+find_version(const Version *versions, int n)
+{
+	while (--n >= 0)
+		if (is_settled(versions[n].xid) ||
+			TransactionIdIsCurrentTransactionId(versions[n].xid))
+			break;
+	return n;
+}
+
 bool
 group_version_find(const char *data, int len, const char **blob, int *bloblen)
 {
 	Version		versions[VERSIONS_MAX];
-	int			n = parse_versions(data, len, versions);
+	int			i = find_version(versions, parse_versions(data, len, versions));
 
-	while (--n >= 0)
-	{
-		if (is_settled(versions[n].xid) ||
-			TransactionIdIsCurrentTransactionId(versions[n].xid))
-		{
-			*blob = versions[n].blob;
-			*bloblen = versions[n].len;
-			return true;
-		}
-	}
-	return false;
+	if (i < 0)
+		return false;
+	*blob = versions[i].blob;
+	*bloblen = versions[i].len;
+	return true;
+}
+
+TransactionId
+group_version_xid(const char *data, int len)
+{
+	Version		versions[VERSIONS_MAX];
+	int			i = find_version(versions, parse_versions(data, len, versions));
+
+	return i < 0 ? InvalidTransactionId : versions[i].xid;
 }
 
 bool
@@ -225,9 +239,9 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 }
 
 int
-group_version_make_settled(const char *blob, int bloblen, char *result)
+group_version_make_settled(TransactionId xid, const char *blob, int bloblen, char *result)
 {
-	Version		version = {InvalidTransactionId, bloblen, blob};
+	Version		version = {xid, bloblen, blob};
 
 	return format_versions(&version, 1, result);
 }

@@ -38,8 +38,18 @@ extern bool group_version_is_pending(const char *data, int len);
 extern int	group_version_push(const char *data, int len,
 							   const char *blob, int bloblen, char *result);
 
-/* the same for a state that is true whatever becomes of the transaction */
-extern int	group_version_make_settled(const char *blob, int bloblen, char *result);
+/*
+ * The same for a state that is true whatever becomes of the transaction.  xid is
+ * that of the version it comes from (group_version_xid).
+ */
+extern int	group_version_make_settled(TransactionId xid, const char *blob, int bloblen,
+									   char *result);
+
+/*
+ * Who wrote the state that counts for the current transaction: InvalidTransactionId
+ * if that was before anybody's time.
+ */
+extern TransactionId group_version_xid(const char *data, int len);
 
 /* the callbacks of LogStateCallbacks (log/log.h) */
 extern TransactionId group_version_settle(char *data, int *len,

@@ -303,8 +303,11 @@ walk(LogPageScan *ps)
 	}
 }
 
-/* the last row of a full page, which may go on behind it */
-static pg_noinline void
+/*
+ * The last row of a full page, which may go on behind it.  False if it has
+ * expired.
+ */
+static pg_noinline bool
 store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 {
 	const char *page = BufferGetPage(ps->buffer);
@@ -315,6 +318,8 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
 		row_damaged(ps);
 	row.natts = ps->natts;
+	ps->left--;
+	ps->off++;
 	if (body + row.len <= LOG_PAGE_END)
 	{
 		row.body = page + body;
@@ -324,12 +329,13 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	{
 		ExecClearTuple(slot);
 		row.body = assemble(ps, slot, body, row.len);
+		if (row.body == NULL)
+			return false;
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
-	ps->left--;
-	ps->off++;
 	log_set_tid(ps->partition, ps->off, &slot->tts_tid);
 	slot->tts_tableOid = RelationGetRelid(ps->rel);
+	return true;
 }
 
 bool
@@ -344,10 +350,7 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 		begin_range(ps, ps->range + 1);
 	}
 	if (unlikely(ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges))
-	{
-		store_last_row(ps, slot);
-		return true;
-	}
+		return store_last_row(ps, slot);
 	if (ls->buffer != ps->buffer)
 	{
 		/* the slot knows nothing of the rows before: do not walk from there again */

@@ -7,6 +7,7 @@
 #include "access/transam.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/predicate.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -47,6 +48,9 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	LogReader  *reader = palloc(sizeof(LogReader));
 	int64		first = log_first_offset(rel, partition);
 	int64		next = log_next_offset(rel, partition);
+
+	/* serializable transactions must know what was looked for */
+	PredicateLockRelation(rel, snapshot);
 
 	reader->rel = rel;
 	reader->partition = partition;

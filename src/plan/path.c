@@ -29,7 +29,7 @@
 #include "plan/plan_internal.h"
 
 /* of a page met while a place in the log is looked for, in cpu_operator_cost */
-#define DESCENT_COST	50.0
+#define DESCENT_COST	10.0
 
 /* what a set of conditions on one stream amounts to */
 typedef struct RangeEstimate
@@ -144,7 +144,8 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 /*
  * Cost of reading `rows` neighbouring rows: their share of the file, one page of
  * it found by a descent through the directory and a bisection, whose pages are nearly
- * always cached; as for B-trees they are charged as computation.
+ * always cached; as for B-trees they are charged as computation, but for little:
+ * a sequential scan begins in the same way.
  */
 static void
 cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,

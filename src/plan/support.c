@@ -1,0 +1,84 @@
+/*
+ * support.c
+ *	  Planner support function: how many rows read() and consume() return.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_type_d.h"
+#include "fmgr.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
+#include "utils/rel.h"
+
+#include "log/log.h"
+#include "plan/plan_internal.h"
+
+/* the value, if it is known when planning */
+static Const *
+known_argument(SupportRequestRows *request, FuncExpr *call, int n)
+{
+	Node	   *arg = estimate_expression_value(request->root, list_nth(call->args, n));
+
+	return IsA(arg, Const) && !((Const *) arg)->constisnull ? (Const *) arg : NULL;
+}
+
+/* messages of a stream from an id on; -1 if there is no such stream */
+static double
+count_messages(Oid relid, int64 from)
+{
+	LogMessageRange range = LOG_WHOLE_RANGE;
+	Relation	stream = try_relation_open(relid, AccessShareLock);
+	double		count = -1;
+	int			npartitions;
+
+	if (stream == NULL)
+		return -1;
+	if (log_is_stream(stream))
+	{
+		range.from = from;
+		count = log_range_count(stream, &range, &npartitions);
+	}
+	relation_close(stream, NoLock);
+	return count;
+}
+
+/*
+ * read(stream, from_msg_id, max_messages), consume(stream, group_name,
+ * max_messages, ...) and consume_as(row_type, group_name, max_messages, ...)
+ */
+PG_FUNCTION_INFO_V1(streamq_message_rows);
+Datum
+streamq_message_rows(PG_FUNCTION_ARGS)
+{
+	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
+	FuncExpr   *call;
+	Const	   *stream;
+	Const	   *from;
+	Const	   *max;
+
+	if (!IsA(request, SupportRequestRows) || !is_funcclause(request->node))
+		PG_RETURN_POINTER(NULL);
+	call = (FuncExpr *) request->node;
+	if (list_length(call->args) < 3)
+		PG_RETURN_POINTER(NULL);
+
+	max = known_argument(request, call, 2);
+	if (max == NULL || max->consttype != INT4OID)
+		PG_RETURN_POINTER(NULL);
+	request->rows = Max(DatumGetInt32(max->constvalue), 0);
+
+	stream = known_argument(request, call, 0);
+	from = known_argument(request, call, 1);
+	if (stream != NULL && stream->consttype == REGCLASSOID)
+	{
+		double		count = count_messages(DatumGetObjectId(stream->constvalue),
+										   from != NULL && from->consttype == INT8OID ?
+										   DatumGetInt64(from->constvalue) : 0);
+
+		if (count >= 0)
+			request->rows = Min(request->rows, count);
+	}
+	PG_RETURN_POINTER(request);
+}
