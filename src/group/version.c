@@ -299,5 +299,32 @@ group_version_carry(char *data, int *len, int64 first_offset)
 		versions[i].blob = blob;
 	}
 	*len = format_versions(versions, n, result);
+	if (*len < 0)
+		report_corrupt();
 	memcpy(data, result, *len);
+}
+
+/* Versions of aborted transactions count, too: they were sound when written. */
+const char *
+group_version_verify(const char *data, int len, int64 next_offset)
+{
+	Version		versions[VERSIONS_MAX];
+	int			n = parse_versions(data, len, versions);
+	TransactionId next_xid = ReadNextTransactionId();
+
+	for (int i = 0; i < n; i++)
+	{
+		PartitionState state;
+
+		if (TransactionIdIsValid(versions[i].xid) &&
+			(!TransactionIdIsNormal(versions[i].xid) ||
+			 !TransactionIdPrecedes(versions[i].xid, next_xid)))
+			return "the transaction id of a consumer group's state is impossible";
+		group_state_decode(&state, versions[i].blob, versions[i].len);
+		if (state.done)
+			pfree(state.done);
+		if (state.delivered > next_offset)
+			return "a consumer group was given messages behind the end of the partition";
+	}
+	return NULL;
 }

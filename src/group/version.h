@@ -45,5 +45,6 @@ extern int	group_version_make_settled(const char *blob, int bloblen, char *resul
 extern TransactionId group_version_settle(char *data, int *len,
 										  TransactionId cutoff, bool *changed);
 extern void group_version_carry(char *data, int *len, int64 first_offset);
+extern const char *group_version_verify(const char *data, int len, int64 next_offset);
 
 #endif

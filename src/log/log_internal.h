@@ -29,8 +29,13 @@
 /* ---- page.c ---- */
 
 extern void log_page_init(Page page, LogPageKind kind, int partition);
-/* is it a page of that kind (and partition, unless -1) in a version we know? */
+/*
+ * Is it a page of that kind (and partition, unless -1) in a version we know?
+ * If so its counts are within bounds: pd_lower, entries, positions.
+ */
 extern bool log_page_is(Page page, LogPageKind kind, int partition);
+/* do the runs of a data page fit it?  NULL, or what is wrong */
+extern const char *log_page_check_runs(Page page);
 /* read a page that must be of that kind; locked in the mode given */
 extern Buffer log_page_read(Relation rel, BlockNumber block, LogPageKind kind,
 							int partition, int lockmode);
