@@ -35,8 +35,10 @@ typedef struct FreezeState
 	TransactionId cutoff;		/* older ones are frozen */
 	TransactionId newest;		/* newest that was */
 	TransactionId oldest_left;	/* oldest that was not */
+	int64		to;				/* the partition's end when this began */
 	int64		frozen;			/* the new frozen offset */
 	bool		stopped;
+	int64		read;			/* pages were read up to here */
 	int64		live;
 	int64		dead;
 } FreezeState;
@@ -74,10 +76,20 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 	Page		page;
 	uint32		pos;
 	int64		off;
+	const char *problem;
 
 	if (!BufferIsValid(buffer))
+	{
+		log_check_missing(fs->rel, fs->partition, fs->read, fs->to);
 		return false;
+	}
 	page = BufferGetPage(buffer);
+	problem = log_page_check_runs(page);
+	if (problem)
+		log_page_corrupted(fs->rel, cursor->block, problem);
+	if (fs->read >= 0 && LOG_OPAQUE(page)->base > fs->read &&
+		fs->partition < LOG_MAX_PARTITIONS - 1)
+		log_check_missing(fs->rel, fs->partition, fs->read, fs->to);
 	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
 	off = LOG_OPAQUE(page)->base;
 	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
@@ -103,7 +115,8 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 			else
 			{
 				bool		committed = !(run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD)) &&
-					((run->flags & LOG_RUN_COMMITTED) || TransactionIdDidCommit(run->xid));
+					((run->flags & LOG_RUN_COMMITTED) ||
+					 log_xid_committed(fs->rel, run, buffer));
 
 				if (committed)
 					fs->live += run->nrows;
@@ -122,8 +135,14 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 		off += run->nrows;
 		pos += sizeof(LogRun) + run->nbytes;
 	}
+
+	/*
+	 * Not beyond the end as it was: a page that was the tail when we read it may
+	 * have got more rows since, and be followed by one without any.
+	 */
 	if (!fs->stopped)
-		fs->frozen = Max(fs->frozen, off);
+		fs->frozen = Max(fs->frozen, Min(off, fs->to));
+	fs->read = off;
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
 	if (npositions > 0)
@@ -134,7 +153,7 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	}
 	ReleaseBuffer(buffer);
-	return true;
+	return fs->read < fs->to;
 }
 
 static void
@@ -145,9 +164,15 @@ advance_frozen(FreezeState *fs, int64 dead)
 									   LOG_PAGE_HEAD, fs->partition, BUFFER_LOCK_EXCLUSIVE);
 	LogHead    *head = LOG_HEAD(BufferGetPage(buffer));
 
+	/* what expired meanwhile may have taken the offset further */
+	if (head->frozen_offset >= fs->frozen)
+	{
+		UnlockReleaseBuffer(buffer);
+		return;
+	}
 	START_CRIT_SECTION();
 	head->frozen_offset = fs->frozen;
-	head->frozen_dead += dead;
+	head->frozen_dead = Min(head->frozen_dead + dead, fs->frozen - head->first_offset);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(fs->rel))
 	{
@@ -196,23 +221,26 @@ vacuum_partition(FreezeState *fs)
 {
 	int64		first = log_first_offset(fs->rel, fs->partition);
 	int64		from = Max(first, log_frozen_offset(fs->rel, fs->partition));
-	int64		next = log_next_offset(fs->rel, fs->partition);
 	int64		dead_before = fs->dead;
 	LogCursor	cursor;
 	int64		below = from - first - frozen_dead(fs->rel, fs->partition);
 
+	fs->to = log_next_offset(fs->rel, fs->partition);
+	fs->read = from;
 	fs->frozen = from;
 	fs->newest = InvalidTransactionId;
 	fs->stopped = false;
 	log_cursor_init(&cursor, fs->rel, fs->partition);
 	cursor.strategy = fs->strategy;
-	if (from < next && log_cursor_seek(&cursor, from))
+	if (from < fs->to && log_cursor_seek(&cursor, from))
 	{
 		do
 		{
 			COMPAT_VACUUM_DELAY_POINT();
 		} while (freeze_page(fs, &cursor, from) && log_cursor_next(&cursor));
 	}
+	/* unread runs would count as frozen */
+	log_check_missing(fs->rel, fs->partition, fs->read, fs->to);
 	fs->live += below;
 	if (fs->frozen > log_frozen_offset(fs->rel, fs->partition))
 		advance_frozen(fs, fs->dead - dead_before);
