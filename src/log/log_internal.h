@@ -40,6 +40,11 @@ extern const char *log_page_check_runs(Page page);
 extern Buffer log_page_read(Relation rel, BlockNumber block, LogPageKind kind,
 							int partition, int lockmode);
 extern void log_page_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
+/*
+ * Pages ended before offsets [from, to) of a partition, which somebody asked for and
+ * which are below its next offset: an error unless they expired meanwhile.
+ */
+extern void log_check_missing(Relation rel, int partition, int64 from, int64 to);
 /* set pd_lower behind len bytes of content */
 extern void log_page_set_content(Page page, Size len);
 
@@ -61,9 +66,10 @@ extern void log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull
  * Returns true if any was replaced; log_row_prepare_done() frees them */
 extern bool log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull);
 extern void log_row_prepare_done(void);
-extern uint32 log_row_deform(TupleDesc desc, const char *body, uint16 row_natts,
-							 uint16 flags, Datum *values, bool *isnull,
+extern uint32 log_row_deform(TupleDesc desc, const char *body, uint32 len,
+							 uint16 row_natts, uint16 flags, Datum *values, bool *isnull,
 							 int from, int to, uint32 off);
+#define LOG_ROW_DAMAGED	PG_UINT32_MAX
 
 /* position of a body whose header is at pos */
 static inline uint32
@@ -222,6 +228,7 @@ typedef struct LogCursor
 	BufferAccessStrategy strategy;
 	LogExtent	extent;
 	BlockNumber block;			/* InvalidBlockNumber: nowhere */
+	int64		expected;		/* base of the page to come, -1: any */
 } LogCursor;
 
 extern void log_cursor_init(LogCursor *cursor, Relation rel, int partition);
@@ -247,6 +254,8 @@ typedef enum LogVisibility
 
 /* frozen offset as now, to be read under the content lock of the page in question */
 extern int64 log_frozen_offset(Relation rel, int partition);
+/* what the commit log says about a run that is not in progress nor frozen */
+extern bool log_xid_committed(Relation rel, const LogRun *run, Buffer buffer);
 extern LogVisibility log_run_visibility(Relation rel, int partition, Page page,
 										LogRun *run, int64 first_row,
 										int64 frozen, Snapshot snapshot, Buffer buffer);
@@ -256,6 +265,7 @@ extern LogVisibility log_run_visibility(Relation rel, int partition, Page page,
 typedef struct LogRange
 {
 	uint16		pos;			/* of the first row's header */
+	uint16		end;			/* of the last row */
 	uint16		nrows;
 	uint16		index;			/* of the first row within the page */
 	uint16		natts;
@@ -281,6 +291,7 @@ typedef struct LogPageScan
 	/* iteration */
 	int			range;
 	uint32		pos;
+	uint32		end;			/* of the range */
 	uint32		left;
 	int64		off;			/* of the row last returned */
 	TimestampTz time;

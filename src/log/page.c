@@ -128,6 +128,20 @@ log_page_corrupted(Relation rel, BlockNumber block, const char *what)
 	pg_unreachable();
 }
 
+void
+log_check_missing(Relation rel, int partition, int64 from, int64 to)
+{
+	/* what expired may go at any time */
+	if (from >= to || log_first_offset(rel, partition) > from)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("messages of stream \"%s\" are missing", RelationGetRelationName(rel)),
+			 errdetail("Partition %d should go on with offset " INT64_FORMAT ".",
+					   partition, from),
+			 errhint("Restore the stream from a backup.")));
+}
+
 Buffer
 log_page_read(Relation rel, BlockNumber block, LogPageKind kind, int partition,
 			  int lockmode)

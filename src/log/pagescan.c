@@ -44,6 +44,7 @@ begin_range(LogPageScan *ps, int range)
 
 	ps->range = range;
 	ps->pos = r->pos;
+	ps->end = r->end;
 	ps->left = r->nrows;
 	ps->off = ps->base + r->index - 1;
 	ps->time = r->time;
@@ -66,9 +67,6 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	ps->stopped = false;
 	ps->left = 0;
 
-	if (lower > LOG_PAGE_END)
-		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
-						   "its content is longer than a page");
 	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
 	{
 		LogRun	   *run;
@@ -76,8 +74,10 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 
 		pos = MAXALIGN(pos);
 		run = (LogRun *) ((char *) page + pos);
-		if (pos + sizeof(LogRun) + run->nbytes > lower ||
-			index + run->nrows > opaque->nrows)
+		/* a row takes two bytes at least, so there are not more ranges than fit */
+		if (unlikely(pos + sizeof(LogRun) + run->nbytes > lower ||
+					 run->nbytes < run->nrows * sizeof(uint16) ||
+					 index + run->nrows > opaque->nrows))
 			log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
 							   "its runs do not fit");
 		visibility = log_run_visibility(ps->rel, ps->partition, page, run,
@@ -99,7 +99,11 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 		{
 			LogRange   *r = &ps->ranges[ps->nranges++];
 
+			if (unlikely(run->natts > RelationGetNumberOfAttributes(ps->rel)))
+				log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
+								   "its rows have more attributes than the stream has columns");
 			r->pos = pos + sizeof(LogRun);
+			r->end = r->pos + run->nbytes;
 			r->nrows = run->nrows;
 			r->index = index;
 			r->natts = run->natts;
@@ -108,8 +112,22 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 		index += run->nrows;
 		pos += sizeof(LogRun) + run->nbytes;
 	}
+	if (unlikely(!ps->stopped && (index != opaque->nrows || pos != lower)))
+		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
+						   "its runs are not those that it counts");
 	if (ps->nranges > 0)
 		begin_range(ps, 0);
+}
+
+/*
+ * Does a page with this base follow the one before?  Nobody goes on from a page that
+ * was the tail when it was read.  Some offsets of the last partition have no TID.
+ */
+static inline bool
+is_base(const LogCursor *cursor, int64 base)
+{
+	return base == cursor->expected ||
+		(cursor->partition == LOG_MAX_PARTITIONS - 1 && base > cursor->expected);
 }
 
 bool
@@ -120,9 +138,23 @@ log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int st
 	if (!BufferIsValid(ps->buffer))
 		return false;
 	ps->partition = cursor->partition;
+	if (unlikely(cursor->expected >= 0 &&
+				 !is_base(cursor, LOG_OPAQUE(BufferGetPage(ps->buffer))->base)))
+	{
+		int64		expected = cursor->expected;
+
+		/* in use again, unless it is damaged */
+		UnlockReleaseBuffer(ps->buffer);
+		ps->buffer = InvalidBuffer;
+		if (log_first_offset(ps->rel, ps->partition) <= expected)
+			log_page_corrupted(ps->rel, cursor->block,
+							   "it does not begin where the page before it ends");
+		return false;
+	}
 	ps->cursor = *cursor;
 	collect_ranges(ps, snapshot, stop);
 	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
+	cursor->expected = ps->base + ps->nrows;
 	return true;
 }
 
@@ -174,9 +206,13 @@ static const char *
 assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 {
 	LogCursor	cursor = ps->cursor;
-	char	   *body = log_slot_reserve(slot, len);
+	char	   *body;
 	uint32		have = LOG_PAGE_END - pos;
 
+	/* the memory for it comes before the bytes: not for more than there can be */
+	if (len / BLCKSZ > RelationGetNumberOfBlocks(ps->rel))
+		log_page_corrupted(ps->rel, cursor.block, "a row is longer than the file");
+	body = log_slot_reserve(slot, len);
 	memcpy(body, (char *) BufferGetPage(ps->buffer) + pos, have);
 	if (!BlockNumberIsValid(cursor.extent.start))
 	{
@@ -217,7 +253,7 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		}
 		page = BufferGetPage(buffer);
 		cont = LOG_OPAQUE(page)->cont_len;
-		if (cont == 0 || cont > len - have || LOG_PAGE_START + cont > LOG_PAGE_END)
+		if (cont != Min(len - have, LOG_PAGE_END - LOG_PAGE_START))
 		{
 			UnlockReleaseBuffer(buffer);
 			if (ps->off < log_first_offset(ps->rel, ps->partition))
@@ -239,8 +275,7 @@ read_header(LogPageScan *ps, const char *page, uint32 pos, uint32 *body, uint32 
 	uint16		header;
 	uint32		end;
 
-	if (unlikely(pos + sizeof(uint16) > LOG_PAGE_END))
-		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
+	/* a position behind the run is noticed below: the special space is there to be read */
 	memcpy(&header, page + pos, sizeof(uint16));
 	*flags = header & ~LOG_ROW_LEN;
 	*len = header & LOG_ROW_LEN;
@@ -248,7 +283,8 @@ read_header(LogPageScan *ps, const char *page, uint32 pos, uint32 *body, uint32 
 		memcpy(len, page + pos + sizeof(uint16), sizeof(uint32));
 	*body = log_row_body_pos(pos, *len, *flags);
 	end = *body + *len;
-	if (unlikely(*body > LOG_PAGE_END || *len > MaxAllocSize))
+	if (unlikely(*body > ps->end || *len > MaxAllocSize ||
+				 (end > ps->end && ps->end != LOG_PAGE_END)))
 		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
 	return Min(end, LOG_PAGE_END);
 }

@@ -50,8 +50,11 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	reader->blocked_since = 0;
 	log_cursor_init(&reader->cursor, rel, partition);
 	log_page_scan_init(&reader->ps, rel);
-	if (!reader->done)
-		reader->done = !log_cursor_seek(&reader->cursor, from);
+	if (!reader->done && !log_cursor_seek(&reader->cursor, from))
+	{
+		reader->done = true;
+		log_check_missing(rel, partition, from, reader->to);
+	}
 	return reader;
 }
 
@@ -64,12 +67,16 @@ load_page(LogReader *reader)
 		/* recycled under us: go on with what is retained */
 		int64		first = log_first_offset(reader->rel, reader->partition);
 
+		log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 		if (first <= reader->position ||
 			!log_cursor_seek(&reader->cursor, first) ||
 			!log_page_scan_load(&reader->ps, &reader->cursor, reader->snapshot, reader->stop))
 			return false;
 		reader->position = first;
 	}
+	if (unlikely(reader->ps.base > reader->position) &&
+		reader->partition < LOG_MAX_PARTITIONS - 1)
+		log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 	if (reader->ps.base < reader->position)
 		log_page_scan_position(&reader->ps, reader->position);
 	reader->loaded = true;
@@ -113,7 +120,10 @@ log_reader_next(LogReader *reader, TupleTableSlot *slot)
 		CHECK_FOR_INTERRUPTS();
 		reader->loaded = false;
 		if (!log_cursor_next(&reader->cursor))
+		{
+			log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 			break;
+		}
 	}
 	reader->done = true;
 	log_page_scan_release(ps);
@@ -168,7 +178,7 @@ walk_runs(Relation rel, int partition, int64 from, int64 to, Snapshot snapshot,
 {
 	LogCursor	cursor;
 	LogPageScan *ps = palloc(sizeof(LogPageScan));
-	int64		position = from;
+	int64		position = from;	/* where to go on */
 
 	*count = 0;
 	log_cursor_init(&cursor, rel, partition);
@@ -204,6 +214,8 @@ walk_runs(Relation rel, int partition, int64 from, int64 to, Snapshot snapshot,
 		} while (position < to && log_cursor_next(&cursor));
 	}
 	log_page_scan_release(ps);
+	if (!ps->stopped)
+		log_check_missing(rel, partition, position, to);
 	pfree(ps);
 	return Min(position, to);
 }

@@ -248,10 +248,11 @@ log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull, uint16 fla
 
 /*
  * Decode attributes [from, to); off is where the last call left off, ignored
- * when from is 0.  Returns where this one does.
+ * when from is 0.  Returns where this one does, or LOG_ROW_DAMAGED if an attribute does
+ * not fit into the row.
  */
 uint32
-log_row_deform(TupleDesc desc, const char *body, uint16 row_natts, uint16 flags,
+log_row_deform(TupleDesc desc, const char *body, uint32 len, uint16 row_natts, uint16 flags,
 			   Datum *values, bool *isnull, int from, int to, uint32 off)
 {
 	bool		nulls = (flags & LOG_ROW_NULLS) != 0;
@@ -276,6 +277,8 @@ log_row_deform(TupleDesc desc, const char *body, uint16 row_natts, uint16 flags,
 		{
 			const char *p = body + off;
 
+			if (unlikely(off + att->attlen > len))
+				return LOG_ROW_DAMAGED;
 			switch (att->attlen)
 			{
 				case 8:
@@ -309,9 +312,17 @@ log_row_deform(TupleDesc desc, const char *body, uint16 row_natts, uint16 flags,
 				off = att_align_nominal(off, att->attalign);
 			values[i] = PointerGetDatum(body + off);
 			off += att->attlen;
+			if (unlikely(off > len))
+				return LOG_ROW_DAMAGED;
 		}
 		else
 		{
+			uint32		size;
+			uint32		least = 1;
+
+			if (unlikely(off >= len))
+				return LOG_ROW_DAMAGED;
+
 			/*
 			 * As in a heap tuple: padding is zero, and a one-byte header
 			 * never is.
@@ -319,7 +330,19 @@ log_row_deform(TupleDesc desc, const char *body, uint16 row_natts, uint16 flags,
 			if (body[off] == 0)
 				off = TYPEALIGN(ALIGNOF_INT, off);
 			values[i] = PointerGetDatum(body + off);
-			off += VARSIZE_ANY(body + off);
+			if (VARATT_IS_1B(body + off))
+				size = VARSIZE_1B(body + off);	/* 0: a pointer, which no row holds */
+			else
+			{
+				if (unlikely(off + VARHDRSZ > len))
+					return LOG_ROW_DAMAGED;
+				size = VARSIZE_4B(body + off);
+				least = VARHDRSZ;
+			}
+			/* size is less than 2^30 and off not above len: no overflow */
+			if (unlikely(size < least || off + size > len))
+				return LOG_ROW_DAMAGED;
+			off += size;
 		}
 	}
 	for (; i < to; i++)

@@ -135,6 +135,16 @@ log_scan_rescan(TableScanDesc sscan, struct ScanKeyData *key, bool set_params,
 
 /* ---- serial scans ---- */
 
+/* there is no page where it should begin or, backward, end: an error unless it expired */
+static void
+check_missing(LogScan scan, bool forward, int64 position)
+{
+	if (forward)
+		log_check_missing(scan->base.rs_rd, scan->partition, position, scan->high);
+	else if (position > scan->low)
+		log_check_missing(scan->base.rs_rd, scan->partition, position - 1, position);
+}
+
 /* go to a partition, at its near end for the direction; false if nothing is there */
 static bool
 enter_partition(LogScan scan, int partition, bool forward)
@@ -155,35 +165,49 @@ enter_partition(LogScan scan, int partition, bool forward)
 		return false;
 	log_cursor_init(&scan->cursor, rel, partition);
 	scan->cursor.strategy = scan->strategy;
-	return log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1);
+	if (log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1))
+		return true;
+	check_missing(scan, forward, forward ? scan->low : scan->high);
+	return false;
 }
 
 /* load the cursor's page, positioned for the direction; skips what expired */
 static bool
 load_page(LogScan scan, bool forward)
 {
-	if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
-							LOG_STOP_NEVER))
-	{
-		int64		first = log_first_offset(scan->base.rs_rd, scan->partition);
+	Relation	rel = scan->base.rs_rd;
+	LogPageScan *ps = &scan->ps;
 
+	/* where the page should begin or, backward, end */
+	int64		position = forward ?
+		(scan->loaded ? ps->base + ps->nrows : scan->low) :
+		(scan->loaded ? ps->base : scan->high);
+	bool		missing;
+
+	if (!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot, LOG_STOP_NEVER))
+	{
+		int64		first = log_first_offset(rel, scan->partition);
+
+		check_missing(scan, forward, position);
 		if (!forward || first <= scan->low ||
 			!log_cursor_seek(&scan->cursor, first) ||
-			!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
-								LOG_STOP_NEVER))
+			!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot, LOG_STOP_NEVER))
 			return false;
-		scan->low = first;
+		scan->low = position = first;
 	}
+	missing = forward ? ps->base > position : ps->base + ps->nrows < position;
+	if (unlikely(missing) && scan->partition < LOG_MAX_PARTITIONS - 1)
+		check_missing(scan, forward, position);
 	scan->loaded = true;
 	if (forward)
 	{
-		if (scan->ps.base < scan->low)
-			log_page_scan_position(&scan->ps, scan->low);
+		if (ps->base < scan->low)
+			log_page_scan_position(ps, scan->low);
 	}
 	else
 	{
-		log_page_scan_to_end(&scan->ps);
-		scan->ps.off = Min(scan->ps.off, scan->high);
+		log_page_scan_to_end(ps);
+		ps->off = Min(ps->off, scan->high);
 	}
 	return true;
 }
@@ -202,7 +226,12 @@ next_row(LogScan scan, TupleTableSlot *slot)
 			if (ps->base + ps->nrows >= scan->high)
 				return false;
 			CHECK_FOR_INTERRUPTS();
-		} while (log_cursor_next(&scan->cursor) && load_page(scan, true));
+			if (!log_cursor_next(&scan->cursor))
+			{
+				check_missing(scan, true, ps->base + ps->nrows);
+				return false;
+			}
+		} while (load_page(scan, true));
 	}
 	return false;
 }
@@ -221,7 +250,12 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 			if (ps->base <= scan->low)
 				return false;
 			CHECK_FOR_INTERRUPTS();
-		} while (log_cursor_prev(&scan->cursor) && load_page(scan, false));
+			if (!log_cursor_prev(&scan->cursor))
+			{
+				check_missing(scan, false, ps->base);
+				return false;
+			}
+		} while (load_page(scan, false));
 	}
 	return false;
 }

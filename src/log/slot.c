@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "log/log_internal.h"
@@ -57,15 +58,32 @@ slot_clear(TupleTableSlot *slot)
 	ItemPointerSetInvalid(&slot->tts_tid);
 }
 
+static void pg_attribute_noreturn()
+report_damage(TupleTableSlot *slot)
+{
+	char	   *name = get_rel_name(slot->tts_tableOid);
+
+	((LogSlot *) slot)->off = 0;
+	slot->tts_nvalid = 0;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 name ? errmsg("a message of stream \"%s\" is damaged", name) :
+			 errmsg("a message is damaged"),
+			 errdetail("Its columns do not fit into it."),
+			 errhint("streamq.check_stream() tells which one.")));
+}
+
 static void
 slot_get_some_attrs(TupleTableSlot *slot, int natts)
 {
 	LogSlot    *ls = (LogSlot *) slot;
 
 	Assert(ls->body != NULL);
-	ls->off = log_row_deform(slot->tts_tupleDescriptor, ls->body, ls->natts, ls->flags,
-							 slot->tts_values, slot->tts_isnull,
+	ls->off = log_row_deform(slot->tts_tupleDescriptor, ls->body, ls->len, ls->natts,
+							 ls->flags, slot->tts_values, slot->tts_isnull,
 							 slot->tts_nvalid, natts, ls->off);
+	if (unlikely(ls->off == LOG_ROW_DAMAGED))
+		report_damage(slot);
 	slot->tts_nvalid = natts;
 }
 
