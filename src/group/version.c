@@ -16,6 +16,7 @@
 #include "access/subtrans.h"
 #include "access/xact.h"
 
+#include "compat.h"
 #include "group/state.h"
 #include "group/version.h"
 #include "log/log.h"
@@ -43,6 +44,15 @@ report_corrupt(void)
 			 errmsg("invalid versions of a consumer group's state")));
 }
 
+/* the commit log knows nothing about an id that never was, or is long gone */
+static bool
+is_possible(TransactionId xid)
+{
+	return TransactionIdIsNormal(xid) &&
+		!TransactionIdPrecedes(xid, COMPAT_OLDEST_XID()) &&
+		TransactionIdPrecedes(xid, ReadNextTransactionId());
+}
+
 /* returns the number of versions */
 static int
 parse_versions(const char *data, int len, Version *versions)
@@ -64,7 +74,7 @@ parse_versions(const char *data, int len, Version *versions)
 		memcpy(&xid, ptr, sizeof(xid));
 		memcpy(&bloblen, ptr + sizeof(xid), sizeof(bloblen));
 		ptr += VERSION_PREFIX;
-		if (bloblen > end - ptr)
+		if (bloblen > end - ptr || (TransactionIdIsValid(xid) && !is_possible(xid)))
 			report_corrupt();
 		versions[i].xid = xid;
 		versions[i].len = bloblen;
@@ -310,16 +320,11 @@ group_version_verify(const char *data, int len, int64 next_offset)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, len, versions);
-	TransactionId next_xid = ReadNextTransactionId();
 
 	for (int i = 0; i < n; i++)
 	{
 		PartitionState state;
 
-		if (TransactionIdIsValid(versions[i].xid) &&
-			(!TransactionIdIsNormal(versions[i].xid) ||
-			 !TransactionIdPrecedes(versions[i].xid, next_xid)))
-			return "the transaction id of a consumer group's state is impossible";
 		group_state_decode(&state, versions[i].blob, versions[i].len);
 		if (state.done)
 			pfree(state.done);
