@@ -2,7 +2,7 @@
 
 # Goals that run scripts and bring what they need with them: they work where
 # neither PostgreSQL nor its build files (PGXS) are installed yet.
-SCRIPT_GOALS = check demo demo-clean
+SCRIPT_GOALS = check demo demo-clean bench
 
 ifneq ($(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)),)
 
@@ -17,6 +17,13 @@ demo:
 
 demo-clean:
 	@demo/clean.sh
+
+bench: export ONLY := $(ONLY)
+bench: export ROWS := $(ROWS)
+bench: export ROUNDS := $(ROUNDS)
+bench: export SETTINGS := $(SETTINGS)
+bench:
+	@test/bench/run.sh
 
 # "make clean check" and the like
 $(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)):

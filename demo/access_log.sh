@@ -5,7 +5,7 @@
 
 src=${work:?}/src/demo
 
-sql -f "$src/access_log.sql" || die "cannot set up the stream"
+sql -f "$src/access_log.sql" >/dev/null || die "cannot set up the stream"
 
 # a consumer of the server errors, and a session that listens for closed windows
 consume "$src/consume_errors.sql" &

@@ -6,7 +6,7 @@ load=${SECONDS_OF_LOAD:-20}
 src=${work:?}/src/demo
 csv=$work/data/log/server.csv
 
-sql -f "$src/server_log.sql" || die "cannot set up the stream"
+sql -f "$src/server_log.sql" >/dev/null || die "cannot set up the stream"
 
 # a loader that follows the log, a consumer of the slow statements, and a
 # session that listens for closed windows

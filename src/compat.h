@@ -18,6 +18,9 @@
 #error "streamq supports PostgreSQL 15 to 18"
 #endif
 
+/* the major version, for what is stored with it */
+#define COMPAT_SERVER_MAJOR	(PG_VERSION_NUM / 10000)
+
 /* 16 renamed relfilenodes */
 #if PG_VERSION_NUM < 160000
 #include "storage/relfilenode.h"

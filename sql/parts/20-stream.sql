@@ -7,14 +7,25 @@ GRANT USAGE ON SCHEMA streamq TO PUBLIC;
 -- history: the numbers of partitions it has had, ending in the present one.
 CREATE TABLE streamq.stream_options (
     relid pg_catalog.regclass NOT NULL,
-    npartitions pg_catalog.int4 NOT NULL,
-    history pg_catalog.int2[] NOT NULL,
+    npartitions pg_catalog.int4 NOT NULL
+        CHECK (npartitions OPERATOR(pg_catalog.>=) 1 AND npartitions OPERATOR(pg_catalog.<=) 256),
+    history pg_catalog.int2[] NOT NULL
+        CHECK (history[pg_catalog.array_upper(history, 1)] OPERATOR(pg_catalog.=) npartitions),
     partition_by pg_catalog.text[],
     PRIMARY KEY (relid)
 );
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
 GRANT SELECT ON streamq.stream_options TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('streamq.stream_options', '');
+
+-- Rows that a restored dump brings take effect as those of alter_stream do,
+-- whether the messages come before them or after.
+CREATE FUNCTION streamq.stream_options_restored() RETURNS pg_catalog.trigger
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';
+COMMENT ON FUNCTION streamq.stream_options_restored() IS 'trigger of streamq.stream_options';
+CREATE TRIGGER stream_options_restored BEFORE INSERT OR UPDATE ON streamq.stream_options
+FOR EACH ROW EXECUTE FUNCTION streamq.stream_options_restored();
 
 CREATE FUNCTION streamq.create_stream(
     name pg_catalog.text,

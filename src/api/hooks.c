@@ -182,19 +182,13 @@ refuse_index_on_stream(Oid indexid)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	Oid			relid = InvalidOid;
-	bool		is_constraint = false;
 
 	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(indexid));
 	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
-
-		relid = index->indrelid;
-		is_constraint = index->indisprimary || index->indisexclusion;
-	}
+		relid = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
 	systable_endscan(scan);
 	table_close(pg_index, AccessShareLock);
 
@@ -207,9 +201,7 @@ refuse_index_on_stream(Oid indexid)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot create index on stream \"%s\"",
 							RelationGetRelationName(rel)),
-					 is_constraint ?
-					 errdetail("Primary keys, unique and exclusion constraints need an index.") :
-					 errdetail("Messages are found by their offset or time."),
+					 errdetail("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
 					 errhint("Index a table that the stream is processed into.")));
 		relation_close(rel, NoLock);
 	}
@@ -246,6 +238,19 @@ relation_dropped(Oid relid)
 }
 
 /*
+ * ALTER TABLE rewrites a table by exchanging its contents, and its access
+ * method, with those of a transient one, which has this name.
+ */
+static bool
+is_transient(Relation rel)
+{
+	unsigned int oid;
+	char		end;
+
+	return sscanf(RelationGetRelationName(rel), "pg_temp_%u%c", &oid, &end) == 1;
+}
+
+/*
  * A relation's row in pg_class was changed by the running command, which the
  * relation cache does not show yet.
  */
@@ -254,8 +259,7 @@ refuse_other_access_method(Oid relid)
 {
 	Relation	rel = relation_open(relid, NoLock);
 
-	/* the transient table of a heap table that becomes a stream gets its heap */
-	if (log_is_stream(rel) && strncmp(RelationGetRelationName(rel), "pg_temp_", 8) != 0)
+	if (log_is_stream(rel) && !is_transient(rel))
 	{
 		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
 		ScanKeyData key;

@@ -142,8 +142,7 @@ produce_directly(Relation rel, ProduceTarget *target, const ProduceRows *rows,
 			return false;
 	}
 	log_append(rel, slots, n, GetCurrentCommandId(true), partition);
-	for (int i = 0; i < n; i++)
-		msg_ids[from + i] = log_tid_msg_id(rel, &slots[i]->tts_tid);
+	log_slot_msg_ids(rel, slots, n, msg_ids + from);
 	return true;
 }
 
@@ -175,6 +174,8 @@ execution_end(ProduceExecution *exec)
 {
 	ExecASInsertTriggers(exec->estate, exec->result_rel, exec->transition);
 	AfterTriggerEndQuery(exec->estate);
+	/* the slots that triggers were given */
+	ExecResetTupleTable(exec->estate->es_tupleTable, false);
 	ExecCloseResultRelations(exec->estate);
 	FreeExecutorState(exec->estate);
 }

@@ -74,11 +74,13 @@ streamq_read(PG_FUNCTION_ARGS)
 	if (from < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("from_msg_id must not be negative")));
+				 errmsg("argument \"%s\" must not be negative", "from_msg_id"),
+				 errhint("The first message of a stream has the id 0.")));
 	if (max < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_messages must not be negative")));
+				 errmsg("argument \"%s\" must not be negative", "max_messages"),
+				 errhint("Ask for at least one message.")));
 
 	rel = log_open_stream(PG_GETARG_OID(0), AccessShareLock);
 	api_check_read(rel);

@@ -9,6 +9,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -21,6 +22,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
@@ -367,4 +369,47 @@ streamq_drop_stream(PG_FUNCTION_ARGS)
 	appendStringInfo(&sql, "DROP TABLE %s", quote_qualified_identifier(namespace, relname));
 	run_utility((Node *) drop, sql.data);
 	PG_RETURN_VOID();
+}
+
+/*
+ * A row of streamq.stream_options comes by SQL, which is how a dump is
+ * restored: do what alter_stream does for it.
+ */
+PG_FUNCTION_INFO_V1(streamq_stream_options_restored);
+Datum
+streamq_stream_options_restored(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		relid;
+	Datum		npartitions;
+	bool		isnull[2];
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != api_catalog_oid("stream_options", true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is the trigger of table \"%s\" only",
+						"stream_options_restored", "streamq.stream_options")));
+
+	streamq_require_loaded();
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+		trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	desc = RelationGetDescr(trigdata->tg_relation);
+	relid = heap_getattr(tuple, 1, desc, &isnull[0]);
+	npartitions = heap_getattr(tuple, 2, desc, &isnull[1]);
+	/* nulls are for the constraints to refuse */
+	if (!isnull[0] && !isnull[1])
+	{
+		Relation	rel = log_open_stream(DatumGetObjectId(relid), ShareRowExclusiveLock);
+
+		check_partitions(DatumGetInt32(npartitions));
+		log_add_partitions(rel, DatumGetInt32(npartitions));
+		CacheInvalidateRelcache(rel);
+		table_close(rel, NoLock);
+	}
+	return PointerGetDatum(tuple);
 }

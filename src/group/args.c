@@ -82,11 +82,13 @@ group_add_interval(TimestampTz now, const Interval *interval,
 	if (result < now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be negative", argname)));
+				 errmsg("argument \"%s\" must not be negative", argname),
+				 errhint("Use an interval such as '30 s'.")));
 	if (result == now && !zero_allowed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be greater than zero", argname)));
+				 errmsg("argument \"%s\" must be greater than zero", argname),
+				 errhint("Use an interval such as '30 s'.")));
 	return result;
 }
 

@@ -55,6 +55,8 @@ typedef struct Consume
 	ReturnSetInfo *rsinfo;
 	int			nreturned;
 
+	bool		group_seen;		/* it existed in an earlier attempt */
+
 	/* this attempt */
 	Relation	rel;
 	ConsumerGroup group;
@@ -436,7 +438,8 @@ try_consume(Consume *c, bool last)
 	c->slot = log_slot_create(c->rel);
 	c->format = c->typed ? NULL : message_format_create(c->rel);
 
-	exists = group_find(c->rel, c->group_name, true, &c->group);
+	/* a group that is dropped while we wait does not come back by itself */
+	exists = group_find(c->rel, c->group_name, !c->group_seen, &c->group);
 	if (!exists && (last || has_messages(c)))
 	{
 		GroupOptions options;
@@ -448,6 +451,7 @@ try_consume(Consume *c, bool last)
 	}
 	if (exists)
 	{
+		c->group_seen = true;
 		group_check_usable(c->rel, c->group_name, &c->group);
 		do
 		{
@@ -479,7 +483,7 @@ static void
 consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 {
 	TimestampTz end = group_add_interval(GetCurrentTimestamp(), wait, "wait", true);
-	bool		last = false;
+	MemoryContext try_context;
 
 	if (c->lease)
 		(void) group_add_interval(GetCurrentTimestamp(), c->lease, "lease", false);
@@ -488,16 +492,23 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 	c->row_context = AllocSetContextCreate(CurrentMemoryContext,
 										   "streamq message",
 										   ALLOCSET_DEFAULT_SIZES);
+	try_context = AllocSetContextCreate(CurrentMemoryContext,
+										"streamq attempt to consume",
+										ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
-		uint64		seen;
 		TimestampTz now = GetCurrentTimestamp();
+		bool		last = now >= end;
+		uint64		seen;
+		MemoryContext old;
 
-		last = now >= end;
 		c->rel = log_open_stream(relid, AccessShareLock);
 		api_check_read(c->rel);
 		seen = doorbell_count(relid);
+		old = MemoryContextSwitchTo(try_context);
 		try_consume(c, last);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(try_context);
 		if (c->nreturned > 0 || last)
 		{
 			table_close(c->rel, NoLock);
@@ -509,6 +520,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		doorbell_wait(relid, seen, sleep_time(c, now, end));
 		CHECK_FOR_INTERRUPTS();
 	}
+	MemoryContextDelete(try_context);
 	MemoryContextDelete(c->row_context);
 }
 
@@ -525,7 +537,8 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 	if (c->max_messages < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be greater than zero", "max_messages")));
+				 errmsg("argument \"%s\" must be greater than zero", "max_messages"),
+				 errhint("Ask for at least one message.")));
 	if (!PG_ARGISNULL(4))
 		c->lease = PG_GETARG_INTERVAL_P(4);
 	if (PG_ARGISNULL(5))

@@ -380,23 +380,62 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 
 /* ---- slots ---- */
 
+/* memory for the rows of slots of other kinds */
+typedef struct RowMemory
+{
+	char	   *chunk;			/* begins with a pointer to the one before */
+	Size		used;
+	Size		size;
+} RowMemory;
+
+#define ROW_CHUNK	65536
+
+static char *
+reserve(void *arg, Size len)
+{
+	RowMemory  *memory = arg;
+	char	   *p;
+
+	if (memory->size - memory->used < len)
+	{
+		/* one row needs no more than itself */
+		Size		size = memory->chunk ? Max(ROW_CHUNK, len) : len;
+		char	   *chunk = MemoryContextAllocHuge(CurrentMemoryContext,
+												   sizeof(char *) + size);
+
+		*(char **) chunk = memory->chunk;
+		memory->chunk = chunk;
+		memory->used = sizeof(char *);
+		memory->size = sizeof(char *) + size;
+	}
+	p = memory->chunk + memory->used;
+	memory->used += MAXALIGN(len);
+	memory->used = Min(memory->used, memory->size);
+	return p;
+}
+
 static void
-get_row(Relation rel, TupleTableSlot *slot, LogRow *row)
+release(RowMemory *memory)
+{
+	while (memory->chunk)
+	{
+		char	   *before = *(char **) memory->chunk;
+
+		pfree(memory->chunk);
+		memory->chunk = before;
+	}
+}
+
+static inline void
+get_row(TupleTableSlot *slot, LogRow *row, RowMemory *memory)
 {
 	if (slot->tts_ops == &LogSlotOps)
 		log_slot_get_row(slot, row);
 	else
 	{
-		/* rare: nobody makes such slots for a stream but by hand */
-		TupleTableSlot *copy = log_slot_create(rel);
-		char	   *body;
-
-		ExecCopySlot(copy, slot);
-		log_slot_get_row(copy, row);
-		body = palloc_extended(row->len, MCXT_ALLOC_HUGE);
-		memcpy(body, row->body, row->len);
-		row->body = body;
-		ExecDropSingleTupleTableSlot(copy);
+		slot_getallattrs(slot);
+		log_row_encode(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull,
+					   reserve, memory, row);
 	}
 }
 
@@ -446,6 +485,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 {
 	LogRow		small[SMALL_BATCH];
 	LogRow	   *rows = small;
+	RowMemory	memory = {NULL, 0, 0};
 
 	if (nslots == 0)
 		return;
@@ -460,7 +500,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 		if (nslots > SMALL_BATCH)
 			rows = palloc_extended(sizeof(LogRow) * nslots, MCXT_ALLOC_HUGE);
 		for (int i = 0; i < nslots; i++)
-			get_row(rel, slots[i], &rows[i]);
+			get_row(slots[i], &rows[i], &memory);
 		first = log_append_rows(rel, partition, rows, nslots, cid);
 		for (int i = 0; i < nslots; i++)
 			set_identity(rel, slots[i], partition, first + i);
@@ -489,7 +529,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 
 			for (int i = 0; i < nslots; i++)
 				if (partitions[i] == p)
-					get_row(rel, slots[i], &rows[n++]);
+					get_row(slots[i], &rows[n++], &memory);
 			if (n == 0)
 				continue;
 			first = log_append_rows(rel, p, rows, n, cid);
@@ -501,6 +541,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 		if (partitions != small_partitions)
 			pfree(partitions);
 	}
+	release(&memory);
 	if (rows != small)
 		pfree(rows);
 }

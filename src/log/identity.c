@@ -19,9 +19,7 @@
 void
 log_make_tid(int partition, int64 off, ItemPointer tid)
 {
-	ItemPointerSet(tid,
-				   ((BlockNumber) partition << 24) | (BlockNumber) ((off >> 15) & 0xFFFFFF),
-				   (OffsetNumber) ((off & 0x7FFF) + 1));
+	log_set_tid(partition, off, tid);
 }
 
 int
@@ -30,16 +28,14 @@ log_tid_partition(ItemPointer tid)
 	return (int) (ItemPointerGetBlockNumberNoCheck(tid) >> 24);
 }
 
-int64
-log_tid_offset(Relation rel, ItemPointer tid)
+/* the greatest offset below next with the TID's low bits */
+static inline int64
+offset_below(ItemPointer tid, int64 next)
 {
 	int64		low = ((int64) (ItemPointerGetBlockNumberNoCheck(tid) & 0xFFFFFF) << 15) |
 		((ItemPointerGetOffsetNumberNoCheck(tid) - 1) & 0x7FFF);
-	int			partition = log_tid_partition(tid);
-	int64		next;
 	int64		off;
 
-	next = log_next_offset(rel, partition);
 	if (likely(next <= TID_OFFSET_MASK))
 		return low;
 	off = (next & ~TID_OFFSET_MASK) | low;
@@ -49,7 +45,32 @@ log_tid_offset(Relation rel, ItemPointer tid)
 }
 
 int64
+log_tid_offset(Relation rel, ItemPointer tid)
+{
+	return offset_below(tid, log_next_offset(rel, log_tid_partition(tid)));
+}
+
+int64
 log_tid_msg_id(Relation rel, ItemPointer tid)
 {
 	return LOG_MSG_ID(log_tid_partition(tid), log_tid_offset(rel, tid));
+}
+
+void
+log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots, int64 *msg_ids)
+{
+	int			partition = -1;
+	int64		next = 0;
+
+	for (int i = 0; i < nslots; i++)
+	{
+		ItemPointer tid = &slots[i]->tts_tid;
+
+		if (log_tid_partition(tid) != partition)
+		{
+			partition = log_tid_partition(tid);
+			next = log_next_offset(rel, partition);
+		}
+		msg_ids[i] = LOG_MSG_ID(partition, offset_below(tid, next));
+	}
 }

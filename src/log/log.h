@@ -45,6 +45,9 @@ extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
+/* of many slots whose rows are in the stream */
+extern void log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots,
+							 int64 *msg_ids);
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 

@@ -19,12 +19,24 @@
 #include "storage/buf.h"
 #include "storage/bufmgr.h"
 #include "storage/lwlock.h"
+#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/page.h"
+
+/* ---- identity.c ---- */
+
+/* log_make_tid, in line */
+static inline void
+log_set_tid(int partition, int64 off, ItemPointer tid)
+{
+	ItemPointerSet(tid,
+				   ((BlockNumber) partition << 24) | (BlockNumber) ((off >> 15) & 0xFFFFFF),
+				   (OffsetNumber) ((off & 0x7FFF) + 1));
+}
 
 /* ---- page.c ---- */
 
@@ -58,18 +70,19 @@ typedef struct LogRow
 	uint16		flags;			/* LOG_ROW_NULLS, LOG_ROW_ALIGN* */
 } LogRow;
 
-extern uint32 log_row_measure(TupleDesc desc, Datum *values, const bool *isnull,
-							  uint16 *flags);
-extern void log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull,
-						 uint16 flags, char *body);
-/* values that may stand in a row: nothing out of line, large ones compressed.
- * Returns true if any was replaced; log_row_prepare_done() frees them */
-extern bool log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull);
-extern void log_row_prepare_done(void);
-extern uint32 log_row_deform(TupleDesc desc, const char *body, uint32 len,
-							 uint16 row_natts, uint16 flags, Datum *values, bool *isnull,
-							 int from, int to, uint32 off);
-#define LOG_ROW_DAMAGED	PG_UINT32_MAX
+/*
+ * Encode values as a row, in memory that reserve(arg, len) gives.  Values out of line
+ * are put in, large ones compressed as their column says.
+ */
+extern void log_row_encode(TupleDesc desc, const Datum *values, const bool *isnull,
+						   char *(*reserve) (void *arg, Size len), void *arg, LogRow *row);
+
+/* is it a fixed-length value that must be aligned within the body? */
+static inline bool
+log_row_must_align(Form_pg_attribute att)
+{
+	return !att->attbyval && att->attlen > 0 && att->attalign != TYPALIGN_CHAR;
+}
 
 /* position of a body whose header is at pos */
 static inline uint32
@@ -85,17 +98,55 @@ log_row_body_pos(uint32 pos, uint32 len, uint16 flags)
 	return pos;
 }
 
+/*
+ * Decode the row header at pos of a data page; returns the position behind the row's bytes
+ * on this page, or 0 if the header is damaged.
+ */
+static inline uint32
+log_row_header(const char *page, uint32 pos, uint32 *body, uint32 *len, uint16 *flags)
+{
+	uint16		header;
+
+	if (unlikely(pos + sizeof(uint16) > LOG_PAGE_END))
+		return 0;
+	memcpy(&header, page + pos, sizeof(uint16));
+	*flags = header & ~LOG_ROW_LEN;
+	*len = header & LOG_ROW_LEN;
+	if (unlikely(*len == LOG_ROW_LONG))
+	{
+		if (pos + sizeof(uint16) + sizeof(uint32) > LOG_PAGE_END)
+			return 0;
+		memcpy(len, page + pos + sizeof(uint16), sizeof(uint32));
+	}
+	*body = log_row_body_pos(pos, *len, *flags);
+	if (unlikely(*body > LOG_PAGE_END || *len > MaxAllocSize))
+		return 0;
+	return Min(*body + *len, LOG_PAGE_END);
+}
+
 /* ---- slot.c ---- */
 
+/*
+ * A row in a page is found by walking over the headers of those before it in
+ * its run, which is put off until the row is asked for: counting needs no row.
+ * A slot in that state has no body but a page, and knows a row before its own.
+ */
 typedef struct LogSlot
 {
 	TupleTableSlot base;
-	const char *body;			/* NULL: only tts_values, if not empty */
+	const char *body;			/* NULL, and page too: only tts_values, if not
+								 * empty */
 	uint32		len;
 	uint16		natts;
 	uint16		flags;
 	uint32		off;			/* deformed so far, up to tts_nvalid */
-	Buffer		buffer;			/* pinned while body is in it */
+	Buffer		buffer;			/* pinned while body or page is in it */
+	const char *page;			/* of a row that has not been found yet */
+	uint32		pos;			/* page: of a row's header; */
+	uint32		skip;			/* ours comes so many rows later */
+	uint32		end;			/* position behind the row of row_off, 0 if
+								 * not known; as long as buffer is pinned */
+	int64		row_off;
 	char	   *mat;			/* our own memory for a body */
 	Size		matsize;
 } LogSlot;
@@ -103,6 +154,8 @@ typedef struct LogSlot
 extern const TupleTableSlotOps LogSlotOps;
 
 extern void log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer);
+/* hold a pin on the buffer instead of the one held now */
+extern void log_slot_pin(TupleTableSlot *slot, Buffer buffer);
 /* memory of the slot's own for a body of len bytes, to be stored with InvalidBuffer */
 extern char *log_slot_reserve(TupleTableSlot *slot, Size len);
 /* the slot's row, encoded if need be */
@@ -265,7 +318,6 @@ extern LogVisibility log_run_visibility(Relation rel, int partition, Page page,
 typedef struct LogRange
 {
 	uint16		pos;			/* of the first row's header */
-	uint16		end;			/* of the last row */
 	uint16		nrows;
 	uint16		index;			/* of the first row within the page */
 	uint16		natts;
@@ -288,11 +340,13 @@ typedef struct LogPageScan
 	int64		stop_offset;
 	TransactionId stop_xid;
 	TimestampTz stop_time;
+	bool		full;			/* the last row may go on behind the page */
 	/* iteration */
 	int			range;
-	uint32		pos;
-	uint32		end;			/* of the range */
+	uint32		pos;			/* header of a row of the range */
+	uint32		skip;			/* the next one comes so many rows later */
 	uint32		left;
+	uint16		natts;			/* of the range's rows */
 	int64		off;			/* of the row last returned */
 	TimestampTz time;
 	LogRange	ranges[LOG_MAX_RANGES];
@@ -313,6 +367,45 @@ extern bool log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snap
 extern bool log_page_scan_load_block(LogPageScan *ps, BlockNumber block,
 									 Snapshot snapshot, BufferAccessStrategy strategy);
 extern bool log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot);
+
+/* the next row of the range into the slot, which pins the page already */
+static inline void
+log_page_scan_point(LogPageScan *ps, LogSlot *slot)
+{
+	/* if the slot has found the row before, go on from there */
+	if (ps->skip > 0 && slot->end > 0 && slot->row_off == ps->off)
+	{
+		ps->pos = slot->end;
+		ps->skip = 0;
+	}
+	ps->left--;
+	ps->off++;
+	slot->body = NULL;
+	slot->page = BufferGetPage(ps->buffer);
+	slot->natts = ps->natts;
+	slot->off = 0;
+	slot->pos = ps->pos;
+	slot->skip = ps->skip++;
+	slot->end = 0;
+	slot->row_off = ps->off;
+	slot->base.tts_nvalid = 0;
+	slot->base.tts_flags &= ~(TTS_FLAG_EMPTY | TTS_FLAG_SHOULDFREE);
+	log_set_tid(ps->partition, ps->off, &slot->base.tts_tid);
+	slot->base.tts_tableOid = RelationGetRelid(ps->rel);
+}
+
+/* log_page_scan_next, quick where it is easy */
+static inline bool
+log_page_scan_step(LogPageScan *ps, TupleTableSlot *slot)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+
+	if (unlikely(ps->left <= 1 || ls->buffer != ps->buffer))
+		return log_page_scan_next(ps, slot);
+	log_page_scan_point(ps, ls);
+	return true;
+}
+
 /* position before the row with offset off or the first visible after it */
 extern void log_page_scan_position(LogPageScan *ps, int64 off);
 /* the row before the one last returned; from the end after log_page_scan_to_end */

@@ -44,8 +44,9 @@ begin_range(LogPageScan *ps, int range)
 
 	ps->range = range;
 	ps->pos = r->pos;
-	ps->end = r->end;
+	ps->skip = 0;
 	ps->left = r->nrows;
+	ps->natts = r->natts;
 	ps->off = ps->base + r->index - 1;
 	ps->time = r->time;
 }
@@ -66,6 +67,7 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	ps->nranges = 0;
 	ps->stopped = false;
 	ps->left = 0;
+	ps->full = lower == LOG_PAGE_END;
 
 	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
 	{
@@ -103,7 +105,6 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 				log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
 								   "its rows have more attributes than the stream has columns");
 			r->pos = pos + sizeof(LogRun);
-			r->end = r->pos + run->nbytes;
 			r->nrows = run->nrows;
 			r->index = index;
 			r->natts = run->natts;
@@ -267,51 +268,59 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 	return body;
 }
 
-/* decode the header at pos; returns the position behind the row on this page */
-static inline uint32
-read_header(LogPageScan *ps, const char *page, uint32 pos, uint32 *body, uint32 *len,
-			uint16 *flags)
+static void
+row_damaged(LogPageScan *ps)
 {
-	uint16		header;
-	uint32		end;
-
-	/* a position behind the run is noticed below: the special space is there to be read */
-	memcpy(&header, page + pos, sizeof(uint16));
-	*flags = header & ~LOG_ROW_LEN;
-	*len = header & LOG_ROW_LEN;
-	if (unlikely(*len == LOG_ROW_LONG))
-		memcpy(len, page + pos + sizeof(uint16), sizeof(uint32));
-	*body = log_row_body_pos(pos, *len, *flags);
-	end = *body + *len;
-	if (unlikely(*body > ps->end || *len > MaxAllocSize ||
-				 (end > ps->end && ps->end != LOG_PAGE_END)))
-		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
-	return Min(end, LOG_PAGE_END);
+	log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
 }
 
-/* false if the row has expired */
-static bool
-store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16 flags)
+/* to the header of the next row */
+static void
+walk(LogPageScan *ps)
 {
-	LogRow		row;
+	const char *page = BufferGetPage(ps->buffer);
 
-	row.len = len;
-	row.flags = flags;
-	row.natts = ps->ranges[ps->range].natts;
-	if (likely(body + len <= LOG_PAGE_END))
+	while (ps->skip > 0)
 	{
-		row.body = (char *) BufferGetPage(ps->buffer) + body;
+		uint32		body;
+		uint32		len;
+		uint16		flags;
+
+		ps->pos = log_row_header(page, ps->pos, &body, &len, &flags);
+		if (unlikely(ps->pos == 0))
+			row_damaged(ps);
+		ps->skip--;
+	}
+}
+
+/* the last row of a full page, which may go on behind it; false if it has expired */
+static pg_noinline bool
+store_last_row(LogPageScan *ps, TupleTableSlot *slot)
+{
+	const char *page = BufferGetPage(ps->buffer);
+	LogRow		row;
+	uint32		body;
+
+	walk(ps);
+	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
+		row_damaged(ps);
+	row.natts = ps->natts;
+	ps->left--;
+	ps->off++;
+	if (body + row.len <= LOG_PAGE_END)
+	{
+		row.body = page + body;
 		log_slot_store(slot, &row, ps->buffer);
 	}
 	else
 	{
 		ExecClearTuple(slot);
-		row.body = assemble(ps, slot, body, len);
+		row.body = assemble(ps, slot, body, row.len);
 		if (row.body == NULL)
 			return false;
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
-	log_make_tid(ps->partition, ps->off, &slot->tts_tid);
+	log_set_tid(ps->partition, ps->off, &slot->tts_tid);
 	slot->tts_tableOid = RelationGetRelid(ps->rel);
 	return true;
 }
@@ -319,22 +328,24 @@ store_row(LogPageScan *ps, TupleTableSlot *slot, uint32 body, uint32 len, uint16
 bool
 log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 {
-	uint32		body;
-	uint32		len;
-	uint16		flags;
+	LogSlot    *ls = (LogSlot *) slot;
 
-	do
+	while (unlikely(ps->left == 0))
 	{
-		while (ps->left == 0)
-		{
-			if (ps->range + 1 >= ps->nranges)
-				return false;
-			begin_range(ps, ps->range + 1);
-		}
-		ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos, &body, &len, &flags);
-		ps->left--;
-		ps->off++;
-	} while (!store_row(ps, slot, body, len, flags));
+		if (ps->range + 1 >= ps->nranges)
+			return false;
+		begin_range(ps, ps->range + 1);
+	}
+	if (unlikely(ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges))
+		return store_last_row(ps, slot);
+	if (ls->buffer != ps->buffer)
+	{
+		/* the slot knows nothing of the rows before: do not walk from there again */
+		walk(ps);
+		log_slot_pin(slot, ps->buffer);
+		ls->end = 0;
+	}
+	log_page_scan_point(ps, ls);
 	return true;
 }
 
@@ -348,16 +359,11 @@ log_page_scan_position(LogPageScan *ps, int64 off)
 		if (ps->base + r->index + r->nrows <= off)
 			continue;
 		begin_range(ps, i);
-		while (ps->off + 1 < off)
+		if (ps->off + 1 < off)
 		{
-			uint32		body;
-			uint32		len;
-			uint16		flags;
-
-			ps->pos = read_header(ps, BufferGetPage(ps->buffer), ps->pos,
-								  &body, &len, &flags);
-			ps->left--;
-			ps->off++;
+			ps->skip = (uint32) (off - ps->off - 1);
+			ps->left -= ps->skip;
+			ps->off += ps->skip;
 		}
 		return;
 	}

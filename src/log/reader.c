@@ -92,7 +92,7 @@ log_reader_next(LogReader *reader, TupleTableSlot *slot)
 	{
 		if (!reader->loaded && !load_page(reader))
 			break;
-		if (log_page_scan_next(ps, slot))
+		if (log_page_scan_step(ps, slot))
 		{
 			if (ps->off >= reader->to)
 			{

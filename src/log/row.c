@@ -1,6 +1,6 @@
 /*
  * row.c
- *	  Rows as bytes: encoding and decoding of their attributes.
+ *	  Rows as bytes: encoding of their attributes.  slot.c decodes them.
  *
  * The layout is described at LogRow's flags in page.h.
  */
@@ -26,15 +26,12 @@ StaticAssertDecl(SIZEOF_DATUM == 8, "streamq needs a 64-bit platform");
 /* memory of replaced values; made when first needed */
 static MemoryContext prepare_context = NULL;
 
-/* is it a fixed-length value that must be aligned within the body? */
-static inline bool
-needs_alignment(Form_pg_attribute att)
-{
-	return !att->attbyval && att->attlen > 0 && att->attalign != TYPALIGN_CHAR;
-}
-
-bool
-log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull)
+/*
+ * Values that may stand in a row: nothing out of line, large ones compressed.  Returns
+ * true if any was replaced, in prepare_context.
+ */
+static bool
+replace_values(TupleDesc desc, Datum *values, const bool *isnull)
 {
 	bool		replaced = false;
 
@@ -83,18 +80,11 @@ log_row_prepare(TupleDesc desc, Datum *values, const bool *isnull)
 	return replaced;
 }
 
-void
-log_row_prepare_done(void)
-{
-	if (prepare_context)
-		MemoryContextReset(prepare_context);
-}
-
 /*
  * Size of the body; flags gets LOG_ROW_NULLS and the alignment it needs.
  */
-uint32
-log_row_measure(TupleDesc desc, Datum *values, const bool *isnull, uint16 *flags)
+static uint32
+measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *flags)
 {
 	int			natts = desc->natts;
 	Size		off = 0;
@@ -117,7 +107,7 @@ log_row_measure(TupleDesc desc, Datum *values, const bool *isnull, uint16 *flags
 			continue;
 		if (att->attlen > 0)
 		{
-			if (unlikely(needs_alignment(att)))
+			if (unlikely(log_row_must_align(att)))
 			{
 				off = att_align_nominal(off, att->attalign);
 				f |= att->attalign == TYPALIGN_DOUBLE ? LOG_ROW_ALIGN8 : LOG_ROW_ALIGN4;
@@ -155,9 +145,8 @@ log_row_measure(TupleDesc desc, Datum *values, const bool *isnull, uint16 *flags
 	return (uint32) off;
 }
 
-void
-log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags,
-			 char *body)
+static void
+fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, char *body)
 {
 	int			natts = desc->natts;
 	char	   *p = body;
@@ -206,7 +195,7 @@ log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull, uint16 fla
 		}
 		else if (att->attlen > 0)
 		{
-			if (needs_alignment(att))
+			if (log_row_must_align(att))
 			{
 				Size		aligned = att_align_nominal((Size) (p - body), att->attalign);
 
@@ -246,106 +235,31 @@ log_row_fill(TupleDesc desc, const Datum *values, const bool *isnull, uint16 fla
 	}
 }
 
-/*
- * Decode attributes [from, to); off is where the last call left off, ignored
- * when from is 0.  Returns where this one does, or LOG_ROW_DAMAGED if an attribute does
- * not fit into the row.
- */
-uint32
-log_row_deform(TupleDesc desc, const char *body, uint32 len, uint16 row_natts, uint16 flags,
-			   Datum *values, bool *isnull, int from, int to, uint32 off)
+void
+log_row_encode(TupleDesc desc, const Datum *values, const bool *isnull,
+			   char *(*reserve) (void *arg, Size len), void *arg, LogRow *row)
 {
-	bool		nulls = (flags & LOG_ROW_NULLS) != 0;
-	const bits8 *bitmap = (const bits8 *) body;
-	int			i = from;
-	int			stop = Min(to, row_natts);
+	Datum		replaced_values[MaxTupleAttributeNumber];
+	bool		replaced = false;
+	char	   *body;
 
-	if (i == 0)
-		off = nulls ? BITMAPLEN(row_natts) : 0;
-	for (; i < stop; i++)
+	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (nulls && !(bitmap[i >> 3] & (1 << (i & 7))))
+		/* anything out of line, or large enough to be compressed? */
+		if (TupleDescAttr(desc, i)->attlen == -1 && !isnull[i] &&
+			(VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
+			 VARSIZE_ANY(DatumGetPointer(values[i])) >= COMPRESS_THRESHOLD))
 		{
-			values[i] = (Datum) 0;
-			isnull[i] = true;
-			continue;
-		}
-		isnull[i] = false;
-		if (att->attbyval)
-		{
-			const char *p = body + off;
-
-			if (unlikely(off + att->attlen > len))
-				return LOG_ROW_DAMAGED;
-			switch (att->attlen)
-			{
-				case 8:
-					memcpy(&values[i], p, 8);
-					break;
-				case 4:
-					{
-						int32		v;
-
-						memcpy(&v, p, 4);
-						values[i] = Int32GetDatum(v);
-						break;
-					}
-				case 2:
-					{
-						int16		v;
-
-						memcpy(&v, p, 2);
-						values[i] = Int16GetDatum(v);
-						break;
-					}
-				default:
-					values[i] = CharGetDatum(*p);
-					break;
-			}
-			off += att->attlen;
-		}
-		else if (att->attlen > 0)
-		{
-			if (needs_alignment(att))
-				off = att_align_nominal(off, att->attalign);
-			values[i] = PointerGetDatum(body + off);
-			off += att->attlen;
-			if (unlikely(off > len))
-				return LOG_ROW_DAMAGED;
-		}
-		else
-		{
-			uint32		size;
-			uint32		least = 1;
-
-			if (unlikely(off >= len))
-				return LOG_ROW_DAMAGED;
-
-			/*
-			 * As in a heap tuple: padding is zero, and a one-byte header
-			 * never is.
-			 */
-			if (body[off] == 0)
-				off = TYPEALIGN(ALIGNOF_INT, off);
-			values[i] = PointerGetDatum(body + off);
-			if (VARATT_IS_1B(body + off))
-				size = VARSIZE_1B(body + off);	/* 0: a pointer, which no row holds */
-			else
-			{
-				if (unlikely(off + VARHDRSZ > len))
-					return LOG_ROW_DAMAGED;
-				size = VARSIZE_4B(body + off);
-				least = VARHDRSZ;
-			}
-			/* size is less than 2^30 and off not above len: no overflow */
-			if (unlikely(size < least || off + size > len))
-				return LOG_ROW_DAMAGED;
-			off += size;
+			memcpy(replaced_values, values, sizeof(Datum) * desc->natts);
+			replaced = replace_values(desc, replaced_values, isnull);
+			values = replaced_values;
+			break;
 		}
 	}
-	for (; i < to; i++)
-		values[i] = getmissingattr(desc, i + 1, &isnull[i]);
-	return off;
+	row->len = measure_row(desc, values, isnull, &row->flags);
+	row->natts = desc->natts;
+	row->body = body = reserve(arg, row->len);
+	fill_row(desc, values, isnull, row->flags, body);
+	if (replaced)
+		MemoryContextReset(prepare_context);
 }

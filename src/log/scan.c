@@ -33,6 +33,7 @@ typedef struct LogScanData
 
 	/* serial scans */
 	bool		started;
+	int			last;			/* partition to end with */
 	int			partition;
 	int64		low;			/* of the partition: offsets to return are in
 								 * [low, high) */
@@ -260,27 +261,46 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 	return false;
 }
 
-static bool
+/*
+ * A cursor that ran off one end and turns round must begin at that end.
+ */
+static void
+serial_turn(LogScan scan, ScanDirection direction)
+{
+	if (!scan->started || scan->loaded)
+		return;
+	if (ScanDirectionIsBackward(direction) && scan->partition > scan->last)
+		scan->started = false;
+	else if (!ScanDirectionIsBackward(direction) &&
+			 scan->partition < scan->first_partition)
+		scan->started = false;
+}
+
+/* the usual case: forward, and the next row is on the same page */
+static inline bool
+serial_step(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
+{
+	return likely(scan->loaded && !ScanDirectionIsBackward(direction)) &&
+		log_page_scan_step(&scan->ps, slot) && scan->ps.off < scan->high;
+}
+
+static pg_noinline bool
 serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 {
 	bool		forward = !ScanDirectionIsBackward(direction);
-	int			last;
 	bool		in;
 
-	/* the usual case: the next row of the same page */
-	if (scan->loaded && forward && log_page_scan_next(&scan->ps, slot))
-	{
-		if (scan->ps.off < scan->high)
-			return true;
-	}
-
-	last = Min(scan->last_partition, log_partition_count(scan->base.rs_rd) - 1);
-
+	if (!scan->loaded)
+		serial_turn(scan, direction);
 	if (!scan->started)
 	{
-		int			begin = forward ? scan->first_partition : last;
+		int			begin;
 
-		if (begin > last || begin < scan->first_partition)
+		/* those that are added meanwhile hold nothing that the scan may see */
+		scan->last = Min(scan->last_partition,
+						 log_partition_count(scan->base.rs_rd) - 1);
+		begin = forward ? scan->first_partition : scan->last;
+		if (begin > scan->last || begin < scan->first_partition)
 		{
 			ExecClearTuple(slot);
 			return false;
@@ -289,7 +309,7 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		in = enter_partition(scan, begin, forward);
 	}
 	else
-		in = scan->partition >= scan->first_partition && scan->partition <= last &&
+		in = scan->partition >= scan->first_partition && scan->partition <= scan->last &&
 			(scan->loaded || enter_partition(scan, scan->partition, forward));
 
 	for (;;)
@@ -301,36 +321,17 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		partition = scan->partition + (forward ? 1 : -1);
 		log_page_scan_release(&scan->ps);
 		scan->loaded = false;
-		if (partition < scan->first_partition || partition > last)
+		if (partition < scan->first_partition || partition > scan->last)
 		{
 			/* stand beyond the end: the other direction begins there */
 			scan->partition = partition;
-			if (forward && scan->partition > last)
-				scan->partition = last + 1;
+			if (forward && scan->partition > scan->last)
+				scan->partition = scan->last + 1;
 			ExecClearTuple(slot);
 			return false;
 		}
 		in = enter_partition(scan, partition, forward);
 	}
-}
-
-/*
- * A cursor that ran off one end and turns round must begin at that end.
- */
-static bool
-serial_turn(LogScan scan, ScanDirection direction)
-{
-	int			last = Min(scan->last_partition,
-						   log_partition_count(scan->base.rs_rd) - 1);
-
-	if (!scan->started || scan->loaded)
-		return false;
-	if (ScanDirectionIsBackward(direction) && scan->partition > last)
-		scan->started = false;
-	else if (!ScanDirectionIsBackward(direction) &&
-			 scan->partition < scan->first_partition)
-		scan->started = false;
-	return !scan->started;
 }
 
 /* ---- scans of blocks ---- */
@@ -344,7 +345,7 @@ parallel_next(LogScan scan, TupleTableSlot *slot)
 	{
 		BlockNumber block;
 
-		if (scan->block_live && log_page_scan_next(&scan->ps, slot))
+		if (scan->block_live && log_page_scan_step(&scan->ps, slot))
 			return true;
 		CHECK_FOR_INTERRUPTS();
 		if (!scan->worker_started)
@@ -378,19 +379,13 @@ bool
 log_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
 {
 	LogScan		scan = (LogScan) sscan;
-	bool		found;
 
-	if (sscan->rs_parallel)
-		found = parallel_next(scan, slot);
-	else
-	{
-		if (!scan->loaded)
-			serial_turn(scan, direction);
-		found = serial_next(scan, direction, slot);
-	}
-	if (found)
-		pgstat_count_heap_getnext(sscan->rs_rd);
-	return found;
+	if (!serial_step(scan, direction, slot) &&
+		!(sscan->rs_parallel ? parallel_next(scan, slot) :
+		  serial_next(scan, direction, slot)))
+		return false;
+	pgstat_count_heap_getnext(sscan->rs_rd);
+	return true;
 }
 
 /* ---- TID ranges ---- */
@@ -426,9 +421,7 @@ log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
 {
 	LogScan		scan = (LogScan) sscan;
 
-	if (!scan->loaded)
-		serial_turn(scan, direction);
-	return serial_next(scan, direction, slot);
+	return serial_step(scan, direction, slot) || serial_next(scan, direction, slot);
 }
 
 /* ---- TABLESAMPLE ---- */

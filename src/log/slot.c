@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/tupmacs.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -51,6 +52,7 @@ slot_clear(TupleTableSlot *slot)
 
 	drop_buffer(ls);
 	ls->body = NULL;
+	ls->page = NULL;
 	ls->off = 0;
 	slot->tts_nvalid = 0;
 	slot->tts_flags |= TTS_FLAG_EMPTY;
@@ -58,32 +60,161 @@ slot_clear(TupleTableSlot *slot)
 	ItemPointerSetInvalid(&slot->tts_tid);
 }
 
-static void pg_attribute_noreturn()
-report_damage(TupleTableSlot *slot)
+static pg_noinline void
+row_damaged(TupleTableSlot *slot)
 {
 	char	   *name = get_rel_name(slot->tts_tableOid);
 
-	((LogSlot *) slot)->off = 0;
+	/* nothing was decoded, should somebody look at the slot again */
 	slot->tts_nvalid = 0;
+	((LogSlot *) slot)->off = 0;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 name ? errmsg("a message of stream \"%s\" is damaged", name) :
-			 errmsg("a message is damaged"),
-			 errdetail("Its columns do not fit into it."),
+			 errmsg("a message of stream \"%s\" is damaged: %s",
+					name ? name : "", "it or its columns are out of bounds"),
 			 errhint("streamq.check_stream() tells which one.")));
+}
+
+/* find the row in its page; it ends there */
+static inline void
+find_row(TupleTableSlot *slot)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+	uint32		pos = ls->pos;
+	uint32		body;
+
+	for (uint32 i = 0;; i++)
+	{
+		uint32		end = log_row_header(ls->page, pos, &body, &ls->len, &ls->flags);
+
+		if (unlikely(end == 0 || body + ls->len > end))
+			row_damaged(slot);
+		pos = end;
+		if (i == ls->skip)
+			break;
+	}
+	ls->body = ls->page + body;
+	ls->page = NULL;
+	ls->end = pos;
 }
 
 static void
 slot_get_some_attrs(TupleTableSlot *slot, int natts)
 {
 	LogSlot    *ls = (LogSlot *) slot;
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	Datum	   *values = slot->tts_values;
+	bool	   *isnull = slot->tts_isnull;
+	int			i = slot->tts_nvalid;
+	int			stop = Min(natts, ls->natts);
+	const char *body;
+	const char *p;
+	const char *end;
+	bool		nulls;
 
+	if (ls->page != NULL)
+		find_row(slot);
 	Assert(ls->body != NULL);
-	ls->off = log_row_deform(slot->tts_tupleDescriptor, ls->body, ls->len, ls->natts,
-							 ls->flags, slot->tts_values, slot->tts_isnull,
-							 slot->tts_nvalid, natts, ls->off);
-	if (unlikely(ls->off == LOG_ROW_DAMAGED))
-		report_damage(slot);
+	body = ls->body;
+	nulls = (ls->flags & LOG_ROW_NULLS) != 0;
+	if (i == 0 && nulls)
+	{
+		ls->off = BITMAPLEN(ls->natts);
+		if (unlikely(ls->off > ls->len))
+			row_damaged(slot);
+	}
+	p = body + ls->off;
+	end = body + ls->len;
+	for (; i < stop; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (nulls && att_isnull(i, (const bits8 *) body))
+		{
+			values[i] = (Datum) 0;
+			isnull[i] = true;
+			continue;
+		}
+		isnull[i] = false;
+		if (att->attlen == -1)
+		{
+			Size		size;
+
+			/*
+			 * Usually short: one byte of header, unaligned.  Size 0 would be
+			 * a pointer, which no row holds.
+			 */
+			if (likely(VARATT_IS_SHORT(p)))
+			{
+				size = VARSIZE_SHORT(p);
+				if (unlikely(size - 1 >= (Size) (end - p)))
+					row_damaged(slot);
+				values[i] = PointerGetDatum(p);
+				p += size;
+				continue;
+			}
+
+			/*
+			 * As in a heap tuple: padding is zero, and a one-byte header
+			 * never is.
+			 */
+			if (*p == 0)
+				p = body + TYPEALIGN(ALIGNOF_INT, p - body);
+			if (unlikely(end - p < VARHDRSZ))
+				row_damaged(slot);
+			/* what follows padding might have a short header after all */
+			size = VARATT_IS_SHORT(p) ? VARSIZE_SHORT(p) : VARSIZE_4B(p);
+			if (unlikely(size < VARHDRSZ || size > (Size) (end - p)))
+				row_damaged(slot);
+			values[i] = PointerGetDatum(p);
+			p += size;
+			continue;
+		}
+		else if (att->attbyval)
+		{
+			switch (att->attlen)
+			{
+				case 8:
+					memcpy(&values[i], p, 8);
+					p += 8;
+					break;
+				case 4:
+					{
+						int32		v;
+
+						memcpy(&v, p, 4);
+						values[i] = Int32GetDatum(v);
+						p += 4;
+						break;
+					}
+				case 2:
+					{
+						int16		v;
+
+						memcpy(&v, p, 2);
+						values[i] = Int16GetDatum(v);
+						p += 2;
+						break;
+					}
+				default:
+					values[i] = CharGetDatum(*p);
+					p++;
+					break;
+			}
+		}
+		else
+		{
+			if (log_row_must_align(att))
+				p = body + att_align_nominal((Size) (p - body), att->attalign);
+			values[i] = PointerGetDatum(p);
+			p += att->attlen;
+		}
+		if (unlikely(p > end))
+			row_damaged(slot);
+	}
+	for (; i < natts; i++)
+		values[i] = getmissingattr(desc, i + 1, &isnull[i]);
+	ls->off = (uint32) (p - body);
 	slot->tts_nvalid = natts;
 }
 
@@ -114,61 +245,33 @@ log_slot_reserve(TupleTableSlot *slot, Size len)
 	return ls->mat;
 }
 
+static char *
+reserve(void *arg, Size len)
+{
+	return log_slot_reserve(arg, len);
+}
+
 /* encode the slot's values into its own memory */
 static void
 encode_values(TupleTableSlot *slot, const Datum *values, const bool *isnull)
 {
 	LogSlot    *ls = (LogSlot *) slot;
-	TupleDesc	desc = slot->tts_tupleDescriptor;
-	Datum		replaced_values[MaxTupleAttributeNumber];
-	uint32		len;
-	uint16		flags;
-	bool		replaced = false;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		/* anything out of line, or large enough to be compressed? */
-		if (!isnull[i] && TupleDescAttr(desc, i)->attlen == -1 &&
-			(VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
-			 VARSIZE_ANY(DatumGetPointer(values[i])) >= BLCKSZ / 8))
-		{
-			memcpy(replaced_values, values, sizeof(Datum) * desc->natts);
-			replaced = log_row_prepare(desc, replaced_values, isnull);
-			values = replaced_values;
-			break;
-		}
-	}
-
-	len = log_row_measure(desc, unconstify(Datum *, values), isnull, &flags);
+	char	   *old = NULL;
+	LogRow		row;
 
 	/* a slot's values may point into the memory that is about to be used */
 	if (ls->body != NULL && ls->body == ls->mat)
 	{
-		char	   *old = ls->mat;
-
+		old = ls->mat;
 		ls->mat = NULL;
 		ls->matsize = 0;
-		log_slot_reserve(slot, len);
-		log_row_fill(desc, values, isnull, flags, ls->mat);
+		/* if that fails, nobody has it any more */
+		ls->body = NULL;
+	}
+	log_row_encode(slot->tts_tupleDescriptor, values, isnull, reserve, slot, &row);
+	if (old)
 		pfree(old);
-	}
-	else
-	{
-		log_slot_reserve(slot, len);
-		log_row_fill(desc, values, isnull, flags, ls->mat);
-	}
-	if (replaced)
-		log_row_prepare_done();
-
-	drop_buffer(ls);
-	ls->body = ls->mat;
-	ls->len = len;
-	ls->natts = desc->natts;
-	ls->flags = flags;
-	ls->off = 0;
-	slot->tts_nvalid = 0;
-	slot->tts_flags &= ~TTS_FLAG_EMPTY;
-	slot->tts_flags |= TTS_FLAG_SHOULDFREE;
+	log_slot_store(slot, &row, InvalidBuffer);
 }
 
 static void
@@ -179,6 +282,8 @@ slot_materialize(TupleTableSlot *slot)
 	Assert(!TTS_EMPTY(slot));
 	if (TTS_SHOULDFREE(slot))
 		return;
+	if (ls->page != NULL)
+		find_row(slot);
 	if (ls->body == NULL)
 	{
 		encode_values(slot, slot->tts_values, slot->tts_isnull);
@@ -218,6 +323,8 @@ slot_copy(TupleTableSlot *dst, TupleTableSlot *src)
 {
 	LogSlot    *from = (LogSlot *) src;
 
+	if (src->tts_ops == &LogSlotOps && from->page != NULL)
+		find_row(src);
 	if (src->tts_ops == &LogSlotOps && from->body != NULL &&
 		from->natts == src->tts_tupleDescriptor->natts &&
 		same_layout(dst->tts_tupleDescriptor, src->tts_tupleDescriptor))
@@ -285,6 +392,7 @@ log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer)
 	LogSlot    *ls = (LogSlot *) slot;
 
 	Assert(slot->tts_ops == &LogSlotOps);
+	ls->page = NULL;
 	ls->body = row->body;
 	ls->len = row->len;
 	ls->natts = row->natts;
@@ -294,14 +402,21 @@ log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer)
 	slot->tts_flags &= ~(TTS_FLAG_EMPTY | TTS_FLAG_SHOULDFREE);
 	if (row->body == ls->mat)
 		slot->tts_flags |= TTS_FLAG_SHOULDFREE;
+	ls->end = 0;
 	if (ls->buffer != buffer)
+		log_slot_pin(slot, buffer);
+}
+
+void
+log_slot_pin(TupleTableSlot *slot, Buffer buffer)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+
+	drop_buffer(ls);
+	if (BufferIsValid(buffer))
 	{
-		drop_buffer(ls);
-		if (BufferIsValid(buffer))
-		{
-			IncrBufferRefCount(buffer);
-			ls->buffer = buffer;
-		}
+		IncrBufferRefCount(buffer);
+		ls->buffer = buffer;
 	}
 }
 
@@ -311,6 +426,8 @@ log_slot_get_row(TupleTableSlot *slot, LogRow *row)
 	LogSlot    *ls = (LogSlot *) slot;
 
 	Assert(slot->tts_ops == &LogSlotOps);
+	if (ls->page != NULL)
+		find_row(slot);
 	if (ls->body == NULL || ls->natts != slot->tts_tupleDescriptor->natts)
 	{
 		slot_getallattrs(slot);

@@ -32,7 +32,7 @@ refuse_index(Relation rel)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot create index on stream \"%s\"", RelationGetRelationName(rel)),
-			 errdetail("Messages are found by their offset or time."),
+			 errdetail("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
 			 errhint("Index a table that the stream is processed into.")));
 }
 

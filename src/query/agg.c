@@ -49,7 +49,6 @@ typedef struct StateTag
 StaticAssertDecl(sizeof(StateTag) == 12, "StateTag is stored");
 
 #define AGG_STATE_FORMAT	1
-#define SERVER_MAJOR		(PG_VERSION_NUM / 10000)
 
 PG_FUNCTION_INFO_V1(streamq_aggregate_state_in);
 PG_FUNCTION_INFO_V1(streamq_aggregate_state_out);
@@ -388,7 +387,7 @@ agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed)
 	memcpy(VARDATA(result), VARDATA_ANY(bytes), len);
 	tag.deserialfn = call->deserialfn_oid;
 	tag.argtypes = call->argtypes_hash;
-	tag.major = SERVER_MAJOR;
+	tag.major = COMPAT_SERVER_MAJOR;
 	tag.format = AGG_STATE_FORMAT;
 	memcpy(VARDATA(result) + len, &tag, sizeof(StateTag));
 	return PointerGetDatum(result);
@@ -410,13 +409,13 @@ deserialize(AggSet *set, AggCall *call, Datum stored)
 	len -= sizeof(StateTag);
 	memcpy(&tag, (char *) bytes + len, sizeof(StateTag));
 	SET_VARSIZE(bytes, len);
-	if (tag.major != SERVER_MAJOR || tag.format != AGG_STATE_FORMAT)
+	if (tag.major != COMPAT_SERVER_MAJOR || tag.format != AGG_STATE_FORMAT)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("aggregate state was written by PostgreSQL %d, format %d",
 						tag.major, tag.format),
 				 errdetail("This server reads states of PostgreSQL %d, format %d.",
-						   SERVER_MAJOR, AGG_STATE_FORMAT),
+						   COMPAT_SERVER_MAJOR, AGG_STATE_FORMAT),
 				 errhint("Drop and create the continuous view again.")));
 	if (tag.deserialfn != call->deserialfn_oid ||
 		tag.argtypes != call->argtypes_hash)
@@ -634,6 +633,8 @@ streamq_aggregate_result(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("aggregate and argument types must not be null")));
+	if (call == NULL)
+		streamq_require_loaded();
 	if (call == NULL || call->aggregate != PG_GETARG_OID(0))
 	{
 		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);

@@ -128,7 +128,8 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 					 errmsg("continuous view cannot read more than one stream"),
 					 errdetail("The query reads \"%s\" and \"%s\".",
 							   get_rel_name(rt_fetch(from->source_rti, from->query->rtable)->relid),
-							   get_rel_name(rte->relid))));
+							   get_rel_name(rte->relid)),
+					 errhint("Make one continuous view for each stream, or bring the messages into one stream.")));
 		refuse("a join with a table", "Join the table when you read the view.");
 	}
 	if (!is_stream)

@@ -42,6 +42,9 @@
 /* a round also ends when the groups it holds in memory take this much */
 #define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
 
+/* and a batch after so many of them */
+#define MAX_ROUNDS		50
+
 typedef struct BadRow
 {
 	int			partition;
@@ -453,14 +456,18 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 	return ok;
 }
 
-/* rounds until max_rows rows were read or there are no more; true: there are */
+/*
+ * Rounds until max_rows rows were read, there are no more, or there were so
+ * many rounds that their subtransactions would burden everybody's snapshots.
+ * True: there are more rows.
+ */
 static bool
 run_rounds(Batch *batch, int64 max_rows, int64 *total)
 {
 	bool		more = true;
 
 	*total = 0;
-	while (more && *total < max_rows)
+	for (int i = 0; more && *total < max_rows && i < MAX_ROUNDS; i++)
 	{
 		BadRow	   *front = batch->bad;
 		int64		rows;
@@ -517,10 +524,15 @@ count_closed(Batch *batch, bool had, Timestamp before)
 
 	if (!batch->stats.has_watermark || (had && before == batch->stats.watermark))
 		return;
+	if (had)
+	{
+		/* mostly the watermark is still in the window it was in */
+		window_tumble(before, &vq->size, vq->origin, &first, &end);
+		if (end > batch->stats.watermark)
+			return;
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	state = state_open(batch->state, vq, NULL);
-	if (had)
-		window_tumble(before, &vq->size, vq->origin, &first, &end);
 	closed = state_count_windows(state, !had, first, before, batch->stats.watermark);
 	PopActiveSnapshot();
 	if (closed > 0)
@@ -540,7 +552,7 @@ relation_owner(Oid relid)
 	return owner;
 }
 
-/* the query as stored, or analyzed again when another major version stored it */
+/* the query as it was analyzed when the view was made */
 static ViewQuery *
 load_query(JobRow *job)
 {
@@ -551,6 +563,18 @@ load_query(JobRow *job)
 						get_rel_name(job->target)),
 				 errhint("Drop and create the continuous view again.")));
 	return view_analyze(castNode(Query, stringToNode(job->query_tree)));
+}
+
+/* has anything been appended behind the positions? */
+static bool
+has_input(Batch *batch)
+{
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		if (log_next_offset(batch->source, i) > batch->progress[i].next_offset)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -574,20 +598,45 @@ lock_job(int32 job_id, JobRow *job, bool wait, bool *busy)
 	return job_read(job_id, job);
 }
 
+/*
+ * The rows that are there now, as the owner of the view and with the settings
+ * of the session that made it.  True: there are more.
+ */
+static bool
+process_input(Batch *batch, Oid owner, int64 max_rows, int64 *rows)
+{
+	Oid			save_user;
+	int			save_context;
+	int			nestlevel;
+	bool		more;
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	apply_settings(batch->job.settings);
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	batch->vq = load_query(&batch->job);
+	view_check_access(batch->vq, owner);
+	PopActiveSnapshot();
+
+	batch->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	more = run_rounds(batch, max_rows, rows);
+	UnregisterSnapshot(batch->snapshot);
+
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(save_user, save_context);
+	return more;
+}
+
 int
 job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 {
 	Batch	   *batch = palloc0(sizeof(Batch));
 	ItemPointerData stats_tid;
 	Oid			owner;
-	Oid			save_user;
-	int			save_context;
-	int			nestlevel;
-	bool		had_watermark;
-	Timestamp	watermark;
-	bool		was_failing;
-	bool		more;
-	bool		changed = false;
+	bool		more = false;
 	bool		busy;
 
 	*rows = 0;
@@ -601,45 +650,35 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 	if (!OidIsValid(owner) || !job_read_stats(job_id, &batch->stats, &stats_tid))
 		return JOB_GONE;
 
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	apply_settings(batch->job.settings);
-
 	batch->source = log_open_stream(batch->job.source, NoLock);
 	batch->state = table_open(batch->job.state, NoLock);
 	batch->npartitions = log_partition_count(batch->source);
 	batch->progress = job_read_progress(job_id, batch->npartitions);
-	had_watermark = batch->stats.has_watermark;
-	watermark = batch->stats.watermark;
-	was_failing = batch->stats.failing;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	batch->vq = load_query(&batch->job);
-	view_check_access(batch->vq, owner);
-	PopActiveSnapshot();
-
-	batch->snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	more = run_rounds(batch, max_rows, rows);
-	UnregisterSnapshot(batch->snapshot);
-
-	batch->stats.failing = false;
-	for (int i = 0; i < batch->npartitions; i++)
-		changed |= batch->progress[i].changed;
-	if (changed || was_failing)
+	if (has_input(batch) || batch->stats.failing)
 	{
-		if (batch->vq->window_rti != 0)
-			count_closed(batch, had_watermark, watermark);
-		job_write_progress(job_id, batch->progress, batch->npartitions);
-		job_write_stats(job_id, &batch->stats, &stats_tid);
-		CommandCounterIncrement();
+		bool		had_watermark = batch->stats.has_watermark;
+		Timestamp	watermark = batch->stats.watermark;
+		bool		changed = batch->stats.failing;
+
+		more = process_input(batch, owner, max_rows, rows);
+		batch->stats.failing = false;
+		for (int i = 0; i < batch->npartitions; i++)
+			changed |= batch->progress[i].changed;
+		if (changed)
+		{
+			if (batch->vq->window_rti != 0)
+				count_closed(batch, had_watermark, watermark);
+			PushActiveSnapshot(GetTransactionSnapshot());
+			job_write_progress(job_id, batch->progress, batch->npartitions);
+			job_write_stats(job_id, &batch->stats, &stats_tid);
+			PopActiveSnapshot();
+			CommandCounterIncrement();
+		}
 	}
 
 	table_close(batch->state, NoLock);
 	table_close(batch->source, NoLock);
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(save_user, save_context);
 	return more ? JOB_MORE : JOB_CAUGHT_UP;
 }
 

@@ -21,6 +21,7 @@
 #include "commands/sequence.h"
 #include "compat.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
@@ -91,10 +92,19 @@ enum
 	Natts_error = Anum_error_message
 };
 
+/* messages may quote a whole value; what tells something is at their beginning */
+#define MESSAGE_MAX		1000
+
+static char *
+clip_message(const char *message)
+{
+	return pnstrdup(message, pg_mbcliplen(message, strlen(message), MESSAGE_MAX));
+}
+
 int32
 job_format(void)
 {
-	return PG_VERSION_NUM / 10000 * 100 + JOB_FORMAT;
+	return COMPAT_SERVER_MAJOR * 100 + JOB_FORMAT;
 }
 
 /* relation of the extension by name; InvalidOid when missing_ok and not there */
@@ -299,7 +309,10 @@ job_list(void)
 
 	if (!OidIsValid(relid))
 		return NIL;
-	rel = table_open(relid, AccessShareLock);
+	/* while we waited for the lock the extension may have been dropped */
+	rel = try_table_open(relid, AccessShareLock);
+	if (rel == NULL)
+		return NIL;
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
@@ -376,30 +389,54 @@ job_delete(int32 job_id)
 
 /* ---- what changes with every batch ---- */
 
+static void
+read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
+{
+	bool		isnull;
+
+	stats->rows_processed = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_processed, desc, &isnull));
+	stats->late_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_late_rows, desc, &isnull));
+	stats->errors = DatumGetInt64(heap_getattr(tup, Anum_stats_errors, desc, &isnull));
+	stats->failing = DatumGetBool(heap_getattr(tup, Anum_stats_failing, desc, &isnull));
+	stats->last_error = get_text(tup, Anum_stats_last_error, desc);
+	stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
+	stats->has_watermark = !isnull;
+}
+
+static bool
+is_row_of(HeapTuple tup, TupleDesc desc, int attno, int32 value)
+{
+	bool		isnull;
+
+	return DatumGetInt32(heap_getattr(tup, attno, desc, &isnull)) == value;
+}
+
 bool
 job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 {
 	Relation	rel = catalog_open("job_stats", AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	SysScanDesc scan = scan_job(rel, "job_stats_pkey", Anum_stats_job_id, job_id, NULL);
-	HeapTuple	tup = systable_getnext(scan);
-	bool		found = HeapTupleIsValid(tup);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = NULL;
+	HeapTuple	tup;
+	bool		found;
 
 	memset(stats, 0, sizeof(*stats));
+	tup = tidcache_fetch(rel, job_id, snapshot);
+	if (tup == NULL || !is_row_of(tup, desc, Anum_stats_job_id, job_id))
+	{
+		scan = scan_job(rel, "job_stats_pkey", Anum_stats_job_id, job_id, snapshot);
+		tup = systable_getnext(scan);
+	}
+	found = HeapTupleIsValid(tup);
 	if (found)
 	{
-		bool		isnull;
-
-		stats->rows_processed = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_processed, desc, &isnull));
-		stats->late_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_late_rows, desc, &isnull));
-		stats->errors = DatumGetInt64(heap_getattr(tup, Anum_stats_errors, desc, &isnull));
-		stats->failing = DatumGetBool(heap_getattr(tup, Anum_stats_failing, desc, &isnull));
-		stats->last_error = get_text(tup, Anum_stats_last_error, desc);
-		stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
-		stats->has_watermark = !isnull;
+		read_stats_tuple(tup, desc, stats);
 		*tid = tup->t_self;
 	}
-	systable_endscan(scan);
+	if (scan)
+		systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return found;
 }
@@ -418,7 +455,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	values[Anum_stats_errors - 1] = Int64GetDatum(stats->errors);
 	values[Anum_stats_failing - 1] = BoolGetDatum(stats->failing);
 	if (stats->last_error)
-		values[Anum_stats_last_error - 1] = CStringGetTextDatum(stats->last_error);
+		values[Anum_stats_last_error - 1] = CStringGetTextDatum(clip_message(stats->last_error));
 	else
 		nulls[Anum_stats_last_error - 1] = true;
 	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
@@ -426,7 +463,24 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 
 	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, tid, tup);
+	tidcache_store(rel, job_id, &tup->t_self);
 	table_close(rel, NoLock);
+}
+
+/* key of a row of job_progress in the cache of rows */
+#define PROGRESS_KEY(job_id, partition) \
+	(((uint64) (uint32) (job_id) << 32) | (uint32) (partition))
+
+static void
+read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
+{
+	bool		isnull;
+
+	progress->next_offset = DatumGetInt64(heap_getattr(tup, Anum_progress_next_offset, desc, &isnull));
+	progress->max_event = DatumGetTimestamp(heap_getattr(tup, Anum_progress_max_event_time, desc, &isnull));
+	progress->has_event = !isnull;
+	progress->stored = true;
+	progress->tid = tup->t_self;
 }
 
 JobProgress *
@@ -434,28 +488,41 @@ job_read_progress(int32 job_id, int npartitions)
 {
 	Relation	rel = catalog_open("job_progress", AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	SysScanDesc scan = scan_job(rel, "job_progress_pkey", Anum_progress_job_id, job_id, NULL);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	JobProgress *result = palloc0(sizeof(JobProgress) * npartitions);
-	HeapTuple	tup;
+	bool		all = true;
 
 	for (int i = 0; i < npartitions; i++)
-		result[i].partition = i;
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		bool		isnull;
-		int			partition = DatumGetInt32(heap_getattr(tup, Anum_progress_partition, desc, &isnull));
-		JobProgress *progress;
+		HeapTuple	tup = tidcache_fetch(rel, PROGRESS_KEY(job_id, i), snapshot);
 
-		if (partition < 0 || partition >= npartitions)
-			continue;
-		progress = &result[partition];
-		progress->next_offset = DatumGetInt64(heap_getattr(tup, Anum_progress_next_offset, desc, &isnull));
-		progress->max_event = DatumGetTimestamp(heap_getattr(tup, Anum_progress_max_event_time, desc, &isnull));
-		progress->has_event = !isnull;
-		progress->stored = true;
-		progress->tid = tup->t_self;
+		result[i].partition = i;
+		if (tup && is_row_of(tup, desc, Anum_progress_job_id, job_id) &&
+			is_row_of(tup, desc, Anum_progress_partition, i))
+			read_progress_tuple(tup, desc, &result[i]);
+		else
+			all = false;
 	}
-	systable_endscan(scan);
+	if (!all)
+	{
+		SysScanDesc scan = scan_job(rel, "job_progress_pkey", Anum_progress_job_id,
+									job_id, snapshot);
+		HeapTuple	tup;
+
+		while (HeapTupleIsValid(tup = systable_getnext(scan)))
+		{
+			bool		isnull;
+			int			partition = DatumGetInt32(heap_getattr(tup, Anum_progress_partition,
+															   desc, &isnull));
+
+			if (partition < 0 || partition >= npartitions)
+				continue;
+			read_progress_tuple(tup, desc, &result[partition]);
+			tidcache_store(rel, PROGRESS_KEY(job_id, partition), &tup->t_self);
+		}
+		systable_endscan(scan);
+	}
+	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return result;
 }
@@ -484,6 +551,7 @@ job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
 			CatalogTupleUpdate(rel, &p->tid, tup);
 		else
 			CatalogTupleInsert(rel, tup);
+		tidcache_store(rel, PROGRESS_KEY(job_id, p->partition), &tup->t_self);
 		p->tid = tup->t_self;
 		p->stored = true;
 		p->changed = false;
@@ -502,7 +570,7 @@ job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
 	values[Anum_error_msg_id - 1] = Int64GetDatum(msg_id);
 	values[Anum_error_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[Anum_error_sqlstate - 1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));
-	values[Anum_error_message - 1] = CStringGetTextDatum(message);
+	values[Anum_error_message - 1] = CStringGetTextDatum(clip_message(message));
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }
@@ -519,10 +587,12 @@ job_note_error(int32 job_id, int sqlerrcode, const char *message)
 	job_lock(job_id, true);
 	if (!job_read_stats(job_id, &stats, &tid))
 		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
 	stats.errors++;
 	stats.failing = true;
 	stats.last_error = psprintf("%s (SQLSTATE %s)", message, unpack_sql_state(sqlerrcode));
 	job_write_stats(job_id, &stats, &tid);
+	PopActiveSnapshot();
 }
 
 bool

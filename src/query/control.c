@@ -38,10 +38,11 @@ PG_FUNCTION_INFO_V1(streamq_job_worker_pid);
 static char *
 name_arg(FunctionCallInfo fcinfo)
 {
+	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"job\" must not be null")));
+				 errmsg("argument \"job\" must not be null")));
 	return text_to_cstring(PG_GETARG_TEXT_PP(0));
 }
 
@@ -107,10 +108,11 @@ streamq_watermark(PG_FUNCTION_ARGS)
 	JobStats	stats;
 	ItemPointerData tid;
 
+	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"view\" must not be null")));
+				 errmsg("argument \"view\" must not be null")));
 	view = PG_GETARG_OID(0);
 	if (!job_find_by_target(view, &job))
 	{
@@ -192,7 +194,7 @@ streamq_wait_until_caught_up(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"timeout\" must not be null")));
+				 errmsg("argument \"timeout\" must not be null")));
 	timeout = PG_GETARG_INTERVAL_P(1);
 	deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 													   TimestampTzGetDatum(GetCurrentTimestamp()),

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
 #include "datatype/timestamp.h"
 #include "executor/nodeAgg.h"
 #include "fmgr.h"
@@ -15,6 +16,7 @@
 #include "nodes/parsenodes.h"
 #include "utils/rel.h"
 #include "utils/array.h"
+#include "utils/snapshot.h"
 
 #include "query/window.h"
 
@@ -203,6 +205,11 @@ extern void state_flush(StateTable *state);
  */
 extern int64 state_count_windows(StateTable *state, bool all, Timestamp first_start,
 								 Timestamp from, Timestamp to);
+
+/* ---- tidcache.c: latest versions of rows that change all the time ---- */
+
+extern HeapTuple tidcache_fetch(Relation rel, uint64 key, Snapshot snapshot);
+extern void tidcache_store(Relation rel, uint64 key, ItemPointer tid);
 
 /* ---- catalog.c: rows of streamq.job and what hangs on it ---- */
 

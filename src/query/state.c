@@ -326,36 +326,23 @@ is_sealed(bytea *sealed, int i)
 		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
 }
 
-/* take the group's row from the table, if there is one */
-static void
-load_group(StateTable *state, StateGroup *group)
+/* the row's states become the group's, if it is the group's row */
+static bool
+take_row(StateTable *state, StateGroup *group, HeapTuple tup)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	int			first = FIRST_ATTNO(state->windowed);
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	ScanKeyData keys[2];
-	int			nkeys = 0;
-	SysScanDesc scan;
-	HeapTuple	tup;
+	bytea	   *sealed = NULL;
+	bool		same;
 
-	if (state->windowed)
-		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_TIMESTAMP_EQ,
-					TimestampGetDatum(group->window_start));
-	ScanKeyInit(&keys[nkeys++], first, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum((int64) group->hash));
-
-	scan = systable_beginscan(state->rel, state->index, true,
-							  GetActiveSnapshot(), nkeys, keys);
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	heap_deform_tuple(tup, desc, values, nulls);
+	same = (!state->windowed || DatumGetTimestamp(values[0]) == group->window_start) &&
+		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
+		keys_equal(state, group->keys, group->nulls, values + first, nulls + first);
+	if (same)
 	{
-		bytea	   *sealed = NULL;
-
-		heap_deform_tuple(tup, desc, values, nulls);
-		if (!keys_equal(state, group->keys, group->nulls,
-						values + first, nulls + first))
-			continue;
-
 		group->tid = tup->t_self;
 		group->stored = true;
 		if (!nulls[desc->natts - 1])
@@ -367,11 +354,39 @@ load_group(StateTable *state, StateGroup *group)
 			agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
 					 is_sealed(sealed, i));
 		}
-		break;
 	}
-	systable_endscan(scan);
 	pfree(values);
 	pfree(nulls);
+	return same;
+}
+
+/* take the group's row from the table, if there is one */
+static void
+load_group(StateTable *state, StateGroup *group)
+{
+	ScanKeyData keys[2];
+	int			nkeys = 0;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	tup = tidcache_fetch(state->rel, group->bucket_hash, GetActiveSnapshot());
+	if (tup && take_row(state, group, tup))
+		return;
+
+	if (state->windowed)
+		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_TIMESTAMP_EQ,
+					TimestampGetDatum(group->window_start));
+	ScanKeyInit(&keys[nkeys++], FIRST_ATTNO(state->windowed), BTEqualStrategyNumber,
+				F_INT8EQ, Int64GetDatum((int64) group->hash));
+
+	scan = systable_beginscan(state->rel, state->index, true,
+							  GetActiveSnapshot(), nkeys, keys);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		if (take_row(state, group, tup))
+			break;
+	}
+	systable_endscan(scan);
 }
 
 StateGroup *
@@ -490,6 +505,7 @@ state_flush(StateTable *state)
 				CatalogTupleUpdateWithInfo(state->rel, &group->tid, tup, indexes);
 			else
 				CatalogTupleInsertWithInfo(state->rel, tup, indexes);
+			tidcache_store(state->rel, group->bucket_hash, &tup->t_self);
 			MemoryContextReset(work);
 			CHECK_FOR_INTERRUPTS();
 		}

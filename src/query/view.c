@@ -299,7 +299,7 @@ check_duration(Interval *value, const char *arg)
 	if (value->time + (double) value->day * USECS_PER_DAY < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not be negative", arg)));
+				 errmsg("argument \"%s\" must not be negative", arg)));
 	if (value->time + (double) value->day * USECS_PER_DAY >= 1)
 		window_check_size(value, &size);
 }
@@ -344,7 +344,7 @@ required_text(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
+				 errmsg("argument \"%s\" must not be null", name)));
 	return PG_GETARG_TEXT_PP(arg);
 }
 
@@ -356,7 +356,7 @@ duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be null", name)));
+				 errmsg("argument \"%s\" must not be null", name)));
 	value = PG_GETARG_INTERVAL_P(arg);
 	check_duration(value, name);
 	return value;
@@ -443,6 +443,7 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 	DropStmt   *drop = makeNode(DropStmt);
 	JobRow		job;
 
+	streamq_require_loaded();
 	if (!OidIsValid(view))
 	{
 		if (PG_GETARG_BOOL(1))
@@ -527,6 +528,42 @@ old_owner(Oid relid)
 	return owner;
 }
 
+/* relation of a rule that this command has just made */
+static Oid
+rule_relation(Oid rule)
+{
+	Relation	rel = table_open(RewriteRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	Oid			result = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_rewrite_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(rule));
+	scan = systable_beginscan(rel, RewriteOidIndexId, true, SnapshotSelf, 1, &key);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+		result = ((Form_pg_rewrite) GETSTRUCT(tup))->ev_class;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* CREATE OR REPLACE VIEW would cut the view off from its state */
+static void
+refuse_rule(Oid rule)
+{
+	Oid			view = rule_relation(rule);
+	JobRow		job;
+
+	if (OidIsValid(view) && job_find_by_target(view, &job))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change the definition of continuous view \"%s\"",
+						get_rel_name(view)),
+				 errhint("Drop the view and create it again with streamq.create_continuous_view.")));
+}
+
 static void
 job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 				  int subId, void *arg)
@@ -536,7 +573,14 @@ job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
-	if (classId != RelationRelationId || subId != 0 || !IsNormalProcessingMode() ||
+	if (!IsNormalProcessingMode())
+		return;
+	if (access == OAT_POST_CREATE && classId == RewriteRelationId)
+	{
+		refuse_rule(objectId);
+		return;
+	}
+	if (classId != RelationRelationId || subId != 0 ||
 		(access != OAT_DROP && access != OAT_POST_ALTER))
 		return;
 	if (get_rel_relkind(objectId) != RELKIND_VIEW ||

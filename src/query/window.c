@@ -55,7 +55,8 @@ window_check_size(const Interval *size, WindowSize *result)
 	if (result->months <= 0 && result->micros <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("window size must be positive")));
+				 errmsg("window size must be positive"),
+				 errhint("Use an interval such as '1 minute'.")));
 }
 
 /* origin plus a number of months, the day clamped to the month's last one */

@@ -132,7 +132,8 @@ run_tap()
 	fi
 	printf 'tap %-28s ... %s  (%s s)\n' "$name" "$outcome" $((SECONDS - start))
 	if [ "$outcome" = FAILED ]; then
-		grep -vE '^ok ' "$dir/prove.log" | tail -n 60
+		grep -E -A 12 '^# +Failed test|^Bailout' "$dir/prove.log" | head -n 100
+		grep -E '^(not ok|Dubious|Failed)' "$dir/prove.log"
 		echo "-- the end of the test's log"
 		tail -n 25 "$dir/tmp_check/log/regress_log_$name" 2>/dev/null
 		rm -rf "$dir"/tmp_check/t_*_data

@@ -66,25 +66,25 @@ debian_pg_major()
 missing_packages()
 {
 	local lib=/usr/lib/postgresql/$PGMAJOR/lib bin=/usr/lib/postgresql/$PGMAJOR/bin
-	local list=()
+	local absent=()
 
 	if [ -x "$PG_CONFIG" ] || command -v "$PG_CONFIG" >/dev/null; then
 		lib=$("$PG_CONFIG" --pkglibdir)
 		bin=$("$PG_CONFIG" --bindir)
 	fi
-	[ -x "$bin/postgres" ] || list+=("postgresql-$PGMAJOR")
-	[ -x "$bin/psql" ] || list+=("postgresql-client-$PGMAJOR")
+	[ -x "$bin/postgres" ] || absent+=("postgresql-$PGMAJOR")
+	[ -x "$bin/psql" ] || absent+=("postgresql-client-$PGMAJOR")
 	[ -e "$lib/pgxs/src/makefiles/pgxs.mk" ] &&
 		[ -e "$lib/pgxs/src/test/isolation/pg_isolation_regress" ] &&
 		[ -e "$lib/pgxs/src/test/perl/PostgreSQL/Test/Cluster.pm" ] ||
-		list+=("postgresql-server-dev-$PGMAJOR")
-	command -v make >/dev/null || list+=(make)
-	command -v gcc >/dev/null || list+=(gcc)
-	[ -e /usr/include/stdio.h ] || list+=(libc6-dev)
-	command -v prove >/dev/null || list+=(perl)
-	perl -MIPC::Run -e1 2>/dev/null || list+=(libipc-run-perl)
-	command -v setpriv >/dev/null || list+=(util-linux)
-	echo "${list[*]}"
+		absent+=("postgresql-server-dev-$PGMAJOR")
+	command -v make >/dev/null || absent+=(make)
+	command -v gcc >/dev/null || absent+=(gcc)
+	[ -e /usr/include/stdio.h ] || absent+=(libc6-dev)
+	command -v prove >/dev/null || absent+=(perl)
+	perl -MIPC::Run -e1 2>/dev/null || absent+=(libipc-run-perl)
+	command -v setpriv >/dev/null || absent+=(util-linux)
+	echo "${absent[*]}"
 }
 
 as_admin()

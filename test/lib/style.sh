@@ -26,7 +26,7 @@ forbid()
 shopt -s globstar nullglob
 code=(src/**/*.c src/**/*.h)
 sql=(sql/parts/*.sql)
-scripts=(.ci/run test/lib/*.sh demo/*.sh)
+scripts=(.ci/run test/lib/*.sh test/bench/*.sh demo/*.sh)
 text=(*.md docs/*.md src/*.md)
 
 for f in "${code[@]}" "${sql[@]}" "${scripts[@]}" demo/*.pl; do
@@ -86,7 +86,7 @@ for f in "${text[@]}"; do
 done
 
 if command -v shellcheck >/dev/null; then
-	shellcheck -x "${scripts[@]}" || bad=1
+	shellcheck -x -S warning "${scripts[@]}" || bad=1
 fi
 
 exit $bad

@@ -114,6 +114,13 @@ SELECT * FROM numbers;
 SELECT msg_id, sqlstate, message FROM streamq.job_errors WHERE job = 'numbers' ORDER BY 1;
 SELECT state, rows_processed, errors, last_error, lag FROM streamq.jobs WHERE name = 'numbers';
 
+-- messages that quote a large value are cut
+INSERT INTO input VALUES ('2024-01-01', 'x' || repeat('0123456789', 10000)), ('2024-01-01', '1');
+SELECT streamq.run_job('numbers');
+SELECT count, sum FROM numbers;
+SELECT sqlstate, octet_length(message) FROM streamq.job_errors WHERE job = 'numbers' AND msg_id > 100;
+SELECT errors, octet_length(last_error) FROM streamq.jobs WHERE name = 'numbers';
+
 -- conditions protect: rows that WHERE or FILTER remove raise nothing
 SELECT paused_view('guarded', $$
   SELECT count(*), sum(v::int8) FILTER (WHERE length(v) < 10) AS sum FROM input WHERE v ~ '^\d+$' $$);

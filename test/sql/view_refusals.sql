@@ -136,6 +136,8 @@ DELETE FROM v;
 TRUNCATE v;
 DO $$ BEGIN EXECUTE (SELECT format('DELETE FROM %s', state_table) FROM streamq.job WHERE target = 'v'::regclass); END $$;
 DO $$ BEGIN EXECUTE (SELECT format('TRUNCATE %s', state_table) FROM streamq.job WHERE target = 'v'::regclass); END $$;
+CREATE OR REPLACE VIEW v AS SELECT 1::bigint AS count;
+CREATE RULE r AS ON INSERT TO v DO INSTEAD NOTHING;
 DROP TABLE s;
 ALTER TABLE s2 DROP COLUMN k;
 SELECT streamq.create_continuous_view('v2', 'SELECT sum(v) FROM s');

@@ -2,7 +2,9 @@
 CREATE SCHEMA values_test;
 SET search_path = values_test;
 SET TIME ZONE 'UTC';
+-- rows in the order of the stream, for lists and sums of floating point numbers
 SET max_parallel_workers_per_gather = 0;
+SET enable_sort = off;
 SET extra_float_digits = 3;
 
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
@@ -143,6 +145,26 @@ BEGIN
 		EXECUTE format('CREATE VIEW %I AS %s', 'again_' || q.name, pg_get_viewdef(q.name::regclass));
 		EXECUTE format('SELECT 1 FROM %I', 'again_' || q.name);
 	END LOOP;
+END $$;
+
+-- lists can be kept where their states can be serialized, from version 16 on
+DO $$
+DECLARE
+	query text := 'SELECT window_start, string_agg(t, '','') AS l, array_agg(i4) AS a, array_agg(t) AS ta, string_agg(by, ''-'') AS b,
+		array_agg(a) AS aa FROM s, streamq.tumble(at, ''3 h'') GROUP BY window_start';
+	different bigint;
+BEGIN
+	IF current_setting('server_version_num')::int < 160000 THEN
+		RETURN;
+	END IF;
+	PERFORM streamq.create_continuous_view('v_lists', query);
+	PERFORM streamq.pause('v_lists');
+	PERFORM streamq.run_job('v_lists', 97);
+	EXECUTE format('SELECT count(*) FROM (SELECT kept::text FROM v_lists kept EXCEPT ALL SELECT batch::text FROM (%s) batch) x', query)
+		INTO different;
+	IF different <> 0 OR (SELECT count(*) FROM v_lists) = 0 THEN
+		RAISE EXCEPTION '% rows differ', different;
+	END IF;
 END $$;
 
 -- keys longer than an index entry can be

@@ -41,8 +41,17 @@ SELECT * FROM streamq.tumble('-infinity'::timestamp, '1 minute');
 SELECT * FROM streamq.tumble('2024-01-01'::timestamp, NULL);
 
 -- the planner sees through it
-EXPLAIN (COSTS OFF, VERBOSE)
-SELECT w.window_start, count(*) FROM window_test.t, streamq.tumble(at, '1 minute') w GROUP BY 1;
+CREATE FUNCTION window_test.has_function_scan(query text) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+		IF line ~ 'Function Scan' THEN RETURN true; END IF;
+	END LOOP;
+	RETURN false;
+END $$;
+SELECT window_test.has_function_scan($$
+	SELECT w.window_start, count(*) FROM window_test.t, streamq.tumble(at, '1 minute') w GROUP BY 1 $$);
 
 -- sizes that make no sense
 DO $$
@@ -65,5 +74,6 @@ SELECT * FROM streamq.tumble('2024-01-01'::timestamptz, '1 minute', 'infinity');
 SELECT * FROM streamq.tumble('294276-12-31 23:59:59'::timestamp, '1 week');
 SELECT * FROM streamq.tumble('4714-11-24 00:00:00 BC'::timestamp, '1 year');
 
+SET client_min_messages = warning;
 DROP SCHEMA window_test CASCADE;
 RESET TIME ZONE;

@@ -51,10 +51,11 @@ $node->safe_psql('postgres', q{
 	SELECT streamq.create_group('e', 'g');
 	SELECT streamq.produce('e', '{}');
 	SELECT streamq.create_continuous_view('v', $$
-		SELECT w.window_start, w.window_end, count(*) AS n
+		SELECT w.window_start, w.window_end, count(*) AS n, avg(v) AS mean
 		FROM t, streamq.tumble(at, '1 minute') w
 		GROUP BY w.window_start, w.window_end $$);
 });
+$node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('v')});
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 
@@ -84,6 +85,7 @@ fails_unloaded($_->[1], $_->[0])
 	[ 'reading a continuous view', q{SELECT * FROM v} ],
 	[ 'watermark', q{SELECT streamq.watermark('v')} ],
 	[ 'wait_until_caught_up', q{SELECT streamq.wait_until_caught_up('v')} ],
+	[ 'pause', q{SELECT streamq.pause('v')} ],
 	[ 'streamq.streams', q{SELECT * FROM streamq.streams} ],
 	[ 'streamq.partitions', q{SELECT * FROM streamq.partitions} ],
 	[ 'streamq.consumer_groups', q{SELECT * FROM streamq.consumer_groups} ],
@@ -106,8 +108,8 @@ is( $node->safe_psql('postgres',
 		q{SELECT count(*) FROM pg_class WHERE relname IN ('t', 'e', 'v')}),
 	'0', 'CASCADE drops streams and views');
 is( $node->safe_psql('postgres',
-		q{SELECT count(*) FROM pg_namespace WHERE nspname = 'streamq'}),
-	'0', 'the schema is gone');
+		q{SELECT count(*) FROM pg_class WHERE relnamespace = 'streamq'::regnamespace}),
+	'0', 'nothing is left in the schema');
 is( $node->safe_psql('postgres', q{SELECT count(*) FROM pg_am WHERE amname = 'streamq'}),
 	'0', 'the access method is gone');
 

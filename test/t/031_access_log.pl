@@ -67,7 +67,8 @@ sub view_is_right
 load(@commands[ 0 .. 4 ]);
 view_is_right(2500, 'a quarter');
 load(@commands[ 5 .. 9 ]);
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 view_is_right(5000, 'after a crash');
 load(@commands[ 10 .. 14 ]);
 $node->restart;
