@@ -24,12 +24,15 @@
 static void
 check_unused(Relation rel, BlockNumber block)
 {
-	Buffer		buffer = ReadBuffer(rel, block);
-	Page		page = BufferGetPage(buffer);
+	Buffer		buffer;
+	Page		page;
 	bool		used = false;
 	int			partition = -1;
 	int64		end = 0;
 
+	log_check_block(rel, block);
+	buffer = ReadBuffer(rel, block);
+	page = BufferGetPage(buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (log_page_is(page, LOG_PAGE_DATA, -1))
 	{

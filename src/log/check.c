@@ -395,6 +395,11 @@ check_tail(Structure *s, CheckPartition *p, BlockNumber block)
 	const LogExtent *last = p->nused > 0 ? &p->extents[p->nused - 1] : NULL;
 	uint64		spare = 0;
 
+	/* a head made by others than an append is not looked for until there is one */
+	if (!BlockNumberIsValid(tail->head) && p->nextents == 0 &&
+		tail->next_offset == p->origin_offset)
+		return;
+
 	for (int i = p->nused; i < p->nextents; i++)
 		spare += p->extents[i].nblocks;
 

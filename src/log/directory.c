@@ -55,8 +55,7 @@ load_leaf(Directory *d, int r)
 	if (d->leaf_index == r)
 		return true;
 	CHECK_FOR_INTERRUPTS();
-	if (!BlockNumberIsValid(ROOT(d)[r].block))
-		log_page_corrupted(d->rel, d->head_block, "its directory names pages that are none");
+	log_check_block(d->rel, ROOT(d)[r].block);
 	buffer = ReadBuffer(d->rel, ROOT(d)[r].block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
@@ -96,6 +95,9 @@ take_extent(Directory *d, const LogExtent *from, LogExtent *to)
 	if (unlikely(from->start == 0 || from->nblocks == 0 || from->base < 0 ||
 				 (uint64) from->start + from->nblocks > MaxBlockNumber))
 		log_page_corrupted(d->rel, ROOT(d)[d->leaf_index].block, "it holds an impossible extent");
+	/* only the tail's extent may not be all there, after a crash or on a standby */
+	if (from->last_time != DT_NOEND)
+		log_check_block(d->rel, from->start + from->nblocks - 1);
 	*to = *from;
 }
 

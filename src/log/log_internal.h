@@ -57,6 +57,17 @@ extern void log_page_corrupted(Relation rel, BlockNumber block, const char *what
  * which are below its next offset: an error unless they expired meanwhile.
  */
 extern void log_check_missing(Relation rel, int partition, int64 from, int64 to);
+/*
+ * Before a block is read whose number was found on a page.  Within the first segment
+ * reading fails as it should; further behind, the storage manager's error would
+ * not tell that data is corrupted.
+ */
+static inline void
+log_check_block(Relation rel, BlockNumber block)
+{
+	if (unlikely(block >= RELSEG_SIZE) && block >= RelationGetNumberOfBlocks(rel))
+		log_page_corrupted(rel, block, "it should be there, but the file ends before it");
+}
 /* set pd_lower behind len bytes of content */
 extern void log_page_set_content(Page page, Size len);
 

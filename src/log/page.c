@@ -148,9 +148,8 @@ log_page_read(Relation rel, BlockNumber block, LogPageKind kind, int partition,
 {
 	Buffer		buffer;
 
-	/* reading the invalid block would make the file longer */
-	if (!BlockNumberIsValid(block))
-		log_page_corrupted(rel, 0, "pages that should be there are not named");
+	/* not the invalid block either: reading it would make the file longer */
+	log_check_block(rel, block);
 	buffer = ReadBuffer(rel, block);
 	LockBuffer(buffer, lockmode);
 	if (!log_page_is(BufferGetPage(buffer), kind, partition))

@@ -145,6 +145,7 @@ find_page(Relation rel, uint32 owner, int partition, int lockmode)
 
 		if (!BlockNumberIsValid(block))
 			return InvalidBuffer;
+		log_check_block(rel, block);
 		buffer = ReadBuffer(rel, block);
 		LockBuffer(buffer, lockmode);
 		if (is_state_page(BufferGetPage(buffer), owner, partition))

@@ -65,7 +65,7 @@ COMMIT;
 
 -- Groups, in the middle of everything.
 SELECT streamq.create_group('many', 'one');
-SELECT streamq.create_group('many', 'two', start => 'latest');
+SELECT streamq.create_group('many', 'two', start_at => 'latest');
 SELECT count(*) FROM streamq.consume('many', 'one', max_messages => 500);
 BEGIN;
 SELECT count(*) > 0 AS more FROM streamq.consume('many', 'one', max_messages => 100, auto_ack => true);
