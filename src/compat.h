@@ -29,10 +29,12 @@ typedef Oid RelFileNumber;
 #define RelFileLocatorEquals(a, b) RelFileNodeEquals(a, b)
 #define RelationLocator(rel)	((rel)->rd_node)
 #define LocatorRelNumber(l)		((l).relNode)
+#define LocatorDatabase(l)		((l).dbNode)
 #else
 #include "storage/relfilelocator.h"
 #define RelationLocator(rel)	((rel)->rd_locator)
 #define LocatorRelNumber(l)		((l).relNumber)
+#define LocatorDatabase(l)		((l).dbOid)
 #endif
 
 /* 17: the ids of a transaction's locks moved */
@@ -148,6 +150,18 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_OLDEST_XID()	(TransamVariables->oldestXid)
 #endif
 
+/* 16: a function; the caller includes storage/buf_internals.h */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \
+	INIT_BUFFERTAG(*(tag), locator, fork, block)
+#else
+#define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \
+	do { \
+		RelFileLocator tag_locator = (locator); \
+		InitBufferTag(tag, &tag_locator, fork, block); \
+	} while (0)
+#endif
+
 /* 17: ANALYZE reads blocks through a stream */
 #if PG_VERSION_NUM < 170000
 #define COMPAT_ANALYZE_STREAM	0
@@ -194,6 +208,68 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_MINIMAL_TUPLE_EXTRA	, Size extra
 #define COMPAT_FORM_MINIMAL_TUPLE(slot) \
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
+#endif
+
+/* 18: members of an equivalence class for child relations are kept apart */
+#include "optimizer/paths.h"
+#if PG_VERSION_NUM < 180000
+typedef struct
+{
+	EquivalenceClass *ec;
+	int			next;
+} EquivalenceMemberIterator;
+
+static inline void
+setup_eclass_member_iterator(EquivalenceMemberIterator *it, EquivalenceClass *ec,
+							 Relids child_relids)
+{
+	it->ec = ec;
+	it->next = 0;
+}
+
+static inline EquivalenceMember *
+eclass_member_iterator_next(EquivalenceMemberIterator *it)
+{
+	if (it->next >= list_length(it->ec->ec_members))
+		return NULL;
+	return list_nth_node(EquivalenceMember, it->ec->ec_members, it->next++);
+}
+#endif
+
+/* 18: the direction of a path key */
+#if PG_VERSION_NUM < 180000
+#include "access/stratnum.h"
+#define COMPAT_PATHKEY_IS_ASCENDING(pk) ((pk)->pk_strategy == BTLessStrategyNumber)
+#define COMPAT_ASCENDING				BTLessStrategyNumber
+#else
+#define COMPAT_PATHKEY_IS_ASCENDING(pk) ((pk)->pk_cmptype == COMPARE_LT)
+#define COMPAT_ASCENDING				COMPARE_LT
+#endif
+
+/*
+ * 16: a custom scan says of which kind its slot is when its state is made.
+ * Before, the slot was virtual: begin-scan replaces it, and what was compiled for it.
+ */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SET_CUSTOM_SLOT_OPS(css, ops)	((void) 0)
+#define COMPAT_BEGIN_CUSTOM_SLOT(css, ops) \
+	do { \
+		Scan	   *scan_ = (Scan *) (css)->ss.ps.plan; \
+		ExecInitScanTupleSlot((css)->ss.ps.state, &(css)->ss, \
+							  RelationGetDescr((css)->ss.ss_currentRelation), ops); \
+		(css)->ss.ps.subPlan = NIL; \
+		ExecAssignScanProjectionInfoWithVarno(&(css)->ss, scan_->scanrelid); \
+		(css)->ss.ps.qual = ExecInitQual(scan_->plan.qual, (PlanState *) (css)); \
+	} while (0)
+#else
+#define COMPAT_SET_CUSTOM_SLOT_OPS(css, ops)	((css)->slotOps = (ops))
+#define COMPAT_BEGIN_CUSTOM_SLOT(css, ops)		((void) 0)
+#endif
+
+/* 18: what writes EXPLAIN's properties has a header of its own */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #endif
 
 /* 18: the attribute of functions that do not return */

@@ -13,6 +13,7 @@
 #include "api/api.h"
 #include "group/group.h"
 #include "log/log.h"
+#include "plan/plan.h"
 #include "query/job.h"
 #include "worker/doorbell.h"
 #include "worker/worker.h"
@@ -95,6 +96,7 @@ _PG_init(void)
 	worker_init();
 	api_init();
 	job_init();
+	plan_init();
 
 	MarkGUCPrefixReserved("streamq");
 

@@ -3,7 +3,8 @@
 GRANT USAGE ON SCHEMA streamq TO PUBLIC;
 
 -- A stream without a row has the defaults: one partition, by the column "key"
--- where there is one (partition_by null; an empty list spreads all rows).
+-- where there is one (partition_by null; an empty list spreads all rows), and
+-- no limit (retention, max_bytes, max_messages null).
 -- history: the numbers of partitions it has had, ending in the present one.
 CREATE TABLE streamq.stream_options (
     relid pg_catalog.regclass NOT NULL,
@@ -12,6 +13,11 @@ CREATE TABLE streamq.stream_options (
     history pg_catalog.int2[] NOT NULL
         CHECK (history[pg_catalog.array_upper(history, 1)] OPERATOR(pg_catalog.=) npartitions),
     partition_by pg_catalog.text[],
+    retention pg_catalog.interval
+        CHECK (retention OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
+    max_bytes pg_catalog.int8 CHECK (max_bytes OPERATOR(pg_catalog.>) 0),
+    max_messages pg_catalog.int8 CHECK (max_messages OPERATOR(pg_catalog.>) 0),
+    keep_unacked pg_catalog.bool NOT NULL DEFAULT false,
     PRIMARY KEY (relid)
 );
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
@@ -32,22 +38,28 @@ CREATE FUNCTION streamq.create_stream(
     columns pg_catalog.text DEFAULT NULL,
     partitions pg_catalog.int4 DEFAULT 1,
     partition_by pg_catalog.text DEFAULT NULL,
+    retention pg_catalog.interval DEFAULT NULL,
+    max_bytes pg_catalog.int8 DEFAULT NULL,
     if_not_exists pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_stream';
-COMMENT ON FUNCTION streamq.create_stream(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool)
+COMMENT ON FUNCTION streamq.create_stream(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.interval, pg_catalog.int8, pg_catalog.bool)
 IS 'create a stream; columns as in CREATE TABLE (default: key text, payload jsonb NOT NULL, headers jsonb)';
 
 CREATE FUNCTION streamq.alter_stream(
     stream pg_catalog.regclass,
     partitions pg_catalog.int4 DEFAULT NULL,
-    partition_by pg_catalog.text DEFAULT NULL)
+    partition_by pg_catalog.text DEFAULT NULL,
+    retention pg_catalog.interval DEFAULT NULL,
+    max_bytes pg_catalog.int8 DEFAULT NULL,
+    max_messages pg_catalog.int8 DEFAULT NULL,
+    keep_unacked pg_catalog.bool DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_alter_stream';
-COMMENT ON FUNCTION streamq.alter_stream(pg_catalog.regclass, pg_catalog.int4, pg_catalog.text)
-IS 'change options of a stream; what is not given stays; partition_by is a list of columns, empty to spread all messages';
+COMMENT ON FUNCTION streamq.alter_stream(pg_catalog.regclass, pg_catalog.int4, pg_catalog.text, pg_catalog.interval, pg_catalog.int8, pg_catalog.int8, pg_catalog.bool)
+IS 'change options of a stream; what is not given stays; partition_by is a list of columns, empty to spread all messages; a limit of zero is none';
 
 CREATE FUNCTION streamq.drop_stream(stream pg_catalog.regclass)
 RETURNS pg_catalog.void

@@ -45,11 +45,15 @@ SELECT p.stream,
        pg_catalog.max(p.next_offset) AS next_offset,
        pg_catalog.sum(p.messages)::pg_catalog.int8 AS messages,
        pg_catalog.sum(p.bytes)::pg_catalog.int8 AS bytes,
-       NULL::pg_catalog.interval AS retention,
-       NULL::pg_catalog.int8 AS max_bytes,
+       pg_catalog.min(o.retention) AS retention,
+       pg_catalog.min(o.max_bytes) AS max_bytes,
        pg_catalog.min(p.oldest_at) AS oldest_at,
-       pg_catalog.max(p.newest_at) AS newest_at
+       pg_catalog.max(p.newest_at) AS newest_at,
+       pg_catalog.min(o.max_messages) AS max_messages,
+       coalesce(pg_catalog.bool_or(o.keep_unacked), false) AS keep_unacked
 FROM streamq.partitions p
+     LEFT JOIN streamq.stream_options o
+     ON o.relid::pg_catalog.oid OPERATOR(pg_catalog.=) p.stream::pg_catalog.oid
 GROUP BY p.stream;
-COMMENT ON VIEW streamq.streams IS 'streams: what they hold and since when';
+COMMENT ON VIEW streamq.streams IS 'streams: what they hold and since when, and their limits (null: none)';
 GRANT SELECT ON streamq.streams TO PUBLIC;

@@ -14,6 +14,7 @@
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
+#include "utils/snapshot.h"
 
 /*
  * How rows of one stream become streamq.message rows: which column is the
@@ -38,6 +39,22 @@ extern void message_form(MessageFormat *format, TupleTableSlot *slot,
 
 /* can a column "payload" of this type be written by produce()? */
 extern bool message_is_payload_type(Oid type);
+
+/*
+ * read(): messages from an id on, one after the other.  Arguments are checked,
+ * and the privilege; the stream stays open (locked to the end of the
+ * transaction), the snapshot must stay registered.
+ */
+typedef struct MessageRead MessageRead;
+
+/* args are those of streamq.read(): stream, from_msg_id, max_messages */
+extern MessageRead *message_read_begin(const NullableDatum *args, Snapshot snapshot);
+/*
+ * The next one, its values as message_form leaves them: good until the next call
+ * or the reset of the current memory context.
+ */
+extern bool message_read_next(MessageRead *read, Datum *values, bool *nulls);
+extern void message_read_end(MessageRead *read);
 
 /*
  * The current user must have INSERT (produce) or SELECT (read, consume) on

@@ -4,13 +4,13 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "fmgr.h"
 #include "storage/proc.h"
 #include "storage/itemptr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -63,78 +63,98 @@ streamq_make_msg_id(PG_FUNCTION_ARGS)
 }
 
 /*
- * The relation the last row of this call site came from.  Only the fact that it
- * is a stream and locked is kept, and only for the (sub)transaction that took the
- * lock; the relation itself is looked up anew, which costs a hash probe, so
- * nothing can dangle.
+ * What is known from the last row of this call site.  It holds for the
+ * (sub)transaction that locked the stream: nothing that was appended then moves to
+ * another offset or time.  The relation itself is not kept, so nothing can dangle.
  */
-typedef struct LastRelation
+typedef struct LastRow
 {
 	Oid			relid;
 	LocalTransactionId lxid;
 	SubTransactionId subxid;
-} LastRelation;
+	int			partition;
+	int64		next_offset;	/* of the partition, about */
+	/* these messages were appended at `time` */
+	int64		from;
+	int64		to;
+	TimestampTz time;
+} LastRow;
 
-static Relation
-relation_of_row(FunctionCallInfo fcinfo)
+static LastRow *
+last_row(FunctionCallInfo fcinfo)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	LastRelation *last = fcinfo->flinfo->fn_extra;
-	Relation	rel;
+	LastRow    *last = fcinfo->flinfo->fn_extra;
 
-	if (last != NULL && last->relid == relid && last->lxid == COMPAT_MY_LXID &&
-		last->subxid == GetCurrentSubTransactionId())
-	{
-		rel = RelationIdGetRelation(relid);
-		if (RelationIsValid(rel))
-		{
-			if (likely(log_is_stream(rel)))
-				return rel;
-			RelationClose(rel);
-		}
-	}
-
-	/* keep the lock, which the query has anyway */
-	rel = log_open_stream(relid, AccessShareLock);
 	if (last == NULL)
 	{
-		last = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(LastRelation));
+		last = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(LastRow));
 		fcinfo->flinfo->fn_extra = last;
 	}
-	last->relid = relid;
-	last->lxid = COMPAT_MY_LXID;
-	last->subxid = GetCurrentSubTransactionId();
-	return rel;
+	return last;
 }
 
-/* partition and offset that the TID means in this stream */
-static int
-message_of_row(Relation rel, ItemPointer tid, int64 *off)
+static bool
+is_valid_tid(ItemPointer tid)
 {
-	int			partition = log_tid_partition(tid);
+	return ItemPointerGetOffsetNumberNoCheck(tid) != InvalidOffsetNumber &&
+		ItemPointerGetOffsetNumberNoCheck(tid) <= 0x8000;
+}
 
-	if (ItemPointerGetOffsetNumberNoCheck(tid) == InvalidOffsetNumber ||
-		ItemPointerGetOffsetNumberNoCheck(tid) > 0x8000 ||
-		partition >= log_partition_count(rel))
+/*
+ * Partition and offset of the row, by what is known from the last one.  False
+ * if that does not tell.
+ */
+static inline bool
+find_row(LastRow *last, Oid relid, ItemPointer tid, int *partition, int64 *off)
+{
+	if (last->relid != relid || last->partition != log_tid_partition(tid) ||
+		last->lxid != COMPAT_MY_LXID || last->subxid != GetCurrentSubTransactionId() ||
+		!is_valid_tid(tid))
+		return false;
+	*partition = last->partition;
+	*off = log_tid_offset_near(tid, last->next_offset);
+	return true;
+}
+
+/* the same by the stream, which stays locked as the query has it anyway */
+static void
+look_up_row(LastRow *last, Relation rel, ItemPointer tid, int *partition, int64 *off)
+{
+	*partition = log_tid_partition(tid);
+	if (!is_valid_tid(tid) ||
+		(*partition > 0 && *partition >= log_partition_count(rel)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tid (%u,%u) is not of a row of stream \"%s\"",
 						ItemPointerGetBlockNumberNoCheck(tid),
 						ItemPointerGetOffsetNumberNoCheck(tid),
 						RelationGetRelationName(rel))));
-	*off = log_tid_offset(rel, tid);
-	return partition;
+	last->relid = RelationGetRelid(rel);
+	last->lxid = COMPAT_MY_LXID;
+	last->subxid = GetCurrentSubTransactionId();
+	last->partition = *partition;
+	last->next_offset = log_next_offset(rel, *partition);
+	last->from = last->to = 0;
+	*off = log_tid_offset_near(tid, last->next_offset);
 }
 
 PG_FUNCTION_INFO_V1(streamq_msg_id);
 Datum
 streamq_msg_id(PG_FUNCTION_ARGS)
 {
-	Relation	rel = relation_of_row(fcinfo);
+	Oid			relid = PG_GETARG_OID(0);
+	ItemPointer tid = (ItemPointer) PG_GETARG_POINTER(1);
+	LastRow    *last = last_row(fcinfo);
+	int			partition;
 	int64		off;
-	int			partition = message_of_row(rel, (ItemPointer) PG_GETARG_POINTER(1), &off);
 
-	RelationClose(rel);
+	if (!find_row(last, relid, tid, &partition, &off))
+	{
+		Relation	rel = log_open_stream(relid, AccessShareLock);
+
+		look_up_row(last, rel, tid, &partition, &off);
+		table_close(rel, NoLock);
+	}
 	PG_RETURN_INT64(LOG_MSG_ID(partition, off));
 }
 
@@ -142,14 +162,23 @@ PG_FUNCTION_INFO_V1(streamq_produced_at);
 Datum
 streamq_produced_at(PG_FUNCTION_ARGS)
 {
-	Relation	rel = relation_of_row(fcinfo);
+	Oid			relid = PG_GETARG_OID(0);
+	ItemPointer tid = (ItemPointer) PG_GETARG_POINTER(1);
+	LastRow    *last = last_row(fcinfo);
+	int			partition;
 	int64		off;
-	int			partition = message_of_row(rel, (ItemPointer) PG_GETARG_POINTER(1), &off);
-	TimestampTz result = log_produced_at(rel, partition, off);
 
-	RelationClose(rel);
+	if (!find_row(last, relid, tid, &partition, &off) ||
+		off < last->from || off >= last->to)
+	{
+		Relation	rel = log_open_stream(relid, AccessShareLock);
+
+		look_up_row(last, rel, tid, &partition, &off);
+		last->time = log_produced_at_range(rel, partition, off, &last->from, &last->to);
+		table_close(rel, NoLock);
+	}
 	/* a TID nobody has written to, or whose message is gone */
-	if (TIMESTAMP_IS_NOBEGIN(result))
+	if (TIMESTAMP_IS_NOBEGIN(last->time))
 		PG_RETURN_NULL();
-	PG_RETURN_TIMESTAMPTZ(result);
+	PG_RETURN_TIMESTAMPTZ(last->time);
 }

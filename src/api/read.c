@@ -1,6 +1,9 @@
 /*
  * read.c
  *	  read(): messages without a group.
+ *
+ * In FROM it is planned as a scan of its own where that can be (plan/read_scan.c),
+ * which hands messages out one by one.  Called as a function it collects them.
  */
 #include "postgres.h"
 
@@ -19,58 +22,36 @@
 #include "log/options.h"
 #include "streamq.h"
 
-/* one partition from an offset on, at most max messages; how many there were */
-static int
-read_partition(ReturnSetInfo *rsinfo, Relation rel, MessageFormat *format,
-			   TupleTableSlot *slot, int partition, int64 from, int max)
+struct MessageRead
 {
-	LogReader  *reader = log_reader_begin(rel, partition, from, PG_INT64_MAX,
-										  GetActiveSnapshot(), true);
-	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "streamq read",
-											  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(row);
-	int			n = 0;
-
-	while (n < max && log_reader_next(reader, slot))
-	{
-		Datum		values[MESSAGE_NATTS];
-		bool		nulls[MESSAGE_NATTS];
-
-		CHECK_FOR_INTERRUPTS();
-		message_form(format, slot, partition, log_reader_offset(reader),
-					 log_reader_produced_at(reader), 0, values, nulls);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-		MemoryContextReset(row);
-		n++;
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(row);
-	log_reader_end(reader);
-	return n;
-}
-
-PG_FUNCTION_INFO_V1(streamq_read);
-Datum
-streamq_read(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int64		from;
-	int			max;
 	Relation	rel;
+	Snapshot	snapshot;
 	MessageFormat *format;
 	TupleTableSlot *slot;
+	MemoryContext context;		/* what lives as long as this */
 	int			npartitions;
-	int64		off;
+	int64		partition;		/* the present one, or the next without a reader */
+	int64		from;			/* in that one */
+	int32		left;			/* messages still to return */
+	LogReader  *reader;
+};
+
+MessageRead *
+message_read_begin(const NullableDatum *args, Snapshot snapshot)
+{
+	MessageRead *read;
+	int64		from;
+	int32		max;
 
 	streamq_require_loaded();
-	if (PG_ARGISNULL(0))
+	if (args[0].isnull)
 		api_null_argument("stream");
-	if (PG_ARGISNULL(1))
+	if (args[1].isnull)
 		api_null_argument("from_msg_id");
-	if (PG_ARGISNULL(2))
+	if (args[2].isnull)
 		api_null_argument("max_messages");
-	from = PG_GETARG_INT64(1);
-	max = PG_GETARG_INT32(2);
+	from = DatumGetInt64(args[1].value);
+	max = DatumGetInt32(args[2].value);
 	if (from < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -82,20 +63,82 @@ streamq_read(PG_FUNCTION_ARGS)
 				 errmsg("argument \"%s\" must not be negative", "max_messages"),
 				 errhint("Ask for at least one message.")));
 
-	rel = log_open_stream(PG_GETARG_OID(0), AccessShareLock);
-	api_check_read(rel);
-	InitMaterializedSRF(fcinfo, 0);
-	format = message_format_create(rel);
-	slot = log_slot_create(rel);
+	read = palloc0(sizeof(MessageRead));
+	read->context = CurrentMemoryContext;
+	read->rel = log_open_stream(DatumGetObjectId(args[0].value), AccessShareLock);
+	api_check_read(read->rel);
+	read->snapshot = snapshot;
+	read->format = message_format_create(read->rel);
+	read->slot = log_slot_create(read->rel);
+	read->npartitions = log_partition_count(read->rel);
+	read->partition = LOG_MSG_PARTITION(from);
+	read->from = LOG_MSG_OFFSET(from);
+	read->left = max;
+	return read;
+}
 
-	npartitions = log_partition_count(rel);
-	off = LOG_MSG_OFFSET(from);
-	for (int64 p = LOG_MSG_PARTITION(from); p < npartitions && max > 0; p++)
+bool
+message_read_next(MessageRead *read, Datum *values, bool *nulls)
+{
+	while (read->left > 0 && read->partition < read->npartitions)
 	{
-		max -= read_partition(rsinfo, rel, format, slot, (int) p, off, max);
-		off = 0;
+		if (read->reader == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(read->context);
+
+			read->reader = log_reader_begin(read->rel, (int) read->partition, read->from,
+											PG_INT64_MAX, read->snapshot, true);
+			MemoryContextSwitchTo(old);
+		}
+		if (log_reader_next(read->reader, read->slot))
+		{
+			message_form(read->format, read->slot, (int) read->partition,
+						 log_reader_offset(read->reader),
+						 log_reader_produced_at(read->reader), 0, values, nulls);
+			read->left--;
+			return true;
+		}
+		log_reader_end(read->reader);
+		read->reader = NULL;
+		read->partition++;
+		read->from = 0;
 	}
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(rel, NoLock);
+	return false;
+}
+
+void
+message_read_end(MessageRead *read)
+{
+	if (read->reader != NULL)
+		log_reader_end(read->reader);
+	ExecDropSingleTupleTableSlot(read->slot);
+	table_close(read->rel, NoLock);
+	pfree(read);
+}
+
+PG_FUNCTION_INFO_V1(streamq_read);
+Datum
+streamq_read(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MessageRead *read = message_read_begin(fcinfo->args, GetActiveSnapshot());
+	MemoryContext row;
+	MemoryContext old;
+	Datum		values[MESSAGE_NATTS];
+	bool		nulls[MESSAGE_NATTS];
+
+	InitMaterializedSRF(fcinfo, 0);
+	row = AllocSetContextCreate(CurrentMemoryContext, "streamq read",
+								ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(row);
+	while (message_read_next(read, values, nulls))
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row);
+	message_read_end(read);
 	return (Datum) 0;
 }

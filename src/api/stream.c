@@ -25,6 +25,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 
@@ -33,6 +34,7 @@
 #include "log/log.h"
 #include "log/options.h"
 #include "streamq.h"
+#include "worker/worker.h"
 
 #define ENVELOPE_COLUMNS "key text, payload jsonb NOT NULL, headers jsonb"
 
@@ -44,6 +46,52 @@ check_partitions(int npartitions)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid number of partitions: %d", npartitions),
 				 errhint("A stream has 1 to %d partitions.", LOG_MAX_PARTITIONS)));
+}
+
+/* arguments first .. first + 3: retention, max_bytes, max_messages, keep_unacked; true if any is given */
+static bool
+get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options)
+{
+	static const char *const names[] = {"retention", "max_bytes", "max_messages"};
+	int64	   *sizes[] = {NULL, &options->max_bytes, &options->max_messages};
+	bool		given = false;
+
+	for (int i = 0; i < nargs; i++)
+	{
+		bool		negative;
+
+		if (PG_ARGISNULL(first + i))
+			continue;
+		given = true;
+		if (i == 3)
+		{
+			options->keep_unacked = PG_GETARG_BOOL(first + i);
+			continue;
+		}
+		if (i == 0)
+		{
+			Interval	zero = {0};
+			Interval   *interval = PG_GETARG_INTERVAL_P(first);
+			int			sign = DatumGetInt32(DirectFunctionCall2(interval_cmp,
+																 IntervalPGetDatum(interval),
+																 IntervalPGetDatum(&zero)));
+
+			negative = sign < 0;
+			/* for ever is no limit; '1 month -30 days' is nothing */
+			options->retention = sign == 0 || INTERVAL_NOT_FINITE(interval) ? zero : *interval;
+		}
+		else
+		{
+			*sizes[i] = PG_GETARG_INT64(first + i);
+			negative = *sizes[i] < 0;
+		}
+		if (negative)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"%s\" must not be negative", names[i]),
+					 errhint("Zero takes the limit away.")));
+	}
+	return given;
 }
 
 static Form_pg_attribute
@@ -221,18 +269,20 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 	Oid			namespaceid;
 	Oid			relid;
 	Relation	rel;
-	StreamOptions options;
+	StreamOptions options = {0};
 	int			npartitions;
+	bool		limited;
 
 	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
 		api_null_argument("name");
 	if (PG_ARGISNULL(2))
 		api_null_argument("partitions");
-	if (PG_ARGISNULL(4))
+	if (PG_ARGISNULL(6))
 		api_null_argument("if_not_exists");
 	npartitions = PG_GETARG_INT32(2);
 	check_partitions(npartitions);
+	(void) get_limits(fcinfo, 4, 2, &options);
 
 	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0)));
 	if (strlen(name->relname) == 0)
@@ -242,7 +292,7 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 	namespaceid = RangeVarGetCreationNamespace(name);
 
 	relid = get_relname_relid(name->relname, namespaceid);
-	if (OidIsValid(relid) && PG_GETARG_BOOL(4))
+	if (OidIsValid(relid) && PG_GETARG_BOOL(6))
 	{
 		rel = log_open_stream(relid, AccessShareLock);
 		ereport(NOTICE,
@@ -259,7 +309,8 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 
 	rel = log_open_stream(relid, AccessExclusiveLock);
 	options_get(rel, &options);
-	if (npartitions != options.npartitions || !PG_ARGISNULL(3))
+	limited = get_limits(fcinfo, 4, 2, &options);
+	if (npartitions != options.npartitions || !PG_ARGISNULL(3) || limited)
 	{
 		/* nothing was written yet: as if it had always had them */
 		options.npartitions = npartitions;
@@ -268,6 +319,8 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 		if (!PG_ARGISNULL(3))
 			parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(3)), &options);
 		options_set(rel, &options, !PG_ARGISNULL(3));
+		if (limited)
+			worker_note_jobs_changed();
 	}
 	table_close(rel, NoLock);
 
@@ -292,8 +345,9 @@ Datum
 streamq_alter_stream(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
-	StreamOptions options;
+	StreamOptions options = {0};
 	bool		changed = false;
+	LOCKMODE	lockmode;
 
 	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
@@ -302,13 +356,22 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	check_owner(PG_GETARG_OID(0));
 	if (!PG_ARGISNULL(1))
 		check_partitions(PG_GETARG_INT32(1));
+	(void) get_limits(fcinfo, 3, 4, &options);
 
 	/*
 	 * No writer may still use the old map when a new one holds: the lock waits
 	 * for their transactions and keeps others out until this one is over.
+	 * Limits concern nobody but others who change options.
 	 */
-	rel = log_open_stream(PG_GETARG_OID(0), ShareRowExclusiveLock);
+	lockmode = PG_ARGISNULL(1) && PG_ARGISNULL(2) ?
+		ShareUpdateExclusiveLock : ShareRowExclusiveLock;
+	rel = log_open_stream(PG_GETARG_OID(0), lockmode);
 	options_get(rel, &options);
+	if (get_limits(fcinfo, 3, 4, &options))
+	{
+		worker_note_jobs_changed();
+		changed = true;
+	}
 
 	if (!PG_ARGISNULL(2))
 	{

@@ -195,6 +195,39 @@ group_lock_partition(Relation rel, const char *name,
 	return lock;
 }
 
+void
+group_least_acked(Relation rel, int npartitions, int64 *acked)
+{
+	Relation	catalog = api_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), NULL);
+	HeapTuple	tuple;
+	List	   *ids = NIL;
+	ListCell   *lc;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		ids = lappend_int(ids, DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+														  RelationGetDescr(catalog), &isnull)));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	for (int p = 0; p < npartitions; p++)
+	{
+		acked[p] = PG_INT64_MAX;
+		foreach(lc, ids)
+		{
+			PartitionState state;
+
+			group_read_state(rel, lfirst_int(lc), p, &state);
+			acked[p] = Min(acked[p], state.position);
+		}
+	}
+	list_free(ids);
+}
+
 /* ---- writing ---- */
 
 /* can this version of a row be seen by anybody, now or after a rollback? */

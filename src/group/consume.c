@@ -210,6 +210,8 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 	{
 		int64		off;
 		bool		found = log_reader_next(reader, c->slot);
+		int64		from;
+		int64		to;
 
 		off = found ? log_reader_offset(reader) : log_reader_position(reader);
 
@@ -222,6 +224,8 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 									   off - state->delivered))
 				break;
 		}
+		if (log_reader_expired(reader, &from, &to))
+			group_state_lose(state, Max(from, state->cursor), to);
 		if (!found)
 		{
 			group_state_skip(state, off);
@@ -292,9 +296,14 @@ consume_partition(Consume *c, int partition)
 
 	position = state.position;
 	delivered = state.delivered;
-	group_state_expire(&state, log_first_offset(c->rel, partition));
 	if (!group_state_is_leased(&state, now))
+	{
+		/* what is with a consumer is not lost yet, even if it has expired */
 		group_state_end_lease(&state);
+		first = log_first_offset(c->rel, partition);
+		if (state.position < first)
+			group_state_expire(&state, first, log_lost_offset(c->rel, partition));
+	}
 	token = state.leased ? state.token : make_token();
 	first = state.cursor;
 

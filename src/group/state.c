@@ -215,7 +215,7 @@ group_state_release_if_idle(PartitionState *state)
 }
 
 void
-group_state_expire(PartitionState *state, int64 first)
+group_state_expire(PartitionState *state, int64 first, int64 lost)
 {
 	if (first <= state->position)
 		return;
@@ -225,9 +225,16 @@ group_state_expire(PartitionState *state, int64 first)
 	 * more
 	 */
 	state->lost_count += group_state_count_undone(state, first) +
-		Max(0, first - state->delivered);
+		Max(0, Min(first, lost) - state->delivered);
 	advance_position(state, first);
 	group_state_release_if_idle(state);
+}
+
+void
+group_state_lose(PartitionState *state, int64 from, int64 to)
+{
+	/* those handed out before are counted when the cursor passes them */
+	state->lost_count += Max(0, to - Max(from, state->delivered));
 }
 
 void

@@ -114,8 +114,14 @@ extern bool group_state_is_leased(const PartitionState *state, TimestampTz now);
 
 /* ---- changes ---- */
 
-/* offsets below first are gone: what was not done there is lost */
-extern void group_state_expire(PartitionState *state, int64 first);
+/*
+ * Offsets below first are gone: what was not done there is lost.  From `lost`
+ * on there were no messages.
+ */
+extern void group_state_expire(PartitionState *state, int64 first, int64 lost);
+
+/* new messages in [from, to) expired while the log was read */
+extern void group_state_lose(PartitionState *state, int64 from, int64 to);
 
 /*
  * The lease is over: what it held is handed out again, from position on.

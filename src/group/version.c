@@ -303,7 +303,7 @@ group_version_carry(char *data, int *len, int64 first_offset)
 		PartitionState state;
 
 		group_state_decode(&state, versions[i].blob, versions[i].len);
-		group_state_expire(&state, first_offset);
+		group_state_expire(&state, first_offset, first_offset);
 		group_state_move(&state, first_offset);
 		versions[i].len = group_state_encode(&state, blob);
 		versions[i].blob = blob;

@@ -41,6 +41,22 @@ count_lag(Relation rel, int partition, const PartitionState *state,
 	return count;
 }
 
+/* what the next consume will find to be lost */
+static void
+show_expired(Relation rel, int partition, PartitionState *state, TimestampTz now)
+{
+	int64		first = log_first_offset(rel, partition);
+	int64		lost;
+
+	if (state->position >= first)
+		return;
+	lost = log_lost_offset(rel, partition);
+	if (group_state_is_leased(state, now))
+		group_state_lose(state, state->cursor, lost);
+	else
+		group_state_expire(state, first, lost);
+}
+
 /*
  * group_status(relid oid, group_id int4): a row for each partition
  */
@@ -69,6 +85,7 @@ streamq_group_status(PG_FUNCTION_ARGS)
 		Interval	age = {0};
 
 		group_read_state(rel, PG_GETARG_INT32(1), p, &state);
+		show_expired(rel, p, &state, now);
 		lag = count_lag(rel, p, &state, snapshot, &oldest);
 		UnregisterSnapshot(snapshot);
 

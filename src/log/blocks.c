@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -53,36 +54,64 @@ check_unused(Relation rel, BlockNumber block)
 }
 
 /*
- * Make sure nobody reads blocks that are about to be used again, and that what
- * they held cannot be taken for anything.  False if somebody has one pinned:
- * rows are read with the pin alone.
+ * Does anybody have the block pinned?  Rows are read with the pin alone, so
+ * such a block is not used again.  Whoever pins it from now on finds that it has
+ * expired.
  *
- * The zeroes are not logged.  After a crash the old page may be back, which
- * nobody takes for live either: its base is below the extent's.
+ * What is not in shared buffers is not read for that.
  */
 static bool
-clear_blocks(Relation rel, BlockNumber start, uint32 nblocks)
+is_pinned(Relation rel, BlockNumber block)
 {
-	for (uint32 i = 0; i < nblocks; i++)
-	{
-		Buffer		buffer;
+	BufferTag	tag;
+	uint32		hash;
+	LWLock	   *lock;
+	int			id;
+	Buffer		buffer;
 
-		check_unused(rel, start + i);
-		buffer = ReadBuffer(rel, start + i);
-		if (!ConditionalLockBufferForCleanup(buffer))
-		{
-			ReleaseBuffer(buffer);
-			return false;
-		}
-		if (!PageIsNew(BufferGetPage(buffer)))
-		{
-			memset(BufferGetPage(buffer), 0, BLCKSZ);
-			MarkBufferDirty(buffer);
-		}
-		UnlockReleaseBuffer(buffer);
-		CHECK_FOR_INTERRUPTS();
+	COMPAT_INIT_BUFFER_TAG(&tag, RelationLocator(rel), MAIN_FORKNUM, block);
+	hash = BufTableHashCode(&tag);
+	lock = BufMappingPartitionLock(hash);
+	LWLockAcquire(lock, LW_SHARED);
+	id = BufTableLookup(&tag, hash);
+	LWLockRelease(lock);
+	if (id < 0)
+		return false;
+
+	buffer = ReadBuffer(rel, block);
+	if (!ConditionalLockBufferForCleanup(buffer))
+	{
+		ReleaseBuffer(buffer);
+		return true;
 	}
-	return true;
+	UnlockReleaseBuffer(buffer);
+	return false;
+}
+
+/*
+ * Find nblocks, or as many as there are in one piece but at least `least`,
+ * that nobody has pinned in a free range.
+ */
+static bool
+find_unpinned(Relation rel, const LogBlockRange *free, uint32 nblocks, uint32 least,
+			  LogBlockRange *range)
+{
+	range->start = free->start;
+	range->nblocks = 0;
+	for (uint32 i = 0; i < free->nblocks && range->nblocks < nblocks; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_pinned(rel, free->start + i))
+			range->nblocks++;
+		else if (range->nblocks >= least)
+			break;
+		else
+		{
+			range->start = free->start + i + 1;
+			range->nblocks = 0;
+		}
+	}
+	return range->nblocks >= least;
 }
 
 static void
@@ -140,12 +169,12 @@ log_pick_blocks(Relation rel, uint32 nblocks)
 	for (uint32 i = 0; i < meta->nfree; i++)
 	{
 		check_range(rel, meta, i);
-		if (meta->free[i].nblocks < Min(nblocks, LEAST_RANGE))
-			continue;
-		range.start = meta->free[i].start;
-		range.nblocks = Min(nblocks, meta->free[i].nblocks);
-		if (clear_blocks(rel, range.start, range.nblocks))
+		if (find_unpinned(rel, &meta->free[i], nblocks, Min(nblocks, LEAST_RANGE), &range))
+		{
+			/* one block stands for the range: the others are not read for this */
+			check_unused(rel, range.start);
 			return range;
+		}
 	}
 	range.start = meta->nallocated;
 	range.nblocks = nblocks;
@@ -167,11 +196,16 @@ log_pick_block(Relation rel, const LogBlockRange *taken)
 		BlockNumber end = meta->free[i].start + meta->free[i].nblocks;
 
 		check_range(rel, meta, i);
-		block = meta->free[i].start;
-		if (taken && block >= taken->start && block < taken->start + taken->nblocks)
-			block = taken->start + taken->nblocks;
-		if (block < end && clear_blocks(rel, block, 1))
-			return block;
+		for (block = meta->free[i].start; block < end; block++)
+		{
+			if (taken && block >= taken->start && block < taken->start + taken->nblocks)
+				continue;
+			if (!is_pinned(rel, block))
+			{
+				check_unused(rel, block);
+				return block;
+			}
+		}
 	}
 	block = meta->nallocated;
 	if (taken && block < taken->start + taken->nblocks)
@@ -209,15 +243,23 @@ log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 	for (uint32 i = 0; i < meta->nfree; i++)
 	{
 		LogBlockRange *range = &meta->free[i];
+		uint32		before = start - range->start;
+		uint32		behind;
 
 		if (start < range->start || start >= range->start + range->nblocks)
 			continue;
-		/* picked blocks stand at the beginning of what is left of a range */
-		Assert(start == range->start);
-		range->start += nblocks;
-		range->nblocks -= nblocks;
-		if (range->nblocks == 0)
-			remove_range(meta, i);
+		Assert(start + nblocks <= range->start + range->nblocks);
+		behind = range->nblocks - before - nblocks;
+		range->nblocks = before;
+		if (before == 0)
+		{
+			range->start = start + nblocks;
+			range->nblocks = behind;
+			if (behind == 0)
+				remove_range(meta, i);
+		}
+		else if (behind > 0)
+			log_free_blocks(metapage, start + nblocks, behind);
 		set_content(metapage);
 		return;
 	}

@@ -332,6 +332,8 @@ check_head(Structure *s, CheckPartition *p, BlockNumber block)
 	p->frozen_offset = head->frozen_offset;
 	p->frozen_dead = head->frozen_dead;
 	if (head->origin_offset < 0 || head->first_offset < head->origin_offset ||
+		head->lost_offset < head->origin_offset ||
+		head->lost_offset > head->first_offset ||
 		head->frozen_offset < head->first_offset)
 		log_check_report(check, p->partition, block, head->first_offset,
 						 "origin " INT64_FORMAT ", first " INT64_FORMAT " and frozen offset "

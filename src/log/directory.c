@@ -72,13 +72,23 @@ load_leaf(Directory *d, int r)
 	return true;
 }
 
-/* a lookup that met a stale leaf begins again; a damaged one would for ever */
-#define MAX_RETRIES 100
+/*
+ * A lookup that met a stale leaf begins again; a damaged one would for ever.
+ * On a standby the pages of a record change one after the other: give the
+ * startup process time.
+ */
+#define MAX_RETRIES 1000
+#define PATIENT_RETRIES 10
 
 static void
 check_retries(Directory *d, int retries)
 {
-	if (retries >= MAX_RETRIES)
+	bool		standby = retries >= PATIENT_RETRIES && RecoveryInProgress();
+
+	CHECK_FOR_INTERRUPTS();
+	if (standby)
+		pg_usleep(1000);
+	if (retries >= (standby ? MAX_RETRIES : MAX_RETRIES / 10))
 		log_page_corrupted(d->rel, d->head_block, "its directory names pages that are none");
 }
 
@@ -412,6 +422,7 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 
 	tail->extent_start = extent.start;
 	tail->extent_end = extent.start + extent.nblocks;
+	tail->extent_base = extent.base;
 	tail->next_offset = extent.base;
 	tail->last_time = extent.first_time;
 

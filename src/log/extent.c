@@ -152,7 +152,8 @@ log_fill_head(Page page, int partition, int64 origin)
 	log_page_init(page, LOG_PAGE_HEAD, partition);
 	head = LOG_HEAD(page);
 	memset(head, 0, sizeof(LogHead));
-	head->first_offset = head->origin_offset = head->frozen_offset = origin;
+	head->first_offset = head->lost_offset = head->origin_offset = origin;
+	head->frozen_offset = origin;
 	head->next_leaf_id = 1;
 	log_page_set_content(page, sizeof(LogHead));
 }
@@ -352,6 +353,21 @@ log_get_parents(Relation rel, int partition, int *parents, int64 *parent_offsets
 
 /* ---- reserving and entering extents ---- */
 
+/* blocks in use, for a partition on average */
+static uint32
+blocks_in_use(Relation rel)
+{
+	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+	LogMeta    *meta = LOG_META(BufferGetPage(buffer));
+	uint32		blocks = meta->nallocated;
+
+	for (uint32 i = 0; i < meta->nfree; i++)
+		blocks -= Min(blocks, meta->free[i].nblocks);
+	blocks /= Max(meta->npartitions, 1);
+	UnlockReleaseBuffer(buffer);
+	return blocks;
+}
+
 static inline uint32
 pages_ahead(const LogTail *tail)
 {
@@ -501,8 +517,7 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		 * in steps, which lengthen an extent as long as nobody else took the
 		 * blocks behind it.
 		 */
-		uint32		blocks = RelationGetNumberOfBlocks(rel) /
-			Max(log_partition_count(rel), 1);
+		uint32		blocks = blocks_in_use(rel);
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
 		uint32		step;
 
@@ -594,6 +609,7 @@ log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now
 	tail->leaf = root[r].block;
 	tail->extent_start = extent->start;
 	tail->extent_end = extent->start + extent->nblocks;
+	tail->extent_base = extent->base;
 	tail->tail = InvalidBlockNumber;
 	tail->next_block = extent->start;
 	tail->spare_blocks -= extent->nblocks;

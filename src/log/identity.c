@@ -28,26 +28,29 @@ log_tid_partition(ItemPointer tid)
 	return (int) (ItemPointerGetBlockNumberNoCheck(tid) >> 24);
 }
 
-/* the greatest offset below next with the TID's low bits */
-static inline int64
-offset_below(ItemPointer tid, int64 next)
+int64
+log_tid_offset_near(ItemPointer tid, int64 next)
 {
 	int64		low = ((int64) (ItemPointerGetBlockNumberNoCheck(tid) & 0xFFFFFF) << 15) |
 		((ItemPointerGetOffsetNumberNoCheck(tid) - 1) & 0x7FFF);
+	int64		half = (TID_OFFSET_MASK + 1) / 2;
 	int64		off;
 
-	if (likely(next <= TID_OFFSET_MASK))
+	if (likely(next < half))
 		return low;
+	/* the only one between next - half and next + half */
 	off = (next & ~TID_OFFSET_MASK) | low;
-	if (off >= next)
+	if (off >= next + half)
 		off -= TID_OFFSET_MASK + 1;
+	else if (off < next - half)
+		off += TID_OFFSET_MASK + 1;
 	return off;
 }
 
 int64
 log_tid_offset(Relation rel, ItemPointer tid)
 {
-	return offset_below(tid, log_next_offset(rel, log_tid_partition(tid)));
+	return log_tid_offset_near(tid, log_next_offset(rel, log_tid_partition(tid)));
 }
 
 int64
@@ -71,6 +74,6 @@ log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots, int64 *msg_id
 			partition = log_tid_partition(tid);
 			next = log_next_offset(rel, partition);
 		}
-		msg_ids[i] = LOG_MSG_ID(partition, offset_below(tid, next));
+		msg_ids[i] = LOG_MSG_ID(partition, log_tid_offset_near(tid, next));
 	}
 }

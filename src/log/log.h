@@ -44,6 +44,8 @@ extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 /* partition and the full 64-bit offset a slot's TID stands for */
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
+/* the same by a next offset of the partition that was read a while ago */
+extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
 /* of many slots whose rows are in the stream */
 extern void log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots,
@@ -89,6 +91,9 @@ extern void log_add_partitions(Relation rel, int npartitions);
 
 /* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
+/* the same; it is that of all offsets in [*from, *to) */
+extern TimestampTz log_produced_at_range(Relation rel, int partition, int64 off,
+										 int64 *from, int64 *to);
 /* first offset whose append time is at or after t (next_offset when none) */
 extern int64 log_offset_at_time(Relation rel, int partition, TimestampTz t);
 
@@ -119,12 +124,53 @@ extern TimestampTz log_reader_produced_at(LogReader *reader);
  * offset behind the row last returned.
  */
 extern int64 log_reader_position(LogReader *reader);
+/*
+ * Did messages expire before the reader could return them, since the last call
+ * (or since it began)?  [*from, *to) are their offsets, gaps included.
+ */
+extern bool log_reader_expired(LogReader *reader, int64 *from, int64 *to);
 /* the transaction that stopped the reader, InvalidTransactionId if none did */
 extern TransactionId log_reader_blocked_by(LogReader *reader);
 extern TimestampTz log_reader_blocked_since(LogReader *reader);
 extern void log_reader_end(LogReader *reader);
 
 extern TupleTableSlot *log_slot_create(Relation rel);
+/* the kind of such slots */
+extern const TupleTableSlotOps LogSlotOps;
+
+/* ---- ranges of messages, for scans that the planner bounded ---- */
+
+/*
+ * Messages whose id is in [from, to] and whose append time is in
+ * [since, until).  Any int64 and any timestamp will do; DT_NOBEGIN and DT_NOEND leave
+ * that end open.
+ */
+typedef struct LogMessageRange
+{
+	int64		from;
+	int64		to;
+	TimestampTz since;
+	TimestampTz until;
+} LogMessageRange;
+
+#define LOG_WHOLE_RANGE \
+	((LogMessageRange) {0, PG_INT64_MAX, DT_NOBEGIN, DT_NOEND})
+
+/*
+ * A scan of such a range, in log order or backward: set the range, then
+ * call log_range_scan_next; table_endscan() at the end.  The range can be set
+ * again.
+ */
+extern TableScanDesc log_range_scan_begin(Relation rel, Snapshot snapshot);
+extern void log_range_scan_set(TableScanDesc scan, const LogMessageRange *range);
+extern bool log_range_scan_next(TableScanDesc scan, ScanDirection direction,
+								TupleTableSlot *slot);
+
+/* is the message with this TID, of this stream, in the range? */
+extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);
+
+/* offsets in the range as of now, in *npartitions partitions; reads a few pages */
+extern double log_range_count(Relation rel, const LogMessageRange *range, int *npartitions);
 
 /* ---- appending ---- */
 
@@ -146,6 +192,23 @@ extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
  * not in flight.  Their blocks are used again.  Returns how many offsets went.
  */
 extern int64 log_expire(Relation rel, int partition, int64 upto);
+
+/*
+ * Who stands below the first offset has lost messages up to this one: from there
+ * to the first offset there were only rolled-back ones.
+ */
+extern int64 log_lost_offset(Relation rel, int partition);
+
+typedef struct LogHeadExtent
+{
+	int64		end;			/* exclusive */
+	int64		bytes;
+	TimestampTz last_time;		/* append time of its last message */
+} LogHeadExtent;
+
+/* the extent with the message at `from`; false if it is the last one in use */
+extern bool log_get_head_extent(Relation rel, int partition, int64 from,
+								LogHeadExtent *extent);
 
 /* called after rows were appended, in their transaction; set by the part above */
 extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last_offset);
@@ -193,6 +256,11 @@ extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
 
 /* the stream is being dropped by this transaction */
 extern void log_note_dropped(Relation rel);
+/*
+ * The files of a database have gone or are in another place.  No other
+ * process may be in the database.
+ */
+extern void log_forget_database(Oid dboid);
 
 /*
  * The first offset that is still in flight: nothing below is of a transaction

@@ -162,8 +162,6 @@ typedef struct LogSlot
 	Size		matsize;
 } LogSlot;
 
-extern const TupleTableSlotOps LogSlotOps;
-
 extern void log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer);
 /* hold a pin on the buffer instead of the one held now */
 extern void log_slot_pin(TupleTableSlot *slot, Buffer buffer);
@@ -187,6 +185,7 @@ typedef struct LogTail
 	BlockNumber leaf;			/* directory page with the tail's extent */
 	BlockNumber extent_start;	/* the tail's extent, InvalidBlockNumber: none */
 	BlockNumber extent_end;
+	int64		extent_base;
 	BlockNumber tail;			/* last page in use, InvalidBlockNumber if the
 								 * extent has none yet */
 	BlockNumber next_block;		/* the page after it */
@@ -320,6 +319,12 @@ typedef enum LogVisibility
 extern int64 log_frozen_offset(Relation rel, int partition);
 /* what the commit log says about a run that is not in progress nor frozen */
 extern bool log_xid_committed(Relation rel, const LogRun *run, Buffer buffer);
+/*
+ * First and frozen offset as now, for whoever holds a page pinned and locked: if
+ * its base is not below *first, the block is not used again while the pin is
+ * held.
+ */
+extern void log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen);
 extern LogVisibility log_run_visibility(Relation rel, int partition, Page page,
 										LogRun *run, int64 first_row,
 										int64 frozen, Snapshot snapshot, Buffer buffer);
@@ -373,6 +378,12 @@ extern void log_page_scan_init(LogPageScan *ps, Relation rel);
  * if the cursor is behind the tail or on an expired page.
  */
 extern bool log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop);
+/*
+ * The same for who reads forward: *expected is the offset that comes next.  If
+ * it has expired, both the cursor and *expected move to what is retained.
+ */
+extern bool log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
+									   int stop, int64 *expected);
 /* the same for a physical block, for parallel, sample and analyze scans; false
  * if it holds no live rows */
 extern bool log_page_scan_load_block(LogPageScan *ps, BlockNumber block,
@@ -470,6 +481,16 @@ extern void log_set_new_filelocator(Relation rel, const RelFileLocator *locator,
 									MultiXactId *minmulti);
 extern void log_nontransactional_truncate(Relation rel);
 extern void log_copy_data(Relation rel, const RelFileLocator *locator);
+
+/* ---- vacuum.c ---- */
+
+/* rows of runs marked dead in [from, to) */
+extern int64 log_count_dead(Relation rel, int partition, int64 from, int64 to);
+
+/* ---- retention.c ---- */
+
+/* drop the extents at the head in which nothing but dead rows is left */
+extern void log_expire_dead(Relation rel, int partition);
 
 /* ---- state.c ---- */
 extern const LogStateCallbacks *log_state_callbacks;

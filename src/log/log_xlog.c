@@ -189,12 +189,19 @@ redo_append(XLogReaderState *record)
 static void
 redo_pages(XLogReaderState *record)
 {
-	/* as for XLOG_FPI: restoring the images is all there is to do */
-	for (int i = 0; i <= XLogRecMaxBlockId(record); i++)
+	/*
+	 * As for XLOG_FPI: restoring the images is all there is to do.  A page comes
+	 * before those that name it, so what readers on a standby meet is what
+	 * they could meet on the primary: an older page naming a newer one.
+	 *
+	 * A block may have held rows before, see redo_append.
+	 */
+	for (int i = XLogRecMaxBlockId(record); i >= 0; i--)
 	{
 		Buffer		buffer;
 
-		if (XLogReadBufferForRedo(record, i, &buffer) != BLK_RESTORED)
+		if (XLogReadBufferForRedoExtended(record, i, RBM_NORMAL, i > 0,
+										  &buffer) != BLK_RESTORED)
 			elog(ERROR, "unexpected XLogReadBufferForRedo result when restoring a page of a stream");
 		UnlockReleaseBuffer(buffer);
 	}

@@ -21,6 +21,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 #include "api/api.h"
@@ -32,7 +33,11 @@
 #define Anum_npartitions	2
 #define Anum_history		3
 #define Anum_partition_by	4
-#define Natts_stream_options 4
+#define Anum_retention		5
+#define Anum_max_bytes		6
+#define Anum_max_messages	7
+#define Anum_keep_unacked	8
+#define Natts_stream_options 8
 
 /*
  * The row of a stream, a copy; NULL if it has none.  Read with the newest
@@ -127,6 +132,18 @@ default_keys(Relation rel, StreamOptions *options)
 	options->keys[options->nkeys++] = attnum;
 }
 
+static void
+read_limits(StreamOptions *options, const Datum *values, const bool *nulls)
+{
+	if (!nulls[Anum_retention - 1])
+		options->retention = *DatumGetIntervalP(values[Anum_retention - 1]);
+	if (!nulls[Anum_max_bytes - 1])
+		options->max_bytes = DatumGetInt64(values[Anum_max_bytes - 1]);
+	if (!nulls[Anum_max_messages - 1])
+		options->max_messages = DatumGetInt64(values[Anum_max_messages - 1]);
+	options->keep_unacked = DatumGetBool(values[Anum_keep_unacked - 1]);
+}
+
 void
 options_get(Relation rel, StreamOptions *options)
 {
@@ -162,7 +179,49 @@ options_get(Relation rel, StreamOptions *options)
 		default_keys(rel, options);
 	else
 		read_keys(rel, options, values[Anum_partition_by - 1]);
+	read_limits(options, values, nulls);
 	heap_freetuple(tuple);
+}
+
+bool
+options_has_retention(const StreamOptions *options)
+{
+	return options->retention.month != 0 || options->retention.day != 0 ||
+		options->retention.time != 0;
+}
+
+bool
+options_has_limit(const StreamOptions *options)
+{
+	return options_has_retention(options) || options->max_bytes > 0 ||
+		options->max_messages > 0;
+}
+
+List *
+options_list_limited(void)
+{
+	Relation	catalog = api_catalog_open("stream_options", AccessShareLock, true);
+	List	   *result = NIL;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (catalog == NULL)
+		return NIL;
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		values[Natts_stream_options];
+		bool		nulls[Natts_stream_options];
+		StreamOptions options = {0};
+
+		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+		read_limits(&options, values, nulls);
+		if (options_has_limit(&options))
+			result = lappend_oid(result, DatumGetObjectId(values[Anum_relid - 1]));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
 }
 
 char *
@@ -223,6 +282,16 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 	}
 	else
 		nulls[Anum_partition_by - 1] = true;
+
+	values[Anum_retention - 1] = IntervalPGetDatum(&options->retention);
+	nulls[Anum_retention - 1] = !options_has_retention(options);
+	values[Anum_max_bytes - 1] = Int64GetDatum(options->max_bytes);
+	nulls[Anum_max_bytes - 1] = options->max_bytes == 0;
+	values[Anum_max_messages - 1] = Int64GetDatum(options->max_messages);
+	nulls[Anum_max_messages - 1] = options->max_messages == 0;
+	values[Anum_keep_unacked - 1] = BoolGetDatum(options->keep_unacked);
+	for (int i = Anum_retention; i <= Anum_keep_unacked; i++)
+		replaces[i - 1] = true;
 
 	if (HeapTupleIsValid(old))
 		api_catalog_update(catalog, old, values, nulls, replaces);

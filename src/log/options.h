@@ -29,6 +29,12 @@ typedef struct StreamOptions
 	int16		history[LOG_MAX_PARTITIONS];
 	int			nkeys;			/* partition_by columns, 0: spread */
 	AttrNumber	keys[OPTIONS_MAX_KEYS];
+
+	/* what is kept; 0: no limit */
+	Interval	retention;
+	int64		max_bytes;
+	int64		max_messages;
+	bool		keep_unacked;	/* nor anything a group has not acknowledged */
 } StreamOptions;
 
 /*
@@ -50,6 +56,12 @@ extern char *options_partition_by(Relation rel, const StreamOptions *options);
  * writers away by a lock and has checked the values.
  */
 extern void options_set(Relation rel, const StreamOptions *options, bool set_keys);
+
+extern bool options_has_retention(const StreamOptions *options);
+extern bool options_has_limit(const StreamOptions *options);
+
+/* OIDs of the relations with a limit, in this database */
+extern List *options_list_limited(void);
 
 /* the stream is dropped: its row goes, if there is one */
 extern void options_delete(Oid relid);

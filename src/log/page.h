@@ -106,6 +106,8 @@ typedef struct LogRootEntry
 typedef struct LogHead
 {
 	int64		first_offset;	/* oldest retained */
+	int64		lost_offset;	/* messages below it were dropped; between it
+								 * and first_offset there were none */
 	int64		origin_offset;	/* where the log of this file began */
 	int64		frozen_offset;	/* everything below is settled for ever */
 	int64		frozen_dead;	/* rows of aborted transactions in
@@ -116,7 +118,7 @@ typedef struct LogHead
 	/* LogParent[nparents], LogRootEntry[nroot] follow */
 } LogHead;
 
-StaticAssertDecl(sizeof(LogHead) == 40, "on-disk format");
+StaticAssertDecl(sizeof(LogHead) == 48, "on-disk format");
 StaticAssertDecl(sizeof(LogParent) == 16, "on-disk format");
 StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
 

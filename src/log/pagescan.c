@@ -51,8 +51,11 @@ begin_range(LogPageScan *ps, int range)
 	ps->time = r->time;
 }
 
-/* the page is locked and known to be a data page */
-static void
+/*
+ * The page is locked and known to be a data page.  False if it has expired:
+ * nothing on it may be believed, since others take its rows for settled.
+ */
+static bool
 collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 {
 	Page		page = BufferGetPage(ps->buffer);
@@ -60,7 +63,12 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	uint32		lower = ((PageHeader) page)->pd_lower;
 	uint32		pos = LOG_PAGE_START + opaque->cont_len;
 	uint32		index = 0;
-	int64		frozen = log_frozen_offset(ps->rel, ps->partition);
+	int64		first;
+	int64		frozen;
+
+	log_low_offsets(ps->rel, ps->partition, &first, &frozen);
+	if (opaque->base < first)
+		return false;
 
 	ps->base = opaque->base;
 	ps->nrows = opaque->nrows;
@@ -118,6 +126,7 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 						   "its runs are not those that it counts");
 	if (ps->nranges > 0)
 		begin_range(ps, 0);
+	return true;
 }
 
 /*
@@ -134,6 +143,8 @@ is_base(const LogCursor *cursor, int64 base)
 bool
 log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop)
 {
+	bool		live;
+
 	log_page_scan_release(ps);
 	ps->buffer = log_cursor_read(cursor);
 	if (!BufferIsValid(ps->buffer))
@@ -147,16 +158,49 @@ log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int st
 		/* in use again, unless it is damaged */
 		UnlockReleaseBuffer(ps->buffer);
 		ps->buffer = InvalidBuffer;
-		if (log_first_offset(ps->rel, ps->partition) <= expected)
-			log_page_corrupted(ps->rel, cursor->block,
-							   "it does not begin where the page before it ends");
+		log_check_missing(ps->rel, ps->partition, expected, expected + 1);
 		return false;
 	}
 	ps->cursor = *cursor;
-	collect_ranges(ps, snapshot, stop);
+	live = collect_ranges(ps, snapshot, stop);
 	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
-	cursor->expected = ps->base + ps->nrows;
-	return true;
+	if (live)
+		cursor->expected = ps->base + ps->nrows;
+	else
+		log_page_scan_release(ps);
+	return live;
+}
+
+bool
+log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
+						   int stop, int64 *expected)
+{
+	for (;;)
+	{
+		bool		found = log_page_scan_load(ps, cursor, snapshot, stop);
+		int64		first;
+
+		if (found && ps->base <= *expected)
+			return true;
+
+		/*
+		 * No page, or one that holds later rows: either the log is like that,
+		 * or the block has been used again.  Then what was expected is gone.
+		 */
+		first = log_first_offset(cursor->rel, cursor->partition);
+		if (first <= *expected)
+		{
+			/* nothing is missing before the last partition's pages but a hole */
+			if (found && cursor->partition < LOG_MAX_PARTITIONS - 1)
+				log_check_missing(cursor->rel, cursor->partition, *expected, ps->base);
+			return found;
+		}
+		log_page_scan_release(ps);
+		*expected = first;
+		if (!log_cursor_seek(cursor, first))
+			return false;
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 bool
@@ -183,9 +227,9 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		/* a block that was freed and not used again still looks like a page */
 		live = opaque->nrows > 0 && last > log_first_offset(ps->rel, ps->partition) &&
 			last <= log_next_offset(ps->rel, ps->partition);
+		live = live && collect_ranges(ps, snapshot, LOG_STOP_NEVER);
 		if (live)
 		{
-			collect_ranges(ps, snapshot, LOG_STOP_NEVER);
 			log_cursor_init(&ps->cursor, ps->rel, ps->partition);
 			ps->cursor.block = block;
 			/* the extent is looked up only if a row goes on behind the page */
@@ -265,6 +309,10 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		have += cont;
 		UnlockReleaseBuffer(buffer);
 	}
+
+	/* blocks are used again only after this has moved */
+	if (ps->off < log_first_offset(ps->rel, ps->partition))
+		return NULL;
 	return body;
 }
 
@@ -293,7 +341,10 @@ walk(LogPageScan *ps)
 	}
 }
 
-/* the last row of a full page, which may go on behind it; false if it has expired */
+/*
+ * The last row of a full page, which may go on behind it.  False if it has
+ * expired.
+ */
 static pg_noinline bool
 store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 {

@@ -20,6 +20,8 @@ struct LogReader
 	Snapshot	snapshot;
 	int			stop;
 	int64		position;
+	int64		expired_from;	/* expired before it could be returned */
+	int64		expired_to;
 	bool		loaded;			/* ps holds the cursor's page */
 	bool		done;
 	TransactionId blocked_by;
@@ -27,6 +29,16 @@ struct LogReader
 	LogCursor	cursor;
 	LogPageScan ps;
 };
+
+/* offsets up to first could not be read any more */
+static void
+note_expired(LogReader *reader, int64 first)
+{
+	if (reader->expired_to == 0)
+		reader->expired_from = reader->position;
+	reader->position = Min(first, reader->to);
+	reader->expired_to = Min(log_lost_offset(reader->rel, reader->partition), reader->to);
+}
 
 LogReader *
 log_reader_begin(Relation rel, int partition, int64 from, int64 to,
@@ -36,7 +48,6 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	int64		first = log_first_offset(rel, partition);
 	int64		next = log_next_offset(rel, partition);
 
-	from = Max(from, first);
 	reader->rel = rel;
 	reader->partition = partition;
 	/* the end as of now, so that reading does not chase a busy producer */
@@ -44,6 +55,10 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	reader->snapshot = snapshot;
 	reader->stop = stop_at_own ? LOG_STOP_OWN : LOG_STOP_IN_PROGRESS;
 	reader->position = from;
+	reader->expired_from = reader->expired_to = 0;
+	if (from < first)
+		note_expired(reader, first);
+	from = reader->position;
 	reader->loaded = false;
 	reader->done = from >= reader->to;
 	reader->blocked_by = InvalidTransactionId;
@@ -62,21 +77,18 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 static bool
 load_page(LogReader *reader)
 {
-	if (!log_page_scan_load(&reader->ps, &reader->cursor, reader->snapshot, reader->stop))
-	{
-		/* recycled under us: go on with what is retained */
-		int64		first = log_first_offset(reader->rel, reader->partition);
+	int64		expected = reader->position;
+	bool		found = log_page_scan_load_forward(&reader->ps, &reader->cursor,
+												   reader->snapshot, reader->stop,
+												   &expected);
 
+	if (expected > reader->position)
+		note_expired(reader, expected);
+	if (!found)
+	{
 		log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
-		if (first <= reader->position ||
-			!log_cursor_seek(&reader->cursor, first) ||
-			!log_page_scan_load(&reader->ps, &reader->cursor, reader->snapshot, reader->stop))
-			return false;
-		reader->position = first;
+		return false;
 	}
-	if (unlikely(reader->ps.base > reader->position) &&
-		reader->partition < LOG_MAX_PARTITIONS - 1)
-		log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 	if (reader->ps.base < reader->position)
 		log_page_scan_position(&reader->ps, reader->position);
 	reader->loaded = true;
@@ -149,6 +161,17 @@ log_reader_position(LogReader *reader)
 	return reader->position;
 }
 
+bool
+log_reader_expired(LogReader *reader, int64 *from, int64 *to)
+{
+	if (reader->expired_to == 0)
+		return false;
+	*from = reader->expired_from;
+	*to = reader->expired_to;
+	reader->expired_to = 0;
+	return *from < *to;
+}
+
 TransactionId
 log_reader_blocked_by(LogReader *reader)
 {
@@ -178,7 +201,7 @@ walk_runs(Relation rel, int partition, int64 from, int64 to, Snapshot snapshot,
 {
 	LogCursor	cursor;
 	LogPageScan *ps = palloc(sizeof(LogPageScan));
-	int64		position = from;	/* where to go on */
+	int64		position = from;	/* everything before it was seen */
 
 	*count = 0;
 	log_cursor_init(&cursor, rel, partition);
@@ -188,7 +211,7 @@ walk_runs(Relation rel, int partition, int64 from, int64 to, Snapshot snapshot,
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (!log_page_scan_load(ps, &cursor, snapshot, stop))
+			if (!log_page_scan_load_forward(ps, &cursor, snapshot, stop, &position))
 				break;
 			for (int i = 0; i < ps->nranges; i++)
 			{
@@ -297,12 +320,14 @@ log_count_messages(Relation rel, int partition, Snapshot snapshot)
 }
 
 TimestampTz
-log_produced_at(Relation rel, int partition, int64 off)
+log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64 *to)
 {
 	LogCursor	cursor;
 	Buffer		buffer;
 	TimestampTz result = DT_NOBEGIN;
 
+	*from = off;
+	*to = off + 1;
 	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
 		return DT_NOBEGIN;
 	log_cursor_init(&cursor, rel, partition);
@@ -322,6 +347,8 @@ log_produced_at(Relation rel, int partition, int64 off)
 			if (off < base + run->nrows)
 			{
 				result = run->time;
+				*from = base;
+				*to = base + run->nrows;
 				break;
 			}
 			base += run->nrows;
@@ -330,6 +357,15 @@ log_produced_at(Relation rel, int partition, int64 off)
 		UnlockReleaseBuffer(buffer);
 	}
 	return result;
+}
+
+TimestampTz
+log_produced_at(Relation rel, int partition, int64 off)
+{
+	int64		from;
+	int64		to;
+
+	return log_produced_at_range(rel, partition, off, &from, &to);
 }
 
 /*
@@ -376,8 +412,11 @@ log_offset_at_time(Relation rel, int partition, TimestampTz t)
 	BlockNumber lo;
 	BlockNumber hi;
 	int64		next = log_next_offset(rel, partition);
-	int64		result = PG_INT64_MAX;
+	int64		first;
+	int64		result;
 
+again:
+	result = PG_INT64_MAX;
 	log_cursor_init(&cursor, rel, partition);
 	if (!log_extent_find_time(rel, partition, t, &cursor.extent))
 		return next;
@@ -409,5 +448,13 @@ log_offset_at_time(Relation rel, int partition, TimestampTz t)
 		else
 			lo = mid + 1;
 	}
-	return Max(Min(result, next), log_first_offset(rel, partition));
+
+	/* if the extent expired meanwhile, its blocks may hold anything */
+	first = log_first_offset(rel, partition);
+	if (cursor.extent.base < first)
+	{
+		CHECK_FOR_INTERRUPTS();
+		goto again;
+	}
+	return Max(Min(result, next), first);
 }

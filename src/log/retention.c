@@ -4,11 +4,12 @@
  *
  * Freed blocks go to the free list in the meta page and are used again by any
  * partition's tail.  Nothing else is touched: no table lock, no page of the extent.
- * A reader that comes late to a block finds another base offset than its
- * directory entry promised, or none, and goes on at the partition's first offset.
  *
- * A block is used again only while nobody has it pinned (log_pick_blocks), since rows
- * are read with the pin alone.
+ * Readers are not waited for.  Whoever has a page pinned that he found live
+ * keeps it: a block is used again only while nobody has it pinned
+ * (log_pick_blocks).  Whoever comes later finds that the page is below the first
+ * offset, or that its block holds other rows than should follow, and goes on at
+ * the first offset (log_page_scan_load_forward).
  */
 #include "postgres.h"
 
@@ -20,14 +21,51 @@
 #include "log/log_internal.h"
 #include "log/log_xlog.h"
 
+/* dead rows below the frozen offset in what is to be freed */
+typedef struct DeadCount
+{
+	int64		from;
+	int64		to;
+	int64		frozen;
+	int64		dead;
+} DeadCount;
+
+typedef enum FreeResult
+{
+	FREE_NOTHING,				/* (more) to free */
+	FREE_DONE,
+	FREE_COUNT					/* first count the dead rows */
+} FreeResult;
+
 /*
- * Free the extents at the head of one directory page that hold nothing at or
- * above `upto`.  Returns false when there was nothing (more) to free.
+ * Is an extent that ends at the tail's free of pages with the same base as the
+ * tail's extent?  There are such amid a large row.  Used again by the tail, they
+ * could not be told from its own pages.
  */
 static bool
-free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto)
+ends_before_tail(Relation rel, int partition, const LogExtent *extent, int64 tail_base)
 {
-	Buffer		buffers[4];		/* meta, head, leaf, next leaf */
+	Buffer		buffer = log_page_read(rel, extent->start + extent->nblocks - 1,
+									   LOG_PAGE_DATA, partition, BUFFER_LOCK_SHARE);
+	int64		base = LOG_OPAQUE(BufferGetPage(buffer))->base;
+
+	UnlockReleaseBuffer(buffer);
+	return base < tail_base;
+}
+
+/*
+ * Free extents at the head of the first directory page that hold nothing at or
+ * above `upto`.
+ *
+ * The head remembers how many dead rows there are below the frozen offset.
+ * Where there are any, one extent at a time is freed, after the caller has
+ * counted its dead rows; *count is what he counted, or what he is to count.
+ */
+static FreeResult
+free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
+				  DeadCount *count)
+{
+	Buffer		buffers[3];		/* meta, head, leaf */
 	Page		metapage;
 	Page		headpage;
 	Page		leafpage;
@@ -37,14 +75,16 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto)
 	int			n = 0;
 	int			nbuffers = 3;
 	int64		first;
+	int64		dead = 0;
 	bool		drop_leaf = false;
+	FreeResult	result = FREE_NOTHING;
 
 	/* the tail's extent must not change while the directory is looked at */
 	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
 	if (!BlockNumberIsValid(shared->tail.head))
 	{
 		LWLockRelease(&shared->append_lock);
-		return false;
+		return FREE_NOTHING;
 	}
 	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
 	metapage = BufferGetPage(buffers[0]);
@@ -54,48 +94,62 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto)
 	head = LOG_HEAD(headpage);
 	root = LOG_HEAD_ROOT(head);
 	first = head->first_offset;
-	if (head->nroot > 0)
+	if (head->nroot == 0)
 	{
-		buffers[2] = log_page_read(rel, root[0].block, LOG_PAGE_DIRECTORY, partition,
-								   BUFFER_LOCK_EXCLUSIVE);
-		leafpage = BufferGetPage(buffers[2]);
-		directory = LOG_DIRECTORY(leafpage);
-		if (LOG_OPAQUE(leafpage)->owner != root[0].leaf_id || directory->nextents == 0)
-			log_page_corrupted(rel, root[0].block, "it is not the first directory page of its partition");
-		for (n = 0; n < (int) directory->nextents; n++)
-		{
-			LogExtent  *extent = &directory->extents[n];
-			int64		end;
-
-			if (extent->base == LOG_SPARE_EXTENT ||
-				extent->start == shared->tail.extent_start)
-				break;
-			if (extent->start == 0 || extent->nblocks == 0 ||
-				(uint64) extent->start + extent->nblocks > LOG_META(metapage)->nallocated)
-				log_page_corrupted(rel, root[0].block, "it holds an impossible extent");
-			/* it ends where the next one begins */
-			if (n + 1 < (int) directory->nextents)
-				end = directory->extents[n + 1].base;
-			else if (head->nroot > 1)
-				end = root[1].base;
-			else
-				break;
-			if (end == LOG_SPARE_EXTENT || end > upto)
-				break;
-			first = Max(first, end);
-		}
-		drop_leaf = n == (int) directory->nextents && head->nroot > 1;
-	}
-	else
 		nbuffers = 2;
-
-	if (n == 0)
-	{
-		for (int i = nbuffers - 1; i >= 0; i--)
-			UnlockReleaseBuffer(buffers[i]);
-		LWLockRelease(&shared->append_lock);
-		return false;
+		goto done;
 	}
+	buffers[2] = log_page_read(rel, root[0].block, LOG_PAGE_DIRECTORY, partition,
+							   BUFFER_LOCK_EXCLUSIVE);
+	leafpage = BufferGetPage(buffers[2]);
+	directory = LOG_DIRECTORY(leafpage);
+	if (LOG_OPAQUE(leafpage)->owner != root[0].leaf_id || directory->nextents == 0)
+		log_page_corrupted(rel, root[0].block, "it is not the first directory page of its partition");
+	for (n = 0; n < (int) directory->nextents; n++)
+	{
+		LogExtent  *extent = &directory->extents[n];
+		int64		end;
+
+		if (extent->base == LOG_SPARE_EXTENT ||
+			extent->start == shared->tail.extent_start)
+			break;
+		if (extent->start == 0 || extent->nblocks == 0 ||
+			(uint64) extent->start + extent->nblocks > LOG_META(metapage)->nallocated)
+			log_page_corrupted(rel, root[0].block, "it holds an impossible extent");
+		/* it ends where the next one begins */
+		if (n + 1 < (int) directory->nextents)
+			end = directory->extents[n + 1].base;
+		else if (head->nroot > 1)
+			end = root[1].base;
+		else
+			break;
+		if (end == LOG_SPARE_EXTENT || end > upto)
+			break;
+		if (n == 1 && head->frozen_dead > 0)
+			break;
+		if (end >= shared->tail.extent_base &&
+			!ends_before_tail(rel, partition, extent, shared->tail.extent_base))
+			break;
+		first = Max(first, end);
+	}
+	if (n == 0)
+		goto done;
+	drop_leaf = n == (int) directory->nextents;
+
+	if (head->frozen_dead > 0)
+	{
+		if (count->from != head->first_offset || count->to != first ||
+			count->frozen != head->frozen_offset)
+		{
+			count->from = head->first_offset;
+			count->to = first;
+			count->frozen = head->frozen_offset;
+			result = FREE_COUNT;
+			goto done;
+		}
+		dead = count->dead;
+	}
+	result = FREE_DONE;
 
 	START_CRIT_SECTION();
 	for (int i = 0; i < n; i++)
@@ -107,6 +161,8 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto)
 						 directory->nextents * sizeof(LogExtent));
 	if (drop_leaf)
 	{
+		/* no leaf has id 0: who comes by an older root finds it is none */
+		LOG_OPAQUE(leafpage)->owner = 0;
 		log_free_blocks(metapage, root[0].block, 1);
 		head->nroot--;
 		memmove(&root[0], &root[1], head->nroot * sizeof(LogRootEntry));
@@ -114,45 +170,129 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto)
 	}
 	else
 		root[0].base = directory->extents[0].base;
+	if (dead < first - head->first_offset)
+		head->lost_offset = first;
 	head->first_offset = first;
-	if (head->frozen_offset < first)
-	{
-		head->frozen_offset = first;
-		head->frozen_dead = 0;
-	}
-	/* those that went are not counted one by one: never more than there are */
-	head->frozen_dead = Min(head->frozen_dead, head->frozen_offset - first);
+	head->frozen_offset = Max(head->frozen_offset, first);
+	head->frozen_dead = Min(Max(head->frozen_dead - dead, 0),
+							head->frozen_offset - first);
 	for (int i = 0; i < 3; i++)
 		MarkBufferDirty(buffers[i]);
 	if (RelationNeedsWAL(rel))
 		log_xlog_pages(LOG_PAGES_EXPIRE, buffers, 3);
+
+	/* in this order, and not while somebody looks into the commit log */
+	LWLockAcquire(&shared->freeze_lock, LW_EXCLUSIVE);
 	shared->tail.first_offset = head->first_offset;
-	shared->tail.frozen_offset = head->frozen_offset;
 	pg_atomic_write_u64(&shared->first_offset, head->first_offset);
-	if ((int64) pg_atomic_read_u64(&shared->frozen_offset) < head->frozen_offset)
+	pg_write_barrier();
+	if (shared->tail.frozen_offset < head->frozen_offset)
+	{
+		shared->tail.frozen_offset = head->frozen_offset;
 		pg_atomic_write_u64(&shared->frozen_offset, head->frozen_offset);
+	}
+	LWLockRelease(&shared->freeze_lock);
 	END_CRIT_SECTION();
 
-	for (int i = 2; i >= 0; i--)
+done:
+	for (int i = nbuffers - 1; i >= 0; i--)
 		UnlockReleaseBuffer(buffers[i]);
 	LWLockRelease(&shared->append_lock);
+	return result;
+}
+
+int64
+log_lost_offset(Relation rel, int partition)
+{
+	BlockNumber block = log_head_block(rel, partition);
+	Buffer		buffer;
+	int64		lost;
+
+	if (!BlockNumberIsValid(block))
+		return 0;
+	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	lost = LOG_HEAD(BufferGetPage(buffer))->lost_offset;
+	UnlockReleaseBuffer(buffer);
+	return lost;
+}
+
+bool
+log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *result)
+{
+	LogExtent	extent;
+	LogExtent	next;
+
+	if (!log_extent_find(rel, partition, from, &extent) ||
+		!log_extent_next(rel, partition, &extent, &next) ||
+		next.start == extent.start)
+		return false;
+	result->end = next.base;
+	result->bytes = (int64) extent.nblocks * BLCKSZ;
+	result->last_time = extent.last_time;
 	return true;
+}
+
+static void
+expire(Relation rel, int partition, int64 upto)
+{
+	LogShared  *shared = log_shared(rel, partition);
+	DeadCount	count = {-1, -1, -1, 0};
+	FreeResult	result;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		LockRelationForExtension(rel, ExclusiveLock);
+		result = free_head_extents(rel, partition, shared, upto, &count);
+		UnlockRelationForExtension(rel, ExclusiveLock);
+		if (result == FREE_COUNT)
+			count.dead = log_count_dead(rel, partition, count.from,
+										Min(count.to, count.frozen));
+	} while (result != FREE_NOTHING);
 }
 
 int64
 log_expire(Relation rel, int partition, int64 upto)
 {
-	LogShared  *shared = log_shared(rel, partition);
 	int64		before = log_first_offset(rel, partition);
 
 	/* messages in flight must not go before they were delivered */
-	upto = Min(upto, log_stable_offset(rel, partition, NULL, NULL));
+	if (upto > before)
+		upto = Min(upto, log_stable_offset(rel, partition, NULL, NULL));
 	if (upto <= before)
 		return 0;
-
-	LockRelationForExtension(rel, ExclusiveLock);
-	while (free_head_extents(rel, partition, shared, upto))
-		CHECK_FOR_INTERRUPTS();
-	UnlockRelationForExtension(rel, ExclusiveLock);
+	expire(rel, partition, upto);
 	return log_first_offset(rel, partition) - before;
+}
+
+void
+log_expire_dead(Relation rel, int partition)
+{
+	BlockNumber block = log_head_block(rel, partition);
+
+	while (BlockNumberIsValid(block))
+	{
+		Buffer		buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition,
+										   BUFFER_LOCK_SHARE);
+		LogHead    *head = LOG_HEAD(BufferGetPage(buffer));
+		int64		first = head->first_offset;
+		int64		frozen = head->frozen_offset;
+		int64		dead = head->frozen_dead;
+		LogExtent	extent;
+		LogExtent	next;
+
+		UnlockReleaseBuffer(buffer);
+
+		/* the first extent can only be all dead if there are dead enough */
+		if (dead == 0 ||
+			!log_extent_find(rel, partition, first, &extent) ||
+			!log_extent_next(rel, partition, &extent, &next) ||
+			next.start == extent.start || next.base > frozen ||
+			next.base - first > dead ||
+			log_count_dead(rel, partition, first, next.base) < next.base - first)
+			break;
+		expire(rel, partition, next.base);
+		if (log_first_offset(rel, partition) == first)
+			break;
+	}
 }

@@ -30,6 +30,9 @@ typedef struct LogScanData
 	int			last_partition;
 	int64		from;			/* in first_partition */
 	int64		to;				/* in last_partition */
+	/* and of append times, the second one exclusive */
+	TimestampTz since;
+	TimestampTz until;
 
 	/* serial scans */
 	bool		started;
@@ -38,6 +41,8 @@ typedef struct LogScanData
 	int64		low;			/* of the partition: offsets to return are in
 								 * [low, high) */
 	int64		high;
+	int64		expected;		/* the page to load begins there or before, or,
+								 * backward, at most there */
 	bool		loaded;
 	LogCursor	cursor;
 
@@ -71,6 +76,8 @@ whole_range(LogScan scan)
 	scan->last_partition = LOG_MAX_PARTITIONS - 1;
 	scan->from = 0;
 	scan->to = PG_INT64_MAX - 1;
+	scan->since = DT_NOBEGIN;
+	scan->until = DT_NOEND;
 }
 
 TableScanDesc
@@ -146,6 +153,20 @@ check_missing(LogScan scan, bool forward, int64 position)
 		log_check_missing(scan->base.rs_rd, scan->partition, position - 1, position);
 }
 
+/*
+ * Narrow [low, high) down to what was appended in [since, until).  Append
+ * times never fall within a partition, so this is exact.
+ */
+static void
+limit_by_time(Relation rel, int partition, TimestampTz since, TimestampTz until,
+			  int64 *low, int64 *high)
+{
+	if (since > DT_NOBEGIN)
+		*low = Max(*low, log_offset_at_time(rel, partition, since));
+	if (until < DT_NOEND && *low < *high)
+		*high = Min(*high, log_offset_at_time(rel, partition, until));
+}
+
 /* go to a partition, at its near end for the direction; false if nothing is there */
 static bool
 enter_partition(LogScan scan, int partition, bool forward)
@@ -162,8 +183,11 @@ enter_partition(LogScan scan, int partition, bool forward)
 		scan->low = Max(scan->low, scan->from);
 	if (partition == scan->last_partition)
 		scan->high = Min(scan->high, scan->to + 1);
+	if (scan->low < scan->high)
+		limit_by_time(rel, partition, scan->since, scan->until, &scan->low, &scan->high);
 	if (scan->low >= scan->high)
 		return false;
+	scan->expected = forward ? scan->low : scan->high;
 	log_cursor_init(&scan->cursor, rel, partition);
 	scan->cursor.strategy = scan->strategy;
 	if (log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1))
@@ -176,37 +200,34 @@ enter_partition(LogScan scan, int partition, bool forward)
 static bool
 load_page(LogScan scan, bool forward)
 {
-	Relation	rel = scan->base.rs_rd;
 	LogPageScan *ps = &scan->ps;
 
-	/* where the page should begin or, backward, end */
-	int64		position = forward ?
-		(scan->loaded ? ps->base + ps->nrows : scan->low) :
-		(scan->loaded ? ps->base : scan->high);
-	bool		missing;
-
-	if (!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot, LOG_STOP_NEVER))
-	{
-		int64		first = log_first_offset(rel, scan->partition);
-
-		check_missing(scan, forward, position);
-		if (!forward || first <= scan->low ||
-			!log_cursor_seek(&scan->cursor, first) ||
-			!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot, LOG_STOP_NEVER))
-			return false;
-		scan->low = position = first;
-	}
-	missing = forward ? ps->base > position : ps->base + ps->nrows < position;
-	if (unlikely(missing) && scan->partition < LOG_MAX_PARTITIONS - 1)
-		check_missing(scan, forward, position);
-	scan->loaded = true;
 	if (forward)
 	{
+		if (!log_page_scan_load_forward(ps, &scan->cursor, scan->base.rs_snapshot,
+										LOG_STOP_NEVER, &scan->expected))
+		{
+			check_missing(scan, true, scan->expected);
+			return false;
+		}
+		scan->loaded = true;
 		if (ps->base < scan->low)
 			log_page_scan_position(ps, scan->low);
 	}
 	else
 	{
+		/* where a page has expired, so has everything before it */
+		if (!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot,
+								LOG_STOP_NEVER) ||
+			ps->base > scan->expected)
+		{
+			check_missing(scan, false, scan->expected);
+			return false;
+		}
+		if (unlikely(ps->base + ps->nrows < scan->expected) &&
+			scan->partition < LOG_MAX_PARTITIONS - 1)
+			check_missing(scan, false, scan->expected);
+		scan->loaded = true;
 		log_page_scan_to_end(ps);
 		ps->off = Min(ps->off, scan->high);
 	}
@@ -224,12 +245,13 @@ next_row(LogScan scan, TupleTableSlot *slot)
 		{
 			if (log_page_scan_next(ps, slot))
 				return ps->off < scan->high;
-			if (ps->base + ps->nrows >= scan->high)
+			scan->expected = ps->base + ps->nrows;
+			if (scan->expected >= scan->high)
 				return false;
 			CHECK_FOR_INTERRUPTS();
 			if (!log_cursor_next(&scan->cursor))
 			{
-				check_missing(scan, true, ps->base + ps->nrows);
+				check_missing(scan, true, scan->expected);
 				return false;
 			}
 		} while (load_page(scan, true));
@@ -248,12 +270,13 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 		{
 			if (log_page_scan_prev(ps, slot))
 				return ps->off >= scan->low;
-			if (ps->base <= scan->low)
+			scan->expected = ps->base;
+			if (scan->expected <= scan->low)
 				return false;
 			CHECK_FOR_INTERRUPTS();
 			if (!log_cursor_prev(&scan->cursor))
 			{
-				check_missing(scan, false, ps->base);
+				check_missing(scan, false, scan->expected);
 				return false;
 			}
 		} while (load_page(scan, false));
@@ -421,7 +444,109 @@ log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
 {
 	LogScan		scan = (LogScan) sscan;
 
-	return serial_step(scan, direction, slot) || serial_next(scan, direction, slot);
+	if (!serial_step(scan, direction, slot) && !serial_next(scan, direction, slot))
+		return false;
+	pgstat_count_heap_getnext(sscan->rs_rd);
+	return true;
+}
+
+/* ---- ranges of messages ---- */
+
+/* partitions and offsets of the range; false if it is empty whatever the log holds */
+static bool
+split_range(const LogMessageRange *range, int *first_partition, int64 *from,
+			int *last_partition, int64 *to)
+{
+	int64		last_id = LOG_MSG_ID(LOG_MAX_PARTITIONS - 1, LOG_OFFSET_MASK);
+	int64		first = Max(range->from, 0);
+	int64		last = Min(range->to, last_id);
+
+	if (first > last || range->since >= range->until)
+		return false;
+	*first_partition = LOG_MSG_PARTITION(first);
+	*from = LOG_MSG_OFFSET(first);
+	*last_partition = LOG_MSG_PARTITION(last);
+	*to = LOG_MSG_OFFSET(last);
+	return true;
+}
+
+TableScanDesc
+log_range_scan_begin(Relation rel, Snapshot snapshot)
+{
+	return log_scan_begin(rel, snapshot, 0, NULL, NULL, SO_TYPE_TIDRANGESCAN);
+}
+
+void
+log_range_scan_set(TableScanDesc sscan, const LogMessageRange *range)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	reset_scan(scan);
+	whole_range(scan);
+	if (split_range(range, &scan->first_partition, &scan->from,
+					&scan->last_partition, &scan->to))
+	{
+		scan->since = range->since;
+		scan->until = range->until;
+	}
+	else
+	{
+		scan->first_partition = 0;
+		scan->last_partition = -1;
+	}
+}
+
+bool
+log_range_scan_next(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
+{
+	return log_scan_getnextslot_tidrange(sscan, direction, slot);
+}
+
+bool
+log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid)
+{
+	int64		msg_id = log_tid_msg_id(rel, tid);
+	TimestampTz time;
+
+	if (msg_id < range->from || msg_id > range->to)
+		return false;
+	if (range->since <= DT_NOBEGIN && range->until >= DT_NOEND)
+		return true;
+	time = log_produced_at(rel, LOG_MSG_PARTITION(msg_id), LOG_MSG_OFFSET(msg_id));
+	return time >= range->since && time < range->until;
+}
+
+double
+log_range_count(Relation rel, const LogMessageRange *range, int *npartitions)
+{
+	int			first_partition;
+	int			last_partition;
+	int64		from;
+	int64		to;
+	double		count = 0;
+
+	*npartitions = 0;
+	if (!split_range(range, &first_partition, &from, &last_partition, &to))
+		return 0;
+	last_partition = Min(last_partition, log_partition_count(rel) - 1);
+	for (int p = first_partition; p <= last_partition; p++)
+	{
+		int64		low = log_first_offset(rel, p);
+		int64		high = log_next_offset(rel, p);
+
+		if (p == first_partition)
+			low = Max(low, from);
+		if (p == LOG_MSG_PARTITION(range->to))
+			high = Min(high, to + 1);
+		if (low < high)
+			limit_by_time(rel, p, range->since, range->until, &low, &high);
+		if (low < high)
+		{
+			count += (double) (high - low);
+			(*npartitions)++;
+		}
+	}
+	return count;
 }
 
 /* ---- TABLESAMPLE ---- */

@@ -217,6 +217,24 @@ log_shared_forget(RelFileLocator locator)
 	}
 }
 
+/*
+ * A database that moves to another tablespace and back has its files under
+ * their old names again, so what is known about them must go with each move.
+ */
+void
+log_forget_database(Oid dboid)
+{
+	dshash_seq_status status;
+	LogShared  *shared;
+
+	attach();
+	dshash_seq_init(&status, table, true);
+	while ((shared = dshash_seq_next(&status)) != NULL)
+		if (LocatorDatabase(shared->key.locator) == dboid)
+			dshash_delete_current(&status);
+	dshash_seq_term(&status);
+}
+
 static void
 note(List **list, RelFileLocator locator)
 {

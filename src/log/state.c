@@ -139,10 +139,17 @@ find_page(Relation rel, uint32 owner, int partition, int lockmode)
 		UnlockReleaseBuffer(buffer);
 	}
 
-	for (int retries = 0; retries < 100; retries++)
+	for (int retries = 0; retries < 1000; retries++)
 	{
-		BlockNumber block = search_directory(rel, owner, partition);
+		BlockNumber block;
 
+		/* see directory.c */
+		CHECK_FOR_INTERRUPTS();
+		if (retries >= 10 && RecoveryInProgress())
+			pg_usleep(1000);
+		else if (retries >= 100)
+			break;
+		block = search_directory(rel, owner, partition);
 		if (!BlockNumberIsValid(block))
 			return InvalidBuffer;
 		log_check_block(rel, block);
@@ -189,6 +196,7 @@ static void
 create_page(Relation rel, uint32 owner, int partition, const char *data, int len)
 {
 	Buffer		buffers[4];		/* meta, directory, state, last directory */
+	Buffer		logged[4];
 	int			nbuffers = 3;
 	Page		page;
 	BlockNumber dir = state_dir_start(rel);
@@ -270,8 +278,15 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 
 	for (int i = 0; i < nbuffers; i++)
 		MarkBufferDirty(buffers[i]);
+
+	/* redo begins at the end: pages before those that name them */
+	logged[0] = buffers[0];
+	if (nbuffers == 4)
+		logged[1] = buffers[3];
+	logged[nbuffers - 2] = buffers[1];
+	logged[nbuffers - 1] = buffers[2];
 	if (RelationNeedsWAL(rel))
-		log_xlog_pages(LOG_PAGES_STATE, buffers, nbuffers);
+		log_xlog_pages(LOG_PAGES_STATE, logged, nbuffers);
 	END_CRIT_SECTION();
 
 	for (int i = nbuffers - 1; i >= 0; i--)

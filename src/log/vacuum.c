@@ -2,7 +2,7 @@
  * vacuum.c
  *	  VACUUM: moves the frozen offset on.
  *
- * Nothing is ever removed here.  The pages between the remembered frozen
+ * Nothing is removed here but extents at the head that hold dead rows only.  The pages between the remembered frozen
  * offset and the first run that is not old enough are read once; everything below
  * the new frozen offset is committed but for runs marked dead, which are marked on
  * their pages.  Committed rows, the common case, cost no page writes at all: the one
@@ -38,7 +38,6 @@ typedef struct FreezeState
 	int64		to;				/* the partition's end when this began */
 	int64		frozen;			/* the new frozen offset */
 	bool		stopped;
-	int64		read;			/* pages were read up to here */
 	int64		live;
 	int64		dead;
 } FreezeState;
@@ -66,9 +65,29 @@ mark_dead(FreezeState *fs, Buffer buffer, uint16 *positions, int n)
 	END_CRIT_SECTION();
 }
 
-/* false if there is no page at the cursor: the tail is behind us */
+/*
+ * Has the page at the cursor expired, or been used again since?  Then what is
+ * retained begins above `expected`, and *first says where.
+ */
 static bool
-freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
+page_expired(LogCursor *cursor, Buffer buffer, int64 expected, int64 *first)
+{
+	int64		frozen;
+
+	log_low_offsets(cursor->rel, cursor->partition, first, &frozen);
+	if (*first <= expected)
+		return false;
+	return !BufferIsValid(buffer) ||
+		LOG_OPAQUE(BufferGetPage(buffer))->base < *first ||
+		LOG_OPAQUE(BufferGetPage(buffer))->base > expected;
+}
+
+/*
+ * Looks at runs from *from on, and moves that behind the page.  False if there is no
+ * page at the cursor: the tail is behind us.
+ */
+static bool
+freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 {
 	uint16		positions[LOG_MAX_RANGES];
 	int			npositions = 0;
@@ -76,20 +95,33 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 	Page		page;
 	uint32		pos;
 	int64		off;
+	int64		from;
 	const char *problem;
 
+	while (page_expired(cursor, buffer, *next, &from))
+	{
+		if (BufferIsValid(buffer))
+			UnlockReleaseBuffer(buffer);
+		CHECK_FOR_INTERRUPTS();
+		*next = from;
+		if (!fs->stopped)
+			fs->frozen = Max(fs->frozen, from);
+		if (!log_cursor_seek(cursor, from))
+			return false;
+		buffer = log_cursor_read(cursor);
+	}
 	if (!BufferIsValid(buffer))
 	{
-		log_check_missing(fs->rel, fs->partition, fs->read, fs->to);
+		log_check_missing(fs->rel, fs->partition, *next, fs->to);
 		return false;
 	}
+	from = *next;
 	page = BufferGetPage(buffer);
 	problem = log_page_check_runs(page);
 	if (problem)
 		log_page_corrupted(fs->rel, cursor->block, problem);
-	if (fs->read >= 0 && LOG_OPAQUE(page)->base > fs->read &&
-		fs->partition < LOG_MAX_PARTITIONS - 1)
-		log_check_missing(fs->rel, fs->partition, fs->read, fs->to);
+	if (LOG_OPAQUE(page)->base > from && fs->partition < LOG_MAX_PARTITIONS - 1)
+		log_check_missing(fs->rel, fs->partition, from, fs->to);
 	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
 	off = LOG_OPAQUE(page)->base;
 	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
@@ -142,7 +174,7 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 	 */
 	if (!fs->stopped)
 		fs->frozen = Max(fs->frozen, Min(off, fs->to));
-	fs->read = off;
+	*next = Max(*next, off);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
 	if (npositions > 0)
@@ -153,26 +185,77 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 from)
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	}
 	ReleaseBuffer(buffer);
-	return fs->read < fs->to;
+	return *next < fs->to;
 }
 
+int64
+log_count_dead(Relation rel, int partition, int64 from, int64 to)
+{
+	LogCursor	cursor;
+	int64		dead = 0;
+	int64		off = from;
+
+	log_cursor_init(&cursor, rel, partition);
+	if (from >= to || !log_cursor_seek(&cursor, from))
+		return 0;
+	do
+	{
+		Buffer		buffer = log_cursor_read(&cursor);
+		Page		page;
+		uint32		pos;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!BufferIsValid(buffer))
+			break;
+		page = BufferGetPage(buffer);
+		pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
+		off = LOG_OPAQUE(page)->base;
+		while (off < to && MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+		{
+			LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
+
+			if (off >= from && (run->flags & LOG_RUN_DEAD))
+				dead += run->nrows;
+			off += run->nrows;
+			pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
+		}
+		UnlockReleaseBuffer(buffer);
+	} while (off < to && log_cursor_next(&cursor));
+	return dead;
+}
+
+/* dead rows were newly marked between `from` and the new frozen offset */
 static void
-advance_frozen(FreezeState *fs, int64 dead)
+advance_frozen(FreezeState *fs, int64 from, int64 dead)
 {
 	LogShared  *shared = log_shared(fs->rel, fs->partition);
-	Buffer		buffer = log_page_read(fs->rel, log_head_block(fs->rel, fs->partition),
-									   LOG_PAGE_HEAD, fs->partition, BUFFER_LOCK_EXCLUSIVE);
-	LogHead    *head = LOG_HEAD(BufferGetPage(buffer));
+	BlockNumber block = log_head_block(fs->rel, fs->partition);
+	Buffer		buffer;
+	LogHead    *head;
 
-	/* what expired meanwhile may have taken the offset further */
+	for (;;)
+	{
+		buffer = log_page_read(fs->rel, block, LOG_PAGE_HEAD, fs->partition,
+							   BUFFER_LOCK_EXCLUSIVE);
+		head = LOG_HEAD(BufferGetPage(buffer));
+		if (head->first_offset <= from)
+			break;
+
+		/* some of what was looked at has expired */
+		from = head->first_offset;
+		UnlockReleaseBuffer(buffer);
+		dead = log_count_dead(fs->rel, fs->partition, from, fs->frozen);
+	}
 	if (head->frozen_offset >= fs->frozen)
 	{
 		UnlockReleaseBuffer(buffer);
 		return;
 	}
+
 	START_CRIT_SECTION();
 	head->frozen_offset = fs->frozen;
-	head->frozen_dead = Min(head->frozen_dead + dead, fs->frozen - head->first_offset);
+	head->frozen_dead = Min(head->frozen_dead + dead,
+							head->frozen_offset - head->first_offset);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(fs->rel))
 	{
@@ -195,8 +278,11 @@ advance_frozen(FreezeState *fs, int64 dead)
 	/* readers that are about to look into the commit log finish first */
 	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&shared->freeze_lock, LW_EXCLUSIVE);
-	shared->tail.frozen_offset = fs->frozen;
-	pg_atomic_write_u64(&shared->frozen_offset, fs->frozen);
+	if (shared->tail.frozen_offset < fs->frozen)
+	{
+		shared->tail.frozen_offset = fs->frozen;
+		pg_atomic_write_u64(&shared->frozen_offset, fs->frozen);
+	}
 	LWLockRelease(&shared->freeze_lock);
 	LWLockRelease(&shared->append_lock);
 }
@@ -223,10 +309,10 @@ vacuum_partition(FreezeState *fs)
 	int64		from = Max(first, log_frozen_offset(fs->rel, fs->partition));
 	int64		dead_before = fs->dead;
 	LogCursor	cursor;
-	int64		below = from - first - frozen_dead(fs->rel, fs->partition);
+	int64		at = from;
+	int64		below = Max(0, from - first - frozen_dead(fs->rel, fs->partition));
 
 	fs->to = log_next_offset(fs->rel, fs->partition);
-	fs->read = from;
 	fs->frozen = from;
 	fs->newest = InvalidTransactionId;
 	fs->stopped = false;
@@ -237,13 +323,14 @@ vacuum_partition(FreezeState *fs)
 		do
 		{
 			COMPAT_VACUUM_DELAY_POINT();
-		} while (freeze_page(fs, &cursor, from) && log_cursor_next(&cursor));
+		} while (freeze_page(fs, &cursor, &at) && log_cursor_next(&cursor));
 	}
 	/* unread runs would count as frozen */
-	log_check_missing(fs->rel, fs->partition, fs->read, fs->to);
+	log_check_missing(fs->rel, fs->partition, at, fs->to);
 	fs->live += below;
 	if (fs->frozen > log_frozen_offset(fs->rel, fs->partition))
-		advance_frozen(fs, fs->dead - dead_before);
+		advance_frozen(fs, from, fs->dead - dead_before);
+	log_expire_dead(fs->rel, fs->partition);
 }
 
 void

@@ -55,6 +55,38 @@ log_xid_committed(Relation rel, const LogRun *run, Buffer buffer)
 	return TransactionIdDidCommit(run->xid);
 }
 
+void
+log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen)
+{
+	if (log_use_shared())
+	{
+		LogShared  *shared = log_shared(rel, partition);
+
+		/*
+		 * The page was pinned before this is read, as blocks are looked at for
+		 * pins after it was written.  Expiry moves the first offset before
+		 * the frozen one: whoever sees the latter must see the former.
+		 */
+		pg_memory_barrier();
+		*frozen = (int64) pg_atomic_read_u64(&shared->frozen_offset);
+		pg_read_barrier();
+		*first = (int64) pg_atomic_read_u64(&shared->first_offset);
+	}
+	else
+	{
+		BlockNumber block = log_head_block(rel, partition);
+		Buffer		buffer;
+
+		*first = *frozen = 0;
+		if (!BlockNumberIsValid(block))
+			return;
+		buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+		*first = LOG_HEAD(BufferGetPage(buffer))->first_offset;
+		*frozen = LOG_HEAD(BufferGetPage(buffer))->frozen_offset;
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
 /* remember the outcome in the run; as for heap tuples, not before it is durable */
 static void
 set_hint(LogRun *run, Buffer buffer, uint16 hint)
@@ -94,8 +126,12 @@ run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer 
 		LWLockAcquire(&shared->freeze_lock, LW_SHARED);
 		if (first_row < (int64) pg_atomic_read_u64(&shared->frozen_offset))
 		{
+			bool		expired = first_row <
+				(int64) pg_atomic_read_u64(&shared->first_offset);
+
+			/* nobody marked the dead among those that expired */
 			LWLockRelease(&shared->freeze_lock);
-			return (run->flags & LOG_RUN_DEAD) == 0;
+			return !expired && (run->flags & LOG_RUN_DEAD) == 0;
 		}
 	}
 	committed = log_xid_committed(rel, run, buffer);

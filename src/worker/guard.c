@@ -4,17 +4,20 @@
  *
  * DROP DATABASE and its like want to be alone in a database and do not send
  * background workers away by themselves, so before such a command ours leave
- * the database and keep out of it until its transaction ends.  LISTEN is
+ * the database and keep out of it until its transaction ends.  What shared memory
+ * knows about the files of a database goes when they move or are removed.  LISTEN is
  * counted, so that commits need not be noted where nobody wants to hear of them.
  */
 #include "streamq.h"
 
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "log/log.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
@@ -31,6 +34,9 @@
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
 static object_access_hook_type prev_object_access = NULL;
+
+/* the database whose files the present command moves */
+static Oid	moving_database = InvalidOid;
 
 /* channels this session has listened on, counted in their doorbells */
 static HTAB *channels = NULL;
@@ -136,6 +142,7 @@ guard_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyT
 	NodeTag		tag = nodeTag(parsetree);
 	bool		commit_prepared;
 	char	   *listen = NULL;
+	Oid			dboid = InvalidOid;
 
 	/* the tree may be gone after execution */
 	commit_prepared = tag == T_TransactionStmt &&
@@ -145,11 +152,11 @@ guard_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyT
 
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
 	{
-		Oid			dboid = database_wanted(parsetree);
-
+		dboid = database_wanted(parsetree);
 		if (OidIsValid(dboid))
 			worker_hold_database(dboid);
 	}
+	moving_database = tag == T_AlterDatabaseStmt ? dboid : InvalidOid;
 
 	if (prev_ProcessUtility)
 		prev_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
@@ -157,6 +164,9 @@ guard_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyT
 	else
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
 								queryEnv, dest, qc);
+
+	if (tag == T_DropdbStmt && OidIsValid(dboid))
+		log_forget_database(dboid);
 
 	if (commit_prepared)
 		xactnote_commit_prepared();
@@ -172,6 +182,11 @@ guard_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 {
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
+
+	/* the files have moved, and nobody is in the database yet */
+	if (classId == DatabaseRelationId && access == OAT_POST_ALTER &&
+		OidIsValid(moving_database) && objectId == moving_database)
+		log_forget_database(objectId);
 
 	if (classId != ExtensionRelationId)
 		return;

@@ -1,7 +1,7 @@
 /*
  * scheduler.c
- *	  One process for each database with the extension: keeps its notifier and
- *	  its job workers running.
+ *	  One process for each database with the extension: keeps its notifier,
+ *	  its maintenance process and its job workers running.
  *
  * Every enabled job has a worker to itself as long as streamq.max_workers
  * allows.  With more jobs than workers, those without one are watched from
@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "log/options.h"
 #include "query/job.h"
 #include "worker/doorbell.h"
 #include "worker/notify_queue.h"
@@ -49,6 +50,7 @@ typedef struct SchedulerJob
 
 static HTAB *jobs = NULL;
 static bool extension_found;
+static bool limits_found;		/* a stream has a limit on what it keeps */
 
 static void
 look_at_jobs(void *arg)
@@ -82,6 +84,7 @@ look_at_jobs(void *arg)
 		job->listed = true;
 	}
 	PopActiveSnapshot();
+	limits_found = options_list_limited() != NIL;
 
 	hash_seq_init(&status, jobs);
 	while ((job = hash_seq_search(&status)) != NULL)
@@ -164,13 +167,13 @@ wake_worker(WorkerSlot *slot)
  * the number that go on.
  */
 static int
-look_at_workers(bool *has_notifier)
+look_at_workers(bool *has_notifier, bool *has_maintenance)
 {
 	HASH_SEQ_STATUS status;
 	SchedulerJob *job;
 	int			nworkers = 0;
 
-	*has_notifier = false;
+	*has_notifier = *has_maintenance = false;
 	hash_seq_init(&status, jobs);
 	while ((job = hash_seq_search(&status)) != NULL)
 		job->assigned = false;
@@ -186,6 +189,8 @@ look_at_workers(bool *has_notifier)
 			continue;
 		if (slot->kind == WORKER_NOTIFIER)
 			*has_notifier = true;
+		if (slot->kind == WORKER_MAINTENANCE)
+			*has_maintenance = true;
 		if (slot->kind != WORKER_JOB)
 			continue;
 
@@ -257,10 +262,12 @@ static long
 assign_jobs(TimestampTz now)
 {
 	static TimestampTz notifier_started = 0;
+	static TimestampTz maintenance_started = 0;
 	static TimestampTz full_until = 0;
 	static bool complained = false;
 	bool		has_notifier;
-	int			nworkers = look_at_workers(&has_notifier);
+	bool		has_maintenance;
+	int			nworkers = look_at_workers(&has_notifier, &has_maintenance);
 	HASH_SEQ_STATUS status;
 	SchedulerJob *job;
 	long		timeout = -1;
@@ -273,7 +280,13 @@ assign_jobs(TimestampTz now)
 		full = worker_launch(WORKER_NOTIFIER, MyDatabaseId, 0, InvalidOid) == LAUNCH_FULL;
 		notifier_started = now;
 	}
-	if (!has_notifier)
+	if (limits_found && !has_maintenance && !full &&
+		TimestampDifferenceExceeds(maintenance_started, now, RESTART_DELAY))
+	{
+		full = worker_launch(WORKER_MAINTENANCE, MyDatabaseId, 0, InvalidOid) == LAUNCH_FULL;
+		maintenance_started = now;
+	}
+	if (!has_notifier || (limits_found && !has_maintenance))
 		timeout = RESTART_DELAY;
 
 	/* free places go to any job that has none, whether it has work or not */

@@ -47,12 +47,14 @@ typedef struct WorkerTicket
 static const char *const kind_names[] = {
 	[WORKER_SCHEDULER] = "streamq scheduler",
 	[WORKER_NOTIFIER] = "streamq notifier",
+	[WORKER_MAINTENANCE] = "streamq maintenance",
 	[WORKER_JOB] = "streamq worker",
 };
 
 static const char *const kind_functions[] = {
 	[WORKER_SCHEDULER] = "streamq_scheduler_main",
 	[WORKER_NOTIFIER] = "streamq_notifier_main",
+	[WORKER_MAINTENANCE] = "streamq_maintenance_main",
 	[WORKER_JOB] = "streamq_job_main",
 };
 

@@ -22,6 +22,7 @@ typedef enum WorkerKind
 {
 	WORKER_SCHEDULER,
 	WORKER_NOTIFIER,
+	WORKER_MAINTENANCE,
 	WORKER_JOB
 } WorkerKind;
 
@@ -174,6 +175,7 @@ extern void guard_init(void);
 extern PGDLLEXPORT void streamq_launcher_main(Datum arg);
 extern PGDLLEXPORT void streamq_scheduler_main(Datum arg);
 extern PGDLLEXPORT void streamq_notifier_main(Datum arg);
+extern PGDLLEXPORT void streamq_maintenance_main(Datum arg);
 extern PGDLLEXPORT void streamq_job_main(Datum arg);
 
 #endif

@@ -1,0 +1,176 @@
+/*
+ * retention.c
+ *	  What of a stream is to be dropped by its limits.
+ *
+ * By time each partition is looked at for itself; by bytes and by messages the
+ * extents of all partitions are, oldest first, as long as the rest is above the
+ * limit.  Only whole extents go, so the rest is at least what the limit says, but
+ * for bytes: there it is at most that, but for the extents that are being written.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "api/retention.h"
+#include "group/group.h"
+#include "log/log.h"
+#include "log/options.h"
+
+typedef struct PartitionPlan
+{
+	int64		first;
+	int64		limit;			/* nothing at or above it may go */
+	int64		upto;			/* what is to go ends here */
+	bool		has_extent;
+	LogHeadExtent extent;		/* the one that begins at upto */
+} PartitionPlan;
+
+typedef struct RetentionPlan
+{
+	Relation	rel;
+	int			npartitions;
+	PartitionPlan *partitions;
+	int64		bytes;			/* of what stays */
+	int64		messages;
+} RetentionPlan;
+
+/* look at the extent that would go next; none if it may not */
+static void
+find_extent(RetentionPlan *plan, int p)
+{
+	PartitionPlan *part = &plan->partitions[p];
+
+	part->has_extent = part->upto < part->limit &&
+		log_get_head_extent(plan->rel, p, part->upto, &part->extent) &&
+		part->extent.end <= part->limit;
+}
+
+static void
+make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked)
+{
+	plan->rel = rel;
+	plan->npartitions = log_partition_count(rel);
+	plan->partitions = palloc0(sizeof(PartitionPlan) * plan->npartitions);
+	plan->bytes = plan->messages = 0;
+	for (int p = 0; p < plan->npartitions; p++)
+	{
+		PartitionPlan *part = &plan->partitions[p];
+		LogBounds	bounds;
+
+		log_get_bounds(rel, p, &bounds);
+		plan->bytes += bounds.bytes;
+		plan->messages += bounds.next_offset - bounds.first_offset;
+		part->first = part->upto = bounds.first_offset;
+		part->limit = bounds.next_offset;
+		if (part->first < part->limit)
+			part->limit = log_stable_offset(rel, p, NULL, NULL);
+	}
+	if (keep_unacked)
+	{
+		int64	   *acked = palloc(sizeof(int64) * plan->npartitions);
+
+		group_least_acked(rel, plan->npartitions, acked);
+		for (int p = 0; p < plan->npartitions; p++)
+			plan->partitions[p].limit = Min(plan->partitions[p].limit, acked[p]);
+		pfree(acked);
+	}
+	for (int p = 0; p < plan->npartitions; p++)
+		find_extent(plan, p);
+}
+
+/* the extent that begins at upto goes, too */
+static void
+drop_extent(RetentionPlan *plan, int p)
+{
+	PartitionPlan *part = &plan->partitions[p];
+
+	CHECK_FOR_INTERRUPTS();
+	plan->bytes -= part->extent.bytes;
+	plan->messages -= part->extent.end - part->upto;
+	part->upto = part->extent.end;
+	find_extent(plan, p);
+}
+
+static void
+plan_by_time(RetentionPlan *plan, const Interval *retention)
+{
+	TimestampTz before =
+		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+												TimestampTzGetDatum(GetCurrentTimestamp()),
+												IntervalPGetDatum(retention)));
+
+	for (int p = 0; p < plan->npartitions; p++)
+	{
+		PartitionPlan *part = &plan->partitions[p];
+
+		while (part->has_extent && part->extent.last_time < before)
+			drop_extent(plan, p);
+	}
+}
+
+/* the partition with the oldest extent that may go, -1 if none */
+static int
+oldest_extent(RetentionPlan *plan)
+{
+	int			best = -1;
+
+	for (int p = 0; p < plan->npartitions; p++)
+		if (plan->partitions[p].has_extent &&
+			(best < 0 || plan->partitions[p].extent.last_time <
+			 plan->partitions[best].extent.last_time))
+			best = p;
+	return best;
+}
+
+RetentionResult
+retention_apply(Oid relid)
+{
+	Relation	rel;
+	StreamOptions options;
+	RetentionPlan plan;
+	RetentionResult result = RETENTION_NONE;
+	int			p;
+
+	/* neither wait for DDL nor have it wait for long */
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return RETENTION_NONE;
+	rel = try_relation_open(relid, NoLock);
+	if (rel == NULL)
+	{
+		UnlockRelationOid(relid, AccessShareLock);
+		return RETENTION_NONE;
+	}
+	if (log_is_stream(rel))
+	{
+		options_get(rel, &options);
+		make_plan(&plan, rel, options.keep_unacked);
+		if (options_has_retention(&options))
+			plan_by_time(&plan, &options.retention);
+		while (options.max_bytes > 0 && plan.bytes > options.max_bytes &&
+			   (p = oldest_extent(&plan)) >= 0)
+		{
+			/* more than a quarter too much: by the next time it may be a lot */
+			if (plan.bytes > options.max_bytes + options.max_bytes / 4)
+				result = RETENTION_MUCH;
+			drop_extent(&plan, p);
+		}
+		while (options.max_messages > 0 && (p = oldest_extent(&plan)) >= 0 &&
+			   plan.messages - (plan.partitions[p].extent.end - plan.partitions[p].upto) >=
+			   options.max_messages)
+			drop_extent(&plan, p);
+
+		for (p = 0; p < plan.npartitions; p++)
+			if (plan.partitions[p].upto > plan.partitions[p].first &&
+				log_expire(rel, p, plan.partitions[p].upto) > 0 &&
+				result == RETENTION_NONE)
+				result = RETENTION_SOME;
+		pfree(plan.partitions);
+	}
+	relation_close(rel, AccessShareLock);
+	return result;
+}

@@ -1,0 +1,295 @@
+/*
+ * bound.c
+ *	  Conditions that bound the identity of messages.
+ */
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "catalog/pg_opfamily_d.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "fmgr.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "plan/plan_internal.h"
+
+extern Datum streamq_msg_id(PG_FUNCTION_ARGS);
+extern Datum streamq_produced_at(PG_FUNCTION_ARGS);
+
+static bool
+is_ctid(Node *expr, Index varno)
+{
+	Var		   *var = (Var *) expr;
+
+	return IsA(expr, Var) && var->varno == varno && var->varlevelsup == 0 &&
+		var->varattno == SelfItemPointerAttributeNumber;
+}
+
+bool
+bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
+{
+	FuncExpr   *func = (FuncExpr *) expr;
+	Node	   *arg;
+	FmgrInfo	flinfo;
+
+	if (!IsA(expr, FuncExpr) || list_length(func->args) != 2 ||
+		!is_ctid(lsecond(func->args), varno))
+		return false;
+
+	arg = linitial(func->args);
+	while (IsA(arg, RelabelType))
+		arg = (Node *) ((RelabelType *) arg)->arg;
+	if (IsA(arg, Var))
+	{
+		Var		   *var = (Var *) arg;
+
+		if (var->varno != varno || var->varlevelsup != 0 ||
+			var->varattno != TableOidAttributeNumber)
+			return false;
+	}
+	else if (IsA(arg, Const))
+	{
+		Const	   *con = (Const *) arg;
+
+		if (con->constisnull || DatumGetObjectId(con->constvalue) != relid)
+			return false;
+	}
+	else
+		return false;
+
+	/* whatever its name, it is what it calls that counts */
+	fmgr_info(func->funcid, &flinfo);
+	if (flinfo.fn_addr == streamq_msg_id)
+		*kind = BOUND_MSG_ID;
+	else if (flinfo.fn_addr == streamq_produced_at)
+		*kind = BOUND_PRODUCED_AT;
+	else
+		return false;
+	return true;
+}
+
+bool
+bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, bool with_tid,
+				   Bound *bound)
+{
+	OpExpr	   *op = (OpExpr *) clause;
+	Oid			relid = planner_rt_fetch(rel->relid, root)->relid;
+	Oid			opno;
+	Oid			family = InvalidOid;
+	Oid			left;
+	Oid			right;
+
+	if (!IsA(clause, OpExpr) || list_length(op->args) != 2)
+		return false;
+	opno = op->opno;
+	for (int i = 0;; i++)
+	{
+		Node	   *expr = list_nth(op->args, i);
+
+		if (bound_match_expr(expr, rel->relid, relid, &bound->kind))
+			family = bound->kind == BOUND_MSG_ID ?
+				INTEGER_BTREE_FAM_OID :
+				lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+		else if (with_tid && is_ctid(expr, rel->relid))
+		{
+			bound->kind = BOUND_TID;
+			family = InvalidOid;
+		}
+		else if (i == 0)
+			continue;
+		else
+			return false;
+
+		bound->value_arg = 1 - i;
+		if (i == 1)
+			opno = get_commutator(opno);
+		break;
+	}
+	if (!OidIsValid(opno))
+		return false;
+
+	if (bound->kind == BOUND_TID)
+	{
+		switch (opno)
+		{
+			case TIDLessOperator:
+				bound->strategy = BTLessStrategyNumber;
+				break;
+			case TIDLessEqOperator:
+				bound->strategy = BTLessEqualStrategyNumber;
+				break;
+			case TIDGreaterOperator:
+				bound->strategy = BTGreaterStrategyNumber;
+				break;
+			case TIDGreaterEqOperator:
+				bound->strategy = BTGreaterEqualStrategyNumber;
+				break;
+			default:
+				return false;
+		}
+	}
+	else
+	{
+		bound->strategy = get_op_opfamily_strategy(opno, family);
+		if (bound->strategy == 0)
+			return false;
+	}
+
+	op_input_types(opno, &left, &right);
+	bound->value_type = right;
+	bound->value = list_nth(op->args, bound->value_arg);
+	bound->clause = clause;
+	return !bms_is_member(rel->relid, pull_varnos(root, (Node *) bound->value)) &&
+		!contain_volatile_functions((Node *) bound->value);
+}
+
+/*
+ * A bound whose value depends on no row reveals nothing about rows when it is
+ * evaluated, once, before the scan; the comparison itself is ours.  Any other one
+ * has to keep its place behind conditions of a lower security level.
+ */
+bool
+bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound)
+{
+	return restriction_is_securely_promotable(rinfo, rel) ||
+		!contain_var_clause((Node *) bound->value);
+}
+
+/* compare as the operators across types do */
+static TimestampTz
+value_to_timestamptz(Oid type, Datum value)
+{
+	TimestampTz result;
+	int			overflow = 0;
+
+	switch (type)
+	{
+		case DATEOID:
+			result = date2timestamptz_opt_overflow(DatumGetDateADT(value), &overflow);
+			break;
+		case TIMESTAMPOID:
+			result = timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
+			break;
+		default:
+			Assert(type == TIMESTAMPTZOID);
+			return DatumGetTimestampTz(value);
+	}
+	/* beyond all times that messages have */
+	if (overflow > 0)
+		return DT_NOEND;
+	if (overflow < 0)
+		return DT_NOBEGIN;
+	return result;
+}
+
+static int64
+value_to_msg_id(Oid type, Datum value)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			Assert(type == INT8OID);
+			return DatumGetInt64(value);
+	}
+}
+
+static bool
+apply_msg_id(LogMessageRange *range, int strategy, int64 value)
+{
+	switch (strategy)
+	{
+		case BTLessStrategyNumber:
+			if (value == PG_INT64_MIN)
+				return false;
+			range->to = Min(range->to, value - 1);
+			break;
+		case BTLessEqualStrategyNumber:
+			range->to = Min(range->to, value);
+			break;
+		case BTEqualStrategyNumber:
+			range->from = Max(range->from, value);
+			range->to = Min(range->to, value);
+			break;
+		case BTGreaterEqualStrategyNumber:
+			range->from = Max(range->from, value);
+			break;
+		case BTGreaterStrategyNumber:
+			if (value == PG_INT64_MAX)
+				return false;
+			range->from = Max(range->from, value + 1);
+			break;
+	}
+	return range->from <= range->to;
+}
+
+/* all messages have finite times, so infinite values take all or none */
+static bool
+apply_produced_at(LogMessageRange *range, int strategy, TimestampTz value)
+{
+	switch (strategy)
+	{
+		case BTLessStrategyNumber:
+			range->until = Min(range->until, value);
+			break;
+		case BTLessEqualStrategyNumber:
+			range->until = Min(range->until, TIMESTAMP_NOT_FINITE(value) ? value : value + 1);
+			break;
+		case BTEqualStrategyNumber:
+			if (TIMESTAMP_NOT_FINITE(value))
+				return false;
+			range->since = Max(range->since, value);
+			range->until = Min(range->until, value + 1);
+			break;
+		case BTGreaterEqualStrategyNumber:
+			range->since = Max(range->since, value);
+			break;
+		case BTGreaterStrategyNumber:
+			range->since = Max(range->since, TIMESTAMP_NOT_FINITE(value) ? value : value + 1);
+			break;
+	}
+	return range->since < range->until;
+}
+
+/* any TID, also of no message that could be */
+static int64
+tid_to_msg_id(Relation stream, ItemPointer tid)
+{
+	int			partition = log_tid_partition(tid);
+
+	if (partition >= log_partition_count(stream) ||
+		ItemPointerGetOffsetNumberNoCheck(tid) == InvalidOffsetNumber)
+		return LOG_MSG_ID(partition, 0);
+	return log_tid_msg_id(stream, tid);
+}
+
+bool
+bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value, bool isnull,
+			Relation stream, LogMessageRange *range)
+{
+	if (isnull)
+		return false;
+	switch (kind)
+	{
+		case BOUND_MSG_ID:
+			return apply_msg_id(range, strategy, value_to_msg_id(value_type, value));
+		case BOUND_PRODUCED_AT:
+			return apply_produced_at(range, strategy,
+									 value_to_timestamptz(value_type, value));
+		case BOUND_TID:
+			return apply_msg_id(range, strategy,
+								tid_to_msg_id(stream, (ItemPointer) DatumGetPointer(value)));
+	}
+	return false;
+}

@@ -1,0 +1,385 @@
+/*
+ * path.c
+ *	  Paths for scans of streams: which, at what cost, with how many rows.
+ *
+ * The log knows where its messages are, so for bounds whose value is known
+ * when planning, the number of rows is looked up.  The size of the relation, which the
+ * planner guessed, is corrected by it.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_opfamily_d.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+#include "utils/spccache.h"
+
+#include "compat.h"
+#include "log/log.h"
+#include "plan/plan_internal.h"
+
+/* of a page met while a place in the log is looked for, in cpu_operator_cost */
+#define DESCENT_COST	50.0
+
+/* what a set of conditions on one stream amounts to */
+typedef struct RangeEstimate
+{
+	int			nbounds;		/* that a stream scan uses */
+	int			ntids;			/* bounds of ctid */
+	List	   *others;			/* RestrictInfos that are no bounds */
+	List	   *filters;		/* those and bounds of ctid */
+	double		range_rows;		/* within the bounds */
+	double		scan_rows;		/* read by a stream scan: those of ctid do not
+								 * count */
+	double		npartitions;	/* that a stream scan visits */
+} RangeEstimate;
+
+/*
+ * Share of the rows in range that remains for bounds with unknown values.
+ */
+static double
+unknown_selectivity(int nlower, int nupper)
+{
+	if (nlower > 0 && nupper > 0)
+		return DEFAULT_RANGE_INEQ_SEL;
+	return nlower + nupper > 0 ? DEFAULT_INEQ_SEL : 1.0;
+}
+
+static void
+estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
+			   List *clauses, RangeEstimate *est)
+{
+	LogMessageRange range = LOG_WHOLE_RANGE;
+	LogMessageRange scan_range = LOG_WHOLE_RANGE;
+	bool		empty = false;
+	bool		one = false;
+	int			nlower[BOUND_TID + 1] = {0};
+	int			nupper[BOUND_TID + 1] = {0};
+	int			npartitions;
+	double		selectivity;
+	ListCell   *lc;
+
+	memset(est, 0, sizeof(RangeEstimate));
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		Bound		bound;
+		Node	   *value;
+
+		if (rinfo->pseudoconstant ||
+			!bound_match_clause(root, rel, rinfo->clause, true, &bound) ||
+			!bound_is_secure(rinfo, rel, &bound))
+		{
+			est->others = lappend(est->others, rinfo);
+			est->filters = lappend(est->filters, rinfo);
+			continue;
+		}
+		if (bound.kind == BOUND_TID)
+		{
+			est->ntids++;
+			est->filters = lappend(est->filters, rinfo);
+		}
+		else
+			est->nbounds++;
+
+		value = estimate_expression_value(root, (Node *) bound.value);
+		if (IsA(value, Const))
+		{
+			Const	   *con = (Const *) value;
+
+			if (!bound_apply(bound.kind, bound.strategy, bound.value_type,
+							 con->constvalue, con->constisnull, stream, &range))
+				empty = true;
+			if (bound.kind != BOUND_TID)
+				(void) bound_apply(bound.kind, bound.strategy, bound.value_type,
+								   con->constvalue, con->constisnull, stream, &scan_range);
+		}
+		else if (bound.strategy == BTEqualStrategyNumber)
+		{
+			if (bound.kind == BOUND_MSG_ID)
+				one = true;
+			nlower[bound.kind]++;
+			nupper[bound.kind]++;
+		}
+		else if (bound.strategy == BTLessStrategyNumber ||
+				 bound.strategy == BTLessEqualStrategyNumber)
+			nupper[bound.kind]++;
+		else
+			nlower[bound.kind]++;
+	}
+
+	est->range_rows = empty ? 0 : log_range_count(stream, &range, &npartitions);
+	if (empty)
+		npartitions = 0;
+	est->scan_rows = est->range_rows;
+	est->npartitions = npartitions;
+	if (est->ntids > 0 && !empty)
+	{
+		est->scan_rows = log_range_count(stream, &scan_range, &npartitions);
+		est->npartitions = npartitions;
+	}
+	selectivity = unknown_selectivity(nlower[BOUND_MSG_ID], nupper[BOUND_MSG_ID]) *
+		unknown_selectivity(nlower[BOUND_PRODUCED_AT], nupper[BOUND_PRODUCED_AT]);
+	est->scan_rows *= selectivity;
+	est->range_rows *= selectivity *
+		unknown_selectivity(nlower[BOUND_TID], nupper[BOUND_TID]);
+	if (one)
+	{
+		est->range_rows = Min(est->range_rows, 1);
+		est->scan_rows = Min(est->scan_rows, 1);
+		est->npartitions = Min(est->npartitions, 1);
+	}
+}
+
+/*
+ * Cost of reading `rows` neighbouring rows: their share of the file, one page of
+ * it found by a descent through the directory and a bisection, whose pages are nearly
+ * always cached; as for B-trees they are charged as computation.
+ */
+static void
+cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
+		   double npartitions, List *filters)
+{
+	double		fraction = rel->tuples > 0 ? Min(rows / rel->tuples, 1.0) : 1.0;
+	double		pages = Max(ceil(fraction * rel->pages), 1.0);
+	double		descent;
+	double		random_page_cost;
+	double		seq_page_cost;
+	QualCost	qual;
+	Cost		run;
+
+	get_tablespace_page_costs(rel->reltablespace, &random_page_cost, &seq_page_cost);
+	descent = (2 + ceil(log(Max(rel->pages, 2)) / log(2))) *
+		DESCENT_COST * cpu_operator_cost;
+	cost_qual_eval(&qual, filters, root);
+
+	path->startup_cost = qual.startup + descent;
+	run = seq_page_cost * pages + descent * Max(npartitions - 1, 0);
+	/* a small stream, or most of one, is read through anyway */
+	if (fraction < 0.5 && rel->pages > 16)
+		run += random_page_cost - seq_page_cost;
+	run += (cpu_tuple_cost + qual.per_tuple) * rows;
+
+	path->startup_cost += path->pathtarget->cost.startup;
+	path->total_cost = path->startup_cost + run +
+		path->pathtarget->cost.per_tuple * path->rows;
+}
+
+/* is one of its members msg_id of this relation's rows? */
+static bool
+ec_has_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec)
+{
+	Oid			relid = planner_rt_fetch(rel->relid, root)->relid;
+	EquivalenceMemberIterator it;
+	EquivalenceMember *em;
+
+	if (ec->ec_has_volatile)
+		return false;
+	setup_eclass_member_iterator(&it, ec, rel->relids);
+	while ((em = eclass_member_iterator_next(&it)) != NULL)
+	{
+		BoundKind	kind;
+
+		if (!em->em_is_const && bms_equal(em->em_relids, rel->relids) &&
+			bound_match_expr((Node *) em->em_expr, rel->relid, relid, &kind) &&
+			kind == BOUND_MSG_ID)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_range_path(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est,
+			   List *pathkeys, bool backward)
+{
+	CustomPath *path = range_scan_path(rel, backward);
+
+	path->path.pathkeys = pathkeys;
+	path->path.rows = rel->rows;
+	cost_range(&path->path, root, rel, est->scan_rows, est->npartitions, est->filters);
+	add_path(rel, (Path *) path);
+}
+
+/*
+ * Paths in log order: backward if that is what is wanted.  Returns true if a
+ * forward one was among them.
+ */
+static bool
+add_ordered_paths(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
+{
+	EquivalenceClass *wanted = NULL;
+	bool		forward = false;
+	ListCell   *lc;
+
+	if (root->query_pathkeys != NIL)
+	{
+		PathKey    *key = linitial_node(PathKey, root->query_pathkeys);
+
+		if (key->pk_opfamily == INTEGER_BTREE_FAM_OID &&
+			ec_has_msg_id(root, rel, key->pk_eclass))
+		{
+			bool		ascending = COMPAT_PATHKEY_IS_ASCENDING(key);
+
+			wanted = key->pk_eclass;
+			add_range_path(root, rel, est, list_make1(key), !ascending);
+			forward = ascending;
+		}
+	}
+
+	/* merge joins by msg_id */
+	if (rel->has_eclass_joins)
+	{
+		foreach(lc, root->eq_classes)
+		{
+			EquivalenceClass *ec = lfirst_node(EquivalenceClass, lc);
+
+			if (ec->ec_merged == NULL && (ec != wanted || !forward) &&
+				!ec->ec_has_const && list_length(ec->ec_members) > 1 &&
+				list_member_oid(ec->ec_opfamilies, INTEGER_BTREE_FAM_OID) &&
+				bms_overlap(ec->ec_relids, rel->relids) &&
+				ec_has_msg_id(root, rel, ec))
+			{
+				PathKey    *key = make_canonical_pathkey(root, ec, INTEGER_BTREE_FAM_OID,
+														 COMPAT_ASCENDING, false);
+
+				add_range_path(root, rel, est, list_make1(key), false);
+				forward = true;
+			}
+		}
+	}
+	return forward;
+}
+
+/* ---- nested loops: the bounds come from another relation ---- */
+
+static bool
+ec_member_is_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+					EquivalenceMember *em, void *arg)
+{
+	BoundKind	kind;
+
+	return bound_match_expr((Node *) em->em_expr, rel->relid,
+							planner_rt_fetch(rel->relid, root)->relid, &kind);
+}
+
+static void
+add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, Relation stream, Relids outer)
+{
+	ParamPathInfo *info = get_baserel_parampathinfo(root, rel, outer);
+	CustomPath *path = range_scan_path(rel, false);
+	RangeEstimate est;
+
+	estimate_range(root, rel, stream, list_concat_copy(rel->baserestrictinfo, info->ppi_clauses),
+				   &est);
+	path->path.param_info = info;
+	path->path.rows = clamp_row_est(est.range_rows *
+									clauselist_selectivity(root, est.others, rel->relid,
+														   JOIN_INNER, NULL));
+	info->ppi_rows = path->path.rows;
+	cost_range(&path->path, root, rel, est.scan_rows, est.npartitions, est.filters);
+	add_path(rel, (Path *) path);
+}
+
+static void
+add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
+{
+	List	   *outers = NIL;
+	List	   *clauses = NIL;
+	ListCell   *lc;
+
+	if (rel->has_eclass_joins)
+		clauses = generate_implied_equalities_for_column(root, rel, ec_member_is_msg_id,
+														 NULL, rel->lateral_referencers);
+	clauses = list_concat_copy(clauses, rel->joininfo);
+
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		Bound		bound;
+		Relids		outer;
+		ListCell   *seen;
+
+		if (rinfo->pseudoconstant ||
+			!bound_match_clause(root, rel, rinfo->clause, false, &bound) ||
+			!bound_is_secure(rinfo, rel, &bound) ||
+			!join_clause_is_movable_to(rinfo, rel))
+			continue;
+		outer = bms_union(rinfo->required_relids, rel->lateral_relids);
+		outer = bms_del_member(outer, rel->relid);
+		foreach(seen, outers)
+			if (bms_equal((Relids) lfirst(seen), outer))
+				break;
+		if (seen != NULL)
+			continue;
+		outers = lappend(outers, outer);
+		add_parameterized_path(root, rel, stream, outer);
+	}
+}
+
+/* ---- sizes ---- */
+
+static void
+correct_rows(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
+{
+	double		rows = clamp_row_est(est->range_rows *
+									 clauselist_selectivity(root, est->others, 0,
+															JOIN_INNER, NULL));
+	double		factor = rows / Max(rel->rows, 1);
+	ListCell   *lc;
+
+	rel->rows = rows;
+	foreach(lc, rel->pathlist)
+	{
+		Path	   *path = lfirst(lc);
+
+		if (path->param_info != NULL)
+			continue;
+		path->rows = rows;
+		/* TIDs of streams do not tell blocks, which its cost was made of */
+		if (path->pathtype == T_TidRangeScan)
+			cost_range(path, root, rel, est->range_rows, 1, est->others);
+	}
+	foreach(lc, rel->partial_pathlist)
+	{
+		Path	   *path = lfirst(lc);
+
+		path->rows = clamp_row_est(path->rows * factor);
+	}
+}
+
+void
+plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	Relation	stream = table_open(rte->relid, NoLock);
+	RangeEstimate est;
+
+	if (!log_is_stream(stream))
+	{
+		table_close(stream, NoLock);
+		return;
+	}
+
+	estimate_range(root, rel, stream, rel->baserestrictinfo, &est);
+	if (est.nbounds + est.ntids > 0)
+		correct_rows(root, rel, &est);
+	if (rel->lateral_relids != NULL)
+	{
+		/* its output needs columns of other relations */
+		if (est.nbounds > 0)
+			add_parameterized_path(root, rel, stream, rel->lateral_relids);
+	}
+	else if (!add_ordered_paths(root, rel, &est) && est.nbounds > 0)
+		add_range_path(root, rel, &est, NIL, false);
+	add_parameterized_paths(root, rel, stream);
+	table_close(stream, NoLock);
+}

@@ -1,0 +1,79 @@
+/*
+ * plan.c
+ *	  The planner hook.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "utils/guc.h"
+
+#include "plan/plan.h"
+#include "plan/plan_internal.h"
+
+bool		streamq_enable_stream_scan = true;
+
+static set_rel_pathlist_hook_type prev_set_rel_pathlist = NULL;
+
+/*
+ * The rows of a table with children are those of the children, some of which
+ * were corrected after they had been summed up.
+ */
+static void
+sum_children(PlannerInfo *root, RelOptInfo *rel)
+{
+	double		rows = 0;
+	ListCell   *lc;
+
+	foreach(lc, root->append_rel_list)
+	{
+		AppendRelInfo *info = lfirst_node(AppendRelInfo, lc);
+
+		if (info->parent_relid == rel->relid)
+		{
+			RelOptInfo *child = find_base_rel(root, info->child_relid);
+
+			if (!IS_DUMMY_REL(child))
+				rows += child->rows;
+		}
+	}
+	rel->rows = clamp_row_est(rows);
+}
+
+static void
+plan_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	if (prev_set_rel_pathlist)
+		prev_set_rel_pathlist(root, rel, rti, rte);
+	if (!streamq_enable_stream_scan || IS_DUMMY_REL(rel))
+		return;
+
+	if (rte->rtekind == RTE_FUNCTION)
+		plan_add_read_path(root, rel, rte);
+	else if (rte->rtekind == RTE_RELATION && rte->inh)
+		sum_children(root, rel);
+	else if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_RELATION &&
+			 rte->tablesample == NULL &&
+			 !bms_is_member(rti, root->all_result_relids))
+		plan_add_stream_paths(root, rel, rte);
+}
+
+void
+plan_init(void)
+{
+	DefineCustomBoolVariable("streamq.enable_stream_scan",
+							 "Lets the planner use scans made for streams.",
+							 NULL,
+							 &streamq_enable_stream_scan,
+							 true,
+							 PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
+	range_scan_init();
+	read_scan_init();
+	prev_set_rel_pathlist = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = plan_set_rel_pathlist;
+}

@@ -1,0 +1,73 @@
+/*
+ * plan_internal.h
+ *	  What the files of plan/ share.
+ */
+#ifndef STREAMQ_PLAN_INTERNAL_H
+#define STREAMQ_PLAN_INTERNAL_H
+
+#include "postgres.h"
+
+#include "nodes/extensible.h"
+#include "nodes/pathnodes.h"
+
+#include "log/log.h"
+
+/* ---- bound.c: conditions on the identity of a message ---- */
+
+typedef enum BoundKind
+{
+	BOUND_MSG_ID,				/* streamq.msg_id(tableoid, ctid) */
+	BOUND_PRODUCED_AT,			/* streamq.produced_at(tableoid, ctid) */
+	BOUND_TID					/* ctid itself: for estimates only */
+} BoundKind;
+
+/* <message expression> <comparison> <value> */
+typedef struct Bound
+{
+	BoundKind	kind;
+	int			strategy;		/* BT...StrategyNumber, as if the value stood
+								 * right */
+	int			value_arg;		/* which argument of the clause is the value */
+	Oid			value_type;
+	Expr	   *value;
+	Expr	   *clause;
+} Bound;
+
+/* is this streamq.msg_id or produced_at of the rows of range table entry varno? */
+extern bool bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind);
+
+/* is the clause a bound?  The value has no column of the relation in it. */
+extern bool bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
+							   bool with_tid, Bound *bound);
+
+/*
+ * May the condition decide what is read before other ones were asked
+ * (row-level security, security barriers)?
+ */
+extern bool bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound);
+
+/*
+ * Narrow the range by a bound.  False if no row can be in it.
+ */
+extern bool bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value,
+						bool isnull, Relation stream, LogMessageRange *range);
+
+/* ---- path.c: paths of streams ---- */
+
+extern void plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+
+/* ---- range_scan.c: the custom scan of a stream ---- */
+
+#define RANGE_SCAN_NAME	"Stream Scan"
+
+extern CustomPath *range_scan_path(RelOptInfo *rel, bool backward);
+extern void range_scan_init(void);
+
+/* ---- read_scan.c: the custom scan of read() ---- */
+
+#define READ_SCAN_NAME	"Stream Read"
+
+extern void plan_add_read_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+extern void read_scan_init(void);
+
+#endif

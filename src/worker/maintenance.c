@@ -1,0 +1,142 @@
+/*
+ * maintenance.c
+ *	  The process that drops what streams need not keep: one for each database
+ *	  that has a stream with a limit, and only then.
+ *
+ * Each stream is looked at in a transaction of its own, so that one that is
+ * damaged does not stop the others; it is left alone for a while then.
+ */
+#include "streamq.h"
+
+#include "api/retention.h"
+#include "commands/extension.h"
+#include "log/options.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "worker/worker_shared.h"
+
+#define FAILED_RETRY	(60 * 1000)	/* ms before a stream that failed is looked at again */
+#define RETRY_DELAY		(10 * 1000)	/* ms after the list could not be read */
+#define SOON			8		/* part of a naptime after which to look again */
+#define LAST_LOOKS		15		/* with nothing to do, before the process ends */
+
+typedef struct Failed
+{
+	Oid			relid;
+	TimestampTz until;
+} Failed;
+
+typedef struct Round
+{
+	MemoryContext mcxt;			/* of the list */
+	List	   *streams;
+	Oid			relid;
+	RetentionResult result;
+} Round;
+
+static List *failed = NIL;
+
+static void
+list_streams(void *arg)
+{
+	Round	   *round = arg;
+	MemoryContext old;
+	List	   *streams = NIL;
+
+	if (OidIsValid(get_extension_oid("streamq", true)))
+		streams = options_list_limited();
+	old = MemoryContextSwitchTo(round->mcxt);
+	round->streams = list_copy(streams);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+apply(void *arg)
+{
+	Round	   *round = arg;
+
+	round->result = retention_apply(round->relid);
+}
+
+/* did the stream fail not long ago? */
+static bool
+is_failed(Oid relid)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, failed)
+	{
+		Failed	   *entry = lfirst(lc);
+
+		if (entry->until <= now)
+		{
+			pfree(entry);
+			failed = foreach_delete_current(failed, lc);
+		}
+		else
+			found |= entry->relid == relid;
+	}
+	return found;
+}
+
+static void
+note_failed(Oid relid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Failed	   *entry = palloc(sizeof(Failed));
+
+	entry->relid = relid;
+	entry->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_RETRY);
+	failed = lappend(failed, entry);
+	MemoryContextSwitchTo(old);
+}
+
+void
+streamq_maintenance_main(Datum arg)
+{
+	Round		round;
+	int			idle = 0;
+
+	worker_start("streamq maintenance");
+
+	memset(&round, 0, sizeof(round));
+	round.mcxt = AllocSetContextCreate(TopMemoryContext, "streamq maintenance",
+									   ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+	{
+		long		delay = streamq_naptime;
+		ListCell   *lc;
+
+		MemoryContextReset(round.mcxt);
+		MemoryContextSwitchTo(round.mcxt);
+		round.streams = NIL;
+		if (!worker_run(list_streams, &round, "listing streams with limits", NULL))
+		{
+			worker_sleep(RETRY_DELAY);
+			continue;
+		}
+		/* the scheduler starts another when there is need */
+		if (round.streams != NIL)
+			idle = 0;
+		else if (++idle >= LAST_LOOKS)
+			worker_leave();
+
+		foreach(lc, round.streams)
+		{
+			round.relid = lfirst_oid(lc);
+			if (is_failed(round.relid))
+				continue;
+			if (!worker_run(apply, &round, "dropping expired messages", NULL))
+				note_failed(round.relid);
+			else if (round.result == RETENTION_MUCH)
+				delay = Max(streamq_naptime / SOON, 1);
+			worker_check();
+		}
+		worker_sleep(delay);
+	}
+}

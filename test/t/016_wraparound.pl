@@ -1,0 +1,166 @@
+# Transaction ids run out and begin again: streams stay readable, groups stand
+# where they stood, the oldest xid of the database and the commit log move on,
+# and autovacuum comes by itself.  Jumping ahead is done on a stopped server.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'streamq'
+wal_consistency_checking = 'streamq'
+max_worker_processes = 16
+max_prepared_transactions = 4
+autovacuum = off
+timezone = 'UTC'
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION streamq;
+CREATE TABLE s (at timestamptz NOT NULL, key text, n int) USING streamq;
+SELECT streamq.alter_stream('s', partitions => 2);
+SELECT streamq.create_group('s', 'g', lease => '1 day');
+CREATE TABLE expected (n int);
+SELECT streamq.create_continuous_view('per_key', $$ SELECT key, count(*) AS n, sum(n) AS total FROM s GROUP BY key $$);
+});
+
+my $next = 0;
+my $taken = 0;
+sub produce
+{
+	my $to = $next + 100;
+	# rows, savepoints, rows of aborted transactions, each an xid of its own
+	$node->safe_psql('postgres', qq{
+INSERT INTO s SELECT timestamptz '2026-01-01' + i * interval '1 s', 'k' || i % 5, i FROM generate_series($next, $to - 11) i;
+BEGIN; INSERT INTO s SELECT now(), 'k' || i % 5, -i FROM generate_series(1, 200) i; ROLLBACK;
+BEGIN; SAVEPOINT a; INSERT INTO s SELECT now(), 'k1', -7; ROLLBACK TO a; SAVEPOINT b;
+INSERT INTO s SELECT timestamptz '2026-01-01' + i * interval '1 s', 'k' || i % 5, i FROM generate_series($to - 10, $to - 1) i; RELEASE b; COMMIT;
+INSERT INTO expected SELECT generate_series($next, $to - 1);
+});
+	$next = $to;
+}
+sub consume
+{
+	my ($how) = @_;
+	return $node->safe_psql('postgres', qq{BEGIN;
+SELECT count(*) FROM streamq.consume('s', 'g', 30, auto_ack => true); $how;});
+}
+sub check
+{
+	my ($name) = @_;
+	is($node->safe_psql('postgres', q{
+SELECT count(*) FROM ((SELECT n FROM s EXCEPT ALL TABLE expected) UNION ALL (TABLE expected EXCEPT ALL SELECT n FROM s)) x}),
+		0, "$name: rows");
+	is($node->safe_psql('postgres', q{SELECT sum(lag) FROM streamq.consumer_groups WHERE group_name = 'g'}), $next - $taken, "$name: the group");
+}
+
+# the xid the stopped server will begin with; needs its page of the commit log
+sub jump
+{
+	my ($xid) = @_;
+	$node->stop;
+	command_ok([ 'pg_resetwal', '-x', $xid, '-D', $node->data_dir ], "xid $xid comes next");
+	my $segment = sprintf('%s/pg_xact/%04X', $node->data_dir, $xid / (8192 * 4 * 32));
+	my $page = int($xid / (8192 * 4)) % 32;
+	my $size = -s $segment // 0;
+	open(my $fh, '>>', $segment) or die $!;
+	binmode $fh;
+	print $fh "\0" x (($page + 1) * 8192 - $size) if $size < ($page + 1) * 8192;
+	close($fh);
+	$node->start;
+}
+sub age
+{
+	return $node->safe_psql('postgres', q{SELECT age(relfrozenxid) FROM pg_class WHERE oid = 's'::regclass});
+}
+
+produce();
+$taken += consume('COMMIT');
+check('at first');
+is(consume('ROLLBACK'), 30, 'taken and given back');
+
+for my $xid (1_000_000_000, 2_000_000_000, 3_000_000_000, 4_000_000_000, 700_000_000, 1_700_000_000)
+{
+	$node->safe_psql('postgres', 'VACUUM (FREEZE) s');
+	cmp_ok(age(), '<', 100, 'relfrozenxid after VACUUM FREEZE');
+	produce();
+	$taken += consume('COMMIT');
+	is(consume('ROLLBACK'), 30, 'taken and given back');
+	check('before the jump');
+	# rows and the group's page hold xids that relfrozenxid must not pass
+	is($node->safe_psql('postgres', q{SELECT (SELECT relfrozenxid FROM pg_class WHERE oid = 's'::regclass)::text::bigint <= min(xmin::text::bigint) FROM expected WHERE n >= } . ($next - 100)),
+		't', 'relfrozenxid is true');
+	$node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('per_key', '30 s')});
+	# every database must be young enough for the next thousand million
+	$node->safe_psql($_, 'VACUUM (FREEZE)') for ('postgres', 'template1');
+	$node->safe_psql('postgres', 'UPDATE pg_database SET datallowconn = true WHERE datname = $$template0$$');
+	$node->safe_psql('template0', 'VACUUM (FREEZE)');
+	jump($xid);
+	check("at xid $xid");
+	produce();
+	$taken += consume('COMMIT');
+	check("written at xid $xid");
+}
+is($node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('per_key', '30 s'), (SELECT sum(n) FROM per_key) = (SELECT count(*) FROM s)}),
+	't|t', 'the view has everything');
+$node->safe_psql($_, 'VACUUM (FREEZE)') for ('postgres', 'template0', 'template1');
+cmp_ok($node->safe_psql('postgres', 'SELECT max(age(datfrozenxid)) FROM pg_database'), '<', 10000, 'datfrozenxid moves on');
+$node->safe_psql('postgres', 'CHECKPOINT');
+my @segments = glob($node->data_dir . '/pg_xact/*');
+cmp_ok(scalar @segments, '<=', 2, 'the commit log is truncated: ' . join(' ', map { s{.*/}{}r } @segments));
+check('at the end');
+
+# a prepared producer and a prepared consumer hold relfrozenxid where they are
+$node->safe_psql('postgres', q{BEGIN; INSERT INTO s VALUES (now(), 'k1', 1000000); INSERT INTO expected VALUES (1000000); PREPARE TRANSACTION 'p'});
+$node->safe_psql('postgres', q{BEGIN; SELECT count(*) FROM streamq.consume('s', 'g', 10, auto_ack => true); PREPARE TRANSACTION 'c'});
+produce();
+my $xid = $node->safe_psql('postgres', q{SELECT transaction FROM pg_prepared_xacts WHERE gid = 'p'});
+$node->safe_psql('postgres', 'VACUUM (FREEZE) s');
+is($node->safe_psql('postgres', q{SELECT relfrozenxid FROM pg_class WHERE oid = 's'::regclass}), $xid, 'not frozen beyond a prepared transaction');
+$node->restart;
+$node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
+$node->safe_psql('postgres', q{COMMIT PREPARED 'c'});
+$taken += 10;
+$node->safe_psql('postgres', 'VACUUM (FREEZE) s');
+cmp_ok(age(), '<', 10, 'but after its commit');
+$next++;
+check('with what was prepared');
+$next--;
+
+# freezing a log nobody froze writes next to nothing; a second VACUUM reads next to nothing
+$node->safe_psql('postgres', q{CREATE TABLE fresh (id bigint, payload text) USING streamq;
+INSERT INTO fresh SELECT i, repeat('x', 100) FROM generate_series(1, 200000) i;});
+my $written = $node->safe_psql('postgres', q{SELECT pg_stat_reset_shared('wal');
+SELECT pg_current_wal_insert_lsn() AS lsn \gset
+VACUUM (FREEZE) fresh;
+SELECT (pg_current_wal_insert_lsn() - :'lsn') / pg_relation_size('fresh')});
+$written =~ s/^\n//;
+cmp_ok($written, '<', 0.01, 'VACUUM FREEZE writes ' . sprintf('%.5f', $written) . ' of the log as WAL');
+sub blocks
+{
+	return $node->safe_psql('postgres', q{SELECT pg_stat_force_next_flush();
+SELECT heap_blks_read + heap_blks_hit FROM pg_statio_user_tables WHERE relname = 'fresh'}) =~ s/^\s+//r;
+}
+my $before = blocks();
+$node->safe_psql('postgres', 'VACUUM fresh');
+my $reads = blocks() - $before;
+cmp_ok($reads, '<', 10, "a second VACUUM reads $reads pages");
+
+# autovacuum comes after inserts, without being asked
+$node->append_conf('postgresql.conf', q{
+autovacuum = on
+autovacuum_naptime = 1s
+autovacuum_vacuum_insert_threshold = 100
+autovacuum_vacuum_insert_scale_factor = 0.01
+});
+$node->reload;
+$node->safe_psql('postgres', q{INSERT INTO fresh SELECT i, 'more' FROM generate_series(1, 10000) i});
+ok($node->poll_query_until('postgres', q{SELECT autovacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'fresh'}), 'autovacuum comes by itself');
+cmp_ok($node->safe_psql('postgres', q{SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'fresh'}), '<', 50, 'and freezes');
+
+unlike(slurp_file($node->logfile), qr/inconsistent page|PANIC|TRAP|could not access status|terminated by signal/, 'clean log');
+$node->stop;
+done_testing();
