@@ -103,6 +103,8 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 							   BUFFER_LOCK_EXCLUSIVE);
 	leafpage = BufferGetPage(buffers[2]);
 	directory = LOG_DIRECTORY(leafpage);
+	if (LOG_OPAQUE(leafpage)->owner != root[0].leaf_id || directory->nextents == 0)
+		log_page_corrupted(rel, root[0].block, "it is not the first directory page of its partition");
 	for (n = 0; n < (int) directory->nextents; n++)
 	{
 		LogExtent  *extent = &directory->extents[n];
@@ -111,6 +113,9 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 		if (extent->base == LOG_SPARE_EXTENT ||
 			extent->start == shared->tail.extent_start)
 			break;
+		if (extent->start == 0 || extent->nblocks == 0 ||
+			(uint64) extent->start + extent->nblocks > LOG_META(metapage)->nallocated)
+			log_page_corrupted(rel, root[0].block, "it holds an impossible extent");
 		/* it ends where the next one begins */
 		if (n + 1 < (int) directory->nextents)
 			end = directory->extents[n + 1].base;
