@@ -142,6 +142,14 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_PALLOC_PAGE()	palloc_aligned(BLCKSZ, PG_IO_ALIGN_SIZE, MCXT_ALLOC_ZERO)
 #endif
 
+/* 17: the oldest transaction id that may be asked about; a stale one will do */
+#include "access/transam.h"
+#if PG_VERSION_NUM < 170000
+#define COMPAT_OLDEST_XID()	(ShmemVariableCache->oldestXid)
+#else
+#define COMPAT_OLDEST_XID()	(TransamVariables->oldestXid)
+#endif
+
 /* 16: a function; the caller includes storage/buf_internals.h */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \

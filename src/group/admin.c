@@ -142,7 +142,8 @@ group_init(void)
 {
 	static const LogStateCallbacks callbacks = {
 		.settle = group_version_settle,
-		.carry = group_version_carry
+		.carry = group_version_carry,
+		.verify = group_version_verify
 	};
 
 	log_register_state_callbacks(&callbacks);

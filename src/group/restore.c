@@ -271,8 +271,8 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 	Relation	catalog = api_catalog_open(RESTORED_CATALOG, AccessShareLock, false);
 	SysScanDesc scan;
 	HeapTuple	tuple = find_restored(catalog, group_id, &scan);
-	int64		first = log_first_offset(rel, partition);
-	int64		position = first;
+	/* a partition without a state was added after the group: all of it is to come */
+	int64		position = log_origin_offset(rel, partition);
 
 	if (HeapTupleIsValid(tuple))
 	{
@@ -314,7 +314,7 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	return Max(position, first);
+	return position;
 }
 
 void

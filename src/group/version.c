@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "group/state.h"
 #include "group/version.h"
 #include "log/log.h"
@@ -65,6 +66,15 @@ report_corrupt(void)
 			 errmsg("invalid versions of a consumer group's state")));
 }
 
+/* the commit log knows nothing about an id that never was, or is long gone */
+static bool
+is_possible(TransactionId xid)
+{
+	return TransactionIdIsNormal(xid) &&
+		!TransactionIdPrecedes(xid, COMPAT_OLDEST_XID()) &&
+		TransactionIdPrecedes(xid, ReadNextTransactionId());
+}
+
 /* returns the number of versions; trail may be NULL */
 static int
 parse_versions(const char *data, int len, Version *versions, Trail *trail)
@@ -86,7 +96,7 @@ parse_versions(const char *data, int len, Version *versions, Trail *trail)
 		memcpy(&xid, ptr, sizeof(xid));
 		memcpy(&bloblen, ptr + sizeof(xid), sizeof(bloblen));
 		ptr += VERSION_PREFIX;
-		if (bloblen > end - ptr)
+		if (bloblen > end - ptr || (TransactionIdIsValid(xid) && !is_possible(xid)))
 			report_corrupt();
 		versions[i].xid = xid;
 		versions[i].len = bloblen;
@@ -492,5 +502,27 @@ group_version_carry(char *data, int *len, int64 first_offset)
 		versions[i].blob = blob;
 	}
 	*len = format_versions(versions, n, &trail, result);
+	if (*len < 0)
+		report_corrupt();
 	memcpy(data, result, *len);
+}
+
+/* Versions of aborted transactions count, too: they were sound when written. */
+const char *
+group_version_verify(const char *data, int len, int64 next_offset)
+{
+	Version		versions[VERSIONS_MAX];
+	int			n = parse_versions(data, len, versions, NULL);
+
+	for (int i = 0; i < n; i++)
+	{
+		PartitionState state;
+
+		group_state_decode(&state, versions[i].blob, versions[i].len);
+		if (state.done)
+			pfree(state.done);
+		if (state.delivered > next_offset)
+			return "a consumer group was given messages behind the end of the partition";
+	}
+	return NULL;
 }

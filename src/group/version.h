@@ -63,5 +63,6 @@ extern TransactionId group_version_xid(const char *data, int len);
 extern TransactionId group_version_settle(char *data, int *len,
 										  TransactionId cutoff, bool *changed);
 extern void group_version_carry(char *data, int *len, int64 first_offset);
+extern const char *group_version_verify(const char *data, int len, int64 next_offset);
 
 #endif

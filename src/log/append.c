@@ -139,6 +139,8 @@ lock_tail_page(AppendState *s, bool *newrun)
 		LogRun	   *run = (LogRun *) ((char *) page + opaque->last_run);
 
 		/* a run that carries hints is over */
+		if (opaque->last_run + sizeof(LogRun) + run->nbytes != pos)
+			log_page_corrupted(s->rel, tail->tail, "its last run does not end where its content does");
 		if (run->xid == s->xid && run->cid == s->cid &&
 			run->natts == row->natts && run->flags == 0 &&
 			run->nrows < PG_UINT16_MAX)

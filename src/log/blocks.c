@@ -19,6 +19,41 @@
 #define LEAST_RANGE 8
 
 /*
+ * Blocks that are said to be free must not hold anything of use: writing over
+ * it would make damage to the list of free blocks worse.
+ */
+static void
+check_unused(Relation rel, BlockNumber block)
+{
+	Buffer		buffer;
+	Page		page;
+	bool		used = false;
+	int			partition = -1;
+	int64		end = 0;
+
+	log_check_block(rel, block);
+	buffer = ReadBuffer(rel, block);
+	page = BufferGetPage(buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (log_page_is(page, LOG_PAGE_DATA, -1))
+	{
+		partition = LOG_OPAQUE(page)->partition;
+		end = LOG_OPAQUE(page)->base + LOG_OPAQUE(page)->nrows;
+	}
+	else if (log_page_is(page, LOG_PAGE_STATE, -1))
+		used = LOG_OPAQUE(page)->owner != 0;
+	else
+		used = log_page_is(page, LOG_PAGE_META, -1) ||
+			log_page_is(page, LOG_PAGE_HEAD, -1) ||
+			log_page_is(page, LOG_PAGE_STATE_DIRECTORY, -1);
+	UnlockReleaseBuffer(buffer);
+	if (partition >= 0 && partition < log_partition_count(rel))
+		used = end > log_first_offset(rel, partition);
+	if (used)
+		log_page_corrupted(rel, block, "it is in use, but was to be used again");
+}
+
+/*
  * Does anybody have the block pinned?  Rows are read with the pin alone, so
  * such a block is not used again.  Whoever pins it from now on finds that it has
  * expired.
@@ -82,6 +117,18 @@ find_unpinned(Relation rel, const LogBlockRange *free, uint32 nblocks, uint32 le
 static void
 fresh_blocks(Relation rel, BlockNumber start, uint32 nblocks)
 {
+	/* nothing was handed out from here on, so nothing was written */
+	if (start < RelationGetNumberOfBlocks(rel))
+	{
+		Buffer		buffer = ReadBuffer(rel, start);
+		bool		isnew;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		isnew = PageIsNew(BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+		if (!isnew)
+			log_page_corrupted(rel, start, "it is in use, but was never handed out");
+	}
 	if ((uint64) start + nblocks >= MaxBlockNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -99,6 +146,14 @@ copy_meta(Relation rel, PGAlignedBlock *copy)
 	UnlockReleaseBuffer(buffer);
 }
 
+static void
+check_range(Relation rel, const LogMeta *meta, uint32 i)
+{
+	if (meta->free[i].start == 0 || meta->free[i].nblocks == 0 ||
+		(uint64) meta->free[i].start + meta->free[i].nblocks > meta->nallocated)
+		log_page_corrupted(rel, 0, "it names impossible free blocks");
+}
+
 /*
  * Blocks for an extent: free ones if there are, or fresh ones.  Free ranges may be
  * shorter than asked for.
@@ -113,8 +168,13 @@ log_pick_blocks(Relation rel, uint32 nblocks)
 	copy_meta(rel, &copy);
 	for (uint32 i = 0; i < meta->nfree; i++)
 	{
+		check_range(rel, meta, i);
 		if (find_unpinned(rel, &meta->free[i], nblocks, Min(nblocks, LEAST_RANGE), &range))
+		{
+			/* one block stands for the range: the others are not read for this */
+			check_unused(rel, range.start);
 			return range;
+		}
 	}
 	range.start = meta->nallocated;
 	range.nblocks = nblocks;
@@ -135,12 +195,16 @@ log_pick_block(Relation rel, const LogBlockRange *taken)
 	{
 		BlockNumber end = meta->free[i].start + meta->free[i].nblocks;
 
+		check_range(rel, meta, i);
 		for (block = meta->free[i].start; block < end; block++)
 		{
 			if (taken && block >= taken->start && block < taken->start + taken->nblocks)
 				continue;
 			if (!is_pinned(rel, block))
+			{
+				check_unused(rel, block);
 				return block;
+			}
 		}
 	}
 	block = meta->nallocated;

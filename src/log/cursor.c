@@ -16,6 +16,7 @@ log_cursor_init(LogCursor *cursor, Relation rel, int partition)
 	cursor->partition = partition;
 	cursor->strategy = NULL;
 	cursor->block = InvalidBlockNumber;
+	cursor->expected = -1;
 }
 
 /*
@@ -81,6 +82,7 @@ log_cursor_seek(LogCursor *cursor, int64 off)
 	BlockNumber lo;
 	BlockNumber hi;
 
+	cursor->expected = -1;
 	if (seek_near(cursor, off))
 		return true;
 	cursor->block = InvalidBlockNumber;
@@ -128,6 +130,7 @@ log_cursor_prev(LogCursor *cursor)
 {
 	LogExtent	prev;
 
+	cursor->expected = -1;
 	if (!BlockNumberIsValid(cursor->block))
 		return false;
 	if (cursor->block > cursor->extent.start)

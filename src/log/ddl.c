@@ -103,7 +103,13 @@ carry_on(Relation rel, NewFile *file)
 			LOG_STATE_DIRECTORY(dir)->nentries = 0;
 		}
 		if (log_state_callbacks && (int) state->partition < npartitions)
+		{
+			bool		changed;
+
+			/* the new file counts as frozen up to here: no older xids in it */
+			(void) log_state_callbacks->settle(state->data, &state->len, RecentXmin, &changed);
 			log_state_callbacks->carry(state->data, &state->len, next[state->partition]);
+		}
 
 		directory = LOG_STATE_DIRECTORY(dir);
 		directory->entries[directory->nentries].owner = state->owner;

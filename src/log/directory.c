@@ -54,6 +54,8 @@ load_leaf(Directory *d, int r)
 
 	if (d->leaf_index == r)
 		return true;
+	CHECK_FOR_INTERRUPTS();
+	log_check_block(d->rel, ROOT(d)[r].block);
 	buffer = ReadBuffer(d->rel, ROOT(d)[r].block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
@@ -81,10 +83,12 @@ load_leaf(Directory *d, int r)
 static void
 check_retries(Directory *d, int retries)
 {
+	bool		standby = retries >= PATIENT_RETRIES && RecoveryInProgress();
+
 	CHECK_FOR_INTERRUPTS();
-	if (retries >= PATIENT_RETRIES)
+	if (standby)
 		pg_usleep(1000);
-	if (retries >= MAX_RETRIES)
+	if (retries >= (standby ? MAX_RETRIES : MAX_RETRIES / 10))
 		log_page_corrupted(d->rel, d->head_block, "its directory names pages that are none");
 }
 
@@ -92,6 +96,19 @@ static inline bool
 used(const LogExtent *extent)
 {
 	return extent->base != LOG_SPARE_EXTENT;
+}
+
+/* hand out an extent of the loaded leaf */
+static void
+take_extent(Directory *d, const LogExtent *from, LogExtent *to)
+{
+	if (unlikely(from->start == 0 || from->nblocks == 0 || from->base < 0 ||
+				 (uint64) from->start + from->nblocks > MaxBlockNumber))
+		log_page_corrupted(d->rel, ROOT(d)[d->leaf_index].block, "it holds an impossible extent");
+	/* only the tail's extent may not be all there, after a crash or on a standby */
+	if (from->last_time != DT_NOEND)
+		log_check_block(d->rel, from->start + from->nblocks - 1);
+	*to = *from;
 }
 
 /* the last leaf whose base is at most off (before it, if strict); 0 at least */
@@ -144,7 +161,7 @@ log_extent_find(Relation rel, int partition, int64 off, LogExtent *extent)
 		lo = Max(lo - 1, 0);
 		if (LEAF(&d)->nextents == 0 || !used(&LEAF(&d)->extents[lo]))
 			return false;
-		*extent = LEAF(&d)->extents[lo];
+		take_extent(&d, &LEAF(&d)->extents[lo], extent);
 	} while (d.stale);
 	return true;
 }
@@ -190,7 +207,7 @@ log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *exte
 
 				if (used(e) && e->last_time >= t)
 				{
-					*extent = *e;
+					take_extent(&d, e, extent);
 					found = true;
 				}
 			}
@@ -225,7 +242,7 @@ log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent
 				/* extents amid a huge row have the same base */
 				if (e->base > current->base || (e->base == current->base && passed))
 				{
-					*extent = *e;
+					take_extent(&d, e, extent);
 					return true;
 				}
 				if (e->base == current->base && e->start == current->start)
@@ -233,7 +250,7 @@ log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent
 					/* the tail's extent may have become longer */
 					if (e->nblocks > current->nblocks)
 					{
-						*extent = *e;
+						take_extent(&d, e, extent);
 						return true;
 					}
 					passed = true;
@@ -274,7 +291,7 @@ log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent
 					done = true;
 					break;
 				}
-				*extent = *e;
+				take_extent(&d, e, extent);
 				found = true;
 			}
 		}
@@ -297,7 +314,7 @@ find_last(Directory *d, LogExtent *extent, BlockNumber *leaf, uint32 *spare)
 
 			if (used(e))
 			{
-				*extent = *e;
+				take_extent(d, e, extent);
 				*leaf = ROOT(d)[r].block;
 				return true;
 			}
@@ -439,4 +456,26 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 	tail->next_block = lo;
 	if (lo > extent.start)
 		tail->tail = lo - 1;
+
+	/*
+	 * A page that was lost amid others would make the log end there, and what
+	 * follows be written over: look whether it goes on, in growing steps.  A
+	 * standby writes nothing, and its pages change while we look.
+	 */
+	if (RecoveryInProgress())
+		return;
+	hi = Min(tail->extent_end, nblocks);
+	for (BlockNumber step = 1; lo + step < hi; step *= 2)
+	{
+		Buffer		buffer = ReadBuffer(rel, lo + step);
+		bool		in;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		in = page_in_extent(BufferGetPage(buffer), partition, &extent);
+		UnlockReleaseBuffer(buffer);
+		if (in)
+			log_page_corrupted(rel, lo, "pages follow it that belong to its partition");
+	}
+	if (tail->next_offset < tail->frozen_offset || tail->next_offset < tail->first_offset)
+		log_page_corrupted(rel, tail->head, "its partition ends before its frozen offset");
 }

@@ -29,10 +29,34 @@
 #define MIN_EXTENT		8		/* blocks: 64 kB */
 #define MAX_EXTENT		1024	/* 8 MB, unless the stream is huge */
 #define LIMIT_EXTENT	65536	/* 512 MB */
+#define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the longest
+											 * rows there can be */
 #define MAX_STEP		128		/* 1 MB are reserved at a time, or what a
 								 * batch needs */
 
 /* ---- the file ---- */
+
+/*
+ * The meta page is empty: so must be what follows, as a crash may leave it, or the
+ * file has lost its first page.
+ */
+static void
+check_empty(Relation rel)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+
+	for (BlockNumber block = 1; block < Min(nblocks, 16); block++)
+	{
+		Buffer		buffer = ReadBuffer(rel, block);
+		bool		isnew;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		isnew = PageIsNew(BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+		if (!isnew)
+			log_page_corrupted(rel, 0, "it is empty, but other pages are not");
+	}
+}
 
 void
 log_create_storage(Relation rel)
@@ -54,6 +78,7 @@ log_create_storage(Relation rel)
 			UnlockRelationForExtension(rel, ExclusiveLock);
 			return;
 		}
+		check_empty(rel);
 	}
 	log_extend_file(rel, 2);
 	buffers[0] = ReadBufferExtended(rel, MAIN_FORKNUM, 0, RBM_ZERO_AND_LOCK, NULL);
@@ -83,15 +108,21 @@ log_restore_length(Relation rel)
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	BlockNumber want;
+	uint32		npartitions;
 	Buffer		buffer;
 
 	if (!BlockNumberIsValid(log_head_block(rel, 0)))
 		return;
 	buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
 	want = LOG_META(BufferGetPage(buffer))->nallocated;
+	npartitions = LOG_META(BufferGetPage(buffer))->npartitions;
 	UnlockReleaseBuffer(buffer);
 	if (nblocks >= want)
 		return;
+
+	/* what was written is there again: only what was reserved may be missing */
+	if (want - nblocks > (uint64) npartitions * MAX_RESERVED)
+		log_page_corrupted(rel, 0, "the file is much shorter than it says");
 	LockRelationForExtension(rel, ExclusiveLock);
 	log_extend_file(rel, want);
 	UnlockRelationForExtension(rel, ExclusiveLock);
@@ -166,6 +197,7 @@ log_head_block(Relation rel, int partition)
 	BlockNumber block = InvalidBlockNumber;
 	Buffer		buffer;
 	Page		page;
+	bool		isnew = false;
 
 	if (RelationGetNumberOfBlocks(rel) == 0)
 		return InvalidBlockNumber;
@@ -177,9 +209,17 @@ log_head_block(Relation rel, int partition)
 		if (!log_page_is(page, LOG_PAGE_META, -1))
 			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
 		if (partition < (int) LOG_META(page)->npartitions)
+		{
 			block = LOG_META(page)->heads[partition];
+			if (!BlockNumberIsValid(block))
+				log_page_corrupted(rel, 0, "the head of a partition is not named");
+		}
 	}
+	else
+		isnew = true;
 	UnlockReleaseBuffer(buffer);
+	if (isnew)
+		check_empty(rel);
 	return block;
 }
 
@@ -302,6 +342,8 @@ log_get_parents(Relation rel, int partition, int *parents, int64 *parent_offsets
 	n = head->nparents;
 	for (int i = 0; i < n; i++)
 	{
+		if (LOG_HEAD_PARENTS(head)[i].partition >= (uint32) partition)
+			log_page_corrupted(rel, block, "it has an impossible parent");
 		parents[i] = LOG_HEAD_PARENTS(head)[i].partition;
 		parent_offsets[i] = LOG_HEAD_PARENTS(head)[i].offset;
 	}
@@ -522,6 +564,8 @@ log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now
 		while (e < (int) directory->nextents &&
 			   directory->extents[e].start != tail->extent_start)
 			e++;
+		if (e >= (int) directory->nextents)
+			log_page_corrupted(rel, tail->leaf, "the extent of the tail is not in it");
 		for (r = head->nroot - 1; r > 0 && root[r].block != tail->leaf; r--)
 			;
 		if (++e >= (int) directory->nextents)
@@ -540,6 +584,9 @@ log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now
 	if (e >= (int) LOG_DIRECTORY(BufferGetPage(newbuf))->nextents)
 		log_page_corrupted(rel, root[r].block, "the reserved extents are not in the directory");
 	extent = &LOG_DIRECTORY(BufferGetPage(newbuf))->extents[e];
+	if (extent->base != LOG_SPARE_EXTENT || extent->start == 0 || extent->nblocks == 0 ||
+		(uint64) extent->start + extent->nblocks > RelationGetNumberOfBlocks(rel))
+		log_page_corrupted(rel, root[r].block, "the next extent is not one that was reserved");
 
 	if (e == 0)
 		buffers[nbuffers++] = headbuf;

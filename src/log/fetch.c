@@ -30,14 +30,20 @@ log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *
 
 	log_cursor_init(&cursor, rel, partition);
 	if (!log_cursor_seek(&cursor, off))
+	{
+		log_check_missing(rel, partition, off, off + 1);
 		return false;
+	}
 	ps = palloc(sizeof(LogPageScan));
 	log_page_scan_init(ps, rel);
-	if (log_page_scan_load(ps, &cursor, snapshot, LOG_STOP_NEVER))
+	if (log_page_scan_load(ps, &cursor, snapshot, LOG_STOP_NEVER) &&
+		off >= ps->base && off < ps->base + ps->nrows)
 	{
 		log_page_scan_position(ps, off);
 		found = ps->left > 0 && ps->off + 1 == off && log_page_scan_next(ps, slot);
 	}
+	else if (partition < LOG_MAX_PARTITIONS - 1)
+		log_check_missing(rel, partition, off, off + 1);
 	log_page_scan_release(ps);
 	pfree(ps);
 	return found;

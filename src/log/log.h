@@ -199,10 +199,13 @@ extern int64 log_expire(Relation rel, int partition, int64 upto);
  */
 extern int64 log_lost_offset(Relation rel, int partition);
 
+/* where the partition began, or began anew with TRUNCATE */
+extern int64 log_origin_offset(Relation rel, int partition);
+
 typedef struct LogHeadExtent
 {
 	int64		end;			/* exclusive */
-	int64		bytes;
+	int64		bytes;			/* of what can be freed with it */
 	TimestampTz last_time;		/* append time of its last message */
 } LogHeadExtent;
 
@@ -240,12 +243,16 @@ extern void log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg),
  * What the owner of the states does for the log: vacuum settles transaction
  * ids older than cutoff in place (returns the oldest one left, or
  * InvalidTransactionId), and a TRUNCATE carries a state to the new file, where the
- * partition goes on at first_offset.  Both may change data and len.
+ * partition goes on at first_offset.  These two may change data and len.
  */
 typedef struct LogStateCallbacks
 {
 	TransactionId (*settle) (char *data, int *len, TransactionId cutoff, bool *changed);
 	void		(*carry) (char *data, int *len, int64 first_offset);
+	/* for log_check: what is wrong with a state of a partition that ends at
+	 * next_offset; NULL if nothing is.  May fail with ERRCODE_DATA_CORRUPTED.
+	 * Optional. */
+	const char *(*verify) (const char *data, int len, int64 next_offset);
 } LogStateCallbacks;
 
 extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
@@ -301,6 +308,19 @@ extern LogLoad *log_load_read(Relation rel, Snapshot snapshot);
  * dump; puts npartitions numbers into rows.
  */
 extern void log_load_prefix(const LogLoad *load, int64 done, int64 *rows);
+
+/* ---- checking ---- */
+
+/* partition -1, InvalidBlockNumber, off -1: it is about none in particular */
+typedef void (*LogProblem) (void *arg, int partition, BlockNumber block, int64 off,
+							const char *text);
+
+/*
+ * Read the whole file of a stream and report what is wrong with it.  The caller
+ * holds AccessShareLock; writers may go on meanwhile.  Damage is no error here,
+ * whatever it is.
+ */
+extern void log_check(Relation rel, LogProblem report, void *arg);
 
 /* ---- start-up ---- */
 

@@ -41,12 +41,33 @@ log_set_tid(int partition, int64 off, ItemPointer tid)
 /* ---- page.c ---- */
 
 extern void log_page_init(Page page, LogPageKind kind, int partition);
-/* is it a page of that kind (and partition, unless -1) in a version we know? */
+/*
+ * Is it a page of that kind (and partition, unless -1) in a version we know?
+ * If so its counts are within bounds: pd_lower, entries, positions.
+ */
 extern bool log_page_is(Page page, LogPageKind kind, int partition);
+/* do the runs of a data page fit it?  NULL, or what is wrong */
+extern const char *log_page_check_runs(Page page);
 /* read a page that must be of that kind; locked in the mode given */
 extern Buffer log_page_read(Relation rel, BlockNumber block, LogPageKind kind,
 							int partition, int lockmode);
 extern void log_page_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
+/*
+ * Pages ended before offsets [from, to) of a partition, which somebody asked for and
+ * which are below its next offset: an error unless they expired meanwhile.
+ */
+extern void log_check_missing(Relation rel, int partition, int64 from, int64 to);
+/*
+ * Before a block is read whose number was found on a page.  Within the first segment
+ * reading fails as it should; further behind, the storage manager's error would
+ * not tell that data is corrupted.
+ */
+static inline void
+log_check_block(Relation rel, BlockNumber block)
+{
+	if (unlikely(block >= RELSEG_SIZE) && block >= RelationGetNumberOfBlocks(rel))
+		log_page_corrupted(rel, block, "it should be there, but the file ends before it");
+}
 /* set pd_lower behind len bytes of content */
 extern void log_page_set_content(Page page, Size len);
 
@@ -271,6 +292,7 @@ typedef struct LogCursor
 	BufferAccessStrategy strategy;
 	LogExtent	extent;
 	BlockNumber block;			/* InvalidBlockNumber: nowhere */
+	int64		expected;		/* base of the page to come, -1: any */
 } LogCursor;
 
 extern void log_cursor_init(LogCursor *cursor, Relation rel, int partition);
@@ -296,6 +318,8 @@ typedef enum LogVisibility
 
 /* frozen offset as now, to be read under the content lock of the page in question */
 extern int64 log_frozen_offset(Relation rel, int partition);
+/* what the commit log says about a run that is not in progress nor frozen */
+extern bool log_xid_committed(Relation rel, const LogRun *run, Buffer buffer);
 /*
  * First and frozen offset as now, for whoever holds a page pinned and locked: if
  * its base is not below *first, the block is not used again while the pin is

@@ -135,6 +135,16 @@ redo_append(XLogReaderState *record)
 		Size		len;
 		char	   *data = XLogRecGetBlockData(record, 0, &len);
 
+		uint32		end = phdr->pd_lower + len;
+
+		/* a damaged page must not make us write outside of it */
+		if (rec.run)
+			end += MAXALIGN(phdr->pd_lower + rec.cont_len) - phdr->pd_lower -
+				rec.cont_len + sizeof(LogRun);
+		if (!log_page_is(page, LOG_PAGE_DATA, -1) || end > LOG_PAGE_END ||
+			(rec.nrows > 0 && !rec.run && opaque->last_run == 0))
+			elog(PANIC, "streamq: a page cannot take the rows of its WAL record");
+
 		if (rec.cont_len > 0)
 		{
 			memcpy((char *) page + phdr->pd_lower, data, rec.cont_len);

@@ -4,9 +4,14 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "log/log_internal.h"
+
+/* how often a standby looks, a millisecond apart */
+#define MISSING_TRIES	1000
 
 void
 log_page_init(Page page, LogPageKind kind, int partition)
@@ -22,19 +27,99 @@ log_page_init(Page page, LogPageKind kind, int partition)
 	opaque->kind = (uint8) kind;
 }
 
+/*
+ * Do the counts on the page agree with the length of its content?  Whoever
+ * reads the page relies on it and looks at no count again.
+ */
+static bool
+content_fits(Page page, LogPageKind kind)
+{
+	Size		content = ((PageHeader) page)->pd_lower - LOG_PAGE_START;
+	LogPageOpaque *opaque = LOG_OPAQUE(page);
+
+	switch (kind)
+	{
+		case LOG_PAGE_DATA:
+			return opaque->cont_len <= content && opaque->base >= 0 &&
+				(opaque->last_run == 0 ? opaque->nrows == 0 :
+				 opaque->last_run >= LOG_PAGE_START + opaque->cont_len &&
+				 opaque->last_run == MAXALIGN(opaque->last_run) &&
+				 opaque->last_run + sizeof(LogRun) <= LOG_PAGE_START + content);
+		case LOG_PAGE_META:
+			{
+				LogMeta    *meta = LOG_META(page);
+
+				return meta->npartitions >= 1 && meta->npartitions <= LOG_META_PARTITIONS &&
+					meta->nfree <= LOG_META_MAX_FREE &&
+					content == offsetof(LogMeta, free) + meta->nfree * sizeof(LogBlockRange);
+			}
+		case LOG_PAGE_HEAD:
+			{
+				LogHead    *head = LOG_HEAD(page);
+
+				return head->nparents < LOG_META_PARTITIONS &&
+					content == sizeof(LogHead) + head->nparents * sizeof(LogParent) +
+					head->nroot * sizeof(LogRootEntry);
+			}
+		case LOG_PAGE_DIRECTORY:
+			return LOG_DIRECTORY(page)->nextents <= LOG_DIRECTORY_MAX &&
+				content == offsetof(LogDirectory, extents) +
+				LOG_DIRECTORY(page)->nextents * sizeof(LogExtent);
+		case LOG_PAGE_STATE_DIRECTORY:
+			return LOG_STATE_DIRECTORY(page)->nentries <= LOG_STATE_DIRECTORY_MAX &&
+				content == offsetof(LogStateDirectory, entries) +
+				LOG_STATE_DIRECTORY(page)->nentries * sizeof(LogStateEntry);
+		case LOG_PAGE_STATE:
+			return content <= LOG_STATE_MAX;
+	}
+	return false;
+}
+
 bool
 log_page_is(Page page, LogPageKind kind, int partition)
 {
+	PageHeader	header = (PageHeader) page;
 	LogPageOpaque *opaque;
 
-	if (PageIsNew(page) ||
-		((PageHeader) page)->pd_special != LOG_PAGE_END)
+	if (header->pd_upper != LOG_PAGE_END || header->pd_special != LOG_PAGE_END ||
+		header->pd_lower < LOG_PAGE_START || header->pd_lower > LOG_PAGE_END)
 		return false;
 	opaque = LOG_OPAQUE(page);
 	return opaque->magic == LOG_PAGE_MAGIC &&
 		opaque->version == LOG_PAGE_VERSION &&
 		opaque->kind == (uint8) kind &&
-		(partition < 0 || opaque->partition == (uint8) partition);
+		(partition < 0 || opaque->partition == (uint8) partition) &&
+		content_fits(page, kind);
+}
+
+const char *
+log_page_check_runs(Page page)
+{
+	LogPageOpaque *opaque = LOG_OPAQUE(page);
+	uint32		lower = ((PageHeader) page)->pd_lower;
+	uint32		pos = LOG_PAGE_START + opaque->cont_len;
+	uint32		last = 0;
+	uint32		nrows = 0;
+
+	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
+	{
+		LogRun	   *run;
+
+		last = MAXALIGN(pos);
+		run = (LogRun *) ((char *) page + last);
+		/* a row takes two bytes at least */
+		if (run->nrows == 0 || run->nbytes < run->nrows * sizeof(uint16))
+			return "a run is too short for its rows";
+		nrows += run->nrows;
+		pos = last + sizeof(LogRun) + run->nbytes;
+		if (pos > lower)
+			return "a run ends behind the content of the page";
+	}
+	if (pos != lower)
+		return "its runs do not fill its content";
+	if (last != opaque->last_run || nrows != opaque->nrows)
+		return "its runs are not those that it counts";
+	return NULL;
 }
 
 void
@@ -48,12 +133,39 @@ log_page_corrupted(Relation rel, BlockNumber block, const char *what)
 	pg_unreachable();
 }
 
+void
+log_check_missing(Relation rel, int partition, int64 from, int64 to)
+{
+	/*
+	 * What expired may go at any time, on a standby a moment before the first
+	 * offset has moved: its pages change one after the other.
+	 */
+	for (int try = 0; try < MISSING_TRIES; try++)
+	{
+		if (from >= to || log_first_offset(rel, partition) > from)
+			return;
+		if (!RecoveryInProgress())
+			break;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("messages of stream \"%s\" are missing", RelationGetRelationName(rel)),
+			 errdetail("Partition %d should go on with offset " INT64_FORMAT ".",
+					   partition, from),
+			 errhint("Restore the stream from a backup.")));
+}
+
 Buffer
 log_page_read(Relation rel, BlockNumber block, LogPageKind kind, int partition,
 			  int lockmode)
 {
-	Buffer		buffer = ReadBuffer(rel, block);
+	Buffer		buffer;
 
+	/* not the invalid block either: reading it would make the file longer */
+	log_check_block(rel, block);
+	buffer = ReadBuffer(rel, block);
 	LockBuffer(buffer, lockmode);
 	if (!log_page_is(BufferGetPage(buffer), kind, partition))
 		log_page_corrupted(rel, block, "it is not a page of the expected kind and version");

@@ -77,9 +77,6 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	ps->left = 0;
 	ps->full = lower == LOG_PAGE_END;
 
-	if (lower > LOG_PAGE_END)
-		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
-						   "its content is longer than a page");
 	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
 	{
 		LogRun	   *run;
@@ -87,8 +84,10 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 
 		pos = MAXALIGN(pos);
 		run = (LogRun *) ((char *) page + pos);
-		if (pos + sizeof(LogRun) + run->nbytes > lower ||
-			index + run->nrows > opaque->nrows)
+		/* a row takes two bytes at least, so there are not more ranges than fit */
+		if (unlikely(pos + sizeof(LogRun) + run->nbytes > lower ||
+					 run->nbytes < run->nrows * sizeof(uint16) ||
+					 index + run->nrows > opaque->nrows))
 			log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
 							   "its runs do not fit");
 		visibility = log_run_visibility(ps->rel, ps->partition, page, run,
@@ -110,6 +109,9 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 		{
 			LogRange   *r = &ps->ranges[ps->nranges++];
 
+			if (unlikely(run->natts > RelationGetNumberOfAttributes(ps->rel)))
+				log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
+								   "its rows have more attributes than the stream has columns");
 			r->pos = pos + sizeof(LogRun);
 			r->nrows = run->nrows;
 			r->index = index;
@@ -119,9 +121,23 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 		index += run->nrows;
 		pos += sizeof(LogRun) + run->nbytes;
 	}
+	if (unlikely(!ps->stopped && (index != opaque->nrows || pos != lower)))
+		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
+						   "its runs are not those that it counts");
 	if (ps->nranges > 0)
 		begin_range(ps, 0);
 	return true;
+}
+
+/*
+ * Does a page with this base follow the one before?  Nobody goes on from a page that
+ * was the tail when it was read.  Some offsets of the last partition have no TID.
+ */
+static inline bool
+is_base(const LogCursor *cursor, int64 base)
+{
+	return base == cursor->expected ||
+		(cursor->partition == LOG_MAX_PARTITIONS - 1 && base > cursor->expected);
 }
 
 bool
@@ -134,10 +150,23 @@ log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int st
 	if (!BufferIsValid(ps->buffer))
 		return false;
 	ps->partition = cursor->partition;
+	if (unlikely(cursor->expected >= 0 &&
+				 !is_base(cursor, LOG_OPAQUE(BufferGetPage(ps->buffer))->base)))
+	{
+		int64		expected = cursor->expected;
+
+		/* in use again, unless it is damaged */
+		UnlockReleaseBuffer(ps->buffer);
+		ps->buffer = InvalidBuffer;
+		log_check_missing(ps->rel, ps->partition, expected, expected + 1);
+		return false;
+	}
 	ps->cursor = *cursor;
 	live = collect_ranges(ps, snapshot, stop);
 	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
-	if (!live)
+	if (live)
+		cursor->expected = ps->base + ps->nrows;
+	else
 		log_page_scan_release(ps);
 	return live;
 }
@@ -160,7 +189,12 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 		 */
 		first = log_first_offset(cursor->rel, cursor->partition);
 		if (first <= *expected)
+		{
+			/* nothing is missing before the last partition's pages but a hole */
+			if (found && cursor->partition < LOG_MAX_PARTITIONS - 1)
+				log_check_missing(cursor->rel, cursor->partition, *expected, ps->base);
 			return found;
+		}
 		log_page_scan_release(ps);
 		*expected = first;
 		if (!log_cursor_seek(cursor, first))
@@ -217,9 +251,13 @@ static const char *
 assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 {
 	LogCursor	cursor = ps->cursor;
-	char	   *body = log_slot_reserve(slot, len);
+	char	   *body;
 	uint32		have = LOG_PAGE_END - pos;
 
+	/* the memory for it comes before the bytes: not for more than there can be */
+	if (len / BLCKSZ > RelationGetNumberOfBlocks(ps->rel))
+		log_page_corrupted(ps->rel, cursor.block, "a row is longer than the file");
+	body = log_slot_reserve(slot, len);
 	memcpy(body, (char *) BufferGetPage(ps->buffer) + pos, have);
 	if (!BlockNumberIsValid(cursor.extent.start))
 	{
@@ -260,7 +298,7 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		}
 		page = BufferGetPage(buffer);
 		cont = LOG_OPAQUE(page)->cont_len;
-		if (cont == 0 || cont > len - have || LOG_PAGE_START + cont > LOG_PAGE_END)
+		if (cont != Min(len - have, LOG_PAGE_END - LOG_PAGE_START))
 		{
 			UnlockReleaseBuffer(buffer);
 			if (ps->off < log_first_offset(ps->rel, ps->partition))

@@ -69,8 +69,11 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	reader->blocked_since = 0;
 	log_cursor_init(&reader->cursor, rel, partition);
 	log_page_scan_init(&reader->ps, rel);
-	if (!reader->done)
-		reader->done = !log_cursor_seek(&reader->cursor, from);
+	if (!reader->done && !log_cursor_seek(&reader->cursor, from))
+	{
+		reader->done = true;
+		log_check_missing(rel, partition, from, reader->to);
+	}
 	return reader;
 }
 
@@ -86,7 +89,10 @@ load_page(LogReader *reader)
 	if (expected > reader->position)
 		note_expired(reader, expected);
 	if (!found)
+	{
+		log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 		return false;
+	}
 	if (reader->ps.base < reader->position)
 		log_page_scan_position(&reader->ps, reader->position);
 	reader->loaded = true;
@@ -130,7 +136,10 @@ log_reader_next(LogReader *reader, TupleTableSlot *slot)
 		CHECK_FOR_INTERRUPTS();
 		reader->loaded = false;
 		if (!log_cursor_next(&reader->cursor))
+		{
+			log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 			break;
+		}
 	}
 	reader->done = true;
 	log_page_scan_release(ps);
@@ -232,6 +241,8 @@ walk_runs(Relation rel, int partition, int64 from, int64 to, Snapshot snapshot,
 		} while (position < to && log_cursor_next(&cursor));
 	}
 	log_page_scan_release(ps);
+	if (!ps->stopped)
+		log_check_missing(rel, partition, position, to);
 	pfree(ps);
 	return Min(position, to);
 }

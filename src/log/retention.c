@@ -103,6 +103,8 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 							   BUFFER_LOCK_EXCLUSIVE);
 	leafpage = BufferGetPage(buffers[2]);
 	directory = LOG_DIRECTORY(leafpage);
+	if (LOG_OPAQUE(leafpage)->owner != root[0].leaf_id || directory->nextents == 0)
+		log_page_corrupted(rel, root[0].block, "it is not the first directory page of its partition");
 	for (n = 0; n < (int) directory->nextents; n++)
 	{
 		LogExtent  *extent = &directory->extents[n];
@@ -111,6 +113,9 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 		if (extent->base == LOG_SPARE_EXTENT ||
 			extent->start == shared->tail.extent_start)
 			break;
+		if (extent->start == 0 || extent->nblocks == 0 ||
+			(uint64) extent->start + extent->nblocks > LOG_META(metapage)->nallocated)
+			log_page_corrupted(rel, root[0].block, "it holds an impossible extent");
 		/* it ends where the next one begins */
 		if (n + 1 < (int) directory->nextents)
 			end = directory->extents[n + 1].base;
@@ -196,19 +201,37 @@ done:
 	return result;
 }
 
-int64
-log_lost_offset(Relation rel, int partition)
+/* a copy of the head's fixed part; all zero if there is none yet */
+static void
+read_head(Relation rel, int partition, LogHead *head)
 {
 	BlockNumber block = log_head_block(rel, partition);
 	Buffer		buffer;
-	int64		lost;
 
+	memset(head, 0, sizeof(LogHead));
 	if (!BlockNumberIsValid(block))
-		return 0;
+		return;
 	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
-	lost = LOG_HEAD(BufferGetPage(buffer))->lost_offset;
+	*head = *LOG_HEAD(BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
-	return lost;
+}
+
+int64
+log_lost_offset(Relation rel, int partition)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	return head.lost_offset;
+}
+
+int64
+log_origin_offset(Relation rel, int partition)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	return head.origin_offset;
 }
 
 bool
@@ -216,6 +239,7 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 {
 	LogExtent	extent;
 	LogExtent	next;
+	LogExtent	after;
 
 	if (!log_extent_find(rel, partition, from, &extent) ||
 		!log_extent_next(rel, partition, &extent, &next) ||
@@ -224,6 +248,14 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 	result->end = next.base;
 	result->bytes = (int64) extent.nblocks * BLCKSZ;
 	result->last_time = extent.last_time;
+
+	/* those that hold but the middle of its last row go with it */
+	while (log_extent_next(rel, partition, &next, &after) &&
+		   after.base == next.base && after.start != next.start)
+	{
+		result->bytes += (int64) next.nblocks * BLCKSZ;
+		next = after;
+	}
 	return true;
 }
 
@@ -263,27 +295,22 @@ log_expire(Relation rel, int partition, int64 upto)
 void
 log_expire_dead(Relation rel, int partition)
 {
-	BlockNumber block = log_head_block(rel, partition);
-
-	while (BlockNumberIsValid(block))
+	for (;;)
 	{
-		Buffer		buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition,
-										   BUFFER_LOCK_SHARE);
-		LogHead    *head = LOG_HEAD(BufferGetPage(buffer));
-		int64		first = head->first_offset;
-		int64		frozen = head->frozen_offset;
-		int64		dead = head->frozen_dead;
+		LogHead		head;
+		int64		first;
 		LogExtent	extent;
 		LogExtent	next;
 
-		UnlockReleaseBuffer(buffer);
+		read_head(rel, partition, &head);
+		first = head.first_offset;
 
 		/* the first extent can only be all dead if there are dead enough */
-		if (dead == 0 ||
+		if (head.frozen_dead == 0 ||
 			!log_extent_find(rel, partition, first, &extent) ||
 			!log_extent_next(rel, partition, &extent, &next) ||
-			next.start == extent.start || next.base > frozen ||
-			next.base - first > dead ||
+			next.start == extent.start || next.base > head.frozen_offset ||
+			next.base - first > head.frozen_dead ||
 			log_count_dead(rel, partition, first, next.base) < next.base - first)
 			break;
 		expire(rel, partition, next.base);

@@ -143,6 +143,16 @@ log_scan_rescan(TableScanDesc sscan, struct ScanKeyData *key, bool set_params,
 
 /* ---- serial scans ---- */
 
+/* there is no page where it should begin or, backward, end: an error unless it expired */
+static void
+check_missing(LogScan scan, bool forward, int64 position)
+{
+	if (forward)
+		log_check_missing(scan->base.rs_rd, scan->partition, position, scan->high);
+	else if (position > scan->low)
+		log_check_missing(scan->base.rs_rd, scan->partition, position - 1, position);
+}
+
 /*
  * Narrow [low, high) down to what was appended in [since, until).  Append
  * times never fall within a partition, so this is exact.
@@ -180,32 +190,46 @@ enter_partition(LogScan scan, int partition, bool forward)
 	scan->expected = forward ? scan->low : scan->high;
 	log_cursor_init(&scan->cursor, rel, partition);
 	scan->cursor.strategy = scan->strategy;
-	return log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1);
+	if (log_cursor_seek(&scan->cursor, forward ? scan->low : scan->high - 1))
+		return true;
+	check_missing(scan, forward, forward ? scan->low : scan->high);
+	return false;
 }
 
 /* load the cursor's page, positioned for the direction; skips what expired */
 static bool
 load_page(LogScan scan, bool forward)
 {
+	LogPageScan *ps = &scan->ps;
+
 	if (forward)
 	{
-		if (!log_page_scan_load_forward(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+		if (!log_page_scan_load_forward(ps, &scan->cursor, scan->base.rs_snapshot,
 										LOG_STOP_NEVER, &scan->expected))
+		{
+			check_missing(scan, true, scan->expected);
 			return false;
+		}
 		scan->loaded = true;
-		if (scan->ps.base < scan->low)
-			log_page_scan_position(&scan->ps, scan->low);
+		if (ps->base < scan->low)
+			log_page_scan_position(ps, scan->low);
 	}
 	else
 	{
 		/* where a page has expired, so has everything before it */
-		if (!log_page_scan_load(&scan->ps, &scan->cursor, scan->base.rs_snapshot,
+		if (!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot,
 								LOG_STOP_NEVER) ||
-			scan->ps.base > scan->expected)
+			ps->base > scan->expected)
+		{
+			check_missing(scan, false, scan->expected);
 			return false;
+		}
+		if (unlikely(ps->base + ps->nrows < scan->expected) &&
+			scan->partition < LOG_MAX_PARTITIONS - 1)
+			check_missing(scan, false, scan->expected);
 		scan->loaded = true;
-		log_page_scan_to_end(&scan->ps);
-		scan->ps.off = Min(scan->ps.off, scan->high);
+		log_page_scan_to_end(ps);
+		ps->off = Min(ps->off, scan->high);
 	}
 	return true;
 }
@@ -225,7 +249,12 @@ next_row(LogScan scan, TupleTableSlot *slot)
 			if (scan->expected >= scan->high)
 				return false;
 			CHECK_FOR_INTERRUPTS();
-		} while (log_cursor_next(&scan->cursor) && load_page(scan, true));
+			if (!log_cursor_next(&scan->cursor))
+			{
+				check_missing(scan, true, scan->expected);
+				return false;
+			}
+		} while (load_page(scan, true));
 	}
 	return false;
 }
@@ -245,7 +274,12 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 			if (scan->expected <= scan->low)
 				return false;
 			CHECK_FOR_INTERRUPTS();
-		} while (log_cursor_prev(&scan->cursor) && load_page(scan, false));
+			if (!log_cursor_prev(&scan->cursor))
+			{
+				check_missing(scan, false, scan->expected);
+				return false;
+			}
+		} while (load_page(scan, false));
 	}
 	return false;
 }

@@ -60,18 +60,19 @@ slot_clear(TupleTableSlot *slot)
 	ItemPointerSetInvalid(&slot->tts_tid);
 }
 
-static void
+static pg_noinline void
 row_damaged(TupleTableSlot *slot)
 {
-	LogSlot    *ls = (LogSlot *) slot;
 	char	   *name = get_rel_name(slot->tts_tableOid);
 
+	/* nothing was decoded, should somebody look at the slot again */
+	slot->tts_nvalid = 0;
+	((LogSlot *) slot)->off = 0;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("block %u of stream \"%s\" is damaged: %s",
-					BufferGetBlockNumber(ls->buffer), name ? name : "",
-					"a row is out of bounds"),
-			 errhint("Restore the stream from a backup.")));
+			 errmsg("a message of stream \"%s\" is damaged: %s",
+					name ? name : "", "it or its columns are out of bounds"),
+			 errhint("streamq.check_stream() tells which one.")));
 }
 
 /* find the row in its page; it ends there */
@@ -108,6 +109,7 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 	int			stop = Min(natts, ls->natts);
 	const char *body;
 	const char *p;
+	const char *end;
 	bool		nulls;
 
 	if (ls->page != NULL)
@@ -116,8 +118,13 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 	body = ls->body;
 	nulls = (ls->flags & LOG_ROW_NULLS) != 0;
 	if (i == 0 && nulls)
+	{
 		ls->off = BITMAPLEN(ls->natts);
+		if (unlikely(ls->off > ls->len))
+			row_damaged(slot);
+	}
 	p = body + ls->off;
+	end = body + ls->len;
 	for (; i < stop; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -131,11 +138,19 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 		isnull[i] = false;
 		if (att->attlen == -1)
 		{
-			/* usually short: one byte of header, unaligned */
+			Size		size;
+
+			/*
+			 * Usually short: one byte of header, unaligned.  Size 0 would be
+			 * a pointer, which no row holds.
+			 */
 			if (likely(VARATT_IS_SHORT(p)))
 			{
+				size = VARSIZE_SHORT(p);
+				if (unlikely(size - 1 >= (Size) (end - p)))
+					row_damaged(slot);
 				values[i] = PointerGetDatum(p);
-				p += VARSIZE_SHORT(p);
+				p += size;
 				continue;
 			}
 
@@ -145,8 +160,15 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 			 */
 			if (*p == 0)
 				p = body + TYPEALIGN(ALIGNOF_INT, p - body);
+			if (unlikely(end - p < VARHDRSZ))
+				row_damaged(slot);
+			/* what follows padding might have a short header after all */
+			size = VARATT_IS_SHORT(p) ? VARSIZE_SHORT(p) : VARSIZE_4B(p);
+			if (unlikely(size < VARHDRSZ || size > (Size) (end - p)))
+				row_damaged(slot);
 			values[i] = PointerGetDatum(p);
-			p += VARSIZE_ANY(p);
+			p += size;
+			continue;
 		}
 		else if (att->attbyval)
 		{
@@ -187,6 +209,8 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 			values[i] = PointerGetDatum(p);
 			p += att->attlen;
 		}
+		if (unlikely(p > end))
+			row_damaged(slot);
 	}
 	for (; i < natts; i++)
 		values[i] = getmissingattr(desc, i + 1, &isnull[i]);

@@ -66,10 +66,20 @@ state_dir_start(Relation rel)
 	return block;
 }
 
+/* the chain of directory pages must end some time */
+static void
+check_chain(Relation rel, BlockNumber dir, uint32 *npages)
+{
+	CHECK_FOR_INTERRUPTS();
+	if ((++*npages & 0xFF) == 0 && *npages > RelationGetNumberOfBlocks(rel))
+		log_page_corrupted(rel, dir, "the state directory has no end");
+}
+
 static BlockNumber
 search_directory(Relation rel, uint32 owner, int partition)
 {
 	BlockNumber dir = state_dir_start(rel);
+	uint32		npages = 0;
 
 	while (BlockNumberIsValid(dir))
 	{
@@ -83,10 +93,13 @@ search_directory(Relation rel, uint32 owner, int partition)
 				directory->entries[i].partition == (uint32) partition)
 			{
 				found = directory->entries[i].block;
+				if (!BlockNumberIsValid(found))
+					log_page_corrupted(rel, dir, "it does not name the page of a state");
 				break;
 			}
 		dir = directory->next;
 		UnlockReleaseBuffer(buffer);
+		check_chain(rel, dir, &npages);
 		if (BlockNumberIsValid(found))
 			return found;
 	}
@@ -128,14 +141,18 @@ find_page(Relation rel, uint32 owner, int partition, int lockmode)
 
 	for (int retries = 0; retries < 1000; retries++)
 	{
+		BlockNumber block;
+
 		/* see directory.c */
 		CHECK_FOR_INTERRUPTS();
-		if (retries >= 10)
+		if (retries >= 10 && RecoveryInProgress())
 			pg_usleep(1000);
-		BlockNumber block = search_directory(rel, owner, partition);
-
+		else if (retries >= 100)
+			break;
+		block = search_directory(rel, owner, partition);
 		if (!BlockNumberIsValid(block))
 			return InvalidBuffer;
+		log_check_block(rel, block);
 		buffer = ReadBuffer(rel, block);
 		LockBuffer(buffer, lockmode);
 		if (is_state_page(BufferGetPage(buffer), owner, partition))
@@ -186,6 +203,7 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 	BlockNumber last = InvalidBlockNumber;
 	LogBlockRange state;
 	bool		newdir = true;
+	uint32		npages = 0;
 
 	/* a directory page with room, or else the last one */
 	while (BlockNumberIsValid(dir))
@@ -202,6 +220,7 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 			newdir = false;
 			break;
 		}
+		check_chain(rel, dir, &npages);
 		last = dir;
 		dir = next;
 	}
@@ -314,6 +333,7 @@ void
 log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg)
 {
 	BlockNumber dir;
+	uint32		npages = 0;
 
 	LockRelationForExtension(rel, ExclusiveLock);
 	dir = state_dir_start(rel);
@@ -335,6 +355,7 @@ log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg)
 			i++;
 		if (i >= directory->nentries)
 		{
+			check_chain(rel, dir, &npages);
 			dir = directory->next;
 			continue;
 		}
@@ -345,6 +366,8 @@ log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg)
 								   BUFFER_LOCK_EXCLUSIVE);
 		buffers[2] = log_page_read(rel, victim.block, LOG_PAGE_STATE, victim.partition,
 								   BUFFER_LOCK_EXCLUSIVE);
+		if (LOG_OPAQUE(BufferGetPage(buffers[2]))->owner != victim.owner)
+			log_page_corrupted(rel, victim.block, "it is the state of another owner");
 		directory = LOG_STATE_DIRECTORY(BufferGetPage(buffers[1]));
 
 		START_CRIT_SECTION();
@@ -374,6 +397,7 @@ log_state_copy_all(Relation rel)
 {
 	List	   *result = NIL;
 	BlockNumber dir = state_dir_start(rel);
+	uint32		npages = 0;
 
 	while (BlockNumberIsValid(dir))
 	{
@@ -394,6 +418,7 @@ log_state_copy_all(Relation rel)
 			if (log_state_read(rel, state->owner, state->partition, state->data, &state->len))
 				result = lappend(result, state);
 		}
+		check_chain(rel, dir, &npages);
 		dir = directory->next;
 	}
 	return result;

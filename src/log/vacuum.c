@@ -35,6 +35,7 @@ typedef struct FreezeState
 	TransactionId cutoff;		/* older ones are frozen */
 	TransactionId newest;		/* newest that was */
 	TransactionId oldest_left;	/* oldest that was not */
+	int64		to;				/* the partition's end when this began */
 	int64		frozen;			/* the new frozen offset */
 	bool		stopped;
 	int64		live;
@@ -95,6 +96,7 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 	uint32		pos;
 	int64		off;
 	int64		from;
+	const char *problem;
 
 	while (page_expired(cursor, buffer, *next, &from))
 	{
@@ -109,9 +111,17 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 		buffer = log_cursor_read(cursor);
 	}
 	if (!BufferIsValid(buffer))
+	{
+		log_check_missing(fs->rel, fs->partition, *next, fs->to);
 		return false;
+	}
 	from = *next;
 	page = BufferGetPage(buffer);
+	problem = log_page_check_runs(page);
+	if (problem)
+		log_page_corrupted(fs->rel, cursor->block, problem);
+	if (LOG_OPAQUE(page)->base > from && fs->partition < LOG_MAX_PARTITIONS - 1)
+		log_check_missing(fs->rel, fs->partition, from, fs->to);
 	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
 	off = LOG_OPAQUE(page)->base;
 	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
@@ -137,7 +147,8 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 			else
 			{
 				bool		committed = !(run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD)) &&
-					((run->flags & LOG_RUN_COMMITTED) || TransactionIdDidCommit(run->xid));
+					((run->flags & LOG_RUN_COMMITTED) ||
+					 log_xid_committed(fs->rel, run, buffer));
 
 				if (committed)
 					fs->live += run->nrows;
@@ -156,8 +167,13 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 		off += run->nrows;
 		pos += sizeof(LogRun) + run->nbytes;
 	}
+
+	/*
+	 * Not beyond the end as it was: a page that was the tail when we read it may
+	 * have got more rows since, and be followed by one without any.
+	 */
 	if (!fs->stopped)
-		fs->frozen = Max(fs->frozen, off);
+		fs->frozen = Max(fs->frozen, Min(off, fs->to));
 	*next = Max(*next, off);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
@@ -169,7 +185,7 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	}
 	ReleaseBuffer(buffer);
-	return true;
+	return *next < fs->to;
 }
 
 int64
@@ -291,24 +307,26 @@ vacuum_partition(FreezeState *fs)
 {
 	int64		first = log_first_offset(fs->rel, fs->partition);
 	int64		from = Max(first, log_frozen_offset(fs->rel, fs->partition));
-	int64		next = log_next_offset(fs->rel, fs->partition);
 	int64		dead_before = fs->dead;
 	LogCursor	cursor;
 	int64		at = from;
 	int64		below = Max(0, from - first - frozen_dead(fs->rel, fs->partition));
 
+	fs->to = log_next_offset(fs->rel, fs->partition);
 	fs->frozen = from;
 	fs->newest = InvalidTransactionId;
 	fs->stopped = false;
 	log_cursor_init(&cursor, fs->rel, fs->partition);
 	cursor.strategy = fs->strategy;
-	if (from < next && log_cursor_seek(&cursor, from))
+	if (from < fs->to && log_cursor_seek(&cursor, from))
 	{
 		do
 		{
 			COMPAT_VACUUM_DELAY_POINT();
 		} while (freeze_page(fs, &cursor, &at) && log_cursor_next(&cursor));
 	}
+	/* unread runs would count as frozen */
+	log_check_missing(fs->rel, fs->partition, at, fs->to);
 	fs->live += below;
 	if (fs->frozen > log_frozen_offset(fs->rel, fs->partition))
 		advance_frozen(fs, from, fs->dead - dead_before);

@@ -34,6 +34,27 @@ log_frozen_offset(Relation rel, int partition)
 	return frozen;
 }
 
+/*
+ * A transaction id that cannot be is not asked about: the commit log may have
+ * no such page.
+ */
+static void
+check_xid(Relation rel, const LogRun *run, Buffer buffer)
+{
+	if (unlikely(!TransactionIdIsNormal(run->xid) ||
+				 TransactionIdPrecedes(run->xid, COMPAT_OLDEST_XID()) ||
+				 !TransactionIdPrecedes(run->xid, ReadNextTransactionId())))
+		log_page_corrupted(rel, BufferGetBlockNumber(buffer),
+						   "it holds rows of an impossible transaction id");
+}
+
+bool
+log_xid_committed(Relation rel, const LogRun *run, Buffer buffer)
+{
+	check_xid(rel, run, buffer);
+	return TransactionIdDidCommit(run->xid);
+}
+
 void
 log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen)
 {
@@ -113,7 +134,7 @@ run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer 
 			return !expired && (run->flags & LOG_RUN_DEAD) == 0;
 		}
 	}
-	committed = TransactionIdDidCommit(run->xid);
+	committed = log_xid_committed(rel, run, buffer);
 	if (shared)
 		LWLockRelease(&shared->freeze_lock);
 	set_hint(run, buffer, committed ? LOG_RUN_COMMITTED : LOG_RUN_ABORTED);
@@ -138,6 +159,7 @@ log_run_visibility(Relation rel, int partition, Page page, LogRun *run,
 			return run->cid < snapshot->curcid ? LOG_VISIBLE : LOG_OWN_LATER;
 		if (XidInMVCCSnapshot(xid, snapshot))
 		{
+			check_xid(rel, run, buffer);
 			/* a serializable reader missed this write */
 			if (CheckForSerializableConflictOutNeeded(rel, snapshot))
 				CheckForSerializableConflictOut(rel, xid, snapshot);

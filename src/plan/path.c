@@ -145,7 +145,8 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
  * Cost of reading `rows` neighbouring rows: their share of the file, one page of
  * it found by a descent through the directory and a bisection, whose pages are nearly
  * always cached; as for B-trees they are charged as computation, but for little:
- * a sequential scan begins in the same way.
+ * a sequential scan begins in the same way.  Nor does it count as start-up cost: under
+ * a LIMIT, a sequential scan that finds nothing before the range must not look cheaper.
  */
 static void
 cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
@@ -164,8 +165,8 @@ cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
 		DESCENT_COST * cpu_operator_cost;
 	cost_qual_eval(&qual, filters, root);
 
-	path->startup_cost = qual.startup + descent;
-	run = seq_page_cost * pages + descent * Max(npartitions - 1, 0);
+	path->startup_cost = qual.startup;
+	run = seq_page_cost * pages + descent * Max(npartitions, 1);
 	/* a small stream, or most of one, is read through anyway */
 	if (fraction < 0.5 && rel->pages > 16)
 		run += random_page_cost - seq_page_cost;

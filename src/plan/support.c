@@ -40,7 +40,7 @@ count_messages(Oid relid, int64 from)
 		range.from = from;
 		count = log_range_count(stream, &range, &npartitions);
 	}
-	relation_close(stream, NoLock);
+	relation_close(stream, AccessShareLock);
 	return count;
 }
 
@@ -69,13 +69,17 @@ streamq_message_rows(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);
 	request->rows = Max(DatumGetInt32(max->constvalue), 0);
 
+	/*
+	 * There may be fewer from an id on.  consume(), which has a name there, must
+	 * not touch the stream before it runs: it waits without a lock.
+	 */
 	stream = known_argument(request, call, 0);
 	from = known_argument(request, call, 1);
-	if (stream != NULL && stream->consttype == REGCLASSOID)
+	if (stream != NULL && stream->consttype == REGCLASSOID &&
+		from != NULL && from->consttype == INT8OID)
 	{
 		double		count = count_messages(DatumGetObjectId(stream->constvalue),
-										   from != NULL && from->consttype == INT8OID ?
-										   DatumGetInt64(from->constvalue) : 0);
+										   DatumGetInt64(from->constvalue));
 
 		if (count >= 0)
 			request->rows = Min(request->rows, count);

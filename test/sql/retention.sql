@@ -111,6 +111,19 @@ CALL wait_until($$first_offset('k') > 4500$$);
 SELECT bytes < 1000000 AS small FROM streamq.streams WHERE stream = 'k'::regclass;
 DROP TABLE k;
 
+-- a partition that was added after the group counts from its beginning
+CREATE TABLE late (key text, pad text) USING streamq;
+SELECT streamq.create_group('late', 'g');
+SELECT streamq.alter_stream('late', partitions => 2, max_bytes => 100000);
+INSERT INTO late SELECT 'k' || i, repeat('x', 1000) FROM generate_series(1, 5000) i;
+CALL wait_until($$(SELECT min(first_offset) > 0 FROM streamq.partitions WHERE stream = 'retention.late'::regclass)$$);
+SELECT streamq.alter_stream('late', max_bytes => 0);
+SELECT pg_sleep(1.5);
+SELECT bool_and(lost > 0) AS lost, sum(lost) + sum(lag) AS "all" FROM streamq.consumer_groups WHERE stream = 'late'::regclass;
+SELECT count(*) = (SELECT count(*) FROM late) AS rest FROM streamq.consume('late', 'g', 5000, auto_ack => true);
+SELECT sum(lost) + (SELECT count(*) FROM late) AS "all", sum(lag) AS lag FROM streamq.consumer_groups WHERE stream = 'late'::regclass;
+DROP TABLE late;
+
 -- a small stream stays small, whatever goes through it; several partitions too
 CREATE TABLE small (key text, payload text) USING streamq;
 SELECT streamq.alter_stream('small', partitions => 4, max_bytes => 1000000);

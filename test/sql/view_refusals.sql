@@ -134,6 +134,7 @@ ROLLBACK;
 INSERT INTO v VALUES (1);
 DELETE FROM v;
 TRUNCATE v;
+-- (the names of state tables are counted up)
 \set SHOW_CONTEXT never
 DO $$ BEGIN EXECUTE (SELECT format('DELETE FROM %s', state_table) FROM streamq.job WHERE target = 'v'::regclass); END $$;
 DO $$ BEGIN EXECUTE (SELECT format('TRUNCATE %s', state_table) FROM streamq.job WHERE target = 'v'::regclass); END $$;

@@ -186,6 +186,14 @@ cmp_ok(time - $start, '<', 1, 'one waits, the other does not');
 run_in($other, "INSERT INTO events (payload) VALUES ('11')");
 is(answer($waiter), '11', 'who waited gets it');
 
+# A SERIALIZABLE transaction cannot see what comes; it does not wait in vain.
+$node->safe_psql('postgres', "SELECT streamq.create_group('events', 'g', start_at => 'latest')");
+run_in($waiter, 'BEGIN ISOLATION LEVEL SERIALIZABLE');
+wakes_up('a message for the next transaction', '', 1, "INSERT INTO events (payload) VALUES ('12')");
+run_in($waiter, 'COMMIT');
+is(run_in($waiter, "SELECT payload FROM streamq.consume('events', 'g', 1, auto_ack => true)"),
+	'12', 'which gets it');
+
 finish($waiter, $other);
 $node->stop;
 done_testing();

@@ -121,6 +121,9 @@ my $xid = $node->safe_psql('postgres', q{SELECT transaction FROM pg_prepared_xac
 $node->safe_psql('postgres', 'VACUUM (FREEZE) s');
 is($node->safe_psql('postgres', q{SELECT relfrozenxid FROM pg_class WHERE oid = 's'::regclass}), $xid, 'not frozen beyond a prepared transaction');
 $node->restart;
+is($node->safe_psql('postgres', q{SELECT sum(next_offset - stable_offset) > 0, count(blocked_since) FROM streamq.partitions WHERE stream = 's'::regclass}),
+	't|1', 'a prepared producer is shown, also after a restart');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM streamq.read('s', 0, 1000000) WHERE payload ->> 'n' = '1000000'}), 0, 'and readers wait for it');
 $node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
 $node->safe_psql('postgres', q{COMMIT PREPARED 'c'});
 $taken += 10;

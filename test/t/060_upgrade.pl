@@ -92,4 +92,5 @@ SELECT streamq.wait_until_caught_up('app.total');
 	command_ok([ 'pg_checksums', '--check', '-D', $new->data_dir ], "$mode: checksums");
 	unlike(slurp_file($new->logfile), qr/PANIC|TRAP|terminated by signal/, "$mode: clean log");
 }
+chdir "/";
 done_testing();

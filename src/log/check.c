@@ -1,0 +1,727 @@
+/*
+ * check.c
+ *	  Is a stream's file sound?  The structure: meta page, heads, directories,
+ *	  free blocks, states.
+ *
+ * Structure pages are copied while the extension lock is held, which keeps blocks
+ * from being handed out or given back.  The tail still moves, but for a moment only it
+ * moves into another extent: copies between two looks at the tail that
+ * agree are of one time.  On a standby redo changes page after page, so what
+ * looks wrong there is looked at again.
+ *
+ * Nothing found ends the check.  Pages are read in subtransactions of their own, so
+ * that one that cannot be read is one more problem.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/wait_event.h"
+
+#include "log/check.h"
+
+/* how often the directory is copied until the tail keeps still meanwhile */
+#define MAX_TRIES			20
+/* how often a standby looks again, and how long it waits before that */
+#define STANDBY_TRIES		5
+#define STANDBY_WAIT_MS		200
+
+/* a part of the file and what it is used for */
+typedef struct Use
+{
+	BlockNumber start;
+	uint32		nblocks;
+	int			partition;
+	const char *what;
+} Use;
+
+typedef struct Structure
+{
+	Check	   *check;
+	int			npartitions;
+	BlockNumber nallocated;
+	uint32		nfree;
+	CheckPartition *partitions;
+	int			nuses;
+	int			maxuses;
+	Use		   *uses;
+} Structure;
+
+/* problems of one look, kept until it is known that they count */
+typedef struct Problem
+{
+	int			partition;
+	BlockNumber block;
+	int64		off;
+	char	   *text;
+} Problem;
+
+/* ---- reporting and reading ---- */
+
+void
+log_check_report(Check *check, int partition, BlockNumber block, int64 off,
+				 const char *fmt,...)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, fmt);
+		needed = appendStringInfoVA(&text, fmt, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+	check->nproblems++;
+	check->report(check->arg, partition, block, off, text.data);
+	pfree(text.data);
+}
+
+bool
+log_check_guard(Check *check, int partition, BlockNumber block,
+				void (*fn) (Check *check, void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool ok = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		fn(check, arg);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		int			category;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+
+		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
+			error->sqlerrcode != ERRCODE_IO_ERROR &&
+			error->sqlerrcode != ERRCODE_UNDEFINED_FILE &&
+			category != ERRCODE_INTERNAL_ERROR)
+			ReThrowError(error);
+		log_check_report(check, partition, block, -1, "%s", error->message);
+		FreeErrorData(error);
+		ok = false;
+	}
+	PG_END_TRY();
+	return ok;
+}
+
+typedef struct ReadArgs
+{
+	BlockNumber block;
+	char	   *copy;
+} ReadArgs;
+
+static void
+read_page(Check *check, void *arg)
+{
+	ReadArgs   *args = arg;
+	Buffer		buffer = ReadBufferExtended(check->rel, MAIN_FORKNUM, args->block,
+											RBM_NORMAL, check->strategy);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	memcpy(args->copy, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+}
+
+bool
+log_check_read(Check *check, int partition, BlockNumber block, char *copy)
+{
+	ReadArgs	args = {block, copy};
+
+	CHECK_FOR_INTERRUPTS();
+	if (block >= check->nblocks)
+		check->nblocks = RelationGetNumberOfBlocks(check->rel);
+	if (block >= check->nblocks)
+	{
+		log_check_report(check, partition, block, -1, "the block is behind the end of the file");
+		return false;
+	}
+	return log_check_guard(check, partition, block, read_page, &args);
+}
+
+/* a page that must be of that kind */
+static bool
+read_kind(Check *check, BlockNumber block, LogPageKind kind, int partition, char *copy,
+		  const char *name)
+{
+	if (!BlockNumberIsValid(block))
+	{
+		log_check_report(check, partition, InvalidBlockNumber, -1, "no block is named for %s", name);
+		return false;
+	}
+	if (!log_check_read(check, partition, block, copy))
+		return false;
+	if (!log_page_is((Page) copy, kind,
+					 kind == LOG_PAGE_META || kind == LOG_PAGE_STATE_DIRECTORY ? -1 : partition))
+	{
+		log_check_report(check, partition, block, -1, "the block is not %s, or its counts are impossible",
+						 name);
+		return false;
+	}
+	return true;
+}
+
+static void
+use_blocks(Structure *s, BlockNumber start, uint32 nblocks, int partition, const char *what)
+{
+	if (s->nuses == s->maxuses)
+	{
+		s->maxuses = Max(256, s->maxuses * 2);
+		s->uses = s->uses ?
+			repalloc_huge(s->uses, s->maxuses * sizeof(Use)) :
+			palloc(s->maxuses * sizeof(Use));
+	}
+	s->uses[s->nuses].start = start;
+	s->uses[s->nuses].nblocks = nblocks;
+	s->uses[s->nuses].partition = partition;
+	s->uses[s->nuses].what = what;
+	s->nuses++;
+}
+
+/* ---- meta page ---- */
+
+static void
+check_free_ranges(Structure *s, LogMeta *meta)
+{
+	uint64		end = 0;
+
+	for (uint32 i = 0; i < meta->nfree; i++)
+	{
+		LogBlockRange *range = &meta->free[i];
+
+		if (range->nblocks == 0 ||
+			(uint64) range->start + range->nblocks > meta->nallocated)
+		{
+			log_check_report(s->check, -1, 0, -1,
+							 "free blocks %u, %u long, are not within the %u that were handed out",
+							 range->start, range->nblocks, meta->nallocated);
+			continue;
+		}
+		if (i > 0 && range->start <= end)
+			log_check_report(s->check, -1, 0, -1,
+							 "free blocks %u, %u long, do not stand behind those before them",
+							 range->start, range->nblocks);
+		end = Max(end, (uint64) range->start + range->nblocks);
+		use_blocks(s, range->start, range->nblocks, -1, "free");
+	}
+}
+
+/* ---- heads and directories ---- */
+
+static void
+add_extent(CheckPartition *p, const LogExtent *extent)
+{
+	if (p->nextents == p->maxextents)
+	{
+		p->maxextents = Max(64, p->maxextents * 2);
+		p->extents = p->extents ?
+			repalloc_huge(p->extents, p->maxextents * sizeof(LogExtent)) :
+			palloc(p->maxextents * sizeof(LogExtent));
+	}
+	p->extents[p->nextents++] = *extent;
+}
+
+static void
+check_extent(Structure *s, CheckPartition *p, BlockNumber leaf, const LogExtent *extent)
+{
+	const LogExtent *prev = p->nextents > 0 ? &p->extents[p->nextents - 1] : NULL;
+	bool		used = extent->base != LOG_SPARE_EXTENT;
+	int			partition = p->partition;
+	int64		off = used ? extent->base : -1;
+
+	if (extent->nblocks == 0 || extent->start == 0 ||
+		(uint64) extent->start + extent->nblocks > s->nallocated)
+	{
+		log_check_report(s->check, partition, leaf, off,
+						 "an extent at block %u, %u long, is not within the %u blocks that were handed out",
+						 extent->start, extent->nblocks, s->nallocated);
+		p->head_ok = false;
+		return;
+	}
+	if (used)
+	{
+		if (p->nextents > p->nused)
+			log_check_report(s->check, partition, leaf, off,
+							 "an extent in use follows a spare one");
+		else if (extent->base < 0 || (prev && extent->base < prev->base))
+			log_check_report(s->check, partition, leaf, off,
+							 "base offsets of extents fall");
+		if (extent->first_time == DT_NOEND || extent->first_time > extent->last_time ||
+			(prev && prev->base != LOG_SPARE_EXTENT && extent->first_time < prev->last_time))
+			log_check_report(s->check, partition, leaf, off,
+							 "append times of extents fall");
+		p->nused = p->nextents + 1;
+		p->last_leaf = leaf;
+	}
+	add_extent(p, extent);
+	use_blocks(s, extent->start, extent->nblocks, partition, used ? "an extent" : "a spare extent");
+}
+
+static void
+check_parents(Structure *s, CheckPartition *p, BlockNumber block, LogHead *head)
+{
+	for (int i = 0; i < head->nparents; i++)
+	{
+		LogParent  *parent = &LOG_HEAD_PARENTS(head)[i];
+
+		if (parent->partition >= (uint32) p->partition ||
+			(i > 0 && parent->partition <= parent[-1].partition) ||
+			parent->offset <= 0)
+			log_check_report(s->check, p->partition, block, -1,
+							 "parent %u, to be finished below offset " INT64_FORMAT ", is impossible",
+							 parent->partition, parent->offset);
+	}
+}
+
+/* the tail as the rest of the server sees it */
+static void
+get_tail(Check *check, void *arg)
+{
+	CheckPartition *p = arg;
+
+	log_get_tail(check->rel, p->partition, &p->tail);
+}
+
+static void
+check_head(Structure *s, CheckPartition *p, BlockNumber block)
+{
+	Check	   *check = s->check;
+	PGAlignedBlock headcopy;
+	PGAlignedBlock copy;
+	LogHead    *head = LOG_HEAD(headcopy.data);
+	LogRootEntry *root;
+	bool		spare = false;
+
+	p->head_ok = false;
+	p->nextents = p->nused = 0;
+	p->last_leaf = InvalidBlockNumber;
+	if (!read_kind(check, block, LOG_PAGE_HEAD, p->partition, headcopy.data,
+				   "the head of its partition"))
+		return;
+	p->head_ok = true;
+	use_blocks(s, block, 1, p->partition, "a head");
+	p->first_offset = head->first_offset;
+	p->origin_offset = head->origin_offset;
+	p->frozen_offset = head->frozen_offset;
+	p->frozen_dead = head->frozen_dead;
+	if (head->origin_offset < 0 || head->first_offset < head->origin_offset ||
+		head->lost_offset < head->origin_offset ||
+		head->lost_offset > head->first_offset ||
+		head->frozen_offset < head->first_offset)
+		log_check_report(check, p->partition, block, head->first_offset,
+						 "origin " INT64_FORMAT ", first " INT64_FORMAT " and frozen offset "
+						 INT64_FORMAT " are not in order",
+						 head->origin_offset, head->first_offset, head->frozen_offset);
+	else if (head->frozen_dead < 0 ||
+			 head->frozen_dead > head->frozen_offset - head->first_offset)
+		log_check_report(check, p->partition, block, head->first_offset,
+						 INT64_FORMAT " dead rows are more than there are frozen ones",
+						 head->frozen_dead);
+	check_parents(s, p, block, head);
+
+	root = LOG_HEAD_ROOT(head);
+	for (int r = 0; r < head->nroot; r++)
+	{
+		LogDirectory *directory = LOG_DIRECTORY(copy.data);
+
+		if (root[r].leaf_id >= head->next_leaf_id ||
+			(r > 0 && root[r].leaf_id <= root[r - 1].leaf_id))
+			log_check_report(check, p->partition, block, -1,
+							 "directory pages in the root are not in order");
+		if (root[r].base == LOG_SPARE_EXTENT)
+			spare = true;
+		else if (spare || (r > 0 && root[r].base < root[r - 1].base))
+			log_check_report(check, p->partition, block, root[r].base,
+							 "base offsets in the root fall");
+		if (!read_kind(check, root[r].block, LOG_PAGE_DIRECTORY, p->partition, copy.data,
+					   "a directory page of its partition"))
+		{
+			p->head_ok = false;
+			continue;
+		}
+		if (LOG_OPAQUE(copy.data)->owner != root[r].leaf_id)
+		{
+			log_check_report(check, p->partition, root[r].block, -1,
+							 "it is directory page %u, the root means %u",
+							 LOG_OPAQUE(copy.data)->owner, root[r].leaf_id);
+			p->head_ok = false;
+			continue;
+		}
+		use_blocks(s, root[r].block, 1, p->partition, "a directory page");
+		if (directory->nextents == 0)
+			log_check_report(check, p->partition, root[r].block, -1,
+							 "the directory page has no extents");
+		else if (directory->extents[0].base != root[r].base)
+			log_check_report(check, p->partition, root[r].block, root[r].base,
+							 "its first extent is not the one in the root");
+		for (uint32 i = 0; i < directory->nextents; i++)
+			check_extent(s, p, root[r].block, &directory->extents[i]);
+	}
+	if (p->nused > 0 && p->extents[0].base > p->first_offset)
+		log_check_report(check, p->partition, block, p->first_offset,
+						 "the first offset is in no extent");
+}
+
+/* does shared memory know the same tail as the directory? */
+static void
+check_tail(Structure *s, CheckPartition *p, BlockNumber block)
+{
+	const LogTail *tail = &p->tail;
+	const LogExtent *last = p->nused > 0 ? &p->extents[p->nused - 1] : NULL;
+	uint64		spare = 0;
+
+	/* a head made by others than an append is not looked for until there is one */
+	if (!BlockNumberIsValid(tail->head) && p->nextents == 0 &&
+		tail->next_offset == p->origin_offset)
+		return;
+
+	for (int i = p->nused; i < p->nextents; i++)
+		spare += p->extents[i].nblocks;
+
+	if (tail->head != block || tail->first_offset != p->first_offset ||
+		tail->frozen_offset > p->frozen_offset ||
+		tail->spare_blocks != spare ||
+		tail->extent_start != (last ? last->start : InvalidBlockNumber) ||
+		tail->extent_end != (last ? last->start + last->nblocks : InvalidBlockNumber) ||
+		(last && tail->leaf != p->last_leaf))
+	{
+		log_check_report(s->check, p->partition, block, tail->next_offset,
+						 "the tail in shared memory is not that of the directory");
+		p->tail_ok = false;
+		return;
+	}
+	if (last && last->last_time != DT_NOEND)
+		log_check_report(s->check, p->partition, p->last_leaf, last->base,
+						 "the last extent in use is marked as full");
+	for (int i = 0; i + 1 < p->nused; i++)
+		if (p->extents[i].last_time == DT_NOEND)
+			log_check_report(s->check, p->partition, block, p->extents[i].base,
+							 "an extent is not marked as full, but another one follows");
+	if (tail->next_offset < p->first_offset || tail->next_offset < p->frozen_offset)
+		log_check_report(s->check, p->partition, block, tail->next_offset,
+						 "the partition ends at offset " INT64_FORMAT ", before its frozen offset "
+						 INT64_FORMAT, tail->next_offset, p->frozen_offset);
+}
+
+static void
+check_partition(Structure *s, CheckPartition *p, BlockNumber block)
+{
+	Check	   *check = s->check;
+	List	  **problems = check->arg;
+	int			length = list_length(*problems);
+	int64		nproblems = check->nproblems;
+	int			nuses = s->nuses;
+
+	for (int try = 1;; try++)
+	{
+		LogTail		tail;
+
+		p->tail_ok = log_check_guard(check, p->partition, block, get_tail, p);
+		tail = p->tail;
+		check_head(s, p, block);
+		if (!p->tail_ok || try >= MAX_TRIES)
+			break;
+		if (log_check_guard(check, p->partition, block, get_tail, p) &&
+			tail.extent_start == p->tail.extent_start &&
+			tail.spare_blocks == p->tail.spare_blocks)
+		{
+			/* what was appended meanwhile is not to be looked at */
+			p->tail = tail;
+			break;
+		}
+		*problems = list_truncate(*problems, length);
+		check->nproblems = nproblems;
+		s->nuses = nuses;
+	}
+	if (p->tail_ok && p->head_ok && check->nproblems == nproblems)
+		check_tail(s, p, block);
+}
+
+/* ---- states ---- */
+
+typedef struct VerifyArgs
+{
+	const char *data;
+	int			len;
+	int64		next_offset;
+	const char *problem;
+} VerifyArgs;
+
+static void
+verify_state(Check *check, void *arg)
+{
+	VerifyArgs *args = arg;
+
+	args->problem = log_state_callbacks->verify(args->data, args->len, args->next_offset);
+}
+
+static void
+check_state(Structure *s, BlockNumber dir, const LogStateEntry *entry)
+{
+	Check	   *check = s->check;
+	PGAlignedBlock copy;
+	VerifyArgs	args;
+	CheckPartition *p;
+
+	if (entry->partition >= (uint32) s->npartitions || entry->owner == 0)
+	{
+		log_check_report(check, -1, dir, -1, "a state of owner %u and partition %u is impossible",
+						 entry->owner, entry->partition);
+		return;
+	}
+	p = &s->partitions[entry->partition];
+	if (!read_kind(check, entry->block, LOG_PAGE_STATE, p->partition, copy.data,
+				   "a state of its partition"))
+		return;
+	use_blocks(s, entry->block, 1, p->partition, "a state");
+	if (LOG_OPAQUE(copy.data)->owner != entry->owner)
+	{
+		log_check_report(check, p->partition, entry->block, -1,
+						 "it is a state of owner %u, the directory means %u",
+						 LOG_OPAQUE(copy.data)->owner, entry->owner);
+		return;
+	}
+	if (log_state_callbacks == NULL || log_state_callbacks->verify == NULL)
+		return;
+	args.data = LOG_PAGE_CONTENT(copy.data);
+	args.len = ((PageHeader) copy.data)->pd_lower - LOG_PAGE_START;
+	args.next_offset = PG_INT64_MAX;
+	args.problem = NULL;
+	/* as now: the state is newer than the tail that was looked at */
+	if (p->tail_ok)
+	{
+		LogTail		tail = p->tail;
+
+		if (log_check_guard(check, p->partition, entry->block, get_tail, p))
+			args.next_offset = p->tail.next_offset;
+		p->tail = tail;
+	}
+	if (log_check_guard(check, p->partition, entry->block, verify_state, &args) &&
+		args.problem != NULL)
+		log_check_report(check, p->partition, entry->block, -1, "%s", args.problem);
+}
+
+static void
+check_states(Structure *s, BlockNumber dir)
+{
+	uint32		npages = 0;
+
+	while (BlockNumberIsValid(dir))
+	{
+		PGAlignedBlock copy;
+		LogStateDirectory *directory = LOG_STATE_DIRECTORY(copy.data);
+
+		if (++npages > s->check->nblocks)
+		{
+			log_check_report(s->check, -1, dir, -1, "the chain of state directory pages has no end");
+			break;
+		}
+		if (!read_kind(s->check, dir, LOG_PAGE_STATE_DIRECTORY, -1, copy.data,
+					   "a state directory page"))
+			break;
+		use_blocks(s, dir, 1, -1, "a state directory page");
+		for (uint32 i = 0; i < directory->nentries; i++)
+		{
+			for (uint32 k = 0; k < i; k++)
+				if (directory->entries[k].owner == directory->entries[i].owner &&
+					directory->entries[k].partition == directory->entries[i].partition)
+					log_check_report(s->check, (int) directory->entries[i].partition, dir, -1,
+									 "there are two states of owner %u",
+									 directory->entries[i].owner);
+			check_state(s, dir, &directory->entries[i]);
+		}
+		dir = directory->next;
+	}
+}
+
+/* ---- all blocks ---- */
+
+static int
+compare_uses(const void *a, const void *b)
+{
+	const Use  *x = a;
+	const Use  *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void
+check_uses(Structure *s)
+{
+	Check	   *check = s->check;
+	uint64		end = 0;
+	uint64		unused = 0;
+	const Use  *last = NULL;
+
+	qsort(s->uses, s->nuses, sizeof(Use), compare_uses);
+	for (int i = 0; i < s->nuses; i++)
+	{
+		Use		   *use = &s->uses[i];
+
+		if (last && use->start < end)
+			log_check_report(check, use->partition, use->start, -1,
+							 "the block is in use twice: as %s and as %s", last->what, use->what);
+		else
+			unused += use->start - end;
+		if ((uint64) use->start + use->nblocks > s->nallocated)
+			log_check_report(check, use->partition, use->start, -1,
+							 "%s is beyond the %u blocks that were handed out",
+							 use->what, s->nallocated);
+		if ((uint64) use->start + use->nblocks > end)
+		{
+			end = (uint64) use->start + use->nblocks;
+			last = use;
+		}
+	}
+	if (end < s->nallocated)
+		unused += s->nallocated - end;
+
+	/* no damage: the list of free blocks was full once */
+	if (unused > 0 && check->nproblems == 0)
+		ereport(NOTICE,
+				(errmsg("stream \"%s\" has " UINT64_FORMAT " blocks that are used for nothing",
+						RelationGetRelationName(check->rel), unused),
+				 errhint("TRUNCATE gives them back.")));
+}
+
+/* copy and check the structure; false if there is no meta page to go on from */
+static bool
+check_structure(Structure *s)
+{
+	Check	   *check = s->check;
+	PGAlignedBlock copy;
+	LogMeta    *meta = LOG_META(copy.data);
+
+	check->nblocks = RelationGetNumberOfBlocks(check->rel);
+	s->npartitions = 0;
+	s->nuses = 0;
+	if (check->nblocks == 0)
+		return false;
+	if (!log_check_read(check, -1, 0, copy.data))
+		return false;
+	if (PageIsNew((Page) copy.data))
+	{
+		/* a crash may leave a file that was made longer and never written */
+		for (BlockNumber block = 1; block < check->nblocks; block++)
+		{
+			if (log_check_read(check, -1, block, copy.data) && !PageIsNew((Page) copy.data))
+			{
+				log_check_report(check, -1, 0, -1, "the meta page is empty, other pages are not");
+				break;
+			}
+		}
+		return false;
+	}
+	if (!log_page_is((Page) copy.data, LOG_PAGE_META, -1))
+	{
+		log_check_report(check, -1, 0, -1, "the block is not a meta page, or its counts are impossible");
+		return false;
+	}
+
+	s->npartitions = (int) meta->npartitions;
+	s->nallocated = meta->nallocated;
+	use_blocks(s, 0, 1, -1, "the meta page");
+	check_free_ranges(s, meta);
+	for (int i = 0; i < LOG_META_PARTITIONS; i++)
+		if (BlockNumberIsValid(meta->heads[i]) && i >= s->npartitions)
+			log_check_report(check, i, 0, -1, "there is a head beyond the %d partitions",
+							 s->npartitions);
+	for (int i = 0; i < s->npartitions; i++)
+	{
+		s->partitions[i].partition = i;
+		check_partition(s, &s->partitions[i], meta->heads[i]);
+	}
+	check_states(s, meta->state_dir);
+	check_uses(s);
+	return true;
+}
+
+/* ---- the whole stream ---- */
+
+static void
+keep_problem(void *arg, int partition, BlockNumber block, int64 off, const char *text)
+{
+	List	  **problems = arg;
+	Problem    *problem = palloc(sizeof(Problem));
+
+	problem->partition = partition;
+	problem->block = block;
+	problem->off = off;
+	problem->text = pstrdup(text);
+	*problems = lappend(*problems, problem);
+}
+
+void
+log_check(Relation rel, LogProblem report, void *arg)
+{
+	Check		check;
+	Structure	s;
+	List	   *problems = NIL;
+	ListCell   *lc;
+	bool		standby = RecoveryInProgress();
+
+	memset(&check, 0, sizeof(check));
+	check.rel = rel;
+	check.strategy = GetAccessStrategy(BAS_BULKREAD);
+	check.oldest_xid = rel->rd_rel->relfrozenxid;
+	check.report = keep_problem;
+	check.arg = &problems;
+	memset(&s, 0, sizeof(s));
+	s.check = &check;
+	s.partitions = palloc0(sizeof(CheckPartition) * LOG_META_PARTITIONS);
+
+	for (int try = 1;; try++)
+	{
+		problems = NIL;
+		check.nproblems = 0;
+		if (!standby)
+			LockRelationForExtension(rel, ExclusiveLock);
+		(void) check_structure(&s);
+		if (!standby)
+			UnlockRelationForExtension(rel, ExclusiveLock);
+		if (!standby || problems == NIL || try >= STANDBY_TRIES)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 STANDBY_WAIT_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	check.report = report;
+	check.arg = arg;
+	foreach(lc, problems)
+	{
+		Problem    *problem = lfirst(lc);
+
+		report(arg, problem->partition, problem->block, problem->off, problem->text);
+	}
+	for (int i = 0; i < s.npartitions; i++)
+		log_check_data(&check, &s.partitions[i]);
+	FreeAccessStrategy(check.strategy);
+}

@@ -1,0 +1,516 @@
+/*
+ * check_data.c
+ *	  Is a stream's file sound?  Data pages and the rows on them.
+ *
+ * The pages of a partition are read in log order, up to the tail as it was when the
+ * directory was copied.  What was written by then does not change but for flags,
+ * unless it expires: when something looks wrong in an extent that is gone since,
+ * nothing is.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/toast_compression.h"
+#include "access/transam.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "log/check.h"
+
+#define PAGE_ROOM	(LOG_PAGE_END - LOG_PAGE_START)
+
+/* where we are in the log of a partition */
+typedef struct Walk
+{
+	Check	   *check;
+	CheckPartition *p;
+	int64		frozen;			/* not less than when the page was copied */
+	int64		expected;		/* base of the page to come, -1 not known */
+	TimestampTz time;			/* of the run before */
+	bool		seam_known;		/* left tells what has to come */
+	uint32		left;			/* bytes of a row that goes on */
+	bool		left_committed; /* and all of it must be there */
+	int64		left_off;
+	bool		left_decode;
+	LogRow		row;			/* that row, body in bytes */
+	StringInfoData bytes;
+} Walk;
+
+/* the part of a page that is being looked at */
+typedef struct PageView
+{
+	BlockNumber block;
+	Page		page;
+	LogPageOpaque *opaque;
+	uint32		lower;
+} PageView;
+
+static void pg_attribute_printf(4, 5)
+report(Walk *w, BlockNumber block, int64 off, const char *fmt,...)
+{
+	StringInfoData text;
+	va_list		args;
+	int			needed;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		va_start(args, fmt);
+		needed = appendStringInfoVA(&text, fmt, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+	log_check_report(w->check, w->p->partition, block, off, "%s", text.data);
+	pfree(text.data);
+}
+
+/* ---- rows ---- */
+
+/* NULL, or what is wrong with the attributes */
+static const char *
+check_attributes(TupleDesc desc, const LogRow *row)
+{
+	bool		nulls = (row->flags & LOG_ROW_NULLS) != 0;
+	const bits8 *bitmap = (const bits8 *) row->body;
+	uint64		off = nulls ? BITMAPLEN(row->natts) : 0;
+
+	if (row->natts > desc->natts)
+		return "the row has more attributes than the stream has columns";
+	if (off > row->len)
+		return "the null bitmap is longer than the row";
+	for (int i = 0; i < row->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *value;
+		uint32		size;
+
+		if (nulls && !(bitmap[i >> 3] & (1 << (i & 7))))
+			continue;
+		if (att->attlen > 0)
+		{
+			if (!att->attbyval && att->attalign != TYPALIGN_CHAR)
+				off = att_align_nominal(off, att->attalign);
+			off += att->attlen;
+			if (off > row->len)
+				return "an attribute ends behind its row";
+			continue;
+		}
+		if (off < row->len && row->body[off] == 0)
+			off = TYPEALIGN(ALIGNOF_INT, off);
+		if (off >= row->len)
+			return "an attribute begins behind its row";
+		value = row->body + off;
+		if (VARATT_IS_1B_E(value))
+			return "an attribute is stored out of line";
+		if (VARATT_IS_1B(value))
+			size = VARSIZE_1B(value);
+		else if (off + VARHDRSZ > row->len)
+			return "an attribute ends behind its row";
+		else
+			size = VARSIZE_4B(value);
+		if (off + size > row->len)
+			return "an attribute ends behind its row";
+		if (!VARATT_IS_1B(value) && size < VARHDRSZ)
+			return "an attribute is shorter than its header";
+		if (VARATT_IS_4B_C(value) &&
+			(size < VARHDRSZ_COMPRESSED ||
+			 VARDATA_COMPRESSED_GET_COMPRESS_METHOD(value) > TOAST_LZ4_COMPRESSION_ID))
+			return "an attribute is not compressed as it says";
+		off += size;
+	}
+	if (off != row->len)
+		return "the row is longer than its attributes";
+	return NULL;
+}
+
+static void
+check_row(Walk *w, BlockNumber block, int64 off, const LogRow *row)
+{
+	const char *problem = check_attributes(RelationGetDescr(w->check->rel), row);
+
+	if (problem)
+		report(w, block, off, "%s", problem);
+}
+
+/* ---- runs ---- */
+
+typedef struct OutcomeArgs
+{
+	int			partition;
+	const LogRun *run;
+	int64		first_row;
+	bool		committed;
+} OutcomeArgs;
+
+/* did the run's transaction commit?  As in log_run_visibility, for good only. */
+static void
+find_outcome(Check *check, void *arg)
+{
+	OutcomeArgs *args = arg;
+	LogShared  *shared = log_use_shared() ? log_shared(check->rel, args->partition) : NULL;
+
+	args->committed = false;
+	if (shared)
+		LWLockAcquire(&shared->freeze_lock, LW_SHARED);
+	if (args->first_row < log_frozen_offset(check->rel, args->partition))
+		args->committed = true;
+	else if (!TransactionIdIsCurrentTransactionId(args->run->xid) &&
+			 !TransactionIdIsInProgress(args->run->xid))
+		args->committed = TransactionIdDidCommit(args->run->xid);
+	if (shared)
+		LWLockRelease(&shared->freeze_lock);
+}
+
+/*
+ * Must the run's rows be as the columns ask?  What was aborted may have been
+ * written under other columns, and may end in the middle of a row.
+ */
+static bool
+run_committed(Walk *w, PageView *v, const LogRun *run, int64 first_row)
+{
+	OutcomeArgs args = {w->p->partition, run, first_row, false};
+
+	if (run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD))
+		return false;
+	if (first_row < w->frozen || (run->flags & LOG_RUN_COMMITTED))
+		return true;
+	if (!TransactionIdIsNormal(run->xid) ||
+		!TransactionIdPrecedes(run->xid, ReadNextTransactionId()) ||
+		TransactionIdPrecedes(run->xid, w->check->oldest_xid))
+	{
+		/* below the frozen offset nobody asks, and it may have moved */
+		if (log_check_guard(w->check, w->p->partition, v->block, find_outcome, &args) &&
+			!args.committed)
+			report(w, v->block, first_row, "transaction id %u of a run is impossible", run->xid);
+		return false;
+	}
+	return log_check_guard(w->check, w->p->partition, v->block, find_outcome, &args) &&
+		args.committed;
+}
+
+/* the rows of one run; false if the page makes no sense from here on */
+static bool
+check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool committed)
+{
+	uint32		end = pos + run->nbytes;
+
+	for (int i = 0; i < run->nrows; i++, off++)
+	{
+		LogRow		row;
+		uint16		header;
+		uint32		body;
+
+		if (pos + sizeof(uint16) > end)
+		{
+			report(w, v->block, off, "a row begins behind its run");
+			return false;
+		}
+		memcpy(&header, (char *) v->page + pos, sizeof(uint16));
+		row.flags = header & ~LOG_ROW_LEN;
+		row.len = header & LOG_ROW_LEN;
+		row.natts = run->natts;
+		if (row.len == LOG_ROW_LONG)
+		{
+			if (pos + sizeof(uint16) + sizeof(uint32) > end)
+			{
+				report(w, v->block, off, "a row begins behind its run");
+				return false;
+			}
+			memcpy(&row.len, (char *) v->page + pos + sizeof(uint16), sizeof(uint32));
+			if (row.len < LOG_ROW_LONG || row.len > MaxAllocSize)
+			{
+				report(w, v->block, off, "the length of a row is impossible");
+				return false;
+			}
+		}
+		body = log_row_body_pos(pos, row.len, row.flags);
+		if (body > end || (body + row.len > end &&
+						   (end != LOG_PAGE_END || i + 1 < run->nrows)))
+		{
+			report(w, v->block, off, "a row ends behind its run");
+			return false;
+		}
+		row.body = (char *) v->page + body;
+		if (body + row.len > end)
+		{
+			/* it goes on on the next page */
+			w->left = row.len - (end - body);
+			w->left_off = off;
+			w->left_committed = committed;
+			w->left_decode = committed;
+			w->row = row;
+			resetStringInfo(&w->bytes);
+			if (committed)
+				appendBinaryStringInfo(&w->bytes, row.body, end - body);
+			return true;
+		}
+		if (committed)
+			check_row(w, v->block, off, &row);
+		pos = body + row.len;
+	}
+	if (pos != end)
+	{
+		report(w, v->block, off, "the rows of a run do not fill it");
+		return false;
+	}
+	return true;
+}
+
+static void
+check_runs(Walk *w, PageView *v, const LogExtent *extent)
+{
+	uint32		pos = LOG_PAGE_START + v->opaque->cont_len;
+	int64		off = v->opaque->base;
+	const char *problem = log_page_check_runs(v->page);
+
+	if (problem)
+	{
+		report(w, v->block, off, "%s", problem);
+		w->seam_known = false;
+		w->left = 0;
+		return;
+	}
+	while (MAXALIGN(pos) + sizeof(LogRun) <= v->lower)
+	{
+		LogRun	   *run = (LogRun *) ((char *) v->page + MAXALIGN(pos));
+
+		pos = MAXALIGN(pos) + sizeof(LogRun);
+		if (run->time < w->time || run->time < extent->first_time ||
+			run->time > extent->last_time)
+			report(w, v->block, off, "append times fall");
+		w->time = Max(w->time, run->time);
+		if (run->flags & ~(LOG_RUN_HINTS | LOG_RUN_DEAD))
+			report(w, v->block, off, "flags 0x%04x of a run are unknown", run->flags);
+		if (!check_rows(w, v, run, pos, off, run_committed(w, v, run, off)))
+		{
+			w->seam_known = false;
+			w->left = 0;
+		}
+		pos += run->nbytes;
+		off += run->nrows;
+	}
+}
+
+/* the bytes at the start of the page that belong to a row before it */
+static void
+check_continuation(Walk *w, PageView *v)
+{
+	uint32		cont = v->opaque->cont_len;
+
+	if (!w->seam_known)
+	{
+		/* a row that begins before what is retained; it ends where room is left */
+		w->seam_known = cont < PAGE_ROOM;
+		return;
+	}
+	if (w->left == 0)
+	{
+		if (cont > 0)
+			report(w, v->block, v->opaque->base, "a row goes on that did not begin");
+		return;
+	}
+	if (cont == 0 && !w->left_committed)
+	{
+		/* an error or a crash cut off the transaction that was writing it */
+		w->left = 0;
+		return;
+	}
+	if (cont != Min(w->left, PAGE_ROOM))
+	{
+		report(w, v->block, w->left_off, "%u bytes of a row go on here, not %u",
+			   cont, (uint32) Min(w->left, PAGE_ROOM));
+		w->left = 0;
+		w->seam_known = cont < PAGE_ROOM;
+		return;
+	}
+	w->left -= cont;
+	if (w->left_decode)
+	{
+		appendBinaryStringInfo(&w->bytes, (char *) v->page + LOG_PAGE_START, cont);
+		if (w->left == 0)
+		{
+			w->row.body = w->bytes.data;
+			check_row(w, v->block, w->left_off, &w->row);
+		}
+	}
+}
+
+/* ---- pages ---- */
+
+/* has the extent expired meanwhile? */
+static bool
+expired(Walk *w, int64 end)
+{
+	return log_use_shared() && end >= 0 && w->p->tail_ok &&
+		log_first_offset(w->check->rel, w->p->partition) >= end;
+}
+
+static bool
+same_offset(Walk *w, int64 base)
+{
+	/* some offsets of the last partition have no TID */
+	return base == w->expected ||
+		(w->p->partition == LOG_MAX_PARTITIONS - 1 && base > w->expected && (base & 0x7FFF) == 0);
+}
+
+/* false if the extent has expired: skip the rest of it */
+static bool
+check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block, bool first)
+{
+	PGAlignedBlock copy;
+	PageView	v;
+	bool		is_page;
+
+	if (!log_check_read(w->check, w->p->partition, block, copy.data))
+	{
+		w->expected = -1;
+		w->seam_known = false;
+		w->left = 0;
+		return true;
+	}
+	v.block = block;
+	v.page = (Page) copy.data;
+	is_page = log_page_is(v.page, LOG_PAGE_DATA, w->p->partition);
+	if ((!is_page || LOG_OPAQUE(v.page)->base < extent->base ||
+		 (w->expected >= 0 && LOG_OPAQUE(v.page)->base != w->expected)) &&
+		expired(w, extent_end))
+		return false;
+	if (!is_page)
+	{
+		report(w, block, w->expected,
+			   PageIsNew(v.page) ? "the page is empty" :
+			   "the block is not a data page of its partition, or its counts are impossible");
+		w->expected = -1;
+		w->seam_known = false;
+		w->left = 0;
+		return true;
+	}
+	v.opaque = LOG_OPAQUE(v.page);
+	v.lower = ((PageHeader) v.page)->pd_lower;
+
+	if (first && v.opaque->base != extent->base)
+		report(w, block, v.opaque->base, "the extent should begin with offset " INT64_FORMAT,
+			   extent->base);
+	else if (v.opaque->base < extent->base ||
+			 (w->expected >= 0 && !same_offset(w, v.opaque->base)))
+		report(w, block, v.opaque->base, "the page should begin with offset " INT64_FORMAT,
+			   Max(w->expected, extent->base));
+	w->expected = v.opaque->base + v.opaque->nrows;
+	check_continuation(w, &v);
+	check_runs(w, &v, extent);
+	return true;
+}
+
+typedef struct BoundsArgs
+{
+	int			partition;
+	LogTail		tail;
+} BoundsArgs;
+
+static void
+get_tail(Check *check, void *arg)
+{
+	BoundsArgs *args = arg;
+
+	log_get_tail(check->rel, args->partition, &args->tail);
+}
+
+/* has the tail passed the block meanwhile? */
+static bool
+tail_passed(Walk *w, const LogExtent *extent, BlockNumber block)
+{
+	BoundsArgs	args;
+
+	args.partition = w->p->partition;
+	return log_check_guard(w->check, w->p->partition, block, get_tail, &args) &&
+		(args.tail.extent_start != extent->start || block < args.tail.next_block);
+}
+
+/* nothing behind the tail may look like the log going on */
+static void
+check_behind_tail(Walk *w, const LogExtent *extent, BlockNumber from)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(w->check->rel);
+
+	for (BlockNumber block = from; block < Min(extent->start + extent->nblocks, nblocks); block++)
+	{
+		PGAlignedBlock copy;
+
+		if (!log_check_read(w->check, w->p->partition, block, copy.data))
+			continue;
+		if (log_page_is((Page) copy.data, LOG_PAGE_DATA, w->p->partition) &&
+			LOG_OPAQUE(copy.data)->base >= extent->base &&
+			!tail_passed(w, extent, block))
+			report(w, block, LOG_OPAQUE(copy.data)->base, "there are messages behind the tail");
+	}
+}
+
+static void
+check_extent(Walk *w, int i)
+{
+	CheckPartition *p = w->p;
+	const LogExtent *extent = &p->extents[i];
+	bool		last = i + 1 == p->nused;
+	int64		extent_end = last ? -1 : p->extents[i + 1].base;
+	BlockNumber end = extent->start + extent->nblocks;
+
+	if (last)
+	{
+		if (!p->tail_ok)
+			return;
+		end = BlockNumberIsValid(p->tail.tail) ? p->tail.tail + 1 : extent->start;
+		if (end != p->tail.next_block || end > extent->start + extent->nblocks)
+		{
+			report(w, p->tail.tail, p->tail.next_offset, "the tail is not in its extent");
+			return;
+		}
+	}
+	for (BlockNumber block = extent->start; block < end; block++)
+	{
+		w->frozen = p->frozen_offset;
+		if (!check_page(w, extent, extent_end, block, block == extent->start))
+		{
+			/* gone: go on with what is retained */
+			w->expected = -1;
+			w->seam_known = false;
+			w->left = 0;
+			return;
+		}
+	}
+	if (!last)
+		return;
+	/* the tail page may have got more rows since */
+	if (w->expected >= 0 && w->expected < p->tail.next_offset &&
+		!(p->partition == LOG_MAX_PARTITIONS - 1 && (p->tail.next_offset & 0x7FFF) == 0))
+		report(w, p->tail.tail, w->expected, "the partition ends before its next offset "
+			   INT64_FORMAT, p->tail.next_offset);
+	else if (w->expected > p->tail.next_offset &&
+			 log_next_offset(w->check->rel, p->partition) < w->expected)
+		report(w, p->tail.tail, p->tail.next_offset, "the partition goes on behind its next offset");
+	else if (w->left > 0 && w->left_committed && w->expected == p->tail.next_offset)
+		report(w, p->tail.tail, w->left_off, "the last message does not go on as it should");
+	check_behind_tail(w, extent, end);
+}
+
+void
+log_check_data(Check *check, CheckPartition *p)
+{
+	Walk		w;
+
+	memset(&w, 0, sizeof(w));
+	w.check = check;
+	w.p = p;
+	w.expected = -1;
+	w.time = DT_NOBEGIN;
+	/* unless something expired, the log begins with a row of its own */
+	w.seam_known = p->nused > 0 && p->extents[0].base == p->origin_offset &&
+		p->first_offset == p->origin_offset;
+	initStringInfo(&w.bytes);
+	for (int i = 0; i < p->nused; i++)
+		check_extent(&w, i);
+	pfree(w.bytes.data);
+}
