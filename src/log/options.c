@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "api/api.h"
+#include "base/catalog.h"
 #include "compat.h"
 #include "log/options.h"
 
@@ -158,7 +158,7 @@ options_get(Relation rel, StreamOptions *options)
 	options->history[0] = 1;
 
 	/* not there while the extension is being created or dropped */
-	catalog = api_catalog_open("stream_options", AccessShareLock, true);
+	catalog = base_catalog_open("stream_options", AccessShareLock, true);
 	if (catalog != NULL)
 	{
 		tuple = fetch_row(catalog, RelationGetRelid(rel));
@@ -200,7 +200,7 @@ options_has_limit(const StreamOptions *options)
 List *
 options_list_limited(void)
 {
-	Relation	catalog = api_catalog_open("stream_options", AccessShareLock, true);
+	Relation	catalog = base_catalog_open("stream_options", AccessShareLock, true);
 	List	   *result = NIL;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -257,7 +257,7 @@ make_int2_array(const int16 *numbers, int n)
 void
 options_set(Relation rel, const StreamOptions *options, bool set_keys)
 {
-	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, false);
+	Relation	catalog = base_catalog_open("stream_options", RowExclusiveLock, false);
 	HeapTuple	old = fetch_row(catalog, RelationGetRelid(rel));
 	Datum		values[Natts_stream_options] = {0};
 	bool		nulls[Natts_stream_options] = {false};
@@ -294,9 +294,9 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 		replaces[i - 1] = true;
 
 	if (HeapTupleIsValid(old))
-		api_catalog_update(catalog, old, values, nulls, replaces);
+		base_catalog_update(catalog, old, values, nulls, replaces);
 	else
-		api_catalog_insert(catalog, values, nulls);
+		base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, NoLock);
 	CacheInvalidateRelcache(rel);
 }
@@ -304,14 +304,14 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 void
 options_delete(Oid relid)
 {
-	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, true);
+	Relation	catalog = base_catalog_open("stream_options", RowExclusiveLock, true);
 	HeapTuple	tuple;
 
 	if (catalog == NULL)
 		return;
 	tuple = fetch_row(catalog, relid);
 	if (HeapTupleIsValid(tuple))
-		api_catalog_delete(catalog, tuple);
+		base_catalog_delete(catalog, tuple);
 	table_close(catalog, NoLock);
 }
 
@@ -350,7 +350,7 @@ new_column_name(Oid relid, AttrNumber attnum)
 void
 options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
 {
-	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, true);
+	Relation	catalog = base_catalog_open("stream_options", RowExclusiveLock, true);
 	HeapTuple	tuple;
 	Datum		values[Natts_stream_options];
 	bool		nulls[Natts_stream_options];
@@ -390,7 +390,7 @@ options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
 				values[Anum_partition_by - 1] =
 					PointerGetDatum(construct_array(names, kept, TEXTOID, -1,
 													false, TYPALIGN_INT));
-				api_catalog_update(catalog, tuple, values, nulls, replaces);
+				base_catalog_update(catalog, tuple, values, nulls, replaces);
 			}
 		}
 	}
