@@ -5,9 +5,8 @@
  * A dump holds a stream's messages partition after partition, each in offset
  * order, and is loaded by one COPY, hence one transaction, the first that wrote to the
  * stream.  Its rows may have got other places than they had: when the stream's options
- * came later all are in the first partition, and rows without a key are spread
- * anew.  From the runs of that transaction can be told which messages were
- * surely among the first n of the dump.
+ * came later all are in the first partition, in the dump's order; when rows
+ * without a key were spread anew nothing can be told of their order.
  */
 #include "postgres.h"
 
@@ -15,9 +14,6 @@
 #include "storage/bufmgr.h"
 
 #include "log/log_internal.h"
-
-/* COPY hands over so many rows at a time; only their order among each other is lost */
-#define BATCH_ROWS	1000
 
 typedef struct LoadRun
 {
@@ -115,19 +111,6 @@ log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot)
 	return found;
 }
 
-static int
-compare_runs(const void *a, const void *b)
-{
-	const LoadRun *x = a;
-	const LoadRun *y = b;
-
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	if (x->partition != y->partition)
-		return x->partition < y->partition ? -1 : 1;
-	return x->off < y->off ? -1 : 1;
-}
-
 LogLoad *
 log_load_read(Relation rel, Snapshot snapshot)
 {
@@ -135,7 +118,6 @@ log_load_read(Relation rel, Snapshot snapshot)
 	LoadRuns	runs = {0};
 	TransactionId xid = InvalidTransactionId;
 	TimestampTz first_time = DT_NOEND;
-	int			n = 0;
 
 	load->npartitions = log_partition_count(rel);
 	/* the first run of all tells whose load it is */
@@ -170,39 +152,24 @@ log_load_read(Relation rel, Snapshot snapshot)
 		{
 			load->rows[run->partition] += run->nrows;
 			load->total += run->nrows;
-			runs.runs[n++] = *run;
 		}
 	}
-	if (n > 1)
-		qsort(runs.runs, n, sizeof(LoadRun), compare_runs);
-	load->nruns = n;
-	load->runs = runs.runs;
 	return load;
 }
 
 void
 log_load_prefix(const LogLoad *load, int64 done, int64 *rows)
 {
-	int64		before = 0;
-
 	memset(rows, 0, sizeof(int64) * load->npartitions);
 	for (int p = 0; p < load->npartitions; p++)
 	{
+		if (done >= load->total)
+			rows[p] = load->rows[p];
 		/* all in one place: their order is the dump's */
-		if (load->rows[p] == load->total)
+		else if (load->rows[p] == load->total)
 		{
 			rows[p] = done;
 			return;
 		}
-	}
-	for (int i = 0; i < load->nruns; i++)
-	{
-		LoadRun    *run = (LoadRun *) load->runs + i;
-
-		/* rows of the batch that stand before it in the dump may come after it here */
-		if (done < load->total && before + BATCH_ROWS > done)
-			break;
-		rows[run->partition] += run->nrows;
-		before += run->nrows;
 	}
 }
