@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "base/catalog.h"
 #include "compat.h"
 
 #include "access/htup.h"
@@ -69,27 +70,6 @@ extern void api_check_produce_rls(Relation rel);
 
 /* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
 extern void api_null_argument(const char *name) pg_attribute_noreturn();
-
-/*
- * Catalog helpers: OIDs of streamq's own tables by name (a string constant),
- * cached per backend and looked up again when the extension was dropped or
- * re-created.  Error 55000 when the extension is not there, unless missing_ok
- * (InvalidOid).  Only tables that belong to the extension count, so nobody can
- * put a table of his own in their place.
- */
-extern Oid	api_catalog_oid(const char *relname, bool missing_ok);
-
-/* open it; NULL when it is not there (any more) and missing_ok */
-extern Relation api_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok);
-
-/*
- * Change a row, its indexes too, and make the change visible to this
- * transaction's next steps.  No privileges are checked, no triggers fired.
- */
-extern void api_catalog_insert(Relation catalog, Datum *values, bool *nulls);
-extern void api_catalog_update(Relation catalog, HeapTuple old,
-							   Datum *values, bool *nulls, bool *replaces);
-extern void api_catalog_delete(Relation catalog, HeapTuple old);
 
 /* from _PG_init: executor and utility hooks that refuse what streams cannot do,
  * object access hook that cleans up after DROP */

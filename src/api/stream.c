@@ -452,7 +452,7 @@ streamq_stream_options_restored(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		RelationGetRelid(trigdata->tg_relation) != api_catalog_oid("stream_options", true))
+		RelationGetRelid(trigdata->tg_relation) != base_catalog_oid("stream_options", true))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" is the trigger of table \"%s\" only",

@@ -147,7 +147,7 @@ bool
 group_find(Relation rel, const char *name, bool missing_ok,
 		   ConsumerGroup *group)
 {
-	Relation	catalog = api_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, AccessShareLock, false);
 	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), name);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple);
@@ -199,7 +199,7 @@ group_lock_partition(Relation rel, const char *name,
 void
 group_least_acked(Relation rel, int npartitions, int64 *acked)
 {
-	Relation	catalog = api_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, AccessShareLock, false);
 	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), NULL);
 	HeapTuple	tuple;
 	List	   *ids = NIL;
@@ -299,11 +299,11 @@ group_create(Relation rel, const char *name,
 	if (group_find(rel, name, true, group))
 		return false;
 
-	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 
 	values[COL_GROUP_ID - 1] =
-		Int32GetDatum((int32) nextval_internal(api_catalog_oid("consumer_group_id", false),
+		Int32GetDatum((int32) nextval_internal(base_catalog_oid("consumer_group_id", false),
 											   false));
 	values[COL_RELID - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
 	values[COL_NAME - 1] = CStringGetTextDatum(name);
@@ -314,7 +314,7 @@ group_create(Relation rel, const char *name,
 	values[COL_OWNER - 1] = ObjectIdGetDatum(GetUserId());
 	values[COL_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[COL_GRANTEES - 1] = PointerGetDatum(construct_empty_array(OIDOID));
-	api_catalog_insert(catalog, values, nulls);
+	base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, RowExclusiveLock);
 
 	return group_find(rel, name, false, group);
@@ -340,13 +340,13 @@ group_drop(Relation rel, const char *name)
 	for (int p = 0; p < log_partition_count(rel); p++)
 		group_lock_state(group.group_id, p, true);
 
-	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		report_missing(rel, name);
-	api_catalog_delete(catalog, tuple);
+	base_catalog_delete(catalog, tuple);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 	group_forget_restored(group.group_id);
@@ -379,7 +379,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 			group_lock_set(RelationGetRelid(rel));
 	}
 
-	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
@@ -397,7 +397,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 		PointerGetDatum(construct_array(datums, n, OIDOID, sizeof(Oid), true,
 										TYPALIGN_INT));
 	replace[COL_GRANTEES - 1] = true;
-	api_catalog_update(catalog, tuple, values, nulls, replace);
+	base_catalog_update(catalog, tuple, values, nulls, replace);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 }
@@ -408,7 +408,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 void
 group_stream_dropped(Oid relid)
 {
-	Relation	catalog = api_catalog_open(GROUP_CATALOG, RowExclusiveLock, true);
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, true);
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
@@ -421,7 +421,7 @@ group_stream_dropped(Oid relid)
 
 		group_forget_restored(DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
 														 RelationGetDescr(catalog), &isnull)));
-		api_catalog_delete(catalog, tuple);
+		base_catalog_delete(catalog, tuple);
 	}
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);

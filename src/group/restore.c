@@ -268,7 +268,7 @@ same_places(Relation rel, const LogLoad *load, const int64 *messages, const int6
 int64
 group_restored_position(Relation rel, int32 group_id, int partition)
 {
-	Relation	catalog = api_catalog_open(RESTORED_CATALOG, AccessShareLock, false);
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, AccessShareLock, false);
 	SysScanDesc scan;
 	HeapTuple	tuple = find_restored(catalog, group_id, &scan);
 	/* a partition without a state was added after the group: all of it is to come */
@@ -320,7 +320,7 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 void
 group_forget_restored(int32 group_id)
 {
-	Relation	catalog = api_catalog_open(RESTORED_CATALOG, RowExclusiveLock, true);
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, RowExclusiveLock, true);
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
@@ -328,7 +328,7 @@ group_forget_restored(int32 group_id)
 		return;
 	tuple = find_restored(catalog, group_id, &scan);
 	if (HeapTupleIsValid(tuple))
-		api_catalog_delete(catalog, tuple);
+		base_catalog_delete(catalog, tuple);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 }

@@ -41,7 +41,7 @@ static void
 set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
 {
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId,
-					   api_catalog_oid("consumer_group", false),
+					   base_catalog_oid("consumer_group", false),
 					   objid, subid);
 }
 

@@ -702,7 +702,11 @@ log_check(Relation rel, LogProblem report, void *arg)
 		problems = NIL;
 		check.nproblems = 0;
 		if (!standby)
+		{
+			/* what is known of the stream is read from catalogs: not under the lock */
+			(void) log_relcache(rel);
 			LockRelationForExtension(rel, ExclusiveLock);
+		}
 		(void) check_structure(&s);
 		if (!standby)
 			UnlockRelationForExtension(rel, ExclusiveLock);

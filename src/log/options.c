@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "api/api.h"
+#include "base/catalog.h"
 #include "compat.h"
 #include "log/options.h"
 
@@ -38,6 +38,24 @@
 #define Anum_max_messages	7
 #define Anum_keep_unacked	8
 #define Natts_stream_options 8
+
+/*
+ * The table, which a library that is newer than the extension's objects may
+ * find without its last columns.
+ */
+static Relation
+open_options(LOCKMODE lockmode, bool missing_ok)
+{
+	Relation	catalog = base_catalog_open("stream_options", lockmode, missing_ok);
+
+	if (catalog != NULL &&
+		RelationGetNumberOfAttributes(catalog) < Natts_stream_options)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"streamq\" of this database is older than the loaded library"),
+				 errhint("Run ALTER EXTENSION streamq UPDATE.")));
+	return catalog;
+}
 
 /*
  * The row of a stream, a copy; NULL if it has none.  Read with the newest
@@ -158,7 +176,7 @@ options_get(Relation rel, StreamOptions *options)
 	options->history[0] = 1;
 
 	/* not there while the extension is being created or dropped */
-	catalog = api_catalog_open("stream_options", AccessShareLock, true);
+	catalog = open_options(AccessShareLock, true);
 	if (catalog != NULL)
 	{
 		tuple = fetch_row(catalog, RelationGetRelid(rel));
@@ -200,7 +218,7 @@ options_has_limit(const StreamOptions *options)
 List *
 options_list_limited(void)
 {
-	Relation	catalog = api_catalog_open("stream_options", AccessShareLock, true);
+	Relation	catalog = open_options(AccessShareLock, true);
 	List	   *result = NIL;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -257,7 +275,7 @@ make_int2_array(const int16 *numbers, int n)
 void
 options_set(Relation rel, const StreamOptions *options, bool set_keys)
 {
-	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, false);
+	Relation	catalog = open_options(RowExclusiveLock, false);
 	HeapTuple	old = fetch_row(catalog, RelationGetRelid(rel));
 	Datum		values[Natts_stream_options] = {0};
 	bool		nulls[Natts_stream_options] = {false};
@@ -294,9 +312,9 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 		replaces[i - 1] = true;
 
 	if (HeapTupleIsValid(old))
-		api_catalog_update(catalog, old, values, nulls, replaces);
+		base_catalog_update(catalog, old, values, nulls, replaces);
 	else
-		api_catalog_insert(catalog, values, nulls);
+		base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, NoLock);
 	CacheInvalidateRelcache(rel);
 }
@@ -304,14 +322,14 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 void
 options_delete(Oid relid)
 {
-	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, true);
+	Relation	catalog = open_options(RowExclusiveLock, true);
 	HeapTuple	tuple;
 
 	if (catalog == NULL)
 		return;
 	tuple = fetch_row(catalog, relid);
 	if (HeapTupleIsValid(tuple))
-		api_catalog_delete(catalog, tuple);
+		base_catalog_delete(catalog, tuple);
 	table_close(catalog, NoLock);
 }
 
@@ -350,7 +368,7 @@ new_column_name(Oid relid, AttrNumber attnum)
 void
 options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
 {
-	Relation	catalog = api_catalog_open("stream_options", RowExclusiveLock, true);
+	Relation	catalog = open_options(RowExclusiveLock, true);
 	HeapTuple	tuple;
 	Datum		values[Natts_stream_options];
 	bool		nulls[Natts_stream_options];
@@ -390,7 +408,7 @@ options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
 				values[Anum_partition_by - 1] =
 					PointerGetDatum(construct_array(names, kept, TEXTOID, -1,
 													false, TYPALIGN_INT));
-				api_catalog_update(catalog, tuple, values, nulls, replaces);
+				base_catalog_update(catalog, tuple, values, nulls, replaces);
 			}
 		}
 	}

@@ -36,9 +36,15 @@ static LogSharedControl *control = NULL;
 static dsa_area *area = NULL;
 static dshash_table *table = NULL;
 
-/* files to forget at the end of the transaction */
-static List *forget_at_commit = NIL;
-static List *forget_at_abort = NIL;
+/* a file to forget when the (sub)transaction that replaced or made it ends */
+typedef struct Forget
+{
+	RelFileLocator locator;
+	SubTransactionId subid;
+	bool		at_commit;		/* at the end of the transaction; else if it aborts */
+} Forget;
+
+static List *forgets = NIL;
 
 static dshash_parameters
 table_parameters(void)
@@ -237,26 +243,30 @@ log_forget_database(Oid dboid)
 }
 
 static void
-note(List **list, RelFileLocator locator)
+note(RelFileLocator locator, bool at_commit)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	RelFileLocator *copy = palloc(sizeof(RelFileLocator));
+	Forget	   *forget = palloc(sizeof(Forget));
 
-	*copy = locator;
-	*list = lappend(*list, copy);
+	/* nothing may fail at the end of a transaction */
+	attach();
+	forget->locator = locator;
+	forget->subid = GetCurrentSubTransactionId();
+	forget->at_commit = at_commit;
+	forgets = lappend(forgets, forget);
 	MemoryContextSwitchTo(old);
 }
 
 void
 log_shared_forget_at_commit(RelFileLocator locator)
 {
-	note(&forget_at_commit, locator);
+	note(locator, true);
 }
 
 void
 log_shared_forget_at_abort(RelFileLocator locator)
 {
-	note(&forget_at_abort, locator);
+	note(locator, false);
 }
 
 void
@@ -273,25 +283,54 @@ static void
 xact_callback(XactEvent event, void *arg)
 {
 	ListCell   *lc;
-	List	   *list = NIL;
 
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			list = forget_at_commit;
-			break;
 		case XACT_EVENT_ABORT:
-			list = forget_at_abort;
+			foreach(lc, forgets)
+			{
+				Forget	   *forget = lfirst(lc);
+
+				if (forget->at_commit == (event == XACT_EVENT_COMMIT))
+					log_shared_forget(forget->locator);
+			}
 			break;
 		case XACT_EVENT_PREPARE:
 			break;
 		default:
 			return;
 	}
-	foreach(lc, list)
-		log_shared_forget(*(RelFileLocator *) lfirst(lc));
-	forget_at_commit = NIL;
-	forget_at_abort = NIL;
+	forgets = NIL;
+}
+
+/*
+ * A file whose replacement was rolled back stays, and its lock is gone: others
+ * may be using what is known of it by the time the transaction commits.
+ */
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(lc, forgets)
+	{
+		Forget	   *forget = lfirst(lc);
+
+		if (forget->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			forget->subid = parent;
+		else
+		{
+			if (!forget->at_commit)
+				log_shared_forget(forget->locator);
+			forgets = foreach_delete_current(forgets, lc);
+		}
+	}
 }
 
 void
@@ -350,4 +389,5 @@ log_init(void)
 {
 	log_xlog_init();
 	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
 }

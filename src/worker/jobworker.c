@@ -44,7 +44,7 @@ run_batch(void *arg)
 	Batch	   *batch = arg;
 
 	/* the extension may have been dropped since the scheduler looked */
-	if (OidIsValid(api_catalog_oid("job", true)))
+	if (OidIsValid(base_catalog_oid("job", true)))
 		batch->result = job_run_batch(batch->job_id);
 	else
 		batch->result = JOB_GONE;
@@ -61,7 +61,7 @@ note_error(void *arg)
 	ListCell   *lc;
 
 	batch->result = JOB_GONE;
-	if (!OidIsValid(api_catalog_oid("job", true)))
+	if (!OidIsValid(base_catalog_oid("job", true)))
 		return;
 
 	PushActiveSnapshot(GetTransactionSnapshot());

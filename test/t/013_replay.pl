@@ -14,7 +14,7 @@ $primary->append_conf('postgresql.conf', slurp_file("$source/test/streamq.conf")
 $primary->append_conf('postgresql.conf', q{
 fsync = off
 max_locks_per_transaction = 256
-wal_keep_size = 8GB
+wal_keep_size = '16GB'
 });
 $primary->start;
 $primary->backup('b');

@@ -17,13 +17,11 @@
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 
-#include "api/api.h"
+#include "base/catalog.h"
 #include "streamq.h"
 
 #define MAX_CACHED	16
@@ -73,7 +71,7 @@ lookup_catalog(const char *relname)
 }
 
 Oid
-api_catalog_oid(const char *relname, bool missing_ok)
+base_catalog_oid(const char *relname, bool missing_ok)
 {
 	CachedOid  *entry = NULL;
 	Oid			relid;
@@ -117,9 +115,9 @@ api_catalog_oid(const char *relname, bool missing_ok)
 }
 
 Relation
-api_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok)
+base_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok)
 {
-	Oid			relid = api_catalog_oid(relname, missing_ok);
+	Oid			relid = base_catalog_oid(relname, missing_ok);
 	Relation	catalog;
 
 	if (!OidIsValid(relid))
@@ -134,7 +132,7 @@ api_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok)
 }
 
 void
-api_catalog_insert(Relation catalog, Datum *values, bool *nulls)
+base_catalog_insert(Relation catalog, Datum *values, bool *nulls)
 {
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(catalog), values, nulls);
 
@@ -144,7 +142,7 @@ api_catalog_insert(Relation catalog, Datum *values, bool *nulls)
 }
 
 void
-api_catalog_update(Relation catalog, HeapTuple old,
+base_catalog_update(Relation catalog, HeapTuple old,
 				   Datum *values, bool *nulls, bool *replaces)
 {
 	HeapTuple	tuple = heap_modify_tuple(old, RelationGetDescr(catalog),
@@ -156,56 +154,8 @@ api_catalog_update(Relation catalog, HeapTuple old,
 }
 
 void
-api_catalog_delete(Relation catalog, HeapTuple old)
+base_catalog_delete(Relation catalog, HeapTuple old)
 {
 	CatalogTupleDelete(catalog, &old->t_self);
 	CommandCounterIncrement();
-}
-
-static void
-check_privilege(Relation rel, AclMode mode)
-{
-	AclResult	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), mode);
-
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_TABLE, RelationGetRelationName(rel));
-}
-
-void
-api_check_produce_rls(Relation rel)
-{
-	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot produce to stream \"%s\" under row-level security",
-						RelationGetRelationName(rel)),
-				 errhint("Use INSERT, which checks the policies.")));
-}
-
-void
-api_check_produce(Relation rel)
-{
-	check_privilege(rel, ACL_INSERT);
-	api_check_produce_rls(rel);
-}
-
-void
-api_check_read(Relation rel)
-{
-	check_privilege(rel, ACL_SELECT);
-	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot read stream \"%s\" under row-level security",
-						RelationGetRelationName(rel)),
-				 errhint("Use SELECT, which applies the policies.")));
-}
-
-void
-api_null_argument(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("argument \"%s\" must not be null", name),
-			 errhint("Only arguments with the default NULL may be left out or null.")));
 }

@@ -1,0 +1,60 @@
+/*
+ * privilege.c
+ *	  What the caller must be allowed to, and what no argument may be.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "api/api.h"
+
+static void
+check_privilege(Relation rel, AclMode mode)
+{
+	AclResult	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), mode);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, RelationGetRelationName(rel));
+}
+
+void
+api_check_produce_rls(Relation rel)
+{
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot produce to stream \"%s\" under row-level security",
+						RelationGetRelationName(rel)),
+				 errhint("Use INSERT, which checks the policies.")));
+}
+
+void
+api_check_produce(Relation rel)
+{
+	check_privilege(rel, ACL_INSERT);
+	api_check_produce_rls(rel);
+}
+
+void
+api_check_read(Relation rel)
+{
+	check_privilege(rel, ACL_SELECT);
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot read stream \"%s\" under row-level security",
+						RelationGetRelationName(rel)),
+				 errhint("Use SELECT, which applies the policies.")));
+}
+
+void
+api_null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", name),
+			 errhint("Only arguments with the default NULL may be left out or null.")));
+}
