@@ -40,6 +40,24 @@
 #define Natts_stream_options 8
 
 /*
+ * The table, which a library that is newer than the extension's objects may
+ * find without its last columns.
+ */
+static Relation
+open_options(LOCKMODE lockmode, bool missing_ok)
+{
+	Relation	catalog = base_catalog_open("stream_options", lockmode, missing_ok);
+
+	if (catalog != NULL &&
+		RelationGetNumberOfAttributes(catalog) < Natts_stream_options)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"streamq\" of this database is older than the loaded library"),
+				 errhint("Run ALTER EXTENSION streamq UPDATE.")));
+	return catalog;
+}
+
+/*
  * The row of a stream, a copy; NULL if it has none.  Read with the newest
  * snapshot of catalogs: the caller may be loading a relcache entry.
  */
@@ -158,7 +176,7 @@ options_get(Relation rel, StreamOptions *options)
 	options->history[0] = 1;
 
 	/* not there while the extension is being created or dropped */
-	catalog = base_catalog_open("stream_options", AccessShareLock, true);
+	catalog = open_options(AccessShareLock, true);
 	if (catalog != NULL)
 	{
 		tuple = fetch_row(catalog, RelationGetRelid(rel));
@@ -200,7 +218,7 @@ options_has_limit(const StreamOptions *options)
 List *
 options_list_limited(void)
 {
-	Relation	catalog = base_catalog_open("stream_options", AccessShareLock, true);
+	Relation	catalog = open_options(AccessShareLock, true);
 	List	   *result = NIL;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -257,7 +275,7 @@ make_int2_array(const int16 *numbers, int n)
 void
 options_set(Relation rel, const StreamOptions *options, bool set_keys)
 {
-	Relation	catalog = base_catalog_open("stream_options", RowExclusiveLock, false);
+	Relation	catalog = open_options(RowExclusiveLock, false);
 	HeapTuple	old = fetch_row(catalog, RelationGetRelid(rel));
 	Datum		values[Natts_stream_options] = {0};
 	bool		nulls[Natts_stream_options] = {false};
@@ -304,7 +322,7 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 void
 options_delete(Oid relid)
 {
-	Relation	catalog = base_catalog_open("stream_options", RowExclusiveLock, true);
+	Relation	catalog = open_options(RowExclusiveLock, true);
 	HeapTuple	tuple;
 
 	if (catalog == NULL)
@@ -350,7 +368,7 @@ new_column_name(Oid relid, AttrNumber attnum)
 void
 options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
 {
-	Relation	catalog = base_catalog_open("stream_options", RowExclusiveLock, true);
+	Relation	catalog = open_options(RowExclusiveLock, true);
 	HeapTuple	tuple;
 	Datum		values[Natts_stream_options];
 	bool		nulls[Natts_stream_options];

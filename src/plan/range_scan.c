@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -69,7 +70,16 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		if (bound_match_clause(root, rel, rinfo->clause, false, &bound) &&
 			bound_is_secure(rinfo, rel, &bound))
 		{
-			scan->custom_exprs = lappend(scan->custom_exprs, bound.clause);
+			OpExpr	   *op = castNode(OpExpr, bound.clause);
+
+			/* always the same way round, however it was written */
+			if (bound.value_arg == 0)
+			{
+				op = copyObject(op);
+				CommuteOpExpr(op);
+				bound.value_arg = 1;
+			}
+			scan->custom_exprs = lappend(scan->custom_exprs, op);
 			infos = lappend(infos, list_make4_int(bound.kind, bound.strategy,
 												  bound.value_arg, (int) bound.value_type));
 		}
