@@ -435,17 +435,18 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 	{
 		ErrorData  *edata;
 
+		/*
+		 * Whatever the error, the subtransaction ends here: who aborts the
+		 * statement knows nothing of it, and would abort it alone.
+		 */
 		MemoryContextSwitchTo(old);
-		if (!round->in_row)
-			PG_RE_THROW();
 		edata = CopyErrorData();
-		if (!is_row_error(edata->sqlerrcode))
-		{
-			FreeErrorData(edata);
-			PG_RE_THROW();
-		}
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(old);
+		CurrentResourceOwner = owner;
+		if (!round->in_row || !is_row_error(edata->sqlerrcode))
+			ReThrowError(edata);
 
 		batch->bad = palloc(sizeof(BadRow));
 		batch->bad->partition = round->partition;

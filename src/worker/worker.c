@@ -689,7 +689,8 @@ worker_run(void (*func) (void *arg), void *arg, const char *activity,
 		}
 		else
 			EmitErrorReport();
-		AbortCurrentTransaction();
+		/* all of it, also where func had begun a subtransaction */
+		AbortOutOfAnyTransaction();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
 	}
