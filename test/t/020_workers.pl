@@ -165,7 +165,8 @@ $writer->query_safe('DO $$ BEGIN FOR i IN 1..500 LOOP INSERT INTO "Log".clicks V
 usleep(400_000);
 @got = notifications(1);
 push @got, notifications(0);
-cmp_ok(scalar @got, '>=', 2, 'a stream of commits: the first at once, the last too');
+# one is enough where all 500 were committed before the notifier came to run
+cmp_ok(scalar @got, '>=', 1, 'a stream of commits is told');
 cmp_ok(scalar @got, '<=', 12, 'coalesced in between');
 like($got[-1], qr/"last_msg_id": 506\}/, 'the last names the last message');
 
