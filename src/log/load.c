@@ -82,18 +82,20 @@ collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 	return true;
 }
 
-int64
-log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot)
+void
+log_nth_rows(Relation rel, int partition, const int64 *ns, int n, Snapshot snapshot,
+			 int64 *offsets)
 {
 	LogCursor	cursor;
 	LoadRuns	runs = {0};
-	int64		found = -1;
+	int64		before = 0;
+	int			found = 0;
 
-	if (n <= 0)
-		return -1;
+	for (int i = 0; i < n; i++)
+		offsets[i] = -1;
 	log_cursor_init(&cursor, rel, partition);
-	if (!log_cursor_seek(&cursor, log_first_offset(rel, partition)))
-		return -1;
+	if (n == 0 || !log_cursor_seek(&cursor, log_first_offset(rel, partition)))
+		return;
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -102,17 +104,18 @@ log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot)
 			break;
 		for (int i = 0; i < runs.n; i++)
 		{
-			if (n <= runs.runs[i].nrows)
+			LoadRun    *run = &runs.runs[i];
+
+			while (found < n && ns[found] <= before + run->nrows)
 			{
-				found = runs.runs[i].off + n - 1;
-				break;
+				offsets[found] = run->off + ns[found] - before - 1;
+				found++;
 			}
-			n -= runs.runs[i].nrows;
+			before += run->nrows;
 		}
-	} while (found < 0 && log_cursor_next(&cursor));
+	} while (found < n && log_cursor_next(&cursor));
 	if (runs.runs)
 		pfree(runs.runs);
-	return found;
 }
 
 static int
@@ -156,6 +159,9 @@ log_load_read(Relation rel, Snapshot snapshot)
 		} while ((runs.n == begin ||
 				  runs.runs[runs.n - 1].xid == runs.runs[begin].xid) &&
 				 log_cursor_next(&cursor));
+		for (int i = begin; i < runs.n; i++)
+			if (runs.runs[i].xid != runs.runs[begin].xid)
+				runs.n = i;
 		if (runs.n > begin && runs.runs[begin].time < first_time)
 		{
 			first_time = runs.runs[begin].time;
@@ -183,7 +189,9 @@ log_load_read(Relation rel, Snapshot snapshot)
 void
 log_load_prefix(const LogLoad *load, int64 done, int64 *rows)
 {
-	int64		before = 0;
+	const LoadRun *runs = load->runs;
+	TimestampTz next_time[LOG_MAX_PARTITIONS];
+	int64	   *before;
 
 	memset(rows, 0, sizeof(int64) * load->npartitions);
 	for (int p = 0; p < load->npartitions; p++)
@@ -195,14 +203,34 @@ log_load_prefix(const LogLoad *load, int64 done, int64 *rows)
 			return;
 		}
 	}
-	for (int i = 0; i < load->nruns; i++)
-	{
-		LoadRun    *run = (LoadRun *) load->runs + i;
 
-		/* rows of the batch that stand before it in the dump may come after it here */
-		if (done < load->total && before + BATCH_ROWS > done)
-			break;
-		rows[run->partition] += run->nrows;
-		before += run->nrows;
+	before = palloc_extended(sizeof(int64) * Max(load->nruns, 1), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < load->nruns; i++)
+		before[i] = i == 0 ? 0 : before[i - 1] + runs[i - 1].nrows;
+
+	/*
+	 * Batches that follow each other may be in one run, so a run's rows came before
+	 * the partition's next run began: what others had got by then, and a batch,
+	 * may stand before them in the dump.
+	 */
+	for (int p = 0; p < load->npartitions; p++)
+		next_time[p] = DT_NOEND;
+	for (int i = load->nruns - 1; i >= 0; i--)
+	{
+		const LoadRun *run = &runs[i];
+		int64		started = load->total;
+
+		if (next_time[run->partition] != DT_NOEND)
+		{
+			int			k = i;
+
+			started = before[i];
+			while (k < load->nruns && runs[k].time <= next_time[run->partition])
+				started += runs[k++].nrows;
+		}
+		next_time[run->partition] = run->time;
+		if (done == load->total || started + BATCH_ROWS <= done)
+			rows[run->partition] += run->nrows;
 	}
+	pfree(before);
 }
