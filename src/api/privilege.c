@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid_d.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
@@ -57,4 +58,13 @@ api_null_argument(const char *name)
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("argument \"%s\" must not be null", name),
 			 errhint("Only arguments with the default NULL may be left out or null.")));
+}
+
+bool
+api_may_see(Oid relid)
+{
+	bool		gone = false;
+
+	return pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK ||
+		(!gone && has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
 }

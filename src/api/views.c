@@ -7,13 +7,11 @@
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/subtrans.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
-#include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -99,12 +97,10 @@ streamq_partition_stats(PG_FUNCTION_ARGS)
 	Relation	rel;
 	StreamOptions options;
 	Snapshot	snapshot;
-	bool		gone = false;
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
-	if (pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &gone) != ACLCHECK_OK &&
-		!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
+	if (!api_may_see(relid))
 		return (Datum) 0;
 	rel = try_relation_open(relid, AccessShareLock);
 	if (rel == NULL)

@@ -1,6 +1,7 @@
 /*
  * views.c
  *	  What the views streamq.consumer_groups and streamq.leases are made of.
+ *	  They show the groups of streams that the caller may see.
  */
 #include "postgres.h"
 
@@ -11,6 +12,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "api/api.h"
 #include "group/store.h"
 #include "log/log.h"
 #include "streamq.h"
@@ -70,6 +72,8 @@ streamq_group_status(PG_FUNCTION_ARGS)
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
+	if (!api_may_see(PG_GETARG_OID(0)))
+		return (Datum) 0;
 	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
 	if (rel == NULL)
 		return (Datum) 0;
@@ -128,6 +132,8 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
+	if (!api_may_see(PG_GETARG_OID(0)))
+		return (Datum) 0;
 	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
 	if (rel == NULL)
 		return (Datum) 0;

@@ -5,9 +5,8 @@
  * A dump holds a stream's messages partition after partition, each in offset
  * order, and is loaded by one COPY, hence one transaction, the first that wrote to the
  * stream.  Its rows may have got other places than they had: when the stream's options
- * came later all are in the first partition, and rows without a key are spread
- * anew.  From the runs of that transaction can be told which messages were
- * surely among the first n of the dump.
+ * came later all are in the first partition, in the dump's order; when rows
+ * without a key were spread anew nothing can be told of their order.
  */
 #include "postgres.h"
 
@@ -15,9 +14,6 @@
 #include "storage/bufmgr.h"
 
 #include "log/log_internal.h"
-
-/* COPY hands over so many rows at a time; only their order among each other is lost */
-#define BATCH_ROWS	1000
 
 typedef struct LoadRun
 {
@@ -118,19 +114,6 @@ log_nth_rows(Relation rel, int partition, const int64 *ns, int n, Snapshot snaps
 		pfree(runs.runs);
 }
 
-static int
-compare_runs(const void *a, const void *b)
-{
-	const LoadRun *x = a;
-	const LoadRun *y = b;
-
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	if (x->partition != y->partition)
-		return x->partition < y->partition ? -1 : 1;
-	return x->off < y->off ? -1 : 1;
-}
-
 LogLoad *
 log_load_read(Relation rel, Snapshot snapshot)
 {
@@ -138,7 +121,6 @@ log_load_read(Relation rel, Snapshot snapshot)
 	LoadRuns	runs = {0};
 	TransactionId xid = InvalidTransactionId;
 	TimestampTz first_time = DT_NOEND;
-	int			n = 0;
 
 	load->npartitions = log_partition_count(rel);
 	/* the first run of all tells whose load it is */
@@ -176,61 +158,24 @@ log_load_read(Relation rel, Snapshot snapshot)
 		{
 			load->rows[run->partition] += run->nrows;
 			load->total += run->nrows;
-			runs.runs[n++] = *run;
 		}
 	}
-	if (n > 1)
-		qsort(runs.runs, n, sizeof(LoadRun), compare_runs);
-	load->nruns = n;
-	load->runs = runs.runs;
 	return load;
 }
 
 void
 log_load_prefix(const LogLoad *load, int64 done, int64 *rows)
 {
-	const LoadRun *runs = load->runs;
-	TimestampTz next_time[LOG_MAX_PARTITIONS];
-	int64	   *before;
-
 	memset(rows, 0, sizeof(int64) * load->npartitions);
 	for (int p = 0; p < load->npartitions; p++)
 	{
+		if (done >= load->total)
+			rows[p] = load->rows[p];
 		/* all in one place: their order is the dump's */
-		if (load->rows[p] == load->total)
+		else if (load->rows[p] == load->total)
 		{
 			rows[p] = done;
 			return;
 		}
 	}
-
-	before = palloc_extended(sizeof(int64) * Max(load->nruns, 1), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < load->nruns; i++)
-		before[i] = i == 0 ? 0 : before[i - 1] + runs[i - 1].nrows;
-
-	/*
-	 * Batches that follow each other may be in one run, so a run's rows came before
-	 * the partition's next run began: what others had got by then, and a batch,
-	 * may stand before them in the dump.
-	 */
-	for (int p = 0; p < load->npartitions; p++)
-		next_time[p] = DT_NOEND;
-	for (int i = load->nruns - 1; i >= 0; i--)
-	{
-		const LoadRun *run = &runs[i];
-		int64		started = load->total;
-
-		if (next_time[run->partition] != DT_NOEND)
-		{
-			int			k = i;
-
-			started = before[i];
-			while (k < load->nruns && runs[k].time <= next_time[run->partition])
-				started += runs[k++].nrows;
-		}
-		next_time[run->partition] = run->time;
-		if (done == load->total || started + BATCH_ROWS <= done)
-			rows[run->partition] += run->nrows;
-	}
-	pfree(before);
 }

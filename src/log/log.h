@@ -301,15 +301,13 @@ typedef struct LogLoad
 	int			npartitions;
 	int64		total;
 	int64		rows[LOG_MAX_PARTITIONS];
-	int			nruns;
-	void	   *runs;
 } LogLoad;
 
 extern LogLoad *log_load_read(Relation rel, Snapshot snapshot);
 
 /*
  * How many of them in each partition were surely among the first `done` of the
- * dump; puts npartitions numbers into rows.
+ * dump; puts npartitions numbers into rows.  None if they were spread anew.
  */
 extern void log_load_prefix(const LogLoad *load, int64 done, int64 *rows);
 

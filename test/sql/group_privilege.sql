@@ -4,6 +4,7 @@ SET search_path = group_privilege;
 CREATE ROLE regress_owner;
 CREATE ROLE regress_reader;
 CREATE ROLE regress_other;
+CREATE ROLE regress_stranger;
 GRANT USAGE ON SCHEMA group_privilege TO PUBLIC;
 CREATE TABLE s (payload jsonb NOT NULL) USING streamq;
 ALTER TABLE s OWNER TO regress_owner;
@@ -63,14 +64,22 @@ SET ROLE regress_owner;
 SELECT msg_id FROM streamq.consume('s', 'theirs', 1);
 SELECT streamq.drop_group('s', 'theirs');
 
--- Everybody may look.
+-- Who may read the stream sees its groups, and so do members of pg_read_all_stats.
 SET ROLE regress_other;
 SELECT msg_id FROM streamq.consume('s', 'mine', 1);
 SET ROLE regress_reader;
+SELECT group_name, in_flight FROM streamq.consumer_groups WHERE stream = 's'::regclass;
+SELECT group_name, last_msg_id FROM streamq.leases WHERE stream = 's'::regclass;
+SET ROLE regress_stranger;
+SELECT count(*) FROM streamq.consumer_groups WHERE stream = 's'::regclass;
+SELECT count(*) FROM streamq.leases WHERE stream = 's'::regclass;
+RESET ROLE;
+GRANT pg_read_all_stats TO regress_stranger;
+SET ROLE regress_stranger;
 SELECT group_name, in_flight FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 SELECT group_name, last_msg_id FROM streamq.leases WHERE stream = 's'::regclass;
 
 RESET ROLE;
 SET client_min_messages = warning;
 DROP SCHEMA group_privilege CASCADE;
-DROP ROLE regress_owner, regress_reader, regress_other;
+DROP ROLE regress_owner, regress_reader, regress_other, regress_stranger;
