@@ -9,7 +9,7 @@
  *
  * Offsets are not the same in a restored stream.  A dump tells for each
  * partition how many messages it had, how many from the first on the group had done, as
- * the dump's snapshot sees it, and a print of the first and the last of these.
+ * the dump's snapshot sees it, and a print of some of these.
  * The messages may be restored later than the groups, so this is kept in
  * streamq.restored_group and looked at when the group has no state yet.  Where the
  * messages cannot be recognized, the group begins at the first one.
@@ -39,6 +39,9 @@
 #include "group/version.h"
 #include "log/log.h"
 #include "streamq.h"
+
+/* messages that make up a print */
+#define PRINT_SAMPLES		64
 
 #define RESTORED_CATALOG	"restored_group"
 
@@ -91,26 +94,30 @@ hash_row(TupleTableSlot *slot)
 	return hash;
 }
 
-/* of the first and the n-th message; 0 if there are not so many */
+/* of messages spread over the first n; 0 if there are not so many */
 static int64
 make_print(Relation rel, int partition, int64 n, Snapshot snapshot)
 {
 	TupleTableSlot *slot = log_slot_create(rel);
-	int64		ends[2];
+	int64		ns[PRINT_SAMPLES];
+	int64		offsets[PRINT_SAMPLES];
+	int			nsamples = (int) Min(n, PRINT_SAMPLES);
 	uint64		hash = 0;
 
-	ends[0] = log_nth_row(rel, partition, Min(n, 1), snapshot);
-	ends[1] = log_nth_row(rel, partition, n, snapshot);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < nsamples; i++)
+		ns[i] = nsamples == 1 ? 1 :
+			1 + (int64) ((double) (n - 1) * i / (nsamples - 1));
+	log_nth_rows(rel, partition, ns, nsamples, snapshot, offsets);
+	for (int i = 0; i < nsamples; i++)
 	{
 		LogReader  *reader;
 
-		if (ends[i] < 0)
+		if (offsets[i] < 0)
 		{
 			hash = 0;
 			break;
 		}
-		reader = log_reader_begin(rel, partition, ends[i], ends[i] + 1, snapshot, false);
+		reader = log_reader_begin(rel, partition, offsets[i], offsets[i] + 1, snapshot, false);
 		if (log_reader_next(reader, slot))
 			hash = hash_combine64(hash, hash_row(slot));
 		log_reader_end(reader);
@@ -308,7 +315,10 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 				log_load_prefix(load, prefix, rows);
 			}
 			if (rows[partition] > 0)
-				position = log_nth_row(rel, partition, rows[partition], snapshot) + 1;
+			{
+				log_nth_rows(rel, partition, &rows[partition], 1, snapshot, &position);
+				position++;
+			}
 		}
 		UnregisterSnapshot(snapshot);
 	}

@@ -78,18 +78,20 @@ collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 	return true;
 }
 
-int64
-log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot)
+void
+log_nth_rows(Relation rel, int partition, const int64 *ns, int n, Snapshot snapshot,
+			 int64 *offsets)
 {
 	LogCursor	cursor;
 	LoadRuns	runs = {0};
-	int64		found = -1;
+	int64		before = 0;
+	int			found = 0;
 
-	if (n <= 0)
-		return -1;
+	for (int i = 0; i < n; i++)
+		offsets[i] = -1;
 	log_cursor_init(&cursor, rel, partition);
-	if (!log_cursor_seek(&cursor, log_first_offset(rel, partition)))
-		return -1;
+	if (n == 0 || !log_cursor_seek(&cursor, log_first_offset(rel, partition)))
+		return;
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -98,17 +100,18 @@ log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot)
 			break;
 		for (int i = 0; i < runs.n; i++)
 		{
-			if (n <= runs.runs[i].nrows)
+			LoadRun    *run = &runs.runs[i];
+
+			while (found < n && ns[found] <= before + run->nrows)
 			{
-				found = runs.runs[i].off + n - 1;
-				break;
+				offsets[found] = run->off + ns[found] - before - 1;
+				found++;
 			}
-			n -= runs.runs[i].nrows;
+			before += run->nrows;
 		}
-	} while (found < 0 && log_cursor_next(&cursor));
+	} while (found < n && log_cursor_next(&cursor));
 	if (runs.runs)
 		pfree(runs.runs);
-	return found;
 }
 
 LogLoad *
@@ -138,6 +141,9 @@ log_load_read(Relation rel, Snapshot snapshot)
 		} while ((runs.n == begin ||
 				  runs.runs[runs.n - 1].xid == runs.runs[begin].xid) &&
 				 log_cursor_next(&cursor));
+		for (int i = begin; i < runs.n; i++)
+			if (runs.runs[i].xid != runs.runs[begin].xid)
+				runs.n = i;
 		if (runs.n > begin && runs.runs[begin].time < first_time)
 		{
 			first_time = runs.runs[begin].time;

@@ -285,8 +285,12 @@ extern int64 log_count_messages(Relation rel, int partition, Snapshot snapshot);
 
 /* ---- dump and restore ---- */
 
-/* offset of the n-th visible message of a partition (1 is the first); -1 if there are fewer */
-extern int64 log_nth_row(Relation rel, int partition, int64 n, Snapshot snapshot);
+/*
+ * Offsets of the ns[i]-th visible messages of a partition (1 is the first), -1
+ * where there are fewer.  The n numbers ascend.
+ */
+extern void log_nth_rows(Relation rel, int partition, const int64 *ns, int n,
+						 Snapshot snapshot, int64 *offsets);
 
 /*
  * The messages that the first transaction which wrote to the stream left there:
