@@ -100,6 +100,4 @@ extern void log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n);
 extern char *log_put_varint(char *p, uint32 v);
 extern const char *log_get_varint(const char *p, uint32 *v);
 
-/* apply an append to a page: used by redo */
-
 #endif
