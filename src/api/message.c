@@ -32,7 +32,6 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
-#include "utils/pg_locale.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -434,7 +433,7 @@ key_text(MessageKey *key, Datum value)
 		set_style("extra_float_digits", "1");
 	if (bytea_output != BYTEA_OUTPUT_HEX)
 		set_style("bytea_output", "hex");
-	if (strcmp(locale_monetary, "C") != 0)
+	if (strcmp(GetConfigOption("lc_monetary", false, false), "C") != 0)
 		set_style("lc_monetary", "C");
 	if (strcmp(namespace_search_path, "pg_catalog") != 0)
 		set_style("search_path", "pg_catalog");
