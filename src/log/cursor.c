@@ -159,6 +159,8 @@ log_cursor_read(LogCursor *cursor)
 	if (cursor->extent.last_time == DT_NOEND &&
 		cursor->block >= RelationGetNumberOfBlocks(cursor->rel))
 		return InvalidBuffer;
+	if (unlikely(!log_shared_known(cursor->rel, cursor->partition)))
+		(void) log_shared(cursor->rel, cursor->partition);
 	buffer = ReadBufferExtended(cursor->rel, MAIN_FORKNUM, cursor->block,
 								RBM_NORMAL, cursor->strategy);
 	page = BufferGetPage(buffer);

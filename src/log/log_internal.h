@@ -232,6 +232,11 @@ typedef struct LogRelCache
 extern LogRelCache *log_relcache(Relation rel);
 /* shared state of a partition, loaded; not on a standby */
 extern LogShared *log_shared(Relation rel, int partition);
+/*
+ * Is it at hand?  To find it may take the append lock and read catalogs, so who
+ * asks for a partition's offsets with a page locked must have found it before.
+ */
+extern bool log_shared_known(Relation rel, int partition);
 /* forget what shared memory knows about a file */
 extern void log_shared_forget(RelFileLocator locator);
 extern void log_shared_forget_at_commit(RelFileLocator locator);

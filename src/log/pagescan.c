@@ -216,8 +216,17 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 
 	log_page_scan_release(ps);
 	ps->buffer = ReadBufferExtended(ps->rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-	LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(ps->buffer);
+	LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
+	while (log_page_is(page, LOG_PAGE_DATA, -1) &&
+		   !log_shared_known(ps->rel, LOG_OPAQUE(page)->partition))
+	{
+		int			partition = LOG_OPAQUE(page)->partition;
+
+		LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
+		(void) log_shared(ps->rel, partition);
+		LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
+	}
 	if (log_page_is(page, LOG_PAGE_DATA, -1))
 	{
 		LogPageOpaque *opaque = LOG_OPAQUE(page);
