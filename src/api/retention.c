@@ -20,6 +20,10 @@
 #include "group/group.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "worker/worker.h"
+
+/* a stream above its limit on bytes goes down to so much below, not to begin again at once */
+#define LIMIT_SLACK(max_bytes)	((max_bytes) / 16)
 
 typedef struct PartitionPlan
 {
@@ -63,7 +67,7 @@ make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked)
 		LogBounds	bounds;
 
 		log_get_bounds(rel, p, &bounds);
-		plan->bytes += bounds.bytes;
+		plan->bytes += bounds.bytes + bounds.free_bytes;
 		plan->messages += bounds.next_offset - bounds.first_offset;
 		part->first = part->upto = bounds.first_offset;
 		part->limit = bounds.next_offset;
@@ -151,13 +155,14 @@ retention_apply(Oid relid)
 		make_plan(&plan, rel, options.keep_unacked);
 		if (options_has_retention(&options))
 			plan_by_time(&plan, &options.retention);
-		while (options.max_bytes > 0 && plan.bytes > options.max_bytes &&
-			   (p = oldest_extent(&plan)) >= 0)
+		if (options.max_bytes > 0 && plan.bytes > options.max_bytes)
 		{
 			/* more than a quarter too much: by the next time it may be a lot */
 			if (plan.bytes > options.max_bytes + options.max_bytes / 4)
 				result = RETENTION_MUCH;
-			drop_extent(&plan, p);
+			while (plan.bytes > options.max_bytes - LIMIT_SLACK(options.max_bytes) &&
+				   (p = oldest_extent(&plan)) >= 0)
+				drop_extent(&plan, p);
 		}
 		while (options.max_messages > 0 && (p = oldest_extent(&plan)) >= 0 &&
 			   plan.messages - (plan.partitions[p].extent.end - plan.partitions[p].upto) >=
@@ -166,11 +171,52 @@ retention_apply(Oid relid)
 
 		for (p = 0; p < plan.npartitions; p++)
 			if (plan.partitions[p].upto > plan.partitions[p].first &&
-				log_expire(rel, p, plan.partitions[p].upto) > 0 &&
+				log_expire(rel, p, plan.partitions[p].upto, false) > 0 &&
 				result == RETENTION_NONE)
 				result = RETENTION_SOME;
 		pfree(plan.partitions);
 	}
 	relation_close(rel, AccessShareLock);
 	return result;
+}
+
+/*
+ * Left to the background process: streams whose groups have to be asked, since
+ * what this transaction has acknowledged may be rolled back; and extents of which the
+ * rolled-back rows have to be counted, since that reads them.
+ */
+void
+retention_make_room(Relation rel, int64 bytes)
+{
+	StreamOptions options;
+	RetentionPlan plan;
+	int64		most;
+	bool		left = false;
+	int			p;
+
+	options_get(rel, &options);
+	if (options.max_bytes <= 0)
+		return;
+	if (options.keep_unacked)
+	{
+		worker_nudge_maintenance();
+		return;
+	}
+	most = options.max_bytes -
+		Max(LIMIT_SLACK(options.max_bytes), Min(bytes, options.max_bytes / 2));
+	make_plan(&plan, rel, false);
+	while (plan.bytes > most && (p = oldest_extent(&plan)) >= 0)
+		drop_extent(&plan, p);
+	for (p = 0; p < plan.npartitions; p++)
+	{
+		PartitionPlan *part = &plan.partitions[p];
+
+		if (part->upto <= part->first)
+			continue;
+		(void) log_expire(rel, p, part->upto, true);
+		left |= log_first_offset(rel, p) < part->upto;
+	}
+	pfree(plan.partitions);
+	if (left)
+		worker_nudge_maintenance();
 }

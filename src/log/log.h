@@ -61,6 +61,7 @@ typedef struct LogBounds
 	int64		next_offset;	/* the next append gets this one */
 	int64		frozen_offset;	/* everything below is settled for ever */
 	int64		bytes;			/* of the blocks in live extents */
+	int64		free_bytes;		/* and in those that are reserved for the tail */
 	int			extents;		/* live extents */
 	int			free_extents;	/* reserved for the tail, not yet used */
 } LogBounds;
@@ -190,8 +191,16 @@ extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 /*
  * Drop the messages below `upto`, as far as they fill whole extents and are
  * not in flight.  Their blocks are used again.  Returns how many offsets went.
+ * With `quick` no page of the extents is read: nothing goes where the rows that
+ * were rolled back have to be counted.
  */
-extern int64 log_expire(Relation rel, int partition, int64 upto);
+extern int64 log_expire(Relation rel, int partition, int64 upto, bool quick);
+
+/*
+ * Called before so many bytes are reserved in a stream that has a limit and
+ * would be above it; set by the part above, which drops what may go.
+ */
+extern PGDLLIMPORT void (*log_space_hook) (Relation rel, int64 bytes);
 
 /*
  * Who stands below the first offset has lost messages up to this one: from there
