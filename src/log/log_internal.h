@@ -360,6 +360,7 @@ typedef struct LogPageScan
 	TransactionId stop_xid;
 	TimestampTz stop_time;
 	bool		full;			/* the last row may go on behind the page */
+	bool		cut;			/* it does, and expired before it was read: off */
 	/* iteration */
 	int			range;
 	uint32		pos;			/* header of a row of the range */

@@ -25,6 +25,7 @@ log_page_scan_init(LogPageScan *ps, Relation rel)
 	ps->left = 0;
 	ps->range = 0;
 	ps->stopped = false;
+	ps->cut = false;
 }
 
 void
@@ -74,6 +75,7 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	ps->nrows = opaque->nrows;
 	ps->nranges = 0;
 	ps->stopped = false;
+	ps->cut = false;
 	ps->left = 0;
 	ps->full = lower == LOG_PAGE_END;
 
@@ -368,7 +370,10 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 		ExecClearTuple(slot);
 		row.body = assemble(ps, slot, body, row.len);
 		if (row.body == NULL)
+		{
+			ps->cut = true;
 			return false;
+		}
 		log_slot_store(slot, &row, InvalidBuffer);
 	}
 	log_set_tid(ps->partition, ps->off, &slot->tts_tid);
