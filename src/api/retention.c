@@ -175,6 +175,7 @@ retention_apply(Oid relid)
 				result == RETENTION_NONE)
 				result = RETENTION_SOME;
 		pfree(plan.partitions);
+		log_restore_free_list(rel, false);
 	}
 	relation_close(rel, AccessShareLock);
 	return result;

@@ -203,6 +203,12 @@ extern int64 log_expire(Relation rel, int partition, int64 upto, bool quick);
 extern PGDLLIMPORT void (*log_space_hook) (Relation rel, int64 bytes);
 
 /*
+ * Make the list of free blocks anew from what is in use, if it had no room for all
+ * of them.  Only if it has become half empty since, unless `always`.
+ */
+extern void log_restore_free_list(Relation rel, bool always);
+
+/*
  * Who stands below the first offset has lost messages up to this one: from there
  * to the first offset there were only rolled-back ones.
  */
@@ -247,6 +253,8 @@ extern void log_state_write(Relation rel, uint32 owner, int partition,
  * such owner can come back by rollback.
  */
 extern void log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg);
+/* how long the list of states is: some 680 of them stand on a page */
+extern int	log_state_directory_pages(Relation rel);
 
 /*
  * What the owner of the states does for the log: vacuum settles transaction

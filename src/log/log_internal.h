@@ -268,6 +268,7 @@ extern LogBlockRange log_pick_blocks(Relation rel, uint32 nblocks);
 extern BlockNumber log_pick_block(Relation rel, const LogBlockRange *taken);
 extern void log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+extern void log_meta_set_content(Page metapage);
 
 /* ---- extend.c ---- */
 extern void log_extend_file(Relation rel, BlockNumber nblocks);
