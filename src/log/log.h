@@ -214,6 +214,14 @@ extern void log_restore_free_list(Relation rel, bool always);
  */
 extern int64 log_lost_offset(Relation rel, int partition);
 
+/*
+ * Offsets in [from, to) that VACUUM found to be rolled back.  Reads the pages, if
+ * there are any in the partition.
+ */
+extern int64 log_known_dead(Relation rel, int partition, int64 from, int64 to);
+/* the same of the whole partition, without reading it */
+extern int64 log_all_known_dead(Relation rel, int partition);
+
 /* where the partition began, or began anew with TRUNCATE */
 extern int64 log_origin_offset(Relation rel, int partition);
 

@@ -229,6 +229,26 @@ log_lost_offset(Relation rel, int partition)
 }
 
 int64
+log_all_known_dead(Relation rel, int partition)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	return head.frozen_dead;
+}
+
+int64
+log_known_dead(Relation rel, int partition, int64 from, int64 to)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	if (head.frozen_dead == 0)
+		return 0;
+	return log_count_dead(rel, partition, from, Min(to, head.frozen_offset));
+}
+
+int64
 log_origin_offset(Relation rel, int partition)
 {
 	LogHead		head;
