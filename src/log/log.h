@@ -61,6 +61,7 @@ typedef struct LogBounds
 	int64		next_offset;	/* the next append gets this one */
 	int64		frozen_offset;	/* everything below is settled for ever */
 	int64		bytes;			/* of the blocks in live extents */
+	int64		free_bytes;		/* and in those that are reserved for the tail */
 	int			extents;		/* live extents */
 	int			free_extents;	/* reserved for the tail, not yet used */
 } LogBounds;
@@ -190,14 +191,36 @@ extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 /*
  * Drop the messages below `upto`, as far as they fill whole extents and are
  * not in flight.  Their blocks are used again.  Returns how many offsets went.
+ * With `quick` no page of the extents is read: nothing goes where the rows that
+ * were rolled back have to be counted.
  */
-extern int64 log_expire(Relation rel, int partition, int64 upto);
+extern int64 log_expire(Relation rel, int partition, int64 upto, bool quick);
+
+/*
+ * Called before so many bytes are reserved in a stream that has a limit and
+ * would be above it; set by the part above, which drops what may go.
+ */
+extern PGDLLIMPORT void (*log_space_hook) (Relation rel, int64 bytes);
+
+/*
+ * Make the list of free blocks anew from what is in use, if it had no room for all
+ * of them.  Only if it has become half empty since, unless `always`.
+ */
+extern void log_restore_free_list(Relation rel, bool always);
 
 /*
  * Who stands below the first offset has lost messages up to this one: from there
  * to the first offset there were only rolled-back ones.
  */
 extern int64 log_lost_offset(Relation rel, int partition);
+
+/*
+ * Offsets in [from, to) that VACUUM found to be rolled back.  Reads the pages, if
+ * there are any in the partition.
+ */
+extern int64 log_known_dead(Relation rel, int partition, int64 from, int64 to);
+/* the same of the whole partition, without reading it */
+extern int64 log_all_known_dead(Relation rel, int partition);
 
 /* where the partition began, or began anew with TRUNCATE */
 extern int64 log_origin_offset(Relation rel, int partition);
@@ -238,6 +261,8 @@ extern void log_state_write(Relation rel, uint32 owner, int partition,
  * such owner can come back by rollback.
  */
 extern void log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg);
+/* how long the list of states is: some 680 of them stand on a page */
+extern int	log_state_directory_pages(Relation rel);
 
 /*
  * What the owner of the states does for the log: vacuum settles transaction

@@ -226,6 +226,8 @@ typedef struct LogRelCache
 {
 	LogRoute	route;
 	int64		max_bytes;		/* the stream's limit, 0: none */
+	uint32		room_blocks;	/* no room was made when so many were in use:
+								 * not before there are more again */
 	LogShared  *shared[LOG_MAX_PARTITIONS];
 } LogRelCache;
 
@@ -271,6 +273,7 @@ extern LogBlockRange log_pick_blocks(Relation rel, uint32 nblocks);
 extern BlockNumber log_pick_block(Relation rel, const LogBlockRange *taken);
 extern void log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+extern void log_meta_set_content(Page metapage);
 
 /* ---- extend.c ---- */
 extern void log_extend_file(Relation rel, BlockNumber nblocks);
@@ -495,6 +498,14 @@ extern void log_copy_data(Relation rel, const RelFileLocator *locator);
 extern int64 log_count_dead(Relation rel, int partition, int64 from, int64 to);
 
 /* ---- retention.c ---- */
+
+/*
+ * Before npages are reserved: drop what a limit on bytes does not allow with them.
+ * No lock but the relation's is held.
+ */
+extern void log_make_room(Relation rel, uint32 npages);
+/* blocks that were handed out and not given back */
+extern uint32 log_blocks_in_use(Relation rel, uint32 *npartitions);
 
 /* drop the extents at the head in which nothing but dead rows is left */
 extern void log_expire_dead(Relation rel, int partition);

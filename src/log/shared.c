@@ -399,6 +399,7 @@ log_get_bounds(Relation rel, int partition, LogBounds *bounds)
 	bounds->frozen_offset = tail.frozen_offset;
 	log_extent_count(rel, partition, &bounds->extents, &bounds->free_extents, &blocks);
 	bounds->bytes = blocks * BLCKSZ;
+	bounds->free_bytes = (int64) tail.spare_blocks * BLCKSZ;
 }
 
 void
