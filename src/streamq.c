@@ -110,6 +110,14 @@ _PG_init(void)
 	streamq_loaded = true;
 }
 
+PG_FUNCTION_INFO_V1(streamq_is_loaded);
+Datum
+streamq_is_loaded(PG_FUNCTION_ARGS)
+{
+	streamq_require_loaded();
+	PG_RETURN_BOOL(true);
+}
+
 PG_FUNCTION_INFO_V1(streamq_version);
 Datum
 streamq_version(PG_FUNCTION_ARGS)

@@ -151,7 +151,7 @@ bool
 group_find(Relation rel, const char *name, bool missing_ok,
 		   ConsumerGroup *group)
 {
-	Relation	catalog = base_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, AccessShareLock, false);
 	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple);
@@ -203,7 +203,7 @@ group_lock_partition(Relation rel, const char *name,
 void
 group_least_acked(Relation rel, int npartitions, int64 *acked)
 {
-	Relation	catalog = base_catalog_open(GROUP_CATALOG, AccessShareLock, false);
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, AccessShareLock, false);
 	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
 	HeapTuple	tuple;
 	List	   *ids = NIL;
@@ -320,7 +320,7 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 	if (group_find(rel, name, true, group))
 		return GROUP_EXISTS;
 
-	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 
 	values[COL_GROUP_ID - 1] =
@@ -362,7 +362,7 @@ group_drop(Relation rel, const char *name)
 	for (int p = 0; p < log_partition_count(rel); p++)
 		group_lock_state(group.group_id, p, true);
 
-	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	tuple = systable_getnext(scan);
@@ -401,7 +401,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 			(void) group_lock_name(RelationGetRelid(rel), name, true);
 	}
 
-	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, false);
+	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
@@ -430,7 +430,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 void
 group_stream_dropped(Oid relid)
 {
-	Relation	catalog = base_catalog_open(GROUP_CATALOG, RowExclusiveLock, true);
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, true);
 	SysScanDesc scan;
 	HeapTuple	tuple;
 

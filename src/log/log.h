@@ -33,6 +33,9 @@
 /* is this an ordinary table that uses the access method? */
 extern bool log_is_stream(Relation rel);
 
+/* the same by the row of pg_class, without opening (and so locking) it */
+extern bool log_is_stream_class(Form_pg_class form);
+
 /*
  * Open a stream, or fail with ERRCODE_WRONG_OBJECT_TYPE naming the relation
  * and a hint when it is anything else.  No privilege is checked.

@@ -33,6 +33,12 @@ extern void worker_nudge_maintenance(void);
 extern int	worker_job_pid(int32 job_id);
 
 /*
+ * What an enabled job of this database without a worker waits for, in words; NULL
+ * if nothing is in its way.
+ */
+extern char *worker_job_waits_for(int32 job_id);
+
+/*
  * Wait until the job's worker has had a chance to run again, at most
  * timeout_ms: for wait_until_caught_up.  Serves interrupts.
  */
