@@ -8,11 +8,9 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
@@ -23,7 +21,6 @@
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "api/api.h"
@@ -177,24 +174,12 @@ api_executor_start(QueryDesc *queryDesc, int eflags)
 static void
 refuse_index_on_stream(Oid indexid)
 {
-	Relation	pg_index = table_open(IndexRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			relid = InvalidOid;
+	HeapTuple	tuple = base_row_by_oid(IndexRelationId, IndexRelidIndexId,
+										Anum_pg_index_indexrelid, indexid);
 
-	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(indexid));
-	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		relid = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
-	systable_endscan(scan);
-	table_close(pg_index, AccessShareLock);
-
-	if (OidIsValid(relid))
 	{
-		Relation	rel = relation_open(relid, NoLock);
+		Relation	rel = relation_open(((Form_pg_index) GETSTRUCT(tuple))->indrelid, NoLock);
 
 		if (log_is_stream(rel))
 			ereport(ERROR,
@@ -204,6 +189,7 @@ refuse_index_on_stream(Oid indexid)
 					 errdetail("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
 					 errhint("Index a table that the stream is processed into.")));
 		relation_close(rel, NoLock);
+		heap_freetuple(tuple);
 	}
 }
 
@@ -261,15 +247,9 @@ refuse_other_access_method(Oid relid)
 
 	if (log_is_stream(rel) && !is_transient(rel))
 	{
-		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
+		HeapTuple	tuple = base_row_by_oid(RelationRelationId, ClassOidIndexId,
+											Anum_pg_class_oid, relid);
 
-		ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
-					ObjectIdGetDatum(relid));
-		scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
-		tuple = systable_getnext(scan);
 		if (HeapTupleIsValid(tuple) &&
 			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
 			ereport(ERROR,
@@ -277,8 +257,6 @@ refuse_other_access_method(Oid relid)
 					 errmsg("cannot change the access method of stream \"%s\"",
 							RelationGetRelationName(rel)),
 					 errhint("Copy the messages with CREATE TABLE AS.")));
-		systable_endscan(scan);
-		table_close(pg_class, AccessShareLock);
 	}
 	relation_close(rel, NoLock);
 }
