@@ -53,7 +53,9 @@ typedef enum LogRefusal
 	LOG_REFUSE_MERGE,
 	LOG_REFUSE_LOCK,
 	LOG_REFUSE_ON_CONFLICT,
+	LOG_REFUSE_CHANGE,			/* to update or delete, it is not known which */
 	LOG_REFUSE_INDEX,
+	LOG_REFUSE_PUBLICATION,
 	LOG_REFUSE_REWRITE
 } LogRefusal;
 

@@ -46,10 +46,20 @@ static const struct
 		gettext_noop("cannot use ON CONFLICT with stream \"%s\""), gettext_noop(APPEND_ONLY),
 		gettext_noop("Leave ON CONFLICT out: streams have no unique or exclusion constraints.")
 	},
+	/* only a subscription looks for rows to change by itself */
+	[LOG_REFUSE_CHANGE] = {
+		gettext_noop("cannot update or delete from stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Set the publication's parameter \"publish\" to 'insert'.")
+	},
 	[LOG_REFUSE_INDEX] = {
 		gettext_noop("cannot create index on stream \"%s\""),
 		gettext_noop("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
 		gettext_noop("Index a table that the stream is processed into.")
+	},
+	[LOG_REFUSE_PUBLICATION] = {
+		gettext_noop("cannot add stream \"%s\" to a publication"),
+		gettext_noop("Logical replication does not carry streams."),
+		gettext_noop("Publish a table that the stream is processed into.")
 	},
 	[LOG_REFUSE_REWRITE] = {
 		gettext_noop("cannot rewrite stream \"%s\""),
@@ -214,7 +224,7 @@ tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slo
 	 */
 	if (mode == LockTupleKeyShare && log_fetch_row(rel, tid, SnapshotAny, slot))
 		return TM_Ok;
-	refuse(rel, LOG_REFUSE_LOCK);
+	refuse(rel, LOG_REFUSE_CHANGE);
 	return TM_Invisible;
 }
 

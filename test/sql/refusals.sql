@@ -91,6 +91,21 @@ CREATE TABLE with_key (id int PRIMARY KEY) USING streamq;
 CREATE TABLE with_key (id int UNIQUE) USING streamq;
 CREATE TABLE with_key (LIKE plain INCLUDING ALL) USING streamq;
 
+-- no logical replication
+SET client_min_messages = error;
+CREATE PUBLICATION refusals_pub FOR TABLE plain, clicks;
+\echo :LAST_ERROR_SQLSTATE
+CREATE PUBLICATION refusals_pub FOR TABLE parent;
+CREATE PUBLICATION refusals_pub FOR TABLE nosuch;
+CREATE PUBLICATION refusals_pub FOR TABLE plain, ONLY base;
+ALTER PUBLICATION refusals_pub ADD TABLE base;
+ALTER PUBLICATION refusals_pub ADD TABLE clicks;
+ALTER PUBLICATION refusals_pub SET TABLE clicks;
+ALTER PUBLICATION refusals_pub DROP TABLE plain;
+ALTER PUBLICATION refusals_pub ADD TABLES IN SCHEMA refusals_test;
+DROP PUBLICATION refusals_pub;
+RESET client_min_messages;
+
 -- no rewriting
 VACUUM FULL clicks;
 SELECT * FROM clicks;
