@@ -42,6 +42,29 @@ extern bool log_is_stream_class(Form_pg_class form);
  */
 extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 
+/*
+ * Is the stream's file there?  Not that of an unlogged stream on a standby.
+ * log_open_stream fails in that case, ERRCODE_FEATURE_NOT_SUPPORTED.
+ */
+extern bool log_is_accessible(Relation rel);
+
+/* what no stream can do */
+typedef enum LogRefusal
+{
+	LOG_REFUSE_UPDATE,
+	LOG_REFUSE_DELETE,
+	LOG_REFUSE_MERGE,
+	LOG_REFUSE_LOCK,
+	LOG_REFUSE_ON_CONFLICT,
+	LOG_REFUSE_CHANGE,			/* to update or delete, it is not known which */
+	LOG_REFUSE_INDEX,
+	LOG_REFUSE_PUBLICATION,
+	LOG_REFUSE_REWRITE
+} LogRefusal;
+
+/* ERRCODE_FEATURE_NOT_SUPPORTED, with the name of the stream and what to do instead */
+extern void log_refuse(const char *stream, LogRefusal what) pg_attribute_noreturn();
+
 /* ---- identity ---- */
 
 /* partition and the full 64-bit offset a slot's TID stands for */

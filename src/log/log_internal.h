@@ -95,6 +95,17 @@ log_row_must_align(Form_pg_attribute att)
 	return !att->attbyval && att->attlen > 0 && att->attalign != TYPALIGN_CHAR;
 }
 
+/* where the varlena in front of which there is padding at p stands, if it does */
+static inline const char *
+log_row_skip_padding(const char *body, const char *p, const char *end)
+{
+	p = body + INTALIGN(p - body);
+	/* the second half of what aligns to eight bytes */
+	if (end - p >= VARHDRSZ && *(const uint32 *) p == 0)
+		p += VARHDRSZ;
+	return p;
+}
+
 /* position of a body whose header is at pos */
 static inline uint32
 log_row_body_pos(uint32 pos, uint32 len, uint16 flags)

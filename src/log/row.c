@@ -57,7 +57,8 @@ replace_values(TupleDesc desc, Datum *values, const bool *isnull)
 		if (VARATT_IS_EXTERNAL(value))
 		{
 			/* out of line or expanded: its bytes must be in the row */
-			value = detoast_external_attr(value);
+			value = att->attstorage == TYPSTORAGE_PLAIN ?
+				detoast_attr(value) : detoast_external_attr(value);
 			values[i] = PointerGetDatum(value);
 			replaced = true;
 		}
@@ -78,6 +79,23 @@ replace_values(TupleDesc desc, Datum *values, const bool *isnull)
 		MemoryContextSwitchTo(old);
 	}
 	return replaced;
+}
+
+/*
+ * May the value, not short yet, have a header of one byte?  Not in a plain column: its
+ * type may know no other headers than those of four bytes (oidvector does not).
+ */
+static inline bool
+can_make_short(Form_pg_attribute att, Pointer value)
+{
+	return VARATT_CAN_MAKE_SHORT(value) && att->attstorage != TYPSTORAGE_PLAIN;
+}
+
+/* where a value with a header of four bytes stands, from off on */
+static inline Size
+align_long(Form_pg_attribute att, Size off)
+{
+	return att->attalign == TYPALIGN_DOUBLE ? DOUBLEALIGN(off) : INTALIGN(off);
 }
 
 /*
@@ -120,12 +138,12 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *fla
 
 			if (VARATT_IS_SHORT(value))
 				off += VARSIZE_SHORT(value);
-			else if (VARATT_CAN_MAKE_SHORT(value))
+			else if (can_make_short(att, value))
 				off += VARATT_CONVERTED_SHORT_SIZE(value);
 			else
 			{
-				off = TYPEALIGN(ALIGNOF_INT, off) + VARSIZE(value);
-				f |= LOG_ROW_ALIGN4;
+				off = align_long(att, off) + VARSIZE(value);
+				f |= att->attalign == TYPALIGN_DOUBLE ? LOG_ROW_ALIGN8 : LOG_ROW_ALIGN4;
 			}
 		}
 		else
@@ -216,7 +234,7 @@ fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, 
 				memcpy(p, value, len);
 				p += len;
 			}
-			else if (VARATT_CAN_MAKE_SHORT(value))
+			else if (can_make_short(att, value))
 			{
 				Size		len = VARATT_CONVERTED_SHORT_SIZE(value);
 
@@ -226,7 +244,9 @@ fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, 
 			}
 			else
 			{
-				while ((p - body) & (ALIGNOF_INT - 1))
+				char	   *aligned = body + align_long(att, p - body);
+
+				while (p < aligned)
 					*p++ = 0;
 				memcpy(p, value, VARSIZE(value));
 				p += VARSIZE(value);

@@ -155,11 +155,10 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 			}
 
 			/*
-			 * As in a heap tuple: padding is zero, and a one-byte header
-			 * never is.
+			 * As in a heap tuple: padding is zero, and a header never is.
 			 */
 			if (*p == 0)
-				p = body + TYPEALIGN(ALIGNOF_INT, p - body);
+				p = log_row_skip_padding(body, p, end);
 			if (unlikely(end - p < VARHDRSZ))
 				row_damaged(slot);
 			/* what follows padding might have a short header after all */

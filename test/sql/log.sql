@@ -67,6 +67,20 @@ SELECT a, b, c, d, e, f, g, h, i, j, k, l, m, n, length(o) AS o FROM types;
 CREATE TABLE heap_types AS SELECT * FROM types;
 SELECT count(*) FROM types x JOIN heap_types y ON to_jsonb(x) = to_jsonb(y);
 
+-- types that know no short header, and those that are aligned to eight bytes, of every length
+CREATE TABLE headers (a int2, b oidvector, c int2vector, d tsquery, e polygon, f float8[], g int8multirange, h text) USING streamq;
+INSERT INTO headers VALUES
+  (1, '1 2 3', '4 5', 'a & b', '((1,1),(2,2),(3,3))', '{1,2.5}', '{[1,5)}', 'h'),
+  (NULL, '', '', NULL, NULL, '{}', '{}', repeat('h', 200));
+INSERT INTO headers SELECT n, (SELECT string_agg(i::text, ' ') FROM generate_series(1, n % 60) i)::oidvector,
+  (SELECT string_agg(i::text, ' ') FROM generate_series(1, n % 7) i)::int2vector, ('a' || repeat(' & b', n % 50))::tsquery,
+  ('((0,0)' || repeat(',(1,1)', n % 90) || ')')::polygon, (SELECT array_agg(i / 2.0) FROM generate_series(1, n % 40) i), NULL, repeat('h', n % 13)
+  FROM generate_series(1, 2000) n;
+SELECT a, b, c, d, e, f, g, length(h) AS h FROM headers LIMIT 2;
+CREATE TABLE heap_headers AS SELECT * FROM headers;
+SELECT count(*) FROM headers x JOIN heap_headers y ON x.a IS NOT DISTINCT FROM y.a AND to_jsonb(x) = to_jsonb(y);
+SELECT * FROM streamq.check_stream('headers');
+
 -- columns added later read as their default, dropped ones are gone
 ALTER TABLE types ADD COLUMN p int DEFAULT 42, DROP COLUMN o;
 INSERT INTO types (a) VALUES (false);
