@@ -67,6 +67,9 @@ extern void log_refuse(const char *stream, LogRefusal what) pg_attribute_noretur
 
 /* ---- identity ---- */
 
+/* offset numbers in TIDs are 1 to this */
+#define LOG_TID_NUMBERS	0x8000
+
 /* partition and the full 64-bit offset a slot's TID stands for */
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
@@ -186,12 +189,29 @@ typedef struct LogMessageRange
 /*
  * A scan of such a range, in log order or backward: set the range, then
  * call log_range_scan_next; table_endscan() at the end.  The range can be set
- * again.
+ * again.  A scan of the whole stream begins with table_beginscan() instead, and again
+ * with table_rescan().
  */
 extern TableScanDesc log_range_scan_begin(Relation rel, Snapshot snapshot);
 extern void log_range_scan_set(TableScanDesc scan, const LogMessageRange *range);
 extern bool log_range_scan_next(TableScanDesc scan, ScanDirection direction,
 								TupleTableSlot *slot);
+
+/*
+ * The same for who wants nothing but some columns of the row, also ctid and tableoid, or its
+ * msg_id and append time: they are put into values and isnull, and are valid until the
+ * next call.  The slot is for rows that are not simple.  log_columns_create
+ * returns NULL if that is not possible: a column may be wanted once.
+ */
+#define LOG_COLUMN_MSG_ID		(-101)
+#define LOG_COLUMN_PRODUCED_AT	(-102)
+
+typedef struct LogColumns LogColumns;
+
+extern LogColumns *log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues);
+extern bool log_range_scan_next_columns(TableScanDesc scan, ScanDirection direction,
+										TupleTableSlot *slot, LogColumns *columns,
+										Datum *values, bool *isnull);
 
 /* is the message with this TID, of this stream, in the range? */
 extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);

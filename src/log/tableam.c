@@ -146,7 +146,7 @@ tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 	int			partition = log_tid_partition(tid);
 	int64		off;
 
-	if (!ItemPointerIsValid(tid) || ItemPointerGetOffsetNumber(tid) > 0x8000 ||
+	if (!ItemPointerIsValid(tid) || ItemPointerGetOffsetNumber(tid) > LOG_TID_NUMBERS ||
 		partition >= log_partition_count(rel))
 		return false;
 	off = log_tid_offset(rel, tid);
