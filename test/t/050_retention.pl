@@ -17,6 +17,7 @@ wal_consistency_checking = 'streamq'
 streamq.naptime = '100ms'
 autovacuum_naptime = 1
 max_wal_size = 1GB
+wal_keep_size = 2GB
 max_worker_processes = 16
 });
 $primary->start;
