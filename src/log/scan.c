@@ -584,7 +584,8 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 {
 	LogScan		scan = (LogScan) sscan;
 	LogPageScan *ps = &scan->ps;
-	OffsetNumber maxoffset = Min(ps->nrows, MaxOffsetNumber);
+	/* more rows than a heap page has: MaxOffsetNumber is not for us */
+	OffsetNumber maxoffset = (OffsetNumber) ps->nrows;
 
 	for (;;)
 	{
