@@ -185,6 +185,19 @@ flatten_group_vars(Query *query, Node *node)
 	pgstat_report_vacuum(RelationGetRelid(rel), (rel)->rd_rel->relisshared, live, 0, start)
 #endif
 
+/* 16 let others than the owner vacuum */
+#if PG_VERSION_NUM < 160000
+#define vacuum_is_permitted_for_relation(relid, form, options) \
+	vacuum_is_relation_owner(relid, form, options)
+#endif
+
+/* 18: VACUUM of a table takes children along, too, unless told ONLY */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_VACUUM_CHILDREN(relkind, inh)	((relkind) == RELKIND_PARTITIONED_TABLE)
+#else
+#define COMPAT_VACUUM_CHILDREN(relkind, inh)	(inh)
+#endif
+
 /* 16: the storage manager extends by many blocks at once */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_HAS_ZEROEXTEND	0

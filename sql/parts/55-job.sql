@@ -142,6 +142,11 @@ LANGUAGE C VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'streamq_job_lag';
 COMMENT ON FUNCTION streamq.job_lag(pg_catalog.int4) IS 'messages a job has still to process';
 
+CREATE FUNCTION streamq.job_waits_for(job_id pg_catalog.int4) RETURNS pg_catalog.text
+LANGUAGE C VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'streamq_job_waits_for';
+COMMENT ON FUNCTION streamq.job_waits_for(pg_catalog.int4) IS 'why no process can run a job now; null if one does or soon will';
+
 CREATE FUNCTION streamq.job_worker_pid(job_id pg_catalog.int4) RETURNS pg_catalog.int4
 LANGUAGE C VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'streamq_job_worker_pid';

@@ -6,6 +6,7 @@ SELECT j.target::pg_catalog.text AS name,
 	   j.kind,
 	   CASE WHEN NOT j.enabled THEN 'paused'
 			WHEN s.failing THEN 'failing'
+			WHEN w.reason IS NOT NULL THEN 'waiting'
 			ELSE 'running' END AS state,
 	   j.source,
 	   streamq.job_lag(j.job_id) AS lag,
@@ -20,13 +21,16 @@ SELECT j.target::pg_catalog.text AS name,
 	   j.lateness,
 	   j.query,
 	   j.created_at,
-	   s.lost_rows
+	   s.lost_rows,
+	   w.reason AS waiting_for
 FROM streamq.job j
 JOIN streamq.job_stats s ON s.job_id OPERATOR(pg_catalog.=) j.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
+CROSS JOIN LATERAL (SELECT CASE WHEN j.enabled THEN streamq.job_waits_for(j.job_id) END AS reason) w
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
    OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
 COMMENT ON VIEW streamq.jobs IS 'continuous views with their state, lag and counters';
+COMMENT ON COLUMN streamq.jobs.waiting_for IS 'what keeps the job from getting a process, if something does';
 COMMENT ON COLUMN streamq.jobs.lost_rows IS 'messages that retention dropped before the job had read them, rolled-back ones included';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 

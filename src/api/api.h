@@ -79,6 +79,7 @@ extern void api_null_argument(const char *name) pg_attribute_noreturn();
 /* from _PG_init: executor and utility hooks that refuse what streams cannot do,
  * object access hook that cleans up after DROP */
 extern void api_init(void);
+extern void api_vacuum_init(void);
 extern void api_publication_init(void);
 
 #endif

@@ -313,5 +313,6 @@ api_init(void)
 	ExecutorStart_hook = api_executor_start;
 	prev_object_access = object_access_hook;
 	object_access_hook = api_object_access;
+	api_vacuum_init();
 	api_publication_init();
 }

@@ -9,23 +9,30 @@
  *
  * Where there is no key column to take, the key is the text of the partition_by
  * column; several are joined by commas, null ones being empty (all null: the key
- * is null).
+ * is null).  It does not depend on the session's settings of formats: consumers
+ * tell equal keys by it.
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/base64.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/datetime.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
+#include "utils/pg_locale.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -62,6 +69,7 @@ typedef struct MessageKey
 {
 	AttrNumber	attnum;
 	bool		is_text;		/* varlena text: taken as it is */
+	bool		has_style;		/* the output depends on settings */
 	FmgrInfo	out;
 } MessageKey;
 
@@ -138,6 +146,23 @@ key_init(MessageKey *key, Form_pg_attribute att)
 
 	key->attnum = att->attnum;
 	key->is_text = basetype == TEXTOID || basetype == VARCHAROID;
+	switch (basetype)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case OIDOID:
+		case UUIDOID:
+			break;
+		default:
+			key->has_style = get_typtype(basetype) != TYPTYPE_ENUM;
+			break;
+	}
 	getTypeOutputInfo(att->atttypid, &outfunc, &isvarlena);
 	fmgr_info(outfunc, &key->out);
 }
@@ -366,6 +391,48 @@ row_to_jsonb(MessageFormat *format, TupleTableSlot *slot)
 	return JsonbPGetDatum(JsonbValueToJsonb(object));
 }
 
+static void
+set_style(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+/*
+ * The text of a key column, in the formats that pg_dump uses, times in UTC.  What
+ * the session has set already is not set again.
+ */
+static char *
+key_text(MessageKey *key, Datum value)
+{
+	const char *zone;
+	int			nestlevel;
+	char	   *text;
+
+	if (!key->has_style)
+		return OutputFunctionCall(&key->out, value);
+
+	nestlevel = NewGUCNestLevel();
+	if (DateStyle != USE_ISO_DATES)
+		set_style("DateStyle", "ISO");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		set_style("IntervalStyle", "postgres");
+	if (extra_float_digits < 1)
+		set_style("extra_float_digits", "1");
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		set_style("bytea_output", "hex");
+	if (strcmp(locale_monetary, "C") != 0)
+		set_style("lc_monetary", "C");
+	if (strcmp(namespace_search_path, "pg_catalog") != 0)
+		set_style("search_path", "pg_catalog");
+	zone = pg_get_timezone_name(session_timezone);
+	if (strcmp(zone, "UTC") != 0 && strcmp(zone, "GMT") != 0)
+		set_style("TimeZone", "UTC");
+	text = OutputFunctionCall(&key->out, value);
+	AtEOXact_GUC(true, nestlevel);
+	return text;
+}
+
 /* the key; false when it is null */
 static bool
 form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
@@ -384,7 +451,7 @@ form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 		if (isnull)
 			return false;
 		*result = key->is_text ? value :
-			CStringGetTextDatum(OutputFunctionCall(&key->out, value));
+			CStringGetTextDatum(key_text(key, value));
 		return true;
 	}
 
@@ -399,7 +466,7 @@ form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 		if (isnull)
 			continue;
 		any = true;
-		appendStringInfoString(&joined, OutputFunctionCall(&format->keys[i].out, value));
+		appendStringInfoString(&joined, key_text(&format->keys[i], value));
 	}
 	if (any)
 		*result = PointerGetDatum(cstring_to_text_with_len(joined.data, joined.len));

@@ -13,6 +13,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -73,6 +74,21 @@ lookup_catalog(const char *relname)
 	return relid;
 }
 
+/* the library does not know its way about in the objects of this database */
+static void
+report_other_version(bool older)
+{
+	if (older)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"streamq\" of this database is older than the loaded library"),
+				 errhint("Run ALTER EXTENSION streamq UPDATE.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension \"streamq\" of this database is newer than the loaded library"),
+			 errhint("Install the newer streamq and restart the server.")));
+}
+
 Oid
 base_catalog_oid(const char *relname, bool missing_ok)
 {
@@ -101,6 +117,8 @@ base_catalog_oid(const char *relname, bool missing_ok)
 	{
 		if (missing_ok)
 			return InvalidOid;
+		if (OidIsValid(get_extension_oid("streamq", true)))
+			report_other_version(true);
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"streamq\" is not installed in this database"),
@@ -118,7 +136,7 @@ base_catalog_oid(const char *relname, bool missing_ok)
 }
 
 Relation
-base_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok)
+base_catalog_open(const char *relname, int natts, LOCKMODE lockmode, bool missing_ok)
 {
 	Oid			relid = base_catalog_oid(relname, missing_ok);
 	Relation	catalog;
@@ -131,7 +149,20 @@ base_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"streamq\" has been dropped")));
+	if (catalog != NULL && RelationGetNumberOfAttributes(catalog) != natts)
+		report_other_version(RelationGetNumberOfAttributes(catalog) < natts);
 	return catalog;
+}
+
+Oid
+base_catalog_index(Relation catalog, const char *indexname)
+{
+	Oid			indexid = get_relname_relid(indexname, RelationGetNamespace(catalog));
+
+	if (!OidIsValid(indexid) ||
+		IndexGetRelation(indexid, true) != RelationGetRelid(catalog))
+		report_other_version(true);
+	return indexid;
 }
 
 void

@@ -22,8 +22,16 @@
  */
 extern Oid	base_catalog_oid(const char *relname, bool missing_ok);
 
-/* open it; NULL when it is not there (any more) and missing_ok */
-extern Relation base_catalog_open(const char *relname, LOCKMODE lockmode, bool missing_ok);
+/*
+ * Open it; NULL when it is not there (any more) and missing_ok.  natts is the
+ * number of columns this library knows the table with: error 55000 if it has
+ * fewer or more, because the extension's objects are of another version.
+ */
+extern Relation base_catalog_open(const char *relname, int natts, LOCKMODE lockmode,
+								  bool missing_ok);
+
+/* an index of a table opened so, by name (a string constant) */
+extern Oid	base_catalog_index(Relation catalog, const char *indexname);
 
 /*
  * Change a row, its indexes too, and make the change visible to this

@@ -50,7 +50,8 @@ enum
 	Anum_restored_group_id = 1,
 	Anum_restored_messages,
 	Anum_restored_done,
-	Anum_restored_prints
+	Anum_restored_prints,
+	Natts_restored = Anum_restored_prints
 };
 
 /* ---- prints of messages ---- */
@@ -275,7 +276,7 @@ same_places(Relation rel, const LogLoad *load, const int64 *messages, const int6
 int64
 group_restored_position(Relation rel, int32 group_id, int partition)
 {
-	Relation	catalog = base_catalog_open(RESTORED_CATALOG, AccessShareLock, false);
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, AccessShareLock, false);
 	SysScanDesc scan;
 	HeapTuple	tuple = find_restored(catalog, group_id, &scan);
 	/* a partition without a state was added after the group: all of it is to come */
@@ -330,7 +331,7 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 void
 group_forget_restored(int32 group_id)
 {
-	Relation	catalog = base_catalog_open(RESTORED_CATALOG, RowExclusiveLock, true);
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, RowExclusiveLock, true);
 	SysScanDesc scan;
 	HeapTuple	tuple;
 

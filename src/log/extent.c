@@ -353,21 +353,6 @@ log_get_parents(Relation rel, int partition, int *parents, int64 *parent_offsets
 
 /* ---- reserving and entering extents ---- */
 
-/* blocks in use, for a partition on average */
-static uint32
-blocks_in_use(Relation rel)
-{
-	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
-	LogMeta    *meta = LOG_META(BufferGetPage(buffer));
-	uint32		blocks = meta->nallocated;
-
-	for (uint32 i = 0; i < meta->nfree; i++)
-		blocks -= Min(blocks, meta->free[i].nblocks);
-	blocks /= Max(meta->npartitions, 1);
-	UnlockReleaseBuffer(buffer);
-	return blocks;
-}
-
 static inline uint32
 pages_ahead(const LogTail *tail)
 {
@@ -505,6 +490,8 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 	uint32		ahead;
 	int64		max_bytes = log_relcache(rel)->max_bytes;
 
+	if (max_bytes > 0)
+		log_make_room(rel, npages);
 	LockRelationForExtension(rel, ExclusiveLock);
 	LWLockAcquire(&shared->append_lock, LW_SHARED);
 	ahead = pages_ahead(&shared->tail);
@@ -519,14 +506,15 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		 * blocks behind it.  With a limit, a partition has some extents
 		 * within it, since only whole ones can be dropped.
 		 */
-		uint32		blocks = blocks_in_use(rel);
+		uint32		npartitions;
+		uint32		blocks = log_blocks_in_use(rel, &npartitions) / npartitions;
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
 		uint32		step;
 
 		max_extent = Max(max_extent, blocks / 8192);
 		if (max_bytes > 0)
-			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 /
-											 log_partition_count(rel), MIN_EXTENT));
+			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 / npartitions,
+											 MIN_EXTENT));
 		max_extent = Min(Max(max_extent, npages - ahead), LIMIT_EXTENT);
 		step = Min(Max(npages - ahead, Min(max_extent, MAX_STEP)), LIMIT_EXTENT);
 		ahead += add_blocks(rel, partition, shared, step, max_extent);

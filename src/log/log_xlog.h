@@ -51,6 +51,7 @@ typedef enum LogPagesReason
 	LOG_PAGES_ENTER,			/* the tail moved into a spare extent */
 	LOG_PAGES_STATE,			/* state pages allocated or freed */
 	LOG_PAGES_EXPIRE,			/* extents freed at a partition's head */
+	LOG_PAGES_FREE,				/* the list of free blocks was made anew */
 } LogPagesReason;
 
 typedef struct xl_log_pages

@@ -39,22 +39,10 @@
 #define Anum_keep_unacked	8
 #define Natts_stream_options 8
 
-/*
- * The table, which a library that is newer than the extension's objects may
- * find without its last columns.
- */
 static Relation
 open_options(LOCKMODE lockmode, bool missing_ok)
 {
-	Relation	catalog = base_catalog_open("stream_options", lockmode, missing_ok);
-
-	if (catalog != NULL &&
-		RelationGetNumberOfAttributes(catalog) < Natts_stream_options)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"streamq\" of this database is older than the loaded library"),
-				 errhint("Run ALTER EXTENSION streamq UPDATE.")));
-	return catalog;
+	return base_catalog_open("stream_options", Natts_stream_options, lockmode, missing_ok);
 }
 
 /*

@@ -7,12 +7,14 @@
 #include "access/tableam.h"
 #include "access/relation.h"
 #include "catalog/index.h"
+#include "catalog/pg_am.h"
 #include "commands/vacuum.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "log/log_internal.h"
 #include "streamq.h"
@@ -144,7 +146,7 @@ tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 	int			partition = log_tid_partition(tid);
 	int64		off;
 
-	if (!ItemPointerIsValid(tid) || ItemPointerGetOffsetNumber(tid) > 0x8000 ||
+	if (!ItemPointerIsValid(tid) || ItemPointerGetOffsetNumber(tid) > LOG_TID_NUMBERS ||
 		partition >= log_partition_count(rel))
 		return false;
 	off = log_tid_offset(rel, tid);
@@ -359,6 +361,23 @@ bool
 log_is_stream(Relation rel)
 {
 	return rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_tableam == &LogTableAm;
+}
+
+bool
+log_is_stream_class(Form_pg_class form)
+{
+	HeapTuple	tuple;
+	Oid			handler = InvalidOid;
+
+	if (form->relkind != RELKIND_RELATION || form->relam == HEAP_TABLE_AM_OID)
+		return false;
+	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(form->relam));
+	if (HeapTupleIsValid(tuple))
+	{
+		handler = ((Form_pg_am) GETSTRUCT(tuple))->amhandler;
+		ReleaseSysCache(tuple);
+	}
+	return OidIsValid(handler) && GetTableAmRoutine(handler) == &LogTableAm;
 }
 
 bool

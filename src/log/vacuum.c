@@ -360,6 +360,7 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strat
 		vacuum_partition(&fs);
 	}
 	state_xid = log_state_vacuum(rel, oldest_xmin);
+	log_restore_free_list(rel, true);
 
 	frozenxid = oldest_xmin;
 	if (TransactionIdIsValid(fs.oldest_left) &&

@@ -14,6 +14,7 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -108,27 +109,6 @@ job_format(void)
 	return COMPAT_SERVER_MAJOR * 100 + JOB_FORMAT;
 }
 
-/* relation of the extension by name; InvalidOid when missing_ok and not there */
-static Oid
-catalog_oid(const char *name, bool missing_ok)
-{
-	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, true);
-	Oid			rel = OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
-
-	if (!OidIsValid(rel) && !missing_ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"streamq\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION streamq.")));
-	return rel;
-}
-
-static Relation
-catalog_open(const char *name, LOCKMODE lockmode)
-{
-	return table_open(catalog_oid(name, false), lockmode);
-}
-
 /* rows whose column attno, the first of the index, is job_id */
 static SysScanDesc
 scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snapshot)
@@ -136,7 +116,7 @@ scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snap
 	ScanKeyData key;
 
 	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(job_id));
-	return systable_beginscan(rel, catalog_oid(index, false), true, snapshot, 1, &key);
+	return systable_beginscan(rel, base_catalog_index(rel, index), true, snapshot, 1, &key);
 }
 
 static char *
@@ -187,7 +167,7 @@ job_next_id(void)
 	/* the caller was found entitled to make a job; the sequence is ours */
 	do
 	{
-		job_id = (int32) nextval_internal(catalog_oid("job_job_id_seq", false), false);
+		job_id = (int32) nextval_internal(base_catalog_oid("job_job_id_seq", false), false);
 		/* state tables that were restored have the numbers of other jobs */
 		snprintf(name, sizeof(name), STATE_TABLE_NAME, job_id);
 	} while (OidIsValid(get_relname_relid(name, nsp)));
@@ -197,7 +177,7 @@ job_next_id(void)
 void
 job_insert_stats(int32 job_id)
 {
-	Relation	rel = catalog_open("job_stats", RowExclusiveLock);
+	Relation	rel = base_catalog_open("job_stats", Natts_stats, RowExclusiveLock, false);
 	Datum		values[Natts_stats] = {0};
 	bool		nulls[Natts_stats] = {0};
 
@@ -213,7 +193,7 @@ void
 job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 		   const char *start_at)
 {
-	Relation	rel = catalog_open("job", RowExclusiveLock);
+	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
 	Datum		values[Natts_job];
 	bool		nulls[Natts_job] = {0};
 
@@ -241,7 +221,7 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 bool
 job_read(int32 job_id, JobRow *job)
 {
-	Relation	rel = catalog_open("job", AccessShareLock);
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, false);
 	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
 	HeapTuple	tup = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tup);
@@ -257,18 +237,16 @@ job_read(int32 job_id, JobRow *job)
 static bool
 find_by_relation(int attno, Oid value, const char *index, JobRow *job)
 {
-	Oid			relid = catalog_oid("job", true);
-	Relation	rel;
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, true);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tup;
 	bool		found;
 
-	if (!OidIsValid(relid))
+	if (rel == NULL)
 		return false;
-	rel = table_open(relid, AccessShareLock);
 	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
-	scan = systable_beginscan(rel, index ? catalog_oid(index, false) : InvalidOid,
+	scan = systable_beginscan(rel, index ? base_catalog_index(rel, index) : InvalidOid,
 							  index != NULL, NULL, 1, &key);
 	tup = systable_getnext(scan);
 	found = HeapTupleIsValid(tup);
@@ -317,15 +295,10 @@ List *
 job_list(void)
 {
 	List	   *result = NIL;
-	Oid			relid = catalog_oid("job", true);
-	Relation	rel;
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, true);
 	SysScanDesc scan;
 	HeapTuple	tup;
 
-	if (!OidIsValid(relid))
-		return NIL;
-	/* while we waited for the lock the extension may have been dropped */
-	rel = try_table_open(relid, AccessShareLock);
 	if (rel == NULL)
 		return NIL;
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
@@ -348,7 +321,7 @@ job_list(void)
 void
 job_set_enabled(int32 job_id, bool enabled)
 {
-	Relation	rel = catalog_open("job", RowExclusiveLock);
+	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
 	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
 	HeapTuple	tup = systable_getnext(scan);
 
@@ -375,27 +348,27 @@ delete_parts(int32 job_id, int n)
 	static const struct
 	{
 		const char *table;
+		int			natts;
 		const char *index;
 	}			parts[] =
 	{
-		{"job_error_log", "job_error_log_job_id_idx"},
-		{"job_progress", "job_progress_pkey"},
-		{"job_stats", "job_stats_pkey"},
-		{"job", "job_pkey"},
+		{"job_error_log", Natts_error, "job_error_log_job_id_idx"},
+		{"job_progress", Natts_progress, "job_progress_pkey"},
+		{"job_stats", Natts_stats, "job_stats_pkey"},
+		{"job", Natts_job, "job_pkey"},
 	};
 
 	Assert(n <= lengthof(parts));
 	for (int i = 0; i < n; i++)
 	{
 		/* while the whole extension goes, some may be gone already */
-		Oid			relid = catalog_oid(parts[i].table, true);
-		Relation	rel;
+		Relation	rel = base_catalog_open(parts[i].table, parts[i].natts,
+											RowExclusiveLock, true);
 		SysScanDesc scan;
 		HeapTuple	tup;
 
-		if (!OidIsValid(relid))
+		if (rel == NULL)
 			continue;
-		rel = table_open(relid, RowExclusiveLock);
 		scan = scan_job(rel, parts[i].index, 1, job_id, NULL);
 		while (HeapTupleIsValid(tup = systable_getnext(scan)))
 			CatalogTupleDelete(rel, &tup->t_self);
@@ -423,7 +396,7 @@ job_reset(JobRow *job)
 	delete_parts(job->job_id, 2);
 	CommandCounterIncrement();
 
-	rel = catalog_open("job", RowExclusiveLock);
+	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
 	scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
 	tup = systable_getnext(scan);
 	if (HeapTupleIsValid(tup))
@@ -478,7 +451,7 @@ is_row_of(HeapTuple tup, TupleDesc desc, int attno, int32 value)
 bool
 job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 {
-	Relation	rel = catalog_open("job_stats", AccessShareLock);
+	Relation	rel = base_catalog_open("job_stats", Natts_stats, AccessShareLock, false);
 	TupleDesc	desc = RelationGetDescr(rel);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan = NULL;
@@ -508,7 +481,7 @@ job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 void
 job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 {
-	Relation	rel = catalog_open("job_stats", RowExclusiveLock);
+	Relation	rel = base_catalog_open("job_stats", Natts_stats, RowExclusiveLock, false);
 	Datum		values[Natts_stats] = {0};
 	bool		nulls[Natts_stats] = {0};
 	HeapTuple	tup;
@@ -551,7 +524,7 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 JobProgress *
 job_read_progress(int32 job_id, int npartitions)
 {
-	Relation	rel = catalog_open("job_progress", AccessShareLock);
+	Relation	rel = base_catalog_open("job_progress", Natts_progress, AccessShareLock, false);
 	TupleDesc	desc = RelationGetDescr(rel);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	JobProgress *result = palloc0(sizeof(JobProgress) * npartitions);
@@ -593,9 +566,28 @@ job_read_progress(int32 job_id, int npartitions)
 }
 
 void
+job_least_processed(Oid source, int npartitions, int64 *offsets)
+{
+	ListCell   *lc;
+
+	foreach(lc, job_list())
+	{
+		JobInfo    *info = lfirst(lc);
+		JobProgress *progress;
+
+		if (info->source != source)
+			continue;
+		progress = job_read_progress(info->job_id, npartitions);
+		for (int p = 0; p < npartitions; p++)
+			offsets[p] = Min(offsets[p], progress[p].next_offset);
+		pfree(progress);
+	}
+}
+
+void
 job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
 {
-	Relation	rel = catalog_open("job_progress", RowExclusiveLock);
+	Relation	rel = base_catalog_open("job_progress", Natts_progress, RowExclusiveLock, false);
 
 	for (int i = 0; i < npartitions; i++)
 	{
@@ -627,7 +619,7 @@ job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
 void
 job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
 {
-	Relation	rel = catalog_open("job_error_log", RowExclusiveLock);
+	Relation	rel = base_catalog_open("job_error_log", Natts_error, RowExclusiveLock, false);
 	Datum		values[Natts_error] = {0};
 	bool		nulls[Natts_error] = {0};
 
@@ -647,7 +639,7 @@ job_note_error(int32 job_id, int sqlerrcode, const char *message)
 	JobStats	stats;
 	ItemPointerData tid;
 
-	if (!OidIsValid(catalog_oid("job_stats", true)))
+	if (!OidIsValid(base_catalog_oid("job_stats", true)))
 		return;
 	job_lock(job_id, true);
 	if (!job_read_stats(job_id, &stats, &tid))
@@ -665,7 +657,7 @@ job_lock(int32 job_id, bool wait)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, catalog_oid("job", false), job_id, 0);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, base_catalog_oid("job", false), job_id, 0);
 	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
 	return true;

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(streamq_wait_until_caught_up);
 PG_FUNCTION_INFO_V1(streamq_run_job);
 PG_FUNCTION_INFO_V1(streamq_job_lag);
 PG_FUNCTION_INFO_V1(streamq_job_worker_pid);
+PG_FUNCTION_INFO_V1(streamq_job_waits_for);
 
 /* longest sleep between two looks at the job's positions, ms */
 #define WAIT_ROUND	200
@@ -295,6 +296,17 @@ streamq_job_lag(PG_FUNCTION_ARGS)
 	}
 	relation_close(stream, AccessShareLock);
 	PG_RETURN_INT64(lag);
+}
+
+/* job_waits_for(job_id int) text: NULL when nothing is in its way */
+Datum
+streamq_job_waits_for(PG_FUNCTION_ARGS)
+{
+	char	   *reason = worker_job_waits_for(PG_GETARG_INT32(0));
+
+	if (reason == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(reason));
 }
 
 /* job_worker_pid(job_id int) int: NULL when no worker runs the job */

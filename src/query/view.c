@@ -5,7 +5,7 @@
  * A continuous view is an ordinary view over its state table: the target
  * list of the query with grouping expressions replaced by key columns and
  * aggregates by streamq.aggregate_result() over state columns, HAVING as
- * WHERE.
+ * WHERE, and streamq.is_loaded(): without the library nobody keeps it current.
  *
  * Dependencies do the bookkeeping: the view's rule depends on what the query
  * names (so the stream cannot be dropped without CASCADE), the state table
@@ -173,6 +173,7 @@ make_view_query(ViewQuery *vq, Oid state)
 	List	   *tlist = NIL;
 	ListCell   *lc;
 	char	   *sql;
+	Oid			loaded;
 	Oid			save_user;
 	int			save_context;
 	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
@@ -206,7 +207,12 @@ make_view_query(ViewQuery *vq, Oid state)
 										pstrdup(old->resname), false));
 	}
 	query->targetList = tlist;
-	query->jointree->quals = rewrite_mutator(vq->query->havingQual, &rs);
+	loaded = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA), makeString("is_loaded")),
+							0, NULL, false);
+	query->jointree->quals =
+		make_and_qual((Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid, InvalidOid,
+											COERCE_EXPLICIT_CALL),
+					  rewrite_mutator(vq->query->havingQual, &rs));
 	return query;
 }
 

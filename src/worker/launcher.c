@@ -36,7 +36,6 @@
 #define LOOK_AGAIN_MAX		(60 * 60 * 1000)
 #define RETRY_MIN			1000	/* ms until a scheduler that died is replaced */
 #define RETRY_MAX			(60 * 1000)
-#define FULL_RETRY			5000	/* ms, when there was no background worker left */
 
 typedef struct DatabaseEntry
 {
@@ -294,7 +293,7 @@ start_schedulers(TimestampTz now, int lookers)
 	}
 
 	if (full)
-		next = Min(next, TimestampTzPlusMilliseconds(now, FULL_RETRY));
+		next = Min(next, TimestampTzPlusMilliseconds(now, WORKER_FULL_RETRY));
 	/* a process that could not be made does not tell */
 	if (lookers > 0)
 		next = Min(next, TimestampTzPlusMilliseconds(now, LIST_MIN));

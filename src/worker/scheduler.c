@@ -31,7 +31,6 @@
 #define RETRY_MIN		1000	/* ms after a failed look */
 #define RETRY_MAX		(60 * 1000)
 #define RESTART_DELAY	1000	/* ms between two starts of the same process */
-#define FULL_RETRY		5000	/* ms, when there was no background worker left */
 #define TURN			1000	/* ms a busy job may keep its worker while others wait */
 
 typedef struct SchedulerJob
@@ -319,7 +318,7 @@ assign_jobs(TimestampTz now)
 	}
 	if (full && now >= full_until)
 	{
-		full_until = TimestampTzPlusMilliseconds(now, FULL_RETRY);
+		full_until = TimestampTzPlusMilliseconds(now, WORKER_FULL_RETRY);
 		if (!complained)
 			ereport(LOG,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -329,7 +328,7 @@ assign_jobs(TimestampTz now)
 		complained = true;
 	}
 	if (full)
-		timeout = FULL_RETRY;
+		timeout = WORKER_FULL_RETRY;
 
 	/* the others share what there is */
 	if (nworkers > 0)

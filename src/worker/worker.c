@@ -9,6 +9,7 @@
 #include "streamq.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -312,6 +313,7 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 	}
 	if (slot == NULL)
 	{
+		worker_shared->full_at = now;
 		LWLockRelease(worker_shared->lock);
 		return LAUNCH_FULL;
 	}
@@ -343,6 +345,7 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 		return LAUNCH_DONE;
 
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	worker_shared->full_at = now;
 	if (slot->generation == ticket.generation && slot->state == SLOT_STARTING)
 		free_slot(slot);
 	LWLockRelease(worker_shared->lock);
@@ -708,6 +711,21 @@ worker_run(void (*func) (void *arg), void *arg, const char *activity,
 
 /* ---- what other backends want to know about a job ---- */
 
+void
+worker_nudge_maintenance(void)
+{
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (slot->state == SLOT_RUNNING && slot->kind == WORKER_MAINTENANCE &&
+			slot->dboid == MyDatabaseId)
+			SetLatch(&slot->proc->procLatch);
+	}
+	LWLockRelease(worker_shared->lock);
+}
+
 int
 worker_job_pid(int32 job_id)
 {
@@ -725,6 +743,52 @@ worker_job_pid(int32 job_id)
 	}
 	LWLockRelease(worker_shared->lock);
 	return pid;
+}
+
+char *
+worker_job_waits_for(int32 job_id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		has_worker = false;
+	bool		has_parent;
+	bool		full;
+
+	streamq_require_loaded();
+	/* on a standby the job runs elsewhere */
+	if (RecoveryInProgress())
+		return NULL;
+
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	has_parent = worker_shared->launcher != NULL;
+	/* whoever needs one asks again, so this cannot be older while it is true */
+	full = worker_shared->full_at != 0 &&
+		!TimestampDifferenceExceeds(worker_shared->full_at, now, 2 * WORKER_FULL_RETRY);
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (!slot_is_live(slot) || slot->dboid != MyDatabaseId)
+			continue;
+		if (slot->kind == WORKER_JOB && (slot->job_id == job_id || slot->next_job == job_id))
+			has_worker = true;
+		if (slot->kind == WORKER_SCHEDULER)
+			has_parent = true;
+	}
+	LWLockRelease(worker_shared->lock);
+
+	if (has_worker)
+		return NULL;
+	if (streamq_max_workers == 0)
+		return pstrdup("\"streamq.max_workers\" is 0");
+	if (full)
+		return psprintf("a free background worker (\"max_worker_processes\" is %d)",
+						max_worker_processes);
+	/* it is started with the server */
+	if (!has_parent &&
+		TimestampDifferenceExceeds(PgStartTime, now, 2 * LAUNCHER_RESTART * 1000))
+		return psprintf("the streamq launcher (\"max_worker_processes\" is %d)",
+						max_worker_processes);
+	return NULL;
 }
 
 static WorkerProgress *

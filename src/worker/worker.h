@@ -26,8 +26,17 @@ extern void worker_note_jobs_changed(void);
  */
 extern void worker_note_extension_created(void);
 
+/* a stream here is above its limit: the maintenance process looks at once */
+extern void worker_nudge_maintenance(void);
+
 /* pid of the worker that runs the job now in this database, 0 if none does */
 extern int	worker_job_pid(int32 job_id);
+
+/*
+ * What an enabled job of this database without a worker waits for, in words; NULL
+ * if nothing is in its way.
+ */
+extern char *worker_job_waits_for(int32 job_id);
 
 /*
  * Wait until the job's worker has had a chance to run again, at most

@@ -91,6 +91,8 @@ typedef struct WorkerShared
 	/* databases to keep away from, while a command wants them empty */
 	WorkerHold	holds[WORKER_HOLDS];
 
+	TimestampTz full_at;		/* when no background worker was to be had */
+
 	pg_atomic_uint32 prepared;	/* a transaction with notes was prepared */
 
 	ConditionVariable slot_freed;
@@ -103,6 +105,8 @@ extern WorkerShared *worker_shared;
 
 /* in a background process: its slot; NULL in the launcher and in backends */
 extern WorkerSlot *worker_slot;
+
+#define WORKER_FULL_RETRY	5000	/* ms, when no background worker was left */
 
 typedef enum WorkerLaunchResult
 {

@@ -105,8 +105,11 @@ FETCH ALL FROM h;
 CLOSE h;
 
 -- a range of TIDs is a range of offsets
+SELECT ctid, k FROM s WHERE ctid >= '(0,10)' AND ctid < '(0,13)';
+SET streamq.enable_stream_scan = off;
 EXPLAIN (COSTS OFF) SELECT k FROM s WHERE ctid >= '(0,10)' AND ctid < '(0,13)';
 SELECT ctid, k FROM s WHERE ctid >= '(0,10)' AND ctid < '(0,13)';
+RESET streamq.enable_stream_scan;
 SELECT k FROM s WHERE ctid = '(0,3)';
 SELECT k FROM s WHERE ctid = ANY ('{"(0,1)","(0,40000)","(77,1)","(0,0)"}');
 SELECT count(*) FROM s WHERE ctid >= '(4294967295,1)';

@@ -48,6 +48,45 @@ SELECT key FROM streamq.read('wide');
 SELECT streamq.alter_stream('wide', partition_by => '');
 SELECT key FROM streamq.read('wide', 0, 1);
 
+-- and the same in whatever formats the session has
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE styles (d date, ts timestamp, tz timestamptz, iv interval, f8 float8, f4 real, by bytea,
+    cl regclass, r daterange, a date[], mo mood, dom positive) USING streamq;
+INSERT INTO styles SELECT '2026-02-01', '2026-02-01 03:04:05.678', '2026-02-01 03:04:05+02', '1 day 02:00', 0.1::float8 + 0.2, 1::real / 3, '\x01ff',
+    'styles', '[2026-02-01,2026-03-01)', '{2026-02-01}', 'good', 7;
+SELECT streamq.alter_stream('styles', partition_by => 'd, ts, tz, iv, f8, f4, by');
+CREATE TEMP TABLE keys AS SELECT 'first' AS part, key FROM streamq.read('styles');
+SELECT streamq.alter_stream('styles', partition_by => 'cl, r, a, mo, dom');
+INSERT INTO keys SELECT 'second', key FROM streamq.read('styles');
+TABLE keys;
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = 'iso_8601';
+SET extra_float_digits = -5;
+SET bytea_output = 'escape';
+SET timezone = 'America/New_York';
+SELECT key = (SELECT key FROM keys WHERE part = 'second') AS same FROM streamq.read('styles');
+SELECT streamq.alter_stream('styles', partition_by => 'd, ts, tz, iv, f8, f4, by');
+SELECT key = (SELECT key FROM keys WHERE part = 'first') AS same FROM streamq.read('styles');
+SELECT key = (SELECT key FROM keys WHERE part = 'first') AS same FROM streamq.consume('styles', 'g');
+SELECT d, current_setting('DateStyle') FROM styles;
+RESET DateStyle;
+RESET IntervalStyle;
+RESET extra_float_digits;
+RESET bytea_output;
+SET timezone = 'UTC';
+
+-- where a row goes depends on its values, not on how they are written
+SELECT streamq.create_stream('dated', 'd date, tz timestamptz, f8 float8', partitions => 64, partition_by => 'd, tz, f8') IS NOT NULL AS created;
+INSERT INTO dated SELECT '2026-01-01'::date + n, '2026-01-01 00:00+00'::timestamptz + n * interval '1 h', n / 3.0 FROM generate_series(1, 200) n;
+SET DateStyle = 'German';
+SET timezone = 'Asia/Tokyo';
+SET extra_float_digits = 0;
+INSERT INTO dated SELECT '2026-01-01'::date + n, '2026-01-01 00:00+00'::timestamptz + n * interval '1 h', n / 3.0 FROM generate_series(1, 200) n;
+RESET DateStyle;
+RESET extra_float_digits;
+SET timezone = 'UTC';
+SELECT count(*), max(n) AS each FROM (SELECT count(DISTINCT streamq.msg_partition(streamq.msg_id(tableoid, ctid))) AS n FROM dated GROUP BY d, tz, f8) x;
+
 -- columns added later
 SELECT streamq.create_stream('grows', 'a int');
 INSERT INTO grows VALUES (1);

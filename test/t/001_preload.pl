@@ -45,8 +45,10 @@ $node->safe_psql('postgres', q{
 		SELECT w.window_start, w.window_end, count(*) AS n, avg(v) AS mean
 		FROM t, streamq.tumble(at, '1 minute') w
 		GROUP BY w.window_start, w.window_end $$);
+	SELECT streamq.create_continuous_view('plain', 'SELECT v AS key, count(*) AS n, max(v) AS most FROM t GROUP BY v HAVING count(*) > 0');
+	CREATE VIEW on_it AS SELECT sum(n) AS n FROM plain;
 });
-$node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('v')});
+$node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('v'), streamq.wait_until_caught_up('plain')});
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 
@@ -74,6 +76,8 @@ fails_unloaded($_->[1], $_->[0])
 	[ 'channel', q{SELECT streamq.channel('e')} ],
 	[ 'create_continuous_view', q{SELECT streamq.create_continuous_view('v2', 'SELECT 1')} ],
 	[ 'reading a continuous view', q{SELECT * FROM v} ],
+	[ 'reading one whose columns are plain', q{SELECT * FROM plain} ],
+	[ 'reading a view on it', q{SELECT * FROM on_it} ],
 	[ 'watermark', q{SELECT streamq.watermark('v')} ],
 	[ 'wait_until_caught_up', q{SELECT streamq.wait_until_caught_up('v')} ],
 	[ 'pause', q{SELECT streamq.pause('v')} ],
@@ -90,6 +94,9 @@ is($node->safe_psql('postgres', 'SELECT v FROM t'), '1', 'the rows are still the
 is($node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('v')}),
 	't', 'the view goes on');
 is($node->safe_psql('postgres', 'SELECT n FROM v'), '1', 'the view has its row');
+is($node->safe_psql('postgres', 'SELECT n FROM on_it'), '1', 'a view on a view has its row');
+unlike($node->safe_psql('postgres', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM plain'),
+	qr/is_loaded/, 'that the library is loaded is not asked for every row');
 
 # DROP EXTENSION names what depends on it and takes it along with CASCADE.
 like(error_of('DROP EXTENSION streamq'), qr/ERROR: +2BP01: /,

@@ -157,6 +157,7 @@ cmp_ok($lost, '>', 0, 'the group did lose messages');
 
 my $size = $primary->safe_psql('postgres', q{SELECT pg_relation_size('s')});
 note("file: $size bytes");
+cmp_ok($size, '<', 1_600_000, 'the file stays near the limit while it is written fast');
 
 # rollbacks too, and a crash amid it
 start($primary, $_, 20) foreach qw(produce rollback consume scan parallel read);
