@@ -615,7 +615,7 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 
 		CHECK_FOR_INTERRUPTS();
 		off = state->tsmroutine->NextSampleTuple(state, scan->block, maxoffset);
-		if (!OffsetNumberIsValid(off))
+		if (off == InvalidOffsetNumber)
 			break;
 		/* the row itself, if it is visible */
 		log_page_scan_position(ps, ps->base + off - 1);
