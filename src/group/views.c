@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "log/options.h"
 #include "streamq.h"
 
 /*
@@ -189,6 +190,7 @@ streamq_group_status(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
 	streamq_require_loaded();
@@ -196,8 +198,9 @@ streamq_group_status(PG_FUNCTION_ARGS)
 	rel = open_shown_stream(PG_GETARG_OID(0));
 	if (rel == NULL)
 		return (Datum) 0;
+	options_get(rel, &options);
 
-	for (int p = 0; p < log_partition_count(rel); p++)
+	for (int p = 0; p < options.npartitions; p++)
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 		PartitionState state;
@@ -247,6 +250,7 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
 	streamq_require_loaded();
@@ -254,8 +258,9 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 	rel = open_shown_stream(PG_GETARG_OID(0));
 	if (rel == NULL)
 		return (Datum) 0;
+	options_get(rel, &options);
 
-	for (int p = 0; p < log_partition_count(rel); p++)
+	for (int p = 0; p < options.npartitions; p++)
 	{
 		PartitionState state;
 		int64		from;

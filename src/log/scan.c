@@ -606,7 +606,8 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 {
 	LogScan		scan = (LogScan) sscan;
 	LogPageScan *ps = &scan->ps;
-	OffsetNumber maxoffset = Min(ps->nrows, MaxOffsetNumber);
+	/* more rows than a heap page has: MaxOffsetNumber is not for us */
+	OffsetNumber maxoffset = (OffsetNumber) ps->nrows;
 
 	for (;;)
 	{
@@ -614,7 +615,7 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 
 		CHECK_FOR_INTERRUPTS();
 		off = state->tsmroutine->NextSampleTuple(state, scan->block, maxoffset);
-		if (!OffsetNumberIsValid(off))
+		if (off == InvalidOffsetNumber)
 			break;
 		/* the row itself, if it is visible */
 		log_page_scan_position(ps, ps->base + off - 1);

@@ -117,6 +117,10 @@ SELECT count(*) FROM s WHERE ctid >= '(4294967295,1)';
 -- samples, parallel scans and statistics see what a scan sees
 SELECT count(*) FROM s TABLESAMPLE system (100);
 SELECT count(*) FROM s TABLESAMPLE bernoulli (100);
+-- also of pages with very many rows
+CREATE TABLE tiny (b bool) USING streamq;
+INSERT INTO tiny SELECT true FROM generate_series(1, 20000);
+SELECT (SELECT count(*) FROM tiny TABLESAMPLE system (100)) AS system, (SELECT count(*) FROM tiny TABLESAMPLE bernoulli (100)) AS bernoulli;
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM s;
 SELECT count(*) FROM s;
