@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 
 #include "api/api.h"
+#include "api/retention.h"
 #include "group/group.h"
 #include "log/log.h"
 #include "plan/plan.h"
@@ -91,6 +92,7 @@ _PG_init(void)
 
 	log_init();
 	log_append_hook = doorbell_note_append;
+	log_space_hook = retention_make_room;
 	doorbell_init();
 	group_init();
 	worker_init();

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "utils/rel.h"
+
 typedef enum RetentionResult
 {
 	RETENTION_NONE,				/* nothing to drop, or the stream is locked or gone */
@@ -19,5 +21,11 @@ typedef enum RetentionResult
  * takes AccessShareLock if it is to be had at once, and gives it back.
  */
 extern RetentionResult retention_apply(Oid relid);
+
+/*
+ * Make room in a stream for so many bytes to come, for who is about to append to
+ * it: its limit on bytes holds whatever the background process is at.
+ */
+extern void retention_make_room(Relation rel, int64 bytes);
 
 #endif

@@ -69,7 +69,7 @@ streamq_create_group(PG_FUNCTION_ARGS)
 
 	rel = group_open_stream(fcinfo);
 	api_check_read(rel);
-	if (group_create(rel, name, &options, &group))
+	if (group_create(rel, name, &options, true, &group) == GROUP_CREATED)
 		group_init_states(rel, &group, start);
 	else if (PG_GETARG_BOOL(6))
 		ereport(NOTICE,

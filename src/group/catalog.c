@@ -11,17 +11,18 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -48,6 +49,9 @@
 #define COL_CREATED_AT		9
 #define COL_GRANTEES		10
 #define NCOLUMNS			10
+
+/* with many groups, one of so many calls for each page of the directory frees pages */
+#define FREE_INTERVAL		4
 
 void
 group_default_options(GroupOptions *options)
@@ -77,7 +81,7 @@ group_check_name(const text *name)
 
 /* the rows of a stream, or only the one of that name; the primary key is both */
 static SysScanDesc
-begin_scan(Relation catalog, Oid relid, const char *name)
+begin_scan(Relation catalog, Oid relid, const char *name, Snapshot snapshot)
 {
 	ScanKeyData keys[2];
 
@@ -88,7 +92,7 @@ begin_scan(Relation catalog, Oid relid, const char *name)
 							   InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 							   CStringGetTextDatum(name));
 	return systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true,
-							  NULL, name != NULL ? 2 : 1, keys);
+							  snapshot, name != NULL ? 2 : 1, keys);
 }
 
 static void
@@ -148,7 +152,7 @@ group_find(Relation rel, const char *name, bool missing_ok,
 		   ConsumerGroup *group)
 {
 	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, AccessShareLock, false);
-	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), name);
+	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple);
 
@@ -200,7 +204,7 @@ void
 group_least_acked(Relation rel, int npartitions, int64 *acked)
 {
 	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, AccessShareLock, false);
-	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), NULL);
+	SysScanDesc scan = begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
 	HeapTuple	tuple;
 	List	   *ids = NIL;
 	ListCell   *lc;
@@ -254,50 +258,67 @@ may_be_alive(HeapTuple tuple)
 static bool
 is_known_group(uint32 owner, void *arg)
 {
-	return list_member_int((List *) arg, (int) owner);
+	int32		group_id = (int32) owner;
+
+	return hash_search((HTAB *) arg, &group_id, HASH_FIND, NULL) != NULL;
 }
 
 /*
  * Give back the pages of groups that were dropped, or whose creation was
- * rolled back.  The lock on the stream's set of groups is held: what other
- * transactions did to it is decided.  What this one did is not, so the pages of
- * a dropped group are freed by the next call.
+ * rolled back, if nobody else is about to create or drop one: what other
+ * transactions did to the set of groups is decided then.  What this one did is
+ * not, so the pages of a dropped group are freed by a later call.
+ *
+ * All groups are looked at.  With many of them not each call does that, so that
+ * the cost of a call is about the same.
  */
 static void
 free_pages(Relation catalog, Relation rel)
 {
-	TableScanDesc scan = table_beginscan(catalog, SnapshotAny, 0, NULL);
+	int			npages = log_state_directory_pages(rel);
+	SysScanDesc scan;
 	HeapTuple	tuple;
-	List	   *known = NIL;
+	HASHCTL		ctl;
+	HTAB	   *known;
 
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	if (npages == 0 ||
+		pg_prng_uint32(&pg_global_prng_state) % (FREE_INTERVAL * (npages - 1) + 1) != 0 ||
+		!group_lock_set(RelationGetRelid(rel)))
+		return;
+
+	ctl.keysize = sizeof(int32);
+	ctl.entrysize = sizeof(int32);
+	ctl.hcxt = CurrentMemoryContext;
+	known = hash_create("streamq groups", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	scan = begin_scan(catalog, RelationGetRelid(rel), NULL, SnapshotAny);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		TupleDesc	desc = RelationGetDescr(catalog);
 		bool		isnull;
+		int32		group_id = DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
+														  RelationGetDescr(catalog), &isnull));
 
-		if (DatumGetObjectId(heap_getattr(tuple, COL_RELID, desc, &isnull)) ==
-			RelationGetRelid(rel) && may_be_alive(tuple))
-			known = lappend_int(known,
-								DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
-														   desc, &isnull)));
+		if (may_be_alive(tuple))
+			(void) hash_search(known, &group_id, HASH_ENTER, NULL);
 	}
-	table_endscan(scan);
+	systable_endscan(scan);
 
 	log_state_free(rel, is_known_group, known);
-	list_free(known);
+	hash_destroy(known);
+	group_unlock_set(RelationGetRelid(rel));
 }
 
-bool
-group_create(Relation rel, const char *name,
-			 const GroupOptions *options, ConsumerGroup *group)
+GroupCreated
+group_create(Relation rel, const char *name, const GroupOptions *options,
+			 bool wait, ConsumerGroup *group)
 {
 	Relation	catalog;
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS] = {0};
 
-	group_lock_set(RelationGetRelid(rel));
+	if (!group_lock_name(RelationGetRelid(rel), name, wait))
+		return GROUP_BUSY;
 	if (group_find(rel, name, true, group))
-		return false;
+		return GROUP_EXISTS;
 
 	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
 	free_pages(catalog, rel);
@@ -317,7 +338,8 @@ group_create(Relation rel, const char *name,
 	base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, RowExclusiveLock);
 
-	return group_find(rel, name, false, group);
+	(void) group_find(rel, name, false, group);
+	return GROUP_CREATED;
 }
 
 void
@@ -333,7 +355,7 @@ group_drop(Relation rel, const char *name)
 	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
 		group_check_usable(rel, name, &group);
 
-	group_lock_set(RelationGetRelid(rel));
+	(void) group_lock_name(RelationGetRelid(rel), name, true);
 	group_find(rel, name, false, &group);
 
 	/* consumers and acknowledgements in progress come first */
@@ -342,7 +364,7 @@ group_drop(Relation rel, const char *name)
 
 	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
 	free_pages(catalog, rel);
-	scan = begin_scan(catalog, RelationGetRelid(rel), name);
+	scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		report_missing(rel, name);
@@ -376,11 +398,11 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 					 errmsg("must be owner of consumer group \"%s\" of stream \"%s\"",
 							name, RelationGetRelationName(rel))));
 		if (!locked)
-			group_lock_set(RelationGetRelid(rel));
+			(void) group_lock_name(RelationGetRelid(rel), name, true);
 	}
 
 	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
-	scan = begin_scan(catalog, RelationGetRelid(rel), name);
+	scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		report_missing(rel, name);
@@ -414,7 +436,7 @@ group_stream_dropped(Oid relid)
 
 	if (catalog == NULL)
 		return;
-	scan = begin_scan(catalog, relid, NULL);
+	scan = begin_scan(catalog, relid, NULL, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool		isnull;

@@ -57,12 +57,20 @@ extern void group_check_usable(Relation rel, const char *name,
 extern StoreLock group_lock_partition(Relation rel, const char *name,
 									  const ConsumerGroup *group, int partition);
 
+typedef enum GroupCreated
+{
+	GROUP_CREATED,
+	GROUP_EXISTS,				/* there is one of that name */
+	GROUP_BUSY					/* another transaction is creating or dropping
+								 * it, and was not waited for */
+} GroupCreated;
+
 /*
- * These three lock the stream's set of groups to the end of the transaction.
- * Create a group owned by the current user; false if there is one of that name.
+ * These three lock the group's name to the end of the transaction.
+ * Create a group owned by the current user.  *group is filled in unless it is busy.
  */
-extern bool group_create(Relation rel, const char *name,
-						 const GroupOptions *options, ConsumerGroup *group);
+extern GroupCreated group_create(Relation rel, const char *name, const GroupOptions *options,
+								 bool wait, ConsumerGroup *group);
 
 /* 42704 unless it exists, 42501 unless the current user may use the group or owns the stream */
 extern void group_drop(Relation rel, const char *name);

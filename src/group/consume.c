@@ -40,6 +40,13 @@
 #define POLL_INTERVAL		1000
 #define BUSY_INTERVAL		100
 
+/*
+ * How long a group that another transaction is just creating is waited for (ms), when
+ * `wait` is less: two consumers that begin at the same time should both find it.
+ */
+#define CREATE_PATIENCE		1000
+#define CREATE_INTERVAL		20
+
 /* acknowledged messages in a row that are worth a new search in the log */
 #define JUMP_MESSAGES		256
 
@@ -70,6 +77,7 @@ typedef struct Consume
 	bool		advanced;		/* a position moved */
 	bool		waits_for_parent;
 	bool		busy;			/* a partition was locked by somebody else */
+	bool		creating;		/* the group's name was */
 	TimestampTz wake_at;		/* something may change by itself then */
 } Consume;
 
@@ -453,7 +461,7 @@ try_consume(Consume *c, bool last)
 {
 	bool		exists;
 
-	c->busy = false;
+	c->busy = c->creating = false;
 	c->wake_at = DT_NOEND;
 	c->npartitions = log_partition_count(c->rel);
 	c->slot = log_slot_create(c->rel);
@@ -464,11 +472,14 @@ try_consume(Consume *c, bool last)
 	if (!exists && (last || has_messages(c)))
 	{
 		GroupOptions options;
+		GroupCreated created;
 
 		group_default_options(&options);
-		if (group_create(c->rel, c->group_name, &options, &c->group))
+		created = group_create(c->rel, c->group_name, &options, false, &c->group);
+		if (created == GROUP_CREATED)
 			group_init_states(c->rel, &c->group, START_EARLIEST);
-		exists = true;
+		exists = created != GROUP_BUSY;
+		c->creating = !exists;
 	}
 	if (exists)
 	{
@@ -493,6 +504,8 @@ sleep_time(Consume *c, TimestampTz now, TimestampTz end)
 	TimestampTz until = Min(end, c->wake_at);
 	long		timeout = c->busy ? BUSY_INTERVAL : POLL_INTERVAL;
 
+	if (c->creating)
+		timeout = CREATE_INTERVAL;
 	if (until <= now)
 		return 1;
 	if (until - now < timeout * INT64CONST(1000))
@@ -503,7 +516,9 @@ sleep_time(Consume *c, TimestampTz now, TimestampTz end)
 static void
 consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 {
-	TimestampTz end = group_add_interval(GetCurrentTimestamp(), wait, "wait", true);
+	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz end = group_add_interval(start, wait, "wait", true);
+	TimestampTz patience = Max(end, TimestampTzPlusMilliseconds(start, CREATE_PATIENCE));
 	MemoryContext try_context;
 	bool		stale = false;
 
@@ -531,7 +546,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		try_consume(c, last);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(try_context);
-		if (c->nreturned > 0 || last)
+		if (c->nreturned > 0 || (last && !(c->creating && !stale && now < patience)))
 		{
 			table_close(c->rel, NoLock);
 			break;
@@ -539,7 +554,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		/* the stream may be truncated or dropped while we sleep */
 		table_close(c->rel, AccessShareLock);
 		InvalidateCatalogSnapshot();
-		doorbell_wait(relid, seen, sleep_time(c, now, end));
+		doorbell_wait(relid, seen, sleep_time(c, now, last ? patience : end));
 		/* what is new is for the next transaction: this one cannot see it */
 		stale = IsolationIsSerializable() && doorbell_count(relid) != seen;
 		CHECK_FOR_INTERRUPTS();

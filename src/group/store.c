@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -20,10 +21,12 @@
 
 /*
  * Heavyweight locks are those of a database object: class is the catalog table
- * of groups, object the group (or the stream, for its set of groups) and
- * sub-object the partition.
+ * of groups, object the group and sub-object the partition.  Of a stream, sub-objects
+ * are its set of groups and the names they may have, by hash.
  */
 #define LOCK_SUBID_GROUPS	0xffff
+#define LOCK_SUBID_NAME		0x8000
+#define LOCK_NAME_MASK		0x3fff
 
 /* streams whose doorbell is to be rung at the end of the transaction */
 #define RINGS_MAX	16
@@ -71,13 +74,38 @@ group_unlock_state(int32 group_id, int partition)
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
-void
+bool
+group_lock_name(Oid relid, const char *name, bool wait)
+{
+	LOCKTAG		tag;
+	uint32		hash = DatumGetUInt32(hash_any((const unsigned char *) name, strlen(name)));
+
+	set_locktag(&tag, relid, LOCK_SUBID_NAME | (hash & LOCK_NAME_MASK));
+	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+
+	/* nobody keeps it in a mode that conflicts for longer than free_pages() takes */
+	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
+	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+	return true;
+}
+
+bool
 group_lock_set(Oid relid)
 {
 	LOCKTAG		tag;
 
 	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+group_unlock_set(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
+	LockRelease(&tag, ExclusiveLock, false);
 }
 
 void

@@ -29,10 +29,18 @@ extern StoreLock group_lock_state(int32 group_id, int partition, bool wait);
 extern void group_unlock_state(int32 group_id, int partition);
 
 /*
- * The set of groups of a stream: held to the end of the transaction by whoever
- * creates, drops or changes one.
+ * A name among the groups of a stream: held to the end of the transaction by
+ * whoever creates, drops or changes the group.  False if it is somebody else's and
+ * not to be waited for.
  */
-extern void group_lock_set(Oid relid);
+extern bool group_lock_name(Oid relid, const char *name, bool wait);
+
+/*
+ * For a moment, by who has a name: the set of groups of a stream while nobody else
+ * has any.  False if somebody has.
+ */
+extern bool group_lock_set(Oid relid);
+extern void group_unlock_set(Oid relid);
 
 /*
  * In a SERIALIZABLE transaction: 40001 if the state was changed by somebody the

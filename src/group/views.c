@@ -9,21 +9,123 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "log/options.h"
 #include "streamq.h"
+
+/*
+ * How many messages there are from some offsets on to the partition's end, as far as
+ * counted by one query: groups that are close together need not count the same
+ * messages again.
+ */
+typedef struct LagKey
+{
+	Oid			relid;
+	int32		partition;
+} LagKey;
+
+typedef struct LagPoint
+{
+	int64		off;
+	int64		count;
+} LagPoint;
+
+typedef struct LagCounts
+{
+	LagKey		key;
+	int64		next;			/* the end, as it was at first */
+	int			npoints;
+	int			maxpoints;
+	LagPoint   *points;			/* by offset */
+} LagCounts;
+
+static LagCounts *
+get_counts(FunctionCallInfo fcinfo, Relation rel, int partition)
+{
+	HTAB	   *all = fcinfo->flinfo->fn_extra;
+	LagKey		key;
+	LagCounts  *counts;
+	bool		found;
+
+	if (all == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(LagKey);
+		ctl.entrysize = sizeof(LagCounts);
+		ctl.hcxt = fcinfo->flinfo->fn_mcxt;
+		all = hash_create("streamq lag", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		fcinfo->flinfo->fn_extra = all;
+	}
+	memset(&key, 0, sizeof(key));
+	key.relid = RelationGetRelid(rel);
+	key.partition = partition;
+	counts = hash_search(all, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		counts->next = log_next_offset(rel, partition);
+		counts->npoints = 0;
+		counts->maxpoints = 16;
+		counts->points = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt,
+											counts->maxpoints * sizeof(LagPoint));
+	}
+	return counts;
+}
+
+/* messages in [from, counts->next) */
+static int64
+count_fresh(LagCounts *counts, Relation rel, int64 from, Snapshot snapshot)
+{
+	int			low = 0;
+	int			high = counts->npoints;
+	int64		to = counts->next;
+	int64		count = 0;
+
+	if (from >= counts->next)
+		return 0;
+	while (low < high)
+	{
+		int			mid = low + (high - low) / 2;
+
+		if (counts->points[mid].off < from)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < counts->npoints)
+	{
+		if (counts->points[low].off == from)
+			return counts->points[low].count;
+		to = counts->points[low].off;
+		count = counts->points[low].count;
+	}
+	count += log_count_rows(rel, counts->key.partition, from, to, snapshot);
+
+	if (counts->npoints == counts->maxpoints)
+	{
+		counts->maxpoints *= 2;
+		counts->points = repalloc(counts->points, counts->maxpoints * sizeof(LagPoint));
+	}
+	memmove(&counts->points[low + 1], &counts->points[low],
+			(counts->npoints - low) * sizeof(LagPoint));
+	counts->points[low].off = from;
+	counts->points[low].count = count;
+	counts->npoints++;
+	return count;
+}
 
 /* messages to come and to acknowledge; *oldest is put to the first one's offset */
 static int64
 count_lag(Relation rel, int partition, const PartitionState *state,
-		  Snapshot snapshot, int64 *oldest)
+		  LagCounts *counts, Snapshot snapshot, int64 *oldest)
 {
 	int64		first = log_first_offset(rel, partition);
-	int64		next = log_next_offset(rel, partition);
 	int64		from = Max(first, state->delivered);
 	int64		count = group_state_count_undone(state, state->delivered) -
 	group_state_count_undone(state, first);
@@ -32,9 +134,9 @@ count_lag(Relation rel, int partition, const PartitionState *state,
 	*oldest = -1;
 	if (group_state_next_undone(state, first, state->delivered, &run))
 		*oldest = run.from;
-	if (from < next)
+	if (from < counts->next)
 	{
-		int64		fresh = log_count_rows(rel, partition, from, next, snapshot);
+		int64		fresh = count_fresh(counts, rel, from, snapshot);
 
 		if (fresh > 0 && *oldest < 0)
 			*oldest = from;
@@ -60,6 +162,26 @@ show_expired(Relation rel, int partition, PartitionState *state, TimestampTz now
 }
 
 /*
+ * The stream whose groups are to be shown; NULL if it is gone, the caller may not
+ * see its figures, or they are not here.
+ */
+static Relation
+open_shown_stream(Oid relid)
+{
+	Relation	rel;
+
+	if (!api_may_see(relid))
+		return NULL;
+	rel = try_table_open(relid, AccessShareLock);
+	if (rel != NULL && (!log_is_stream(rel) || !log_is_accessible(rel)))
+	{
+		table_close(rel, AccessShareLock);
+		return NULL;
+	}
+	return rel;
+}
+
+/*
  * group_status(relid oid, group_id int4): a row for each partition
  */
 PG_FUNCTION_INFO_V1(streamq_group_status);
@@ -68,17 +190,17 @@ streamq_group_status(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
-	if (!api_may_see(PG_GETARG_OID(0)))
-		return (Datum) 0;
-	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = open_shown_stream(PG_GETARG_OID(0));
 	if (rel == NULL)
 		return (Datum) 0;
+	options_get(rel, &options);
 
-	for (int p = 0; log_is_stream(rel) && p < log_partition_count(rel); p++)
+	for (int p = 0; p < options.npartitions; p++)
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 		PartitionState state;
@@ -90,7 +212,7 @@ streamq_group_status(PG_FUNCTION_ARGS)
 
 		group_read_state(rel, PG_GETARG_INT32(1), p, &state);
 		show_expired(rel, p, &state, now);
-		lag = count_lag(rel, p, &state, snapshot, &oldest);
+		lag = count_lag(rel, p, &state, get_counts(fcinfo, rel, p), snapshot, &oldest);
 		UnregisterSnapshot(snapshot);
 
 		if (oldest >= 0)
@@ -128,17 +250,17 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
-	if (!api_may_see(PG_GETARG_OID(0)))
-		return (Datum) 0;
-	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = open_shown_stream(PG_GETARG_OID(0));
 	if (rel == NULL)
 		return (Datum) 0;
+	options_get(rel, &options);
 
-	for (int p = 0; log_is_stream(rel) && p < log_partition_count(rel); p++)
+	for (int p = 0; p < options.npartitions; p++)
 	{
 		PartitionState state;
 		int64		from;

@@ -214,8 +214,8 @@ log_pick_block(Relation rel, const LogBlockRange *taken)
 	return block;
 }
 
-static void
-set_content(Page metapage)
+void
+log_meta_set_content(Page metapage)
 {
 	log_page_set_content(metapage, offsetof(LogMeta, free) +
 						 LOG_META(metapage)->nfree * sizeof(LogBlockRange));
@@ -260,15 +260,15 @@ log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 		}
 		else if (behind > 0)
 			log_free_blocks(metapage, start + nblocks, behind);
-		set_content(metapage);
+		log_meta_set_content(metapage);
 		return;
 	}
 	Assert(false);
 }
 
 /*
- * Give blocks back.  When the list is full the smallest range is given up
- * until the next TRUNCATE or rewrite of the file.
+ * Give blocks back.  When the list is full the smallest range is left out, until
+ * the list is made anew (freelist.c).
  */
 void
 log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
@@ -299,6 +299,7 @@ log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 		{
 			uint32		least = 0;
 
+			LOG_OPAQUE(metapage)->flags |= LOG_META_INCOMPLETE;
 			for (uint32 k = 1; k < meta->nfree; k++)
 				if (meta->free[k].nblocks < meta->free[least].nblocks)
 					least = k;
@@ -314,5 +315,5 @@ log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 		meta->free[i].nblocks = nblocks;
 		meta->nfree++;
 	}
-	set_content(metapage);
+	log_meta_set_content(metapage);
 }

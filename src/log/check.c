@@ -47,7 +47,7 @@ typedef struct Structure
 	Check	   *check;
 	int			npartitions;
 	BlockNumber nallocated;
-	uint32		nfree;
+	bool		complete;		/* all free blocks are in the list */
 	CheckPartition *partitions;
 	int			nuses;
 	int			maxuses;
@@ -603,12 +603,17 @@ check_uses(Structure *s)
 	if (end < s->nallocated)
 		unused += s->nallocated - end;
 
-	/* no damage: the list of free blocks was full once */
-	if (unused > 0 && check->nproblems == 0)
+	if (unused == 0 || check->nproblems > 0)
+		return;
+	if (s->complete)
+		log_check_report(check, -1, 0, -1,
+						 UINT64_FORMAT " blocks are in use for nothing and not in the list of free blocks",
+						 unused);
+	else
 		ereport(NOTICE,
-				(errmsg("stream \"%s\" has " UINT64_FORMAT " blocks that are used for nothing",
+				(errmsg("stream \"%s\" has " UINT64_FORMAT " free blocks for which there was no room in the list of them",
 						RelationGetRelationName(check->rel), unused),
-				 errhint("TRUNCATE gives them back.")));
+				 errhint("VACUUM looks for them.")));
 }
 
 /* copy and check the structure; false if there is no meta page to go on from */
@@ -647,6 +652,7 @@ check_structure(Structure *s)
 
 	s->npartitions = (int) meta->npartitions;
 	s->nallocated = meta->nallocated;
+	s->complete = (LOG_OPAQUE(copy.data)->flags & LOG_META_INCOMPLETE) == 0;
 	use_blocks(s, 0, 1, -1, "the meta page");
 	check_free_ranges(s, meta);
 	for (int i = 0; i < LOG_META_PARTITIONS; i++)

@@ -34,7 +34,8 @@ typedef struct StreamOptions
 	Interval	retention;
 	int64		max_bytes;
 	int64		max_messages;
-	bool		keep_unacked;	/* nor anything a group has not acknowledged */
+	bool		keep_unacked;	/* nor anything a group has not acknowledged or
+								 * a job not processed */
 } StreamOptions;
 
 /*

@@ -44,7 +44,7 @@ typedef struct LogPageOpaque
 	uint16		cont_len;		/* data: bytes at the start that end or go on
 								 * with a row of the page before */
 	uint8		partition;
-	uint8		flags;			/* none yet */
+	uint8		flags;			/* LOG_META_INCOMPLETE */
 	uint16		magic;
 	uint8		version;
 	uint8		kind;
@@ -82,6 +82,9 @@ typedef struct LogMeta
 
 StaticAssertDecl(offsetof(LogMeta, free) == 16 + 4 * 256, "on-disk format");
 StaticAssertDecl(sizeof(LogBlockRange) == 8, "on-disk format");
+
+/* flag of the meta page: there are more free blocks than free[] has room for */
+#define LOG_META_INCOMPLETE	0x01
 
 #define LOG_META(page)		((LogMeta *) LOG_PAGE_CONTENT(page))
 #define LOG_META_MAX_FREE \

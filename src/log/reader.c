@@ -31,14 +31,17 @@ struct LogReader
 	LogPageScan ps;
 };
 
-/* offsets up to first could not be read any more */
+/* offsets up to first could not be read any more: go on there */
 static void
 note_expired(LogReader *reader, int64 first)
 {
+	int64		lost = log_lost_offset(reader->rel, reader->partition);
+
 	if (reader->expired_to == 0)
 		reader->expired_from = reader->position;
 	reader->position = Min(first, reader->to);
-	reader->expired_to = Min(log_lost_offset(reader->rel, reader->partition), reader->to);
+	/* what expired since is read yet, or noted when it cannot be */
+	reader->expired_to = Min(lost, reader->position);
 }
 
 LogReader *
@@ -103,6 +106,7 @@ bool
 log_reader_next(LogReader *reader, TupleTableSlot *slot)
 {
 	LogPageScan *ps = &reader->ps;
+	bool		cut;
 
 	while (!reader->done)
 	{
@@ -130,12 +134,21 @@ log_reader_next(LogReader *reader, TupleTableSlot *slot)
 				reader->position = reader->to;
 			break;
 		}
-		reader->position = Min(Max(reader->position, ps->base + ps->nrows), reader->to);
+		reader->loaded = false;
+		cut = ps->cut;
+		if (cut)
+		{
+			/* its row went on behind the page, and expired with what follows */
+			reader->position = ps->off;
+			note_expired(reader, log_first_offset(reader->rel, reader->partition));
+		}
+		else
+			reader->position = Min(Max(reader->position, ps->base + ps->nrows), reader->to);
 		if (reader->position >= reader->to)
 			break;
 		CHECK_FOR_INTERRUPTS();
-		reader->loaded = false;
-		if (!log_cursor_next(&reader->cursor))
+		if (!(cut ? log_cursor_seek(&reader->cursor, reader->position) :
+			  log_cursor_next(&reader->cursor)))
 		{
 			log_check_missing(reader->rel, reader->partition, reader->position, reader->to);
 			break;
@@ -326,6 +339,7 @@ log_count_messages(Relation rel, int partition, Snapshot snapshot)
 TimestampTz
 log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64 *to)
 {
+	LogRelCache *cache = rel->rd_amcache;
 	LogCursor	cursor;
 	Buffer		buffer;
 	TimestampTz result = DT_NOBEGIN;
@@ -334,6 +348,13 @@ log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64
 	*to = off + 1;
 	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
 		return DT_NOBEGIN;
+	if (cache && partition == cache->scanned_partition &&
+		off >= cache->scanned_from && off < cache->scanned_to)
+	{
+		*from = cache->scanned_from;
+		*to = cache->scanned_to;
+		return cache->scanned_time;
+	}
 	log_cursor_init(&cursor, rel, partition);
 	if (!log_cursor_seek(&cursor, off))
 		return DT_NOBEGIN;

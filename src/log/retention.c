@@ -14,12 +14,15 @@
 #include "postgres.h"
 
 #include "access/xloginsert.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 
 #include "log/log_internal.h"
 #include "log/log_xlog.h"
+
+void		(*log_space_hook) (Relation rel, int64 bytes) = NULL;
 
 /* dead rows below the frozen offset in what is to be freed */
 typedef struct DeadCount
@@ -226,6 +229,26 @@ log_lost_offset(Relation rel, int partition)
 }
 
 int64
+log_all_known_dead(Relation rel, int partition)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	return head.frozen_dead;
+}
+
+int64
+log_known_dead(Relation rel, int partition, int64 from, int64 to)
+{
+	LogHead		head;
+
+	read_head(rel, partition, &head);
+	if (head.frozen_dead == 0)
+		return 0;
+	return log_count_dead(rel, partition, from, Min(to, head.frozen_offset));
+}
+
+int64
 log_origin_offset(Relation rel, int partition)
 {
 	LogHead		head;
@@ -260,7 +283,7 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 }
 
 static void
-expire(Relation rel, int partition, int64 upto)
+expire(Relation rel, int partition, int64 upto, bool quick)
 {
 	LogShared  *shared = log_shared(rel, partition);
 	DeadCount	count = {-1, -1, -1, 0};
@@ -275,11 +298,11 @@ expire(Relation rel, int partition, int64 upto)
 		if (result == FREE_COUNT)
 			count.dead = log_count_dead(rel, partition, count.from,
 										Min(count.to, count.frozen));
-	} while (result != FREE_NOTHING);
+	} while (result == FREE_DONE || (result == FREE_COUNT && !quick));
 }
 
 int64
-log_expire(Relation rel, int partition, int64 upto)
+log_expire(Relation rel, int partition, int64 upto, bool quick)
 {
 	int64		before = log_first_offset(rel, partition);
 
@@ -288,7 +311,7 @@ log_expire(Relation rel, int partition, int64 upto)
 		upto = Min(upto, log_stable_offset(rel, partition, NULL, NULL));
 	if (upto <= before)
 		return 0;
-	expire(rel, partition, upto);
+	expire(rel, partition, upto, quick);
 	return log_first_offset(rel, partition) - before;
 }
 
@@ -313,8 +336,41 @@ log_expire_dead(Relation rel, int partition)
 			next.base - first > head.frozen_dead ||
 			log_count_dead(rel, partition, first, next.base) < next.base - first)
 			break;
-		expire(rel, partition, next.base);
+		expire(rel, partition, next.base, false);
 		if (log_first_offset(rel, partition) == first)
 			break;
 	}
+}
+
+uint32
+log_blocks_in_use(Relation rel, uint32 *npartitions)
+{
+	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+	LogMeta    *meta = LOG_META(BufferGetPage(buffer));
+	uint32		blocks = meta->nallocated;
+
+	for (uint32 i = 0; i < meta->nfree; i++)
+		blocks -= Min(blocks, meta->free[i].nblocks);
+	*npartitions = meta->npartitions;
+	UnlockReleaseBuffer(buffer);
+	return blocks;
+}
+
+void
+log_make_room(Relation rel, uint32 npages)
+{
+	int64		limit = log_relcache(rel)->max_bytes / BLCKSZ;
+	uint32		npartitions;
+	uint32		used = log_blocks_in_use(rel, &npartitions);
+
+	/* no snapshot can be taken in parallel mode */
+	if (log_space_hook == NULL || (int64) used + npages <= limit ||
+		used < log_relcache(rel)->room_blocks || IsInParallelMode())
+		return;
+	log_space_hook(rel, (int64) npages * BLCKSZ);
+
+	/* what could not go now will not be looked at each time */
+	used = log_blocks_in_use(rel, &npartitions);
+	log_relcache(rel)->room_blocks = (int64) used + npages <= limit ? 0 :
+		(uint32) Min(used + limit / 16, MaxBlockNumber);
 }

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "lib/dshash.h"
 #include "miscadmin.h"
+#include "storage/buf_internals.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/dsa.h"
@@ -139,6 +140,9 @@ lookup(Relation rel, int partition)
 	LogShared  *shared;
 	bool		found;
 
+	/* an appender waits for page locks with the append lock held */
+	Assert(!LWLockAnyHeldByMe(&GetBufferDescriptor(0)->content_lock, NBuffers,
+							  sizeof(BufferDescPadded)));
 	attach();
 	make_key(&key, RelationLocator(rel), partition);
 	shared = dshash_find_or_insert(table, &key, &found);
@@ -155,16 +159,21 @@ lookup(Relation rel, int partition)
 	}
 	dshash_release_lock(table, shared);
 
-	if (!shared->loaded)
-		log_restore_length(rel);
-	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+	/* who appends loaded it before: only then may its lock be waited for */
 	if (!shared->loaded)
 	{
-		log_tail_load(rel, partition, &shared->tail);
-		publish(shared);
-		shared->loaded = true;
+		log_restore_length(rel);
+		LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+		if (!shared->loaded)
+		{
+			log_tail_load(rel, partition, &shared->tail);
+			publish(shared);
+			pg_write_barrier();
+			shared->loaded = true;
+		}
+		LWLockRelease(&shared->append_lock);
 	}
-	LWLockRelease(&shared->append_lock);
+	pg_read_barrier();
 	return shared;
 }
 
@@ -209,6 +218,14 @@ log_shared(Relation rel, int partition)
 	/* the cache may have gone while pages were read */
 	log_relcache(rel)->shared[partition] = shared;
 	return shared;
+}
+
+bool
+log_shared_known(Relation rel, int partition)
+{
+	return !log_use_shared() ||
+		(rel->rd_amcache != NULL &&
+		 ((LogRelCache *) rel->rd_amcache)->shared[partition] != NULL);
 }
 
 void
@@ -382,6 +399,7 @@ log_get_bounds(Relation rel, int partition, LogBounds *bounds)
 	bounds->frozen_offset = tail.frozen_offset;
 	log_extent_count(rel, partition, &bounds->extents, &bounds->free_extents, &blocks);
 	bounds->bytes = blocks * BLCKSZ;
+	bounds->free_bytes = (int64) tail.spare_blocks * BLCKSZ;
 }
 
 void

@@ -391,9 +391,27 @@ log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg)
 	UnlockRelationForExtension(rel, ExclusiveLock);
 }
 
-/* every (owner, partition) that has a state, with a copy of it */
-List *
-log_state_copy_all(Relation rel)
+int
+log_state_directory_pages(Relation rel)
+{
+	BlockNumber dir = state_dir_start(rel);
+	uint32		npages = 0;
+
+	while (BlockNumberIsValid(dir))
+	{
+		Buffer		buffer = log_page_read(rel, dir, LOG_PAGE_STATE_DIRECTORY, -1,
+										   BUFFER_LOCK_SHARE);
+
+		dir = LOG_STATE_DIRECTORY(BufferGetPage(buffer))->next;
+		UnlockReleaseBuffer(buffer);
+		check_chain(rel, dir, &npages);
+	}
+	return (int) npages;
+}
+
+/* every (owner, partition) that has a state, with a copy of it on request */
+static List *
+list_states(Relation rel, bool with_data)
 {
 	List	   *result = NIL;
 	BlockNumber dir = state_dir_start(rel);
@@ -414,14 +432,21 @@ log_state_copy_all(Relation rel)
 
 			state->owner = directory->entries[i].owner;
 			state->partition = directory->entries[i].partition;
-			state->data = palloc(LOG_STATE_MAX);
-			if (log_state_read(rel, state->owner, state->partition, state->data, &state->len))
+			state->data = with_data ? palloc(LOG_STATE_MAX) : NULL;
+			if (!with_data ||
+				log_state_read(rel, state->owner, state->partition, state->data, &state->len))
 				result = lappend(result, state);
 		}
 		check_chain(rel, dir, &npages);
 		dir = directory->next;
 	}
 	return result;
+}
+
+List *
+log_state_copy_all(Relation rel)
+{
+	return list_states(rel, true);
 }
 
 /*
@@ -439,7 +464,7 @@ log_state_vacuum(Relation rel, TransactionId cutoff)
 
 	if (log_state_callbacks == NULL)
 		return InvalidTransactionId;
-	states = log_state_copy_all(rel);
+	states = list_states(rel, false);
 	foreach(lc, states)
 	{
 		LogStateCopy *state = lfirst(lc);
@@ -448,18 +473,20 @@ log_state_vacuum(Relation rel, TransactionId cutoff)
 		Page		page;
 		TransactionId xid;
 		bool		changed = false;
+		char		data[LOG_STATE_MAX];
+		int			len;
 
 		if (!BufferIsValid(buffer))
 			continue;
 		page = BufferGetPage(buffer);
-		state->len = ((PageHeader) page)->pd_lower - LOG_PAGE_START;
-		memcpy(state->data, LOG_PAGE_CONTENT(page), state->len);
-		xid = log_state_callbacks->settle(state->data, &state->len, cutoff, &changed);
+		len = ((PageHeader) page)->pd_lower - LOG_PAGE_START;
+		memcpy(data, LOG_PAGE_CONTENT(page), len);
+		xid = log_state_callbacks->settle(data, &len, cutoff, &changed);
 		if (changed)
 		{
 			START_CRIT_SECTION();
-			memcpy(LOG_PAGE_CONTENT(page), state->data, state->len);
-			log_page_set_content(page, state->len);
+			memcpy(LOG_PAGE_CONTENT(page), data, len);
+			log_page_set_content(page, len);
 			MarkBufferDirty(buffer);
 			if (RelationNeedsWAL(rel))
 			{
@@ -467,7 +494,7 @@ log_state_vacuum(Relation rel, TransactionId cutoff)
 
 				XLogBeginInsert();
 				XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
-				XLogRegisterBufData(0, LOG_PAGE_CONTENT(page), state->len);
+				XLogRegisterBufData(0, LOG_PAGE_CONTENT(page), len);
 				lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_STATE);
 				PageSetLSN(page, lsn);
 			}

@@ -566,6 +566,25 @@ job_read_progress(int32 job_id, int npartitions)
 }
 
 void
+job_least_processed(Oid source, int npartitions, int64 *offsets)
+{
+	ListCell   *lc;
+
+	foreach(lc, job_list())
+	{
+		JobInfo    *info = lfirst(lc);
+		JobProgress *progress;
+
+		if (info->source != source)
+			continue;
+		progress = job_read_progress(info->job_id, npartitions);
+		for (int p = 0; p < npartitions; p++)
+			offsets[p] = Min(offsets[p], progress[p].next_offset);
+		pfree(progress);
+	}
+}
+
+void
 job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
 {
 	Relation	rel = base_catalog_open("job_progress", Natts_progress, RowExclusiveLock, false);

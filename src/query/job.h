@@ -33,6 +33,12 @@ extern bool job_is_view(Oid relid);
 extern List *job_list(void);
 
 /*
+ * Lower each of npartitions offsets to what the slowest job of the stream has
+ * processed, paused ones included.
+ */
+extern void job_least_processed(Oid source, int npartitions, int64 *offsets);
+
+/*
  * Run one micro-batch in the caller's transaction (READ COMMITTED, no snapshot
  * pushed), which the caller commits.  Advances the job's position, its state,
  * results and counters together.  Errors are the caller's to catch: it aborts,

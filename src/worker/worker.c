@@ -654,6 +654,8 @@ worker_sleep_on(Oid relid, uint64 seen, long timeout_ms)
 void
 worker_log_error(ErrorData *error)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	PG_TRY();
 	{
 		ReThrowError(error);
@@ -664,6 +666,8 @@ worker_log_error(ErrorData *error)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	/* the error context is not to work in */
+	MemoryContextSwitchTo(context);
 }
 
 bool
@@ -706,6 +710,21 @@ worker_run(void (*func) (void *arg), void *arg, const char *activity,
 }
 
 /* ---- what other backends want to know about a job ---- */
+
+void
+worker_nudge_maintenance(void)
+{
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (slot->state == SLOT_RUNNING && slot->kind == WORKER_MAINTENANCE &&
+			slot->dboid == MyDatabaseId)
+			SetLatch(&slot->proc->procLatch);
+	}
+	LWLockRelease(worker_shared->lock);
+}
 
 int
 worker_job_pid(int32 job_id)

@@ -26,6 +26,9 @@ extern void worker_note_jobs_changed(void);
  */
 extern void worker_note_extension_created(void);
 
+/* a stream here is above its limit: the maintenance process looks at once */
+extern void worker_nudge_maintenance(void);
+
 /* pid of the worker that runs the job now in this database, 0 if none does */
 extern int	worker_job_pid(int32 job_id);
 

@@ -97,6 +97,90 @@ CREATE UNLOGGED TABLE light (a int) USING streamq;
 INSERT INTO light SELECT generate_series(1, 1000);
 SELECT * FROM streamq.check_stream('light');
 
+-- Expired extents: their blocks are free, and used again by the tails of other partitions.
+SET client_min_messages = warning;
+CREATE PROCEDURE wait_until(condition text) LANGUAGE plpgsql AS $$
+DECLARE
+	ok bool;
+BEGIN
+	FOR i IN 1 .. 300 LOOP
+		EXECUTE 'SELECT ' || condition INTO ok;
+		EXIT WHEN ok;
+		COMMIT;
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+	IF ok IS NOT TRUE THEN
+		RAISE EXCEPTION 'still not: %', condition;
+	END IF;
+END $$;
+RESET client_min_messages;
+SELECT streamq.create_stream('expired', partitions => 3);
+SELECT streamq.create_group('expired', 'behind');
+INSERT INTO expired (key, payload)
+SELECT 'k' || g % 50, to_jsonb(repeat(md5(g::text), CASE WHEN g % 1000 = 0 THEN 3000 ELSE 10 END))
+FROM generate_series(1, 20000) g;
+SELECT count(*) FROM streamq.consume('expired', 'behind', 50);
+BEGIN;
+INSERT INTO expired (key, payload) SELECT 'r' || g, to_jsonb(g) FROM generate_series(1, 3000) g;
+ROLLBACK;
+VACUUM expired;
+SELECT streamq.alter_stream('expired', max_messages => 2000);
+CALL wait_until($$(SELECT min(first_offset) > 2000 FROM streamq.partitions WHERE stream = 'expired'::regclass)$$);
+SELECT * FROM streamq.check_stream('expired');
+INSERT INTO expired (key, payload) SELECT 'l' || g, to_jsonb(g) FROM generate_series(1, 10000) g;
+SELECT * FROM streamq.check_stream('expired');
+SELECT pg_sleep(1.5);
+VACUUM expired;
+SELECT * FROM streamq.check_stream('expired');
+SELECT count(*) FROM streamq.consume('expired', 'behind', 50, consumer => 'other');
+SELECT * FROM streamq.check_stream('expired');
+
+-- Thousands of groups, every other one dropped: more single blocks are free than the
+-- list has room for, until VACUUM looks for them.
+SELECT streamq.create_stream('crowd');
+DO $$ BEGIN
+	FOR i IN 1 .. 2400 LOOP
+		PERFORM streamq.create_group('crowd', 'g' || i);
+	END LOOP;
+END $$;
+SELECT * FROM streamq.check_stream('crowd');
+DO $$ BEGIN
+	FOR i IN 1 .. 1200 LOOP
+		PERFORM streamq.drop_group('crowd', 'g' || 2 * i);
+	END LOOP;
+END $$;
+SELECT pg_relation_size('crowd') AS size_before \gset
+-- a drop frees pages of earlier ones every now and then
+DO $$ BEGIN
+	FOR i IN 1 .. 100 LOOP
+		PERFORM streamq.create_group('crowd', 'one');
+		PERFORM streamq.drop_group('crowd', 'one');
+		COMMIT;
+	END LOOP;
+END $$;
+-- no problem: it tells (on the side) how many blocks those are
+SET client_min_messages = warning;
+SELECT * FROM streamq.check_stream('crowd');
+RESET client_min_messages;
+DO $$ BEGIN
+	FOR i IN 1 .. 1200 LOOP
+		PERFORM streamq.drop_group('crowd', 'g' || 2 * i - 1);
+	END LOOP;
+END $$;
+DO $$ BEGIN
+	FOR i IN 1 .. 100 LOOP
+		PERFORM streamq.create_group('crowd', 'one');
+		PERFORM streamq.drop_group('crowd', 'one');
+		COMMIT;
+	END LOOP;
+END $$;
+VACUUM crowd;
+SELECT * FROM streamq.check_stream('crowd');
+-- all of it is used again
+INSERT INTO crowd (payload) SELECT to_jsonb(repeat('x', 1000)) FROM generate_series(1, 16000);
+SELECT * FROM streamq.check_stream('crowd');
+SELECT pg_relation_size('crowd') <= :size_before + 300000 AS used_again, count(*) FROM crowd;
+
 -- Who may: the owner and members of pg_monitor.
 CREATE ROLE check_stream_reader;
 CREATE ROLE check_stream_monitor;

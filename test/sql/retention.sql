@@ -57,6 +57,29 @@ SELECT count(*) >= 1000 AS enough, count(*) < 2000 AS "not much more", min(id) =
 	count(*) = max(id) - min(id) + 1 AS dense FROM m;
 SELECT messages = (SELECT count(*) FROM m) AS messages FROM streamq.streams WHERE stream = 'm'::regclass;
 
+-- what rolled back does not count as a message once VACUUM has seen it
+CREATE TABLE r (id int, pad text) USING streamq;
+INSERT INTO r SELECT i, repeat('x', 1000) FROM generate_series(1, 2000) i;
+BEGIN;
+INSERT INTO r SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i;
+ROLLBACK;
+INSERT INTO r SELECT i, repeat('x', 1000) FROM generate_series(2001, 2500) i;
+VACUUM r;
+-- again, should somebody have had an old snapshot
+SELECT pg_sleep(0.3);
+VACUUM r;
+SELECT streamq.alter_stream('r', max_messages => 2000);
+CALL wait_until($$first_offset('r') > 300$$);
+SELECT pg_sleep(1.5);
+SELECT count(*) BETWEEN 2000 AND 2300 AS kept, max(id) FROM r;
+-- the rolled-back ones go with what is around them
+INSERT INTO r SELECT i, repeat('x', 1000) FROM generate_series(2501, 4500) i;
+CALL wait_until($$first_offset('r') > 4500$$);
+SELECT pg_sleep(1.5);
+SELECT count(*) BETWEEN 2000 AND 2300 AS kept, max(id) FROM r;
+SELECT * FROM streamq.check_stream('r');
+DROP TABLE r;
+
 -- what a group loses is counted before it comes again and after; it goes on at the first that is left
 SELECT group_name, lost = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS lost,
 	lag = CASE group_name WHEN 'g' THEN (SELECT count(*) FROM m) ELSE 0 END AS lag
@@ -137,10 +160,40 @@ BEGIN
 	END LOOP;
 END $$;
 CALL produce(100);
-SELECT pg_relation_size('small') < 10000000 AS bounded FROM streamq.streams WHERE stream = 'small'::regclass;
+SELECT pg_relation_size('small') < 2000000 AS bounded FROM streamq.streams WHERE stream = 'small'::regclass;
 CALL wait_until($$(SELECT bytes <= 1000000 + 4 * 65536 FROM streamq.streams WHERE stream = 'retention.small'::regclass)$$);
 SELECT count(*) > 0 AS some, count(DISTINCT ctid) = count(*) AS distinct, min(length(payload)), max(length(payload)) FROM small;
 DROP TABLE small;
+
+-- the limit holds while much is written at a time, not only at the next look of the background process
+CREATE TABLE fast (pad text) USING streamq;
+SELECT streamq.alter_stream('fast', max_bytes => 4000000);
+CREATE PROCEDURE produce_fast(n int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. n LOOP
+		INSERT INTO retention.fast SELECT repeat('x', 1000) FROM generate_series(1, 500);
+		COMMIT;
+	END LOOP;
+END $$;
+CALL produce_fast(100);
+SELECT pg_relation_size('fast') BETWEEN 3000000 AND 1.3 * 4000000 AS near_limit,
+	count(*) BETWEEN 2500 AND 4000 AS kept FROM fast;
+-- messages in flight stay
+BEGIN;
+INSERT INTO fast SELECT repeat('y', 1000) FROM generate_series(1, 8000);
+SELECT count(*) AS own FROM fast WHERE pad LIKE 'y%';
+COMMIT;
+CALL produce_fast(20);
+SELECT bytes < 1.3 * 4000000 AS near_limit FROM streamq.streams WHERE stream = 'fast'::regclass;
+-- with rolled-back messages it takes the background process
+BEGIN;
+INSERT INTO fast SELECT repeat('z', 1000) FROM generate_series(1, 2000);
+ROLLBACK;
+VACUUM fast;
+CALL produce_fast(20);
+CALL wait_until($$(SELECT bytes < 1.3 * 4000000 FROM streamq.streams WHERE stream = 'retention.fast'::regclass)$$);
+SELECT count(*) > 0 AS some FROM streamq.check_stream('fast') HAVING count(*) > 0;
+DROP TABLE fast;
 
 -- a stream that only ever aborts does not grow: VACUUM frees what holds nothing
 CREATE TABLE a (id int, pad text) USING streamq;
@@ -187,6 +240,32 @@ SELECT n = 10 + 5000 - first_offset('v') AS n, last FROM total;
 SELECT lost_rows = first_offset('v') - 10 AS lost, errors, lag FROM streamq.jobs WHERE name = 'total' OR name = 'retention.total';
 SELECT streamq.drop_continuous_view('total');
 DROP TABLE v;
+
+-- with keep_unacked it holds what it has not processed, as a group does
+CREATE TABLE kv (id int, pad text) USING streamq;
+INSERT INTO kv SELECT i, repeat('x', 1000) FROM generate_series(0, 999) i;
+SELECT streamq.create_continuous_view('kept', 'SELECT count(*) AS n, max(id) AS last FROM kv');
+SELECT streamq.wait_until_caught_up('kept');
+SELECT streamq.pause('kept');
+SELECT streamq.alter_stream('kv', max_bytes => 100000, keep_unacked => true);
+INSERT INTO kv SELECT i, repeat('x', 1000) FROM generate_series(1000, 4999) i;
+CALL wait_until($$first_offset('kv') > 500$$);
+SELECT pg_sleep(1.5);
+SELECT first_offset('kv') BETWEEN 501 AND 1000 AS kept;
+SELECT streamq.resume('kept');
+CALL wait_until($$first_offset('kv') > 4500$$);
+SELECT n, last FROM kept;
+SELECT lost_rows FROM streamq.jobs WHERE name = 'kept' OR name = 'retention.kept';
+-- also one that has not begun yet
+SELECT streamq.create_continuous_view('later', 'SELECT min(id) AS least FROM kv');
+SELECT streamq.pause('later');
+INSERT INTO kv SELECT i, repeat('x', 1000) FROM generate_series(5000, 9999) i;
+SELECT pg_sleep(1.5);
+SELECT first_offset('kv') <= 5000 AS kept;
+SELECT streamq.drop_continuous_view('later');
+CALL wait_until($$first_offset('kv') > 9000$$);
+SELECT streamq.drop_continuous_view('kept');
+DROP TABLE kv;
 
 -- seeking costs a few pages, however long the stream is
 CREATE TABLE long (id int, pad text) USING streamq;

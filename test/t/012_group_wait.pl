@@ -73,6 +73,32 @@ sub run_in
 my $waiter = session();
 my $other = session();
 
+# A group that another transaction is creating: waited for as long as the call says, a second
+# at least, and no longer than statement_timeout.
+run_in($other, "SELECT streamq.produce('events', '0'); BEGIN; SELECT streamq.create_group('events', 'fresh')");
+foreach my $case ([ "'0'", 0.9, 5 ], [ "'2 s'", 1.9, 6 ])
+{
+	my ($wait, $least, $most) = @$case;
+	my $start = time;
+	is(run_in($waiter, "SELECT count(*) FROM streamq.consume('events', 'fresh', wait => $wait)"), '0',
+		"nothing from a group that is being created, wait $wait");
+	my $took = time - $start;
+	ok($took > $least && $took < $most, "after $took s");
+}
+like(run_in($waiter, "SET statement_timeout = '300ms'; SELECT * FROM streamq.consume('events', 'fresh', wait => '1 min')"),
+	qr/statement timeout/, 'waiting for it can be cancelled');
+run_in($waiter, 'RESET statement_timeout');
+{
+	my $start = time;
+	send_to($waiter, "SELECT count(*) FROM streamq.consume('events', 'fresh', wait => '1 min', auto_ack => true)");
+	usleep(300_000);
+	run_in($other, 'COMMIT');
+	is(answer($waiter), '1', 'its first message comes when it is there');
+	cmp_ok(time - $start, '<', 10, 'soon');
+}
+run_in($waiter, "SELECT streamq.drop_group('events', 'fresh')");
+run_in($waiter, "SELECT count(*) FROM streamq.consume('events', 'g', auto_ack => true)");
+
 # Start to wait in one session, do something in the other one (or the one given),
 # and see how long it took from then on until the answer came.
 sub wakes_up

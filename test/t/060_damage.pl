@@ -38,6 +38,19 @@ my $make = q{
 			EXECUTE format('TRUNCATE %I', s);
 		END IF;
 		PERFORM streamq.create_group(s, 'g');
+		-- in a quarter of them extents that expired, whose blocks are free, or used again
+		IF i % 4 = 1 THEN
+			COMMIT;
+			FOR n IN 1..2 LOOP
+				EXECUTE format('INSERT INTO %I (id, body) SELECT g, repeat($q$o$q$, 900) FROM generate_series(1, 120) g', s);
+				COMMIT;
+			END LOOP;
+			PERFORM streamq.alter_stream(s, max_bytes => 100000);
+			COMMIT;
+			EXECUTE format('INSERT INTO %I (id, body) SELECT g, repeat($q$n$q$, 900) FROM generate_series(1, 120) g', s);
+			COMMIT;
+			PERFORM streamq.alter_stream(s, max_bytes => 0);
+		END IF;
 		EXECUTE format('INSERT INTO %I (id, body) SELECT g, md5(g::text) FROM generate_series(1, 400) g', s);
 		COMMIT;
 		-- a row over several pages, one that is compressed, and what is rolled back
@@ -221,6 +234,8 @@ parallel_leader_participation = off
 	$node->safe_psql('postgres', 'VACUUM');
 	is( $node->safe_psql('postgres', "SELECT count(*) FROM generate_series(1, $streams) i, streamq.check_stream(('s' || i)::regclass)"),
 		'0', "checksums $name: all streams are sound");
+	is( $node->safe_psql('postgres', 'SELECT count(DISTINCT stream) FROM streamq.partitions WHERE first_offset > 100'), $streams / 4,
+		"checksums $name: extents have expired");
 	my %file = map { split /\|/ } split /\n/, $node->safe_psql('postgres',
 		"SELECT i, pg_relation_filepath('s' || i) FROM generate_series(1, $streams) i");
 	$node->stop;
