@@ -210,8 +210,8 @@ BEGIN
 	INSERT INTO toasted VALUES (4, 'expanded', NULL, expanded);
 	INSERT INTO written_external VALUES (4, 'expanded', NULL, expanded);
 END $$;
-SELECT i, length(w.t), length(w.c), array_length(w.a, 1), w = x AS same, w = t AS same
-FROM written w JOIN written_external x USING (i) JOIN toasted t USING (i) ORDER BY i;
+SELECT i, length(w.t), length(w.c), array_length(w.a, 1), w = x AS same, w = o AS same
+FROM written w JOIN written_external x USING (i) JOIN toasted o USING (i) ORDER BY i;
 CREATE TABLE envelope (key text, payload text) USING streamq;
 SELECT streamq.produce('envelope', t, c) FROM toasted ORDER BY i;
 SELECT (SELECT array_agg((payload, key)::text ORDER BY streamq.msg_id(tableoid, ctid)) FROM envelope) =
