@@ -4,15 +4,14 @@
  *
  * Commands that streams cannot do are refused when they begin, so that the
  * answer does not depend on whether a row matches.  The access method refuses
- * them too, for those that do not come through the executor.
+ * them too, for those that do not come through the executor.  ON CONFLICT is
+ * refused before it is planned: the planner would look for an index.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
@@ -20,10 +19,10 @@
 #include "catalog/pg_inherits.h"
 #include "executor/executor.h"
 #include "nodes/plannodes.h"
+#include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "api/api.h"
@@ -32,6 +31,7 @@
 #include "log/log.h"
 #include "log/options.h"
 
+static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static object_access_hook_type prev_object_access = NULL;
 
@@ -39,20 +39,17 @@ static object_access_hook_type prev_object_access = NULL;
 
 /* the relation is locked by the statement that is about to begin */
 static void
-refuse_if_stream(Oid relid, const char *what)
+refuse_if_stream(Oid relid, LogRefusal what)
 {
 	Relation	rel = relation_open(relid, NoLock);
 
 	if (log_is_stream(rel))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot %s stream \"%s\"", what, RelationGetRelationName(rel)),
-				 errdetail("Streams are append-only.")));
+		log_refuse(RelationGetRelationName(rel), what);
 	relation_close(rel, NoLock);
 }
 
 static void
-refuse_result_relations(PlannedStmt *plan, List *relations, const char *what)
+refuse_result_relations(PlannedStmt *plan, List *relations, LogRefusal what)
 {
 	ListCell   *lc;
 
@@ -60,17 +57,44 @@ refuse_result_relations(PlannedStmt *plan, List *relations, const char *what)
 		refuse_if_stream(rt_fetch(lfirst_int(lc), plan->rtable)->relid, what);
 }
 
-/*
- * ON CONFLICT DO NOTHING without an index to look in is the one form that can
- * name a partitioned table with streams among its partitions.
- */
 static void
-refuse_stream_partitions(Oid relid, const char *what)
+refuse_on_conflict(Query *query)
+{
+	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+	ListCell   *lc;
+
+	if (rte->relkind == RELKIND_RELATION)
+		refuse_if_stream(rte->relid, LOG_REFUSE_ON_CONFLICT);
+	/* a partitioned table with streams below it has no index to look in */
+	else if (rte->relkind == RELKIND_PARTITIONED_TABLE &&
+			 query->onConflict->arbiterElems == NIL &&
+			 !OidIsValid(query->onConflict->constraint))
+		foreach(lc, find_all_inheritors(rte->relid, AccessShareLock, NULL))
+			refuse_if_stream(lfirst_oid(lc), LOG_REFUSE_ON_CONFLICT);
+}
+
+static PlannedStmt *
+api_planner(Query *parse, const char *query_string, int cursor_options,
+			ParamListInfo params)
 {
 	ListCell   *lc;
 
-	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
-		refuse_if_stream(lfirst_oid(lc), what);
+	if (parse->commandType == CMD_INSERT && parse->onConflict != NULL)
+		refuse_on_conflict(parse);
+	if (parse->hasModifyingCTE)
+	{
+		foreach(lc, parse->cteList)
+		{
+			Query	   *query = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
+
+			if (query->commandType == CMD_INSERT && query->onConflict != NULL)
+				refuse_on_conflict(query);
+		}
+	}
+
+	if (prev_planner)
+		return prev_planner(parse, query_string, cursor_options, params);
+	return standard_planner(parse, query_string, cursor_options, params);
 }
 
 static void
@@ -79,27 +103,13 @@ check_modify_table(PlannedStmt *plan, ModifyTable *modify)
 	switch (modify->operation)
 	{
 		case CMD_UPDATE:
-			refuse_result_relations(plan, modify->resultRelations, "update");
+			refuse_result_relations(plan, modify->resultRelations, LOG_REFUSE_UPDATE);
 			break;
 		case CMD_DELETE:
-			refuse_result_relations(plan, modify->resultRelations, "delete from");
+			refuse_result_relations(plan, modify->resultRelations, LOG_REFUSE_DELETE);
 			break;
 		case CMD_MERGE:
-			refuse_result_relations(plan, modify->resultRelations, "merge into");
-			break;
-		case CMD_INSERT:
-			if (modify->onConflictAction != ONCONFLICT_NONE)
-			{
-				const char *what = "use ON CONFLICT with";
-				RangeTblEntry *rte = rt_fetch(linitial_int(modify->resultRelations),
-											  plan->rtable);
-
-				if (rte->relkind == RELKIND_RELATION)
-					refuse_if_stream(rte->relid, what);
-				else if (rte->relkind == RELKIND_PARTITIONED_TABLE &&
-						 modify->arbiterIndexes == NIL)
-					refuse_stream_partitions(rte->relid, what);
-			}
+			refuse_result_relations(plan, modify->resultRelations, LOG_REFUSE_MERGE);
 			break;
 		default:
 			break;
@@ -148,7 +158,7 @@ check_plan(PlannedStmt *plan)
 		rte = rt_fetch(mark->rti, plan->rtable);
 		if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_RELATION &&
 			!is_harmless_lock(mark->markType))
-			refuse_if_stream(rte->relid, "lock rows in");
+			refuse_if_stream(rte->relid, LOG_REFUSE_LOCK);
 	}
 }
 
@@ -177,33 +187,17 @@ api_executor_start(QueryDesc *queryDesc, int eflags)
 static void
 refuse_index_on_stream(Oid indexid)
 {
-	Relation	pg_index = table_open(IndexRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			relid = InvalidOid;
+	HeapTuple	tuple = base_row_by_oid(IndexRelationId, IndexRelidIndexId,
+										Anum_pg_index_indexrelid, indexid);
 
-	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(indexid));
-	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		relid = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
-	systable_endscan(scan);
-	table_close(pg_index, AccessShareLock);
-
-	if (OidIsValid(relid))
 	{
-		Relation	rel = relation_open(relid, NoLock);
+		Relation	rel = relation_open(((Form_pg_index) GETSTRUCT(tuple))->indrelid, NoLock);
 
 		if (log_is_stream(rel))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot create index on stream \"%s\"",
-							RelationGetRelationName(rel)),
-					 errdetail("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
-					 errhint("Index a table that the stream is processed into.")));
+			log_refuse(RelationGetRelationName(rel), LOG_REFUSE_INDEX);
 		relation_close(rel, NoLock);
+		heap_freetuple(tuple);
 	}
 }
 
@@ -261,15 +255,9 @@ refuse_other_access_method(Oid relid)
 
 	if (log_is_stream(rel) && !is_transient(rel))
 	{
-		Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
+		HeapTuple	tuple = base_row_by_oid(RelationRelationId, ClassOidIndexId,
+											Anum_pg_class_oid, relid);
 
-		ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
-					ObjectIdGetDatum(relid));
-		scan = systable_beginscan(pg_class, ClassOidIndexId, true, SnapshotSelf, 1, &key);
-		tuple = systable_getnext(scan);
 		if (HeapTupleIsValid(tuple) &&
 			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
 			ereport(ERROR,
@@ -277,8 +265,6 @@ refuse_other_access_method(Oid relid)
 					 errmsg("cannot change the access method of stream \"%s\"",
 							RelationGetRelationName(rel)),
 					 errhint("Copy the messages with CREATE TABLE AS.")));
-		systable_endscan(scan);
-		table_close(pg_class, AccessShareLock);
 	}
 	relation_close(rel, NoLock);
 }
@@ -321,9 +307,12 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 void
 api_init(void)
 {
+	prev_planner = planner_hook;
+	planner_hook = api_planner;
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = api_executor_start;
 	prev_object_access = object_access_hook;
 	object_access_hook = api_object_access;
 	api_vacuum_init();
+	api_publication_init();
 }

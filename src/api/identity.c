@@ -97,7 +97,7 @@ static bool
 is_valid_tid(ItemPointer tid)
 {
 	return ItemPointerGetOffsetNumberNoCheck(tid) != InvalidOffsetNumber &&
-		ItemPointerGetOffsetNumberNoCheck(tid) <= 0x8000;
+		ItemPointerGetOffsetNumberNoCheck(tid) <= LOG_TID_NUMBERS;
 }
 
 /*

@@ -105,7 +105,7 @@ streamq_partition_stats(PG_FUNCTION_ARGS)
 	rel = try_relation_open(relid, AccessShareLock);
 	if (rel == NULL)
 		return (Datum) 0;
-	if (log_is_stream(rel))
+	if (log_is_stream(rel) && log_is_accessible(rel))
 	{
 		options_get(rel, &options);
 		snapshot = RegisterSnapshot(GetLatestSnapshot());

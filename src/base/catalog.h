@@ -1,12 +1,14 @@
 /*
  * catalog.h
- *	  streamq's own tables, for every part that keeps something in one.
+ *	  streamq's own tables, for every part that keeps something in one, and rows
+ *	  of PostgreSQL's catalogs.
  */
 #ifndef STREAMQ_BASE_CATALOG_H
 #define STREAMQ_BASE_CATALOG_H
 
 #include "postgres.h"
 
+#include "access/attnum.h"
 #include "access/htup.h"
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
@@ -39,5 +41,12 @@ extern void base_catalog_insert(Relation catalog, Datum *values, bool *nulls);
 extern void base_catalog_update(Relation catalog, HeapTuple old,
 							   Datum *values, bool *nulls, bool *replaces);
 extern void base_catalog_delete(Relation catalog, HeapTuple old);
+
+/*
+ * The row of one of PostgreSQL's catalogs that has this OID in column oid_column, by
+ * the unique index on it, as the running command has left it: object access hooks are
+ * called before the caches show that.  A copy, or NULL.
+ */
+extern HeapTuple base_row_by_oid(Oid catalog, Oid index, AttrNumber oid_column, Oid oid);
 
 #endif

@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "log/options.h"
 #include "streamq.h"
 
 /*
@@ -161,6 +162,26 @@ show_expired(Relation rel, int partition, PartitionState *state, TimestampTz now
 }
 
 /*
+ * The stream whose groups are to be shown; NULL if it is gone, the caller may not
+ * see its figures, or they are not here.
+ */
+static Relation
+open_shown_stream(Oid relid)
+{
+	Relation	rel;
+
+	if (!api_may_see(relid))
+		return NULL;
+	rel = try_table_open(relid, AccessShareLock);
+	if (rel != NULL && (!log_is_stream(rel) || !log_is_accessible(rel)))
+	{
+		table_close(rel, AccessShareLock);
+		return NULL;
+	}
+	return rel;
+}
+
+/*
  * group_status(relid oid, group_id int4): a row for each partition
  */
 PG_FUNCTION_INFO_V1(streamq_group_status);
@@ -169,17 +190,17 @@ streamq_group_status(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
-	if (!api_may_see(PG_GETARG_OID(0)))
-		return (Datum) 0;
-	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = open_shown_stream(PG_GETARG_OID(0));
 	if (rel == NULL)
 		return (Datum) 0;
+	options_get(rel, &options);
 
-	for (int p = 0; log_is_stream(rel) && p < log_partition_count(rel); p++)
+	for (int p = 0; p < options.npartitions; p++)
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 		PartitionState state;
@@ -229,17 +250,17 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
 	streamq_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
-	if (!api_may_see(PG_GETARG_OID(0)))
-		return (Datum) 0;
-	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = open_shown_stream(PG_GETARG_OID(0));
 	if (rel == NULL)
 		return (Datum) 0;
+	options_get(rel, &options);
 
-	for (int p = 0; log_is_stream(rel) && p < log_partition_count(rel); p++)
+	for (int p = 0; p < options.npartitions; p++)
 	{
 		PartitionState state;
 		int64		from;

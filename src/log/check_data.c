@@ -100,7 +100,8 @@ check_attributes(TupleDesc desc, const LogRow *row)
 			continue;
 		}
 		if (off < row->len && row->body[off] == 0)
-			off = TYPEALIGN(ALIGNOF_INT, off);
+			off = log_row_skip_padding(row->body, row->body + off, row->body + row->len) -
+				row->body;
 		if (off >= row->len)
 			return "an attribute begins behind its row";
 		value = row->body + off;

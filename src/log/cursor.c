@@ -20,10 +20,11 @@ log_cursor_init(LogCursor *cursor, Relation rel, int partition)
 }
 
 /*
- * Base of a page of the cursor's extent, false if the block holds none.
+ * Offsets of the rows that start on a page of the cursor's extent, [*base, *end).  False if
+ * the block holds none.
  */
 static bool
-page_base(LogCursor *cursor, BlockNumber block, int64 *base)
+page_rows(LogCursor *cursor, BlockNumber block, int64 *base, int64 *end)
 {
 	Buffer		buffer = ReadBufferExtended(cursor->rel, MAIN_FORKNUM, block,
 											RBM_NORMAL, cursor->strategy);
@@ -34,7 +35,10 @@ page_base(LogCursor *cursor, BlockNumber block, int64 *base)
 	in = log_page_is(page, LOG_PAGE_DATA, cursor->partition) &&
 		LOG_OPAQUE(page)->base >= cursor->extent.base;
 	if (in)
+	{
 		*base = LOG_OPAQUE(page)->base;
+		*end = *base + LOG_OPAQUE(page)->nrows;
+	}
 	UnlockReleaseBuffer(buffer);
 	return in;
 }
@@ -59,28 +63,36 @@ seek_near(LogCursor *cursor, int64 off)
 {
 	BlockNumber end;
 	int64		base;
+	int64		next;
 
 	if (!BlockNumberIsValid(cursor->block) || off < cursor->extent.base)
 		return false;
 	end = extent_end(cursor);
-	if (cursor->block >= end || !page_base(cursor, cursor->block, &base) || base > off)
+	if (cursor->block >= end || !page_rows(cursor, cursor->block, &base, &next) || base > off)
 		return false;
 	for (int i = 0; i < 2; i++)
 	{
+		if (off < next)
+			return true;
 		if (cursor->block + 1 >= end)
 			return false;
-		if (!page_base(cursor, cursor->block + 1, &base) || base > off)
+		if (!page_rows(cursor, cursor->block + 1, &base, &next) || base > off)
 			return true;
 		cursor->block++;
 	}
 	return false;
 }
 
+/* how often a seek trusts the rows of one page to be like those of others */
+#define MAX_GUESSES	4
+
 bool
 log_cursor_seek(LogCursor *cursor, int64 off)
 {
 	BlockNumber lo;
 	BlockNumber hi;
+	BlockNumber mid;
+	int			guesses = 0;
 
 	cursor->expected = -1;
 	if (seek_near(cursor, off))
@@ -89,18 +101,38 @@ log_cursor_seek(LogCursor *cursor, int64 off)
 	if (!log_extent_find(cursor->rel, cursor->partition, off, &cursor->extent))
 		return false;
 
-	/* the last page whose base is at most off */
+	/*
+	 * The last page whose base is at most off.  A page tells how many rows a page has
+	 * about, and so where to look next; if that leads nowhere, by bisection.
+	 */
 	lo = cursor->extent.start;
 	hi = extent_end(cursor);
+	mid = lo + (hi - lo) / 2;
 	while (lo < hi)
 	{
-		BlockNumber mid = lo + (hi - lo) / 2;
 		int64		base;
+		int64		next;
+		int64		distance = 0;
 
-		if (page_base(cursor, mid, &base) && base <= off)
-			lo = mid + 1;
-		else
+		if (!page_rows(cursor, mid, &base, &next))
 			hi = mid;
+		else if (base > off)
+		{
+			hi = mid;
+			distance = -1 - (base - off) / Max(next - base, 1);
+		}
+		else
+		{
+			lo = mid + 1;
+			/* the next page begins with what comes next */
+			if (off < next)
+				break;
+			distance = 1 + (off - next) / Max(next - base, 1);
+		}
+		if (distance != 0 && guesses++ < MAX_GUESSES)
+			mid = (BlockNumber) Min(Max((int64) mid + distance, (int64) lo), (int64) hi - 1);
+		else
+			mid = lo + (hi - lo) / 2;
 	}
 	cursor->block = lo > cursor->extent.start ? lo - 1 : lo;
 	return true;

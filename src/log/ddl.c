@@ -170,11 +170,7 @@ refuse_rewrite(Relation rel)
 		ReleaseSysCache(tuple);
 	}
 	if (stream)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot rewrite stream \"%s\"", get_rel_name(oid)),
-				 errdetail("Its messages would get other offsets."),
-				 errhint("Create a new stream and copy the messages into it.")));
+		log_refuse(get_rel_name(oid), LOG_REFUSE_REWRITE);
 }
 
 void

@@ -28,6 +28,13 @@ typedef struct Directory
 #define NROOT(d)	((int) LOG_HEAD((d)->head.data)->nroot)
 #define LEAF(d)		LOG_DIRECTORY((d)->leaf.data)
 
+/* what is behind the content of a page is not looked at */
+static void
+copy_content(PGAlignedBlock *copy, Page page)
+{
+	memcpy(copy->data, page, ((PageHeader) page)->pd_lower);
+}
+
 static bool
 open_directory(Directory *d, Relation rel, int partition)
 {
@@ -41,7 +48,7 @@ open_directory(Directory *d, Relation rel, int partition)
 	if (!BlockNumberIsValid(d->head_block))
 		return false;
 	buffer = log_page_read(rel, d->head_block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
-	memcpy(d->head.data, BufferGetPage(buffer), BLCKSZ);
+	copy_content(&d->head, BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
 	return true;
 }
@@ -66,7 +73,7 @@ load_leaf(Directory *d, int r)
 		d->stale = true;
 		return false;
 	}
-	memcpy(d->leaf.data, page, BLCKSZ);
+	copy_content(&d->leaf, page);
 	UnlockReleaseBuffer(buffer);
 	d->leaf_index = r;
 	return true;

@@ -19,7 +19,7 @@ log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *
 
 	ExecClearTuple(slot);
 	if (ItemPointerGetOffsetNumberNoCheck(tid) < 1 ||
-		ItemPointerGetOffsetNumberNoCheck(tid) > 0x8000 ||
+		ItemPointerGetOffsetNumberNoCheck(tid) > LOG_TID_NUMBERS ||
 		partition >= log_partition_count(rel))
 		return false;
 	off = log_tid_offset(rel, tid);

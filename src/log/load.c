@@ -52,7 +52,7 @@ collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 		LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
 
 		if (run->nrows > 0 &&
-			log_run_visibility(cursor->rel, cursor->partition, page, run, off, frozen,
+			log_run_visibility(cursor->rel, cursor->partition, run, off, frozen,
 							   snapshot, buffer) == LOG_VISIBLE)
 		{
 			LoadRun    *r;

@@ -42,7 +42,33 @@ extern bool log_is_stream_class(Form_pg_class form);
  */
 extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 
+/*
+ * Is the stream's file there?  Not that of an unlogged stream on a standby.
+ * log_open_stream fails in that case, ERRCODE_FEATURE_NOT_SUPPORTED.
+ */
+extern bool log_is_accessible(Relation rel);
+
+/* what no stream can do */
+typedef enum LogRefusal
+{
+	LOG_REFUSE_UPDATE,
+	LOG_REFUSE_DELETE,
+	LOG_REFUSE_MERGE,
+	LOG_REFUSE_LOCK,
+	LOG_REFUSE_ON_CONFLICT,
+	LOG_REFUSE_CHANGE,			/* to update or delete, it is not known which */
+	LOG_REFUSE_INDEX,
+	LOG_REFUSE_PUBLICATION,
+	LOG_REFUSE_REWRITE
+} LogRefusal;
+
+/* ERRCODE_FEATURE_NOT_SUPPORTED, with the name of the stream and what to do instead */
+extern void log_refuse(const char *stream, LogRefusal what) pg_attribute_noreturn();
+
 /* ---- identity ---- */
+
+/* offset numbers in TIDs are 1 to this */
+#define LOG_TID_NUMBERS	0x8000
 
 /* partition and the full 64-bit offset a slot's TID stands for */
 extern int	log_tid_partition(ItemPointer tid);
@@ -50,9 +76,6 @@ extern int64 log_tid_offset(Relation rel, ItemPointer tid);
 /* the same by a next offset of the partition that was read a while ago */
 extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
-/* of many slots whose rows are in the stream */
-extern void log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots,
-							 int64 *msg_ids);
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 
@@ -163,12 +186,29 @@ typedef struct LogMessageRange
 /*
  * A scan of such a range, in log order or backward: set the range, then
  * call log_range_scan_next; table_endscan() at the end.  The range can be set
- * again.
+ * again.  A scan of the whole stream begins with table_beginscan() instead, and again
+ * with table_rescan().
  */
 extern TableScanDesc log_range_scan_begin(Relation rel, Snapshot snapshot);
 extern void log_range_scan_set(TableScanDesc scan, const LogMessageRange *range);
 extern bool log_range_scan_next(TableScanDesc scan, ScanDirection direction,
 								TupleTableSlot *slot);
+
+/*
+ * The same for who wants nothing but some columns of the row, also ctid and tableoid, or its
+ * msg_id and append time: they are put into values and isnull, and are valid until the
+ * next call.  The slot is for rows that are not simple.  log_columns_create
+ * returns NULL if that is not possible: a column may be wanted once.
+ */
+#define LOG_COLUMN_MSG_ID		(-101)
+#define LOG_COLUMN_PRODUCED_AT	(-102)
+
+typedef struct LogColumns LogColumns;
+
+extern LogColumns *log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues);
+extern bool log_range_scan_next_columns(TableScanDesc scan, ScanDirection direction,
+										TupleTableSlot *slot, LogColumns *columns,
+										Datum *values, bool *isnull);
 
 /* is the message with this TID, of this stream, in the range? */
 extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);
@@ -188,6 +228,18 @@ extern double log_range_count(Relation rel, const LogMessageRange *range, int *n
  */
 extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 					   CommandId cid, int partition);
+
+/*
+ * The same for rows that are in no slot, up to max_rows of them.  A row is encoded
+ * as it is added, so its values are not needed any longer; there is one for
+ * every attribute of the stream.  log_batch_append tells each row's message id, in the
+ * order in which they were added, and frees the batch; what is begun and
+ * not appended goes with its memory context.
+ */
+typedef struct LogBatch LogBatch;
+extern LogBatch *log_batch_begin(Relation rel, int max_rows, int partition);
+extern void log_batch_add(LogBatch *batch, const Datum *values, const bool *isnull);
+extern void log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids);
 
 /* ---- retention ---- */
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/tableam.h"
+#include "access/tupmacs.h"
 #include "access/xlog.h"
 #include "executor/tuptable.h"
 #include "port/atomics.h"
@@ -95,6 +96,17 @@ log_row_must_align(Form_pg_attribute att)
 	return !att->attbyval && att->attlen > 0 && att->attalign != TYPALIGN_CHAR;
 }
 
+/* where the varlena in front of which there is padding at p stands, if it does */
+static inline const char *
+log_row_skip_padding(const char *body, const char *p, const char *end)
+{
+	p = body + INTALIGN(p - body);
+	/* the second half of what aligns to eight bytes */
+	if (end - p >= VARHDRSZ && *(const uint32 *) p == 0)
+		p += VARHDRSZ;
+	return p;
+}
+
 /* position of a body whose header is at pos */
 static inline uint32
 log_row_body_pos(uint32 pos, uint32 len, uint16 flags)
@@ -133,6 +145,75 @@ log_row_header(const char *page, uint32 pos, uint32 *body, uint32 *len, uint16 *
 	if (unlikely(*body > LOG_PAGE_END || *len > MaxAllocSize))
 		return 0;
 	return Min(*body + *len, LOG_PAGE_END);
+}
+
+/*
+ * Decode the varlena at p of a body that ends at end; returns what is behind it, or
+ * NULL if it does not fit.  value may be NULL.
+ */
+static inline const char *
+log_row_varlena(const char *body, const char *p, const char *end, Datum *value)
+{
+	Size		size;
+
+	if (unlikely(p >= end))
+		return NULL;
+
+	/*
+	 * Usually short: one byte of header, unaligned.  Size 0 would be a pointer,
+	 * which no row holds.
+	 */
+	if (likely(VARATT_IS_SHORT(p)))
+	{
+		size = VARSIZE_SHORT(p);
+		if (unlikely(size - 1 >= (Size) (end - p)))
+			return NULL;
+	}
+	else
+	{
+		/*
+		 * As in a heap tuple: padding is zero, and a header never is.
+		 */
+		if (*p == 0)
+			p = log_row_skip_padding(body, p, end);
+		if (unlikely(end - p < VARHDRSZ))
+			return NULL;
+		/* what follows padding might have a short header after all */
+		size = VARATT_IS_SHORT(p) ? VARSIZE_SHORT(p) : VARSIZE_4B(p);
+		if (unlikely(size < VARHDRSZ || size > (Size) (end - p)))
+			return NULL;
+	}
+	if (value)
+		*value = PointerGetDatum(p);
+	return p + size;
+}
+
+/* decode a value of len bytes; it may stand anywhere */
+static inline Datum
+log_row_byval(const char *p, int len)
+{
+	Datum		value;
+
+	if (likely(len == 8))
+	{
+		memcpy(&value, p, 8);
+		return value;
+	}
+	if (len == 4)
+	{
+		int32		v;
+
+		memcpy(&v, p, 4);
+		return Int32GetDatum(v);
+	}
+	if (len == 2)
+	{
+		int16		v;
+
+		memcpy(&v, p, 2);
+		return Int16GetDatum(v);
+	}
+	return CharGetDatum(*p);
 }
 
 /* ---- slot.c ---- */
@@ -228,6 +309,11 @@ typedef struct LogRelCache
 	int64		max_bytes;		/* the stream's limit, 0: none */
 	uint32		room_blocks;	/* no room was made when so many were in use:
 								 * not before there are more again */
+	/* the last messages that a scan came to: [from, to) were appended at time */
+	int			scanned_partition;
+	int64		scanned_from;
+	int64		scanned_to;
+	TimestampTz scanned_time;
 	LogShared  *shared[LOG_MAX_PARTITIONS];
 } LogRelCache;
 
@@ -262,6 +348,11 @@ extern BlockNumber log_head_block(Relation rel, int partition);
  * relation's held.
  */
 extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
+/*
+ * Enter blocks at the end of a leaf: as a spare extent, or by making the last one
+ * longer.  There is room.
+ */
+extern void log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen);
 /* move the tail into the next spare extent; append lock held */
 extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
 extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
@@ -334,9 +425,9 @@ extern bool log_xid_committed(Relation rel, const LogRun *run, Buffer buffer);
  * held.
  */
 extern void log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen);
-extern LogVisibility log_run_visibility(Relation rel, int partition, Page page,
-										LogRun *run, int64 first_row,
-										int64 frozen, Snapshot snapshot, Buffer buffer);
+extern LogVisibility log_run_visibility(Relation rel, int partition, LogRun *run,
+										int64 first_row, int64 frozen,
+										Snapshot snapshot, Buffer buffer);
 
 /* ---- pagescan.c: visible rows of one page ---- */
 
@@ -438,12 +529,31 @@ log_page_scan_step(LogPageScan *ps, TupleTableSlot *slot)
 	return true;
 }
 
+/*
+ * Make sure that there is a next row, and that it ends on the page for all that is
+ * known without a look at it.
+ */
+extern bool log_page_scan_on_page(LogPageScan *ps);
+/* to the header of the next row */
+extern void log_page_scan_walk(LogPageScan *ps);
 /* position before the row with offset off or the first visible after it */
 extern void log_page_scan_position(LogPageScan *ps, int64 off);
 /* the row before the one last returned; from the end after log_page_scan_to_end */
 extern bool log_page_scan_prev(LogPageScan *ps, TupleTableSlot *slot);
 extern void log_page_scan_to_end(LogPageScan *ps);
 extern void log_page_scan_release(LogPageScan *ps);
+
+/* ---- columns.c ---- */
+
+/*
+ * Columns of the next row, without a slot; they are valid as long as the page is
+ * pinned.  If false, log_page_scan_next has to take that row, if there is one.
+ */
+extern bool log_page_scan_take(LogPageScan *ps, LogColumns *columns,
+							   Datum *values, bool *isnull);
+/* the same of the row that was put into the slot */
+extern void log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
+								  TupleTableSlot *slot, Datum *values, bool *isnull);
 
 /* ---- append.c ---- */
 
@@ -455,6 +565,7 @@ extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 
 extern void log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options);
 extern int	log_route_slot(const LogRoute *route, TupleTableSlot *slot);	/* -1: spread */
+extern int	log_route_values(const LogRoute *route, const Datum *values, const bool *isnull);
 extern int	log_route_spread(int npartitions, int n);	/* partition to begin with */
 
 /* ---- scan.c, fetch.c, ddl.c, vacuum.c, analyze.c: callbacks ---- */

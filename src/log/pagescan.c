@@ -42,6 +42,7 @@ static void
 begin_range(LogPageScan *ps, int range)
 {
 	LogRange   *r = &ps->ranges[range];
+	LogRelCache *cache = ps->rel->rd_amcache;
 
 	ps->range = range;
 	ps->pos = r->pos;
@@ -50,6 +51,14 @@ begin_range(LogPageScan *ps, int range)
 	ps->natts = r->natts;
 	ps->off = ps->base + r->index - 1;
 	ps->time = r->time;
+	if (cache)
+	{
+		/* produced_at() is often asked for the rows of a scan */
+		cache->scanned_partition = ps->partition;
+		cache->scanned_from = ps->base + r->index;
+		cache->scanned_to = ps->base + r->index + r->nrows;
+		cache->scanned_time = r->time;
+	}
 }
 
 /*
@@ -92,8 +101,8 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 					 index + run->nrows > opaque->nrows))
 			log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
 							   "its runs do not fit");
-		visibility = log_run_visibility(ps->rel, ps->partition, page, run,
-										ps->base + index, frozen, snapshot, ps->buffer);
+		visibility = log_run_visibility(ps->rel, ps->partition, run, ps->base + index,
+										frozen, snapshot, ps->buffer);
 		if ((stop >= LOG_STOP_IN_PROGRESS && visibility == LOG_IN_PROGRESS) ||
 			(stop == LOG_STOP_OWN &&
 			 (visibility == LOG_OWN_LATER ||
@@ -333,9 +342,8 @@ row_damaged(LogPageScan *ps)
 	log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer), "a row is out of bounds");
 }
 
-/* to the header of the next row */
-static void
-walk(LogPageScan *ps)
+void
+log_page_scan_walk(LogPageScan *ps)
 {
 	const char *page = BufferGetPage(ps->buffer);
 
@@ -363,7 +371,7 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	LogRow		row;
 	uint32		body;
 
-	walk(ps);
+	log_page_scan_walk(ps);
 	if (log_row_header(page, ps->pos, &body, &row.len, &row.flags) == 0)
 		row_damaged(ps);
 	row.natts = ps->natts;
@@ -390,23 +398,45 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	return true;
 }
 
-bool
-log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
+/* false if there is no next row on the page */
+static inline bool
+has_next(LogPageScan *ps)
 {
-	LogSlot    *ls = (LogSlot *) slot;
-
 	while (unlikely(ps->left == 0))
 	{
 		if (ps->range + 1 >= ps->nranges)
 			return false;
 		begin_range(ps, ps->range + 1);
 	}
-	if (unlikely(ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges))
+	return true;
+}
+
+/* may the next row go on behind the page? */
+static inline bool
+may_go_on(const LogPageScan *ps)
+{
+	return ps->full && ps->left == 1 && ps->range + 1 >= ps->nranges;
+}
+
+bool
+log_page_scan_on_page(LogPageScan *ps)
+{
+	return has_next(ps) && !may_go_on(ps);
+}
+
+bool
+log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+
+	if (!has_next(ps))
+		return false;
+	if (unlikely(may_go_on(ps)))
 		return store_last_row(ps, slot);
 	if (ls->buffer != ps->buffer)
 	{
 		/* the slot knows nothing of the rows before: do not walk from there again */
-		walk(ps);
+		log_page_scan_walk(ps);
 		log_slot_pin(slot, ps->buffer);
 		ls->end = 0;
 	}

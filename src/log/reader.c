@@ -339,6 +339,7 @@ log_count_messages(Relation rel, int partition, Snapshot snapshot)
 TimestampTz
 log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64 *to)
 {
+	LogRelCache *cache = rel->rd_amcache;
 	LogCursor	cursor;
 	Buffer		buffer;
 	TimestampTz result = DT_NOBEGIN;
@@ -347,6 +348,13 @@ log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64
 	*to = off + 1;
 	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
 		return DT_NOBEGIN;
+	if (cache && partition == cache->scanned_partition &&
+		off >= cache->scanned_from && off < cache->scanned_to)
+	{
+		*from = cache->scanned_from;
+		*to = cache->scanned_to;
+		return cache->scanned_time;
+	}
 	log_cursor_init(&cursor, rel, partition);
 	if (!log_cursor_seek(&cursor, off))
 		return DT_NOBEGIN;

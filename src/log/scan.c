@@ -47,7 +47,7 @@ typedef struct LogScanData
 	LogCursor	cursor;
 
 	/* scans of blocks */
-	BlockNumber nblocks;
+	BlockNumber nblocks;		/* of samples */
 	ParallelBlockTableScanWorkerData worker;
 	bool		worker_started;
 	BlockNumber block;
@@ -99,7 +99,8 @@ log_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *k
 	log_page_scan_init(&scan->ps, rel);
 	whole_range(scan);
 	reset_scan(scan);
-	scan->nblocks = RelationGetNumberOfBlocks(rel);
+	if (flags & (SO_ALLOW_STRAT | SO_TYPE_SAMPLESCAN))
+		scan->nblocks = RelationGetNumberOfBlocks(rel);
 
 	/* more pages than a quarter of the buffers must not push out the rest */
 	if ((flags & SO_ALLOW_STRAT) && scan->nblocks > NBuffers / 4)
@@ -136,7 +137,8 @@ log_scan_rescan(TableScanDesc sscan, struct ScanKeyData *key, bool set_params,
 	LogScan		scan = (LogScan) sscan;
 
 	reset_scan(scan);
-	scan->nblocks = RelationGetNumberOfBlocks(scan->base.rs_rd);
+	if (scan->base.rs_flags & SO_TYPE_SAMPLESCAN)
+		scan->nblocks = RelationGetNumberOfBlocks(scan->base.rs_rd);
 	if (scan->base.rs_flags & SO_TYPE_SEQSCAN)
 		pgstat_count_heap_scan(scan->base.rs_rd);
 }
@@ -431,11 +433,11 @@ log_scan_set_tidrange(TableScanDesc sscan, ItemPointer mintid, ItemPointer maxti
 
 	ItemPointerSet(&tid, ItemPointerGetBlockNumberNoCheck(mintid), 1);
 	scan->from = log_tid_offset(sscan->rs_rd, &tid);
-	scan->from += Min(Max(minoff, 1), 0x8000 + 1) - 1;
+	scan->from += Min(Max(minoff, 1), LOG_TID_NUMBERS + 1) - 1;
 
 	ItemPointerSet(&tid, ItemPointerGetBlockNumberNoCheck(maxtid), 1);
 	scan->to = log_tid_offset(sscan->rs_rd, &tid);
-	scan->to += Min((int) maxoff, 0x8000) - 1;
+	scan->to += Min((int) maxoff, LOG_TID_NUMBERS) - 1;
 }
 
 bool
@@ -500,6 +502,26 @@ bool
 log_range_scan_next(TableScanDesc sscan, ScanDirection direction, TupleTableSlot *slot)
 {
 	return log_scan_getnextslot_tidrange(sscan, direction, slot);
+}
+
+bool
+log_range_scan_next_columns(TableScanDesc sscan, ScanDirection direction,
+							TupleTableSlot *slot, LogColumns *columns,
+							Datum *values, bool *isnull)
+{
+	LogScan		scan = (LogScan) sscan;
+
+	/* as serial_step */
+	if (!(likely(scan->loaded && !ScanDirectionIsBackward(direction)) &&
+		  log_page_scan_take(&scan->ps, columns, values, isnull) &&
+		  scan->ps.off < scan->high))
+	{
+		if (!serial_next(scan, direction, slot))
+			return false;
+		log_page_scan_columns(&scan->ps, columns, slot, values, isnull);
+	}
+	pgstat_count_heap_getnext(sscan->rs_rd);
+	return true;
 }
 
 bool
@@ -584,7 +606,8 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 {
 	LogScan		scan = (LogScan) sscan;
 	LogPageScan *ps = &scan->ps;
-	OffsetNumber maxoffset = Min(ps->nrows, MaxOffsetNumber);
+	/* more rows than a heap page has: MaxOffsetNumber is not for us */
+	OffsetNumber maxoffset = (OffsetNumber) ps->nrows;
 
 	for (;;)
 	{
@@ -592,7 +615,7 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 
 		CHECK_FOR_INTERRUPTS();
 		off = state->tsmroutine->NextSampleTuple(state, scan->block, maxoffset);
-		if (!OffsetNumberIsValid(off))
+		if (off == InvalidOffsetNumber)
 			break;
 		/* the row itself, if it is visible */
 		log_page_scan_position(ps, ps->base + off - 1);

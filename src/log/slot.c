@@ -138,69 +138,15 @@ slot_get_some_attrs(TupleTableSlot *slot, int natts)
 		isnull[i] = false;
 		if (att->attlen == -1)
 		{
-			Size		size;
-
-			/*
-			 * Usually short: one byte of header, unaligned.  Size 0 would be
-			 * a pointer, which no row holds.
-			 */
-			if (likely(VARATT_IS_SHORT(p)))
-			{
-				size = VARSIZE_SHORT(p);
-				if (unlikely(size - 1 >= (Size) (end - p)))
-					row_damaged(slot);
-				values[i] = PointerGetDatum(p);
-				p += size;
-				continue;
-			}
-
-			/*
-			 * As in a heap tuple: padding is zero, and a one-byte header
-			 * never is.
-			 */
-			if (*p == 0)
-				p = body + TYPEALIGN(ALIGNOF_INT, p - body);
-			if (unlikely(end - p < VARHDRSZ))
+			p = log_row_varlena(body, p, end, &values[i]);
+			if (unlikely(p == NULL))
 				row_damaged(slot);
-			/* what follows padding might have a short header after all */
-			size = VARATT_IS_SHORT(p) ? VARSIZE_SHORT(p) : VARSIZE_4B(p);
-			if (unlikely(size < VARHDRSZ || size > (Size) (end - p)))
-				row_damaged(slot);
-			values[i] = PointerGetDatum(p);
-			p += size;
 			continue;
 		}
 		else if (att->attbyval)
 		{
-			switch (att->attlen)
-			{
-				case 8:
-					memcpy(&values[i], p, 8);
-					p += 8;
-					break;
-				case 4:
-					{
-						int32		v;
-
-						memcpy(&v, p, 4);
-						values[i] = Int32GetDatum(v);
-						p += 4;
-						break;
-					}
-				case 2:
-					{
-						int16		v;
-
-						memcpy(&v, p, 2);
-						values[i] = Int16GetDatum(v);
-						p += 2;
-						break;
-					}
-				default:
-					values[i] = CharGetDatum(*p);
-					p++;
-					break;
-			}
+			values[i] = log_row_byval(p, att->attlen);
+			p += att->attlen;
 		}
 		else
 		{

@@ -19,23 +19,71 @@
 #include "log/log_internal.h"
 #include "streamq.h"
 
-static void
-refuse(Relation rel, const char *what)
+#define APPEND_ONLY	"Streams are append-only."
+
+static const struct
+{
+	const char *message;
+	const char *detail;
+	const char *hint;
+}			refusals[] =
+{
+	[LOG_REFUSE_UPDATE] = {
+		gettext_noop("cannot update stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Append a message with the new values.")
+	},
+	[LOG_REFUSE_DELETE] = {
+		gettext_noop("cannot delete from stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Use TRUNCATE, or limit what the stream keeps with streamq.alter_stream().")
+	},
+	[LOG_REFUSE_MERGE] = {
+		gettext_noop("cannot merge into stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Use INSERT ... SELECT.")
+	},
+	[LOG_REFUSE_LOCK] = {
+		gettext_noop("cannot lock rows in stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Leave the locking clause out: messages do not change. Consumer groups share out work.")
+	},
+	[LOG_REFUSE_ON_CONFLICT] = {
+		gettext_noop("cannot use ON CONFLICT with stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Leave ON CONFLICT out: streams have no unique or exclusion constraints.")
+	},
+	/* only a subscription looks for rows to change by itself */
+	[LOG_REFUSE_CHANGE] = {
+		gettext_noop("cannot update or delete from stream \"%s\""), gettext_noop(APPEND_ONLY),
+		gettext_noop("Set the publication's parameter \"publish\" to 'insert'.")
+	},
+	[LOG_REFUSE_INDEX] = {
+		gettext_noop("cannot create index on stream \"%s\""),
+		gettext_noop("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
+		gettext_noop("Index a table that the stream is processed into.")
+	},
+	[LOG_REFUSE_PUBLICATION] = {
+		gettext_noop("cannot add stream \"%s\" to a publication"),
+		gettext_noop("Logical replication does not carry streams."),
+		gettext_noop("Publish a table that the stream is processed into.")
+	},
+	[LOG_REFUSE_REWRITE] = {
+		gettext_noop("cannot rewrite stream \"%s\""),
+		gettext_noop("Its messages would get other offsets."),
+		gettext_noop("Create a new stream and copy the messages into it.")
+	},
+};
+
+void
+log_refuse(const char *stream, LogRefusal what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot %s stream \"%s\"", what, RelationGetRelationName(rel)),
-			 errdetail("Streams are append-only.")));
+			 errmsg(refusals[what].message, stream),
+			 errdetail("%s", _(refusals[what].detail)),
+			 errhint("%s", _(refusals[what].hint))));
 }
 
 static void
-refuse_index(Relation rel)
+refuse(Relation rel, LogRefusal what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot create index on stream \"%s\"", RelationGetRelationName(rel)),
-			 errdetail("Streams have no indexes, and so no primary keys, unique or exclusion constraints."),
-			 errhint("Index a table that the stream is processed into.")));
+	log_refuse(RelationGetRelationName(rel), what);
 }
 
 static const TupleTableSlotOps *
@@ -49,28 +97,28 @@ slot_callbacks(Relation rel)
 static struct IndexFetchTableData *
 index_fetch_begin(Relation rel)
 {
-	refuse_index(rel);
+	refuse(rel, LOG_REFUSE_INDEX);
 	return NULL;
 }
 
 static void
 index_fetch_reset(struct IndexFetchTableData *data)
 {
-	refuse_index(data->rel);
+	refuse(data->rel, LOG_REFUSE_INDEX);
 }
 
 static bool
 index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapshot snapshot,
 				  TupleTableSlot *slot, bool *call_again, bool *all_dead)
 {
-	refuse_index(data->rel);
+	refuse(data->rel, LOG_REFUSE_INDEX);
 	return false;
 }
 
 static TransactionId
 index_delete_tuples(Relation rel, TM_IndexDeleteOp *delstate)
 {
-	refuse_index(rel);
+	refuse(rel, LOG_REFUSE_INDEX);
 	return InvalidTransactionId;
 }
 
@@ -80,7 +128,7 @@ index_build_range_scan(Relation rel, Relation index, struct IndexInfo *info,
 					   BlockNumber start, BlockNumber nblocks,
 					   IndexBuildCallback callback, void *state, TableScanDesc scan)
 {
-	refuse_index(rel);
+	refuse(rel, LOG_REFUSE_INDEX);
 	return 0;
 }
 
@@ -88,7 +136,7 @@ static void
 index_validate_scan(Relation rel, Relation index, struct IndexInfo *info,
 					Snapshot snapshot, struct ValidateIndexState *state)
 {
-	refuse_index(rel);
+	refuse(rel, LOG_REFUSE_INDEX);
 }
 
 static bool
@@ -98,7 +146,7 @@ tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 	int			partition = log_tid_partition(tid);
 	int64		off;
 
-	if (!ItemPointerIsValid(tid) || ItemPointerGetOffsetNumber(tid) > 0x8000 ||
+	if (!ItemPointerIsValid(tid) || ItemPointerGetOffsetNumber(tid) > LOG_TID_NUMBERS ||
 		partition >= log_partition_count(rel))
 		return false;
 	off = log_tid_offset(rel, tid);
@@ -141,20 +189,20 @@ static void
 tuple_insert_speculative(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
 						 struct BulkInsertStateData *bistate, uint32 token)
 {
-	refuse(rel, "use ON CONFLICT with");
+	refuse(rel, LOG_REFUSE_ON_CONFLICT);
 }
 
 static void
 tuple_complete_speculative(Relation rel, TupleTableSlot *slot, uint32 token, bool succeeded)
 {
-	refuse(rel, "use ON CONFLICT with");
+	refuse(rel, LOG_REFUSE_ON_CONFLICT);
 }
 
 static TM_Result
 tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
 			 Snapshot crosscheck, bool wait, TM_FailureData *tmfd, bool changing_part)
 {
-	refuse(rel, "delete from");
+	refuse(rel, LOG_REFUSE_DELETE);
 	return TM_Invisible;
 }
 
@@ -163,7 +211,7 @@ tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId cid,
 			 Snapshot snapshot, Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
 			 LockTupleMode *lockmode, COMPAT_UPDATE_INDEXES *update_indexes)
 {
-	refuse(rel, "update");
+	refuse(rel, LOG_REFUSE_UPDATE);
 	return TM_Invisible;
 }
 
@@ -178,7 +226,7 @@ tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slo
 	 */
 	if (mode == LockTupleKeyShare && log_fetch_row(rel, tid, SnapshotAny, slot))
 		return TM_Ok;
-	refuse(rel, "lock rows in");
+	refuse(rel, LOG_REFUSE_CHANGE);
 	return TM_Invisible;
 }
 
@@ -190,7 +238,7 @@ copy_for_cluster(Relation rel, Relation newrel, Relation index, bool use_sort,
 				 MultiXactId *multi_cutoff, double *num_tuples, double *tups_vacuumed,
 				 double *tups_recently_dead)
 {
-	refuse(rel, "rewrite");
+	refuse(rel, LOG_REFUSE_REWRITE);
 }
 
 #if COMPAT_ANALYZE_STREAM
@@ -332,6 +380,12 @@ log_is_stream_class(Form_pg_class form)
 	return OidIsValid(handler) && GetTableAmRoutine(handler) == &LogTableAm;
 }
 
+bool
+log_is_accessible(Relation rel)
+{
+	return RelationIsPermanent(rel) || !RecoveryInProgress();
+}
+
 Relation
 log_open_stream(Oid relid, LOCKMODE lockmode)
 {
@@ -348,5 +402,12 @@ log_open_stream(Oid relid, LOCKMODE lockmode)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", RelationGetRelationName(rel)),
 				 errhint("Streams are made by streamq.create_stream() or CREATE TABLE ... USING streamq.")));
+	if (!log_is_accessible(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot access unlogged stream \"%s\" during recovery",
+						RelationGetRelationName(rel)),
+				 errdetail("What is in it is not in the WAL."),
+				 errhint("Use the primary server.")));
 	return rel;
 }

@@ -142,7 +142,7 @@ run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer 
 }
 
 LogVisibility
-log_run_visibility(Relation rel, int partition, Page page, LogRun *run,
+log_run_visibility(Relation rel, int partition, LogRun *run,
 				   int64 first_row, int64 frozen, Snapshot snapshot, Buffer buffer)
 {
 	TransactionId xid = run->xid;

@@ -77,8 +77,7 @@ bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
 }
 
 bool
-bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, bool with_tid,
-				   Bound *bound)
+bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, Bound *bound)
 {
 	OpExpr	   *op = (OpExpr *) clause;
 	Oid			relid = planner_rt_fetch(rel->relid, root)->relid;
@@ -98,7 +97,7 @@ bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, bool with_t
 			family = bound->kind == BOUND_MSG_ID ?
 				INTEGER_BTREE_FAM_OID :
 				lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-		else if (with_tid && is_ctid(expr, rel->relid))
+		else if (is_ctid(expr, rel->relid))
 		{
 			bound->kind = BOUND_TID;
 			family = InvalidOid;
@@ -262,16 +261,32 @@ apply_produced_at(LogMessageRange *range, int strategy, TimestampTz value)
 	return range->since < range->until;
 }
 
-/* any TID, also of no message that could be */
-static int64
-tid_to_msg_id(Relation stream, ItemPointer tid)
+/*
+ * TIDs order as messages do, but that there are more of them: with any 16-bit
+ * offset number, and of partitions that are not there.
+ */
+static bool
+apply_tid(LogMessageRange *range, int strategy, ItemPointer tid, Relation stream)
 {
 	int			partition = log_tid_partition(tid);
+	int			number = ItemPointerGetOffsetNumberNoCheck(tid);
+	bool		after = strategy == BTGreaterStrategyNumber ||
+		strategy == BTLessEqualStrategyNumber;
+	bool		lower = strategy == BTGreaterStrategyNumber ||
+		strategy == BTGreaterEqualStrategyNumber;
+	int64		first = LOG_MSG_ID(partition, 0);
 
-	if (partition >= log_partition_count(stream) ||
-		ItemPointerGetOffsetNumberNoCheck(tid) == InvalidOffsetNumber)
-		return LOG_MSG_ID(partition, 0);
-	return log_tid_msg_id(stream, tid);
+	/* the first message at or, where it says so, after it */
+	if (partition < log_partition_count(stream))
+	{
+		ItemPointerData begin;
+
+		ItemPointerSet(&begin, ItemPointerGetBlockNumberNoCheck(tid), 1);
+		first = log_tid_msg_id(stream, &begin) +
+			Min(Max(number - (after ? 0 : 1), 0), LOG_TID_NUMBERS);
+	}
+	return apply_msg_id(range,
+						lower ? BTGreaterEqualStrategyNumber : BTLessStrategyNumber, first);
 }
 
 bool
@@ -288,8 +303,7 @@ bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value, bool isnu
 			return apply_produced_at(range, strategy,
 									 value_to_timestamptz(value_type, value));
 		case BOUND_TID:
-			return apply_msg_id(range, strategy,
-								tid_to_msg_id(stream, (ItemPointer) DatumGetPointer(value)));
+			return apply_tid(range, strategy, (ItemPointer) DatumGetPointer(value), stream);
 	}
 	return false;
 }

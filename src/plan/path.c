@@ -31,17 +31,19 @@
 /* of a page met while a place in the log is looked for, in cpu_operator_cost */
 #define DESCENT_COST	10.0
 
+/*
+ * Of a row that a stream scan returns, in cpu_tuple_cost: it decodes what is asked
+ * for right from the page.  Others return a slot.
+ */
+#define STREAM_ROW_COST	0.8
+
 /* what a set of conditions on one stream amounts to */
 typedef struct RangeEstimate
 {
-	int			nbounds;		/* that a stream scan uses */
-	int			ntids;			/* bounds of ctid */
-	List	   *others;			/* RestrictInfos that are no bounds */
-	List	   *filters;		/* those and bounds of ctid */
-	double		range_rows;		/* within the bounds */
-	double		scan_rows;		/* read by a stream scan: those of ctid do not
-								 * count */
-	double		npartitions;	/* that a stream scan visits */
+	int			nbounds;
+	List	   *filters;		/* RestrictInfos that are no bounds */
+	double		rows;			/* within the bounds */
+	double		npartitions;	/* that are visited */
 } RangeEstimate;
 
 /*
@@ -60,13 +62,11 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 			   List *clauses, RangeEstimate *est)
 {
 	LogMessageRange range = LOG_WHOLE_RANGE;
-	LogMessageRange scan_range = LOG_WHOLE_RANGE;
 	bool		empty = false;
 	bool		one = false;
-	int			nlower[BOUND_TID + 1] = {0};
-	int			nupper[BOUND_TID + 1] = {0};
-	int			npartitions;
-	double		selectivity;
+	int			nlower[BOUND_KINDS] = {0};
+	int			nupper[BOUND_KINDS] = {0};
+	int			npartitions = 0;
 	ListCell   *lc;
 
 	memset(est, 0, sizeof(RangeEstimate));
@@ -77,20 +77,13 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 		Node	   *value;
 
 		if (rinfo->pseudoconstant ||
-			!bound_match_clause(root, rel, rinfo->clause, true, &bound) ||
+			!bound_match_clause(root, rel, rinfo->clause, &bound) ||
 			!bound_is_secure(rinfo, rel, &bound))
 		{
-			est->others = lappend(est->others, rinfo);
 			est->filters = lappend(est->filters, rinfo);
 			continue;
 		}
-		if (bound.kind == BOUND_TID)
-		{
-			est->ntids++;
-			est->filters = lappend(est->filters, rinfo);
-		}
-		else
-			est->nbounds++;
+		est->nbounds++;
 
 		value = estimate_expression_value(root, (Node *) bound.value);
 		if (IsA(value, Const))
@@ -100,9 +93,6 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 			if (!bound_apply(bound.kind, bound.strategy, bound.value_type,
 							 con->constvalue, con->constisnull, stream, &range))
 				empty = true;
-			if (bound.kind != BOUND_TID)
-				(void) bound_apply(bound.kind, bound.strategy, bound.value_type,
-								   con->constvalue, con->constisnull, stream, &scan_range);
 		}
 		else if (bound.strategy == BTEqualStrategyNumber)
 		{
@@ -118,39 +108,28 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 			nlower[bound.kind]++;
 	}
 
-	est->range_rows = empty ? 0 : log_range_count(stream, &range, &npartitions);
-	if (empty)
-		npartitions = 0;
-	est->scan_rows = est->range_rows;
+	if (!empty)
+		est->rows = log_range_count(stream, &range, &npartitions);
 	est->npartitions = npartitions;
-	if (est->ntids > 0 && !empty)
-	{
-		est->scan_rows = log_range_count(stream, &scan_range, &npartitions);
-		est->npartitions = npartitions;
-	}
-	selectivity = unknown_selectivity(nlower[BOUND_MSG_ID], nupper[BOUND_MSG_ID]) *
-		unknown_selectivity(nlower[BOUND_PRODUCED_AT], nupper[BOUND_PRODUCED_AT]);
-	est->scan_rows *= selectivity;
-	est->range_rows *= selectivity *
-		unknown_selectivity(nlower[BOUND_TID], nupper[BOUND_TID]);
+	for (int kind = 0; kind < BOUND_KINDS; kind++)
+		est->rows *= unknown_selectivity(nlower[kind], nupper[kind]);
 	if (one)
 	{
-		est->range_rows = Min(est->range_rows, 1);
-		est->scan_rows = Min(est->scan_rows, 1);
+		est->rows = Min(est->rows, 1);
 		est->npartitions = Min(est->npartitions, 1);
 	}
 }
 
 /*
  * Cost of reading `rows` neighbouring rows: their share of the file, one page of
- * it found by a descent through the directory and a bisection, whose pages are nearly
- * always cached; as for B-trees they are charged as computation, but for little:
+ * it found by a descent through the directory and a search in an extent, whose pages are
+ * nearly always cached; as for B-trees they are charged as computation, but for little:
  * a sequential scan begins in the same way.  Nor does it count as start-up cost: under
  * a LIMIT, a sequential scan that finds nothing before the range must not look cheaper.
  */
 static void
 cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
-		   double npartitions, List *filters)
+		   double npartitions, double row_cost, List *filters)
 {
 	double		fraction = rel->tuples > 0 ? Min(rows / rel->tuples, 1.0) : 1.0;
 	double		pages = Max(ceil(fraction * rel->pages), 1.0);
@@ -165,15 +144,29 @@ cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
 		DESCENT_COST * cpu_operator_cost;
 	cost_qual_eval(&qual, filters, root);
 
-	path->startup_cost = qual.startup;
 	run = seq_page_cost * pages + descent * Max(npartitions, 1);
 	/* a small stream, or most of one, is read through anyway */
 	if (fraction < 0.5 && rel->pages > 16)
 		run += random_page_cost - seq_page_cost;
-	run += (cpu_tuple_cost + qual.per_tuple) * rows;
+	run += (row_cost * cpu_tuple_cost + qual.per_tuple) * rows;
 
-	path->startup_cost += path->pathtarget->cost.startup;
+	path->startup_cost = qual.startup + path->pathtarget->cost.startup;
 	path->total_cost = path->startup_cost + run +
+		path->pathtarget->cost.per_tuple * path->rows;
+}
+
+/* and of the whole stream: what it costs in a sequential scan, but for the rows */
+static void
+cost_whole(Path *path, PlannerInfo *root, RelOptInfo *rel, List *filters)
+{
+	double		seq_page_cost;
+	QualCost	qual;
+
+	get_tablespace_page_costs(rel->reltablespace, NULL, &seq_page_cost);
+	cost_qual_eval(&qual, filters, root);
+	path->startup_cost = qual.startup + path->pathtarget->cost.startup;
+	path->total_cost = path->startup_cost + seq_page_cost * rel->pages +
+		(STREAM_ROW_COST * cpu_tuple_cost + qual.per_tuple) * rel->tuples +
 		path->pathtarget->cost.per_tuple * path->rows;
 }
 
@@ -208,7 +201,11 @@ add_range_path(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est,
 
 	path->path.pathkeys = pathkeys;
 	path->path.rows = rel->rows;
-	cost_range(&path->path, root, rel, est->scan_rows, est->npartitions, est->filters);
+	if (est->nbounds > 0)
+		cost_range(&path->path, root, rel, est->rows, est->npartitions, STREAM_ROW_COST,
+				   est->filters);
+	else
+		cost_whole(&path->path, root, rel, est->filters);
 	add_path(rel, (Path *) path);
 }
 
@@ -284,11 +281,11 @@ add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, Relation stream, Reli
 	estimate_range(root, rel, stream, list_concat_copy(rel->baserestrictinfo, info->ppi_clauses),
 				   &est);
 	path->path.param_info = info;
-	path->path.rows = clamp_row_est(est.range_rows *
-									clauselist_selectivity(root, est.others, rel->relid,
+	path->path.rows = clamp_row_est(est.rows *
+									clauselist_selectivity(root, est.filters, rel->relid,
 														   JOIN_INNER, NULL));
 	info->ppi_rows = path->path.rows;
-	cost_range(&path->path, root, rel, est.scan_rows, est.npartitions, est.filters);
+	cost_range(&path->path, root, rel, est.rows, est.npartitions, STREAM_ROW_COST, est.filters);
 	add_path(rel, (Path *) path);
 }
 
@@ -312,7 +309,7 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
 		ListCell   *seen;
 
 		if (rinfo->pseudoconstant ||
-			!bound_match_clause(root, rel, rinfo->clause, false, &bound) ||
+			!bound_match_clause(root, rel, rinfo->clause, &bound) ||
 			!bound_is_secure(rinfo, rel, &bound) ||
 			!join_clause_is_movable_to(rinfo, rel))
 			continue;
@@ -333,8 +330,8 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
 static void
 correct_rows(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
 {
-	double		rows = clamp_row_est(est->range_rows *
-									 clauselist_selectivity(root, est->others, 0,
+	double		rows = clamp_row_est(est->rows *
+									 clauselist_selectivity(root, est->filters, 0,
 															JOIN_INNER, NULL));
 	double		factor = rows / Max(rel->rows, 1);
 	ListCell   *lc;
@@ -349,7 +346,7 @@ correct_rows(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
 		path->rows = rows;
 		/* TIDs of streams do not tell blocks, which its cost was made of */
 		if (path->pathtype == T_TidRangeScan)
-			cost_range(path, root, rel, est->range_rows, 1, est->others);
+			cost_range(path, root, rel, est->rows, 1, 1.0, est->filters);
 	}
 	foreach(lc, rel->partial_pathlist)
 	{
@@ -372,7 +369,7 @@ plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 	}
 
 	estimate_range(root, rel, stream, rel->baserestrictinfo, &est);
-	if (est.nbounds + est.ntids > 0)
+	if (est.nbounds > 0)
 		correct_rows(root, rel, &est);
 	if (rel->lateral_relids != NULL)
 	{
@@ -380,7 +377,7 @@ plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 		if (est.nbounds > 0)
 			add_parameterized_path(root, rel, stream, rel->lateral_relids);
 	}
-	else if (!add_ordered_paths(root, rel, &est) && est.nbounds > 0)
+	else if (!add_ordered_paths(root, rel, &est))
 		add_range_path(root, rel, &est, NIL, false);
 	add_parameterized_paths(root, rel, stream);
 	table_close(stream, NoLock);

@@ -1,17 +1,20 @@
 /*
  * plan.c
- *	  The planner hook.
+ *	  The planner hook, and what the custom scans share.
  */
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "commands/explain.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "utils/guc.h"
+#include "utils/ruleutils.h"
 
+#include "compat.h"
 #include "plan/plan.h"
 #include "plan/plan_internal.h"
 
@@ -60,6 +63,28 @@ plan_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEnt
 			 rte->tablesample == NULL &&
 			 !bms_is_member(rti, root->all_result_relids))
 		plan_add_stream_paths(root, rel, rte);
+}
+
+Node *
+plan_make_state(Size size, const CustomExecMethods *methods, const TupleTableSlotOps *ops)
+{
+	CustomScanState *state = (CustomScanState *) newNode(size, T_CustomScanState);
+
+	state->methods = methods;
+	COMPAT_SET_CUSTOM_SLOT_OPS(state, ops);
+	return (Node *) state;
+}
+
+void
+plan_explain_expr(const char *label, Node *expr, CustomScan *plan, List *ancestors,
+				  ExplainState *es)
+{
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, ancestors);
+
+	ExplainPropertyText(label,
+						deparse_expression(expr, context,
+										   list_length(es->rtable) > 1 || es->verbose, false),
+						es);
 }
 
 void

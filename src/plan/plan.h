@@ -2,11 +2,10 @@
  * plan.h
  *	  What the planner knows about streams.
  *
- * Scans of streams that are bounded by streamq.msg_id(tableoid, ctid) or
- * streamq.produced_at(tableoid, ctid), or wanted in the order of msg_id, become a
- * custom scan that reads that part of the log only and in order.  read() in FROM
- * becomes one that hands out messages as they are read, instead of
- * collecting all of them first.
+ * Scans of streams become a custom scan.  Bounded by streamq.msg_id(tableoid, ctid),
+ * streamq.produced_at(tableoid, ctid) or ctid, it reads that part of the log only; it
+ * reads in the order of msg_id.  read() in FROM becomes one that hands out
+ * messages as they are read, instead of collecting all of them first.
  */
 #ifndef STREAMQ_PLAN_H
 #define STREAMQ_PLAN_H

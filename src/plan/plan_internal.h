@@ -12,14 +12,28 @@
 
 #include "log/log.h"
 
+/* ---- plan.c ---- */
+
+struct ExplainState;
+
+/* the state of a custom scan, in a struct of that size that begins with CustomScanState */
+extern Node *plan_make_state(Size size, const CustomExecMethods *methods,
+							 const TupleTableSlotOps *ops);
+
+/* a property in EXPLAIN: an expression of the plan */
+extern void plan_explain_expr(const char *label, Node *expr, CustomScan *plan,
+							  List *ancestors, struct ExplainState *es);
+
 /* ---- bound.c: conditions on the identity of a message ---- */
 
 typedef enum BoundKind
 {
 	BOUND_MSG_ID,				/* streamq.msg_id(tableoid, ctid) */
 	BOUND_PRODUCED_AT,			/* streamq.produced_at(tableoid, ctid) */
-	BOUND_TID					/* ctid itself: for estimates only */
+	BOUND_TID					/* ctid itself */
 } BoundKind;
+
+#define BOUND_KINDS		(BOUND_TID + 1)
 
 /* <message expression> <comparison> <value> */
 typedef struct Bound
@@ -38,7 +52,7 @@ extern bool bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind
 
 /* is the clause a bound?  The value has no column of the relation in it. */
 extern bool bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
-							   bool with_tid, Bound *bound);
+							   Bound *bound);
 
 /*
  * May the condition decide what is read before other ones were asked

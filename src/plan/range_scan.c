@@ -1,6 +1,6 @@
 /*
  * range_scan.c
- *	  The custom scan of a stream: a range of messages, in log order.
+ *	  The custom scan of a stream: all of it or a range of messages, in log order.
  *
  * The plan's custom_exprs are the conditions that bound the range, whole, so
  * that EXPLAIN can show them; custom_private says for each what it bounds and which
@@ -16,7 +16,6 @@
 #include "optimizer/clauses.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 
 #include "compat.h"
 #include "log/log.h"
@@ -41,6 +40,7 @@ typedef struct RangeScanState
 	LogMessageRange range;
 	TableScanDesc scan;			/* NULL before the first row was asked for */
 	bool		positioned;		/* the scan has this range */
+	LogColumns *columns;		/* of the result, NULL: not mere columns */
 } RangeScanState;
 
 static const CustomScanMethods range_scan_methods;
@@ -67,7 +67,7 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 
 		if (rinfo->pseudoconstant)
 			continue;
-		if (bound_match_clause(root, rel, rinfo->clause, false, &bound) &&
+		if (bound_match_clause(root, rel, rinfo->clause, &bound) &&
 			bound_is_secure(rinfo, rel, &bound))
 		{
 			OpExpr	   *op = castNode(OpExpr, bound.clause);
@@ -113,6 +113,38 @@ range_scan_path(RelOptInfo *rel, bool backward)
 
 /* ---- execution ---- */
 
+/*
+ * If the result is some columns of each row of the range, they are taken right from the
+ * page.
+ */
+static LogColumns *
+result_columns(CustomScanState *css)
+{
+	Plan	   *plan = css->ss.ps.plan;
+	Index		scanrelid = ((Scan *) plan)->scanrelid;
+	Relation	stream = css->ss.ss_currentRelation;
+	AttrNumber *attnums = palloc((list_length(plan->targetlist) + 1) * sizeof(AttrNumber));
+	int			n = 0;
+	ListCell   *lc;
+
+	/* without a projection the scan's slot is the result, and decoded when needed */
+	if (css->ss.ps.ps_ProjInfo == NULL || css->ss.ps.qual != NULL)
+		return NULL;
+	foreach(lc, plan->targetlist)
+	{
+		Expr	   *expr = lfirst_node(TargetEntry, lc)->expr;
+		BoundKind	kind;
+
+		if (IsA(expr, Var))
+			attnums[n++] = ((Var *) expr)->varattno;
+		else if (bound_match_expr((Node *) expr, scanrelid, RelationGetRelid(stream), &kind))
+			attnums[n++] = kind == BOUND_MSG_ID ? LOG_COLUMN_MSG_ID : LOG_COLUMN_PRODUCED_AT;
+		else
+			return NULL;
+	}
+	return log_columns_create(RelationGetDescr(stream), attnums, n);
+}
+
 static void
 begin_scan(CustomScanState *css, EState *estate, int eflags)
 {
@@ -137,6 +169,8 @@ begin_scan(CustomScanState *css, EState *estate, int eflags)
 									&css->ss.ps);
 		bound->value_type = (Oid) list_nth_int(fields, 3);
 	}
+	if (estate->es_epq_active == NULL)
+		state->columns = result_columns(css);
 }
 
 static void
@@ -159,31 +193,77 @@ find_range(RangeScanState *state)
 	state->range_known = true;
 }
 
-static TupleTableSlot *
-next_row(ScanState *ss)
+/* false if no row can be in the range */
+static bool
+position_scan(RangeScanState *state)
 {
-	RangeScanState *state = (RangeScanState *) ss;
-	EState	   *estate = ss->ps.state;
-	ScanDirection direction = estate->es_direction;
-	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	Relation	stream = state->css.ss.ss_currentRelation;
+	Snapshot	snapshot = state->css.ss.ps.state->es_snapshot;
 
 	if (!state->range_known)
 		find_range(state);
 	if (state->empty)
-		return ExecClearTuple(slot);
-	if (!state->positioned)
+		return false;
+	if (state->nbounds == 0)
+	{
+		/* a sequential scan, also in the statistics */
+		if (state->scan == NULL)
+			state->scan = table_beginscan(stream, snapshot, 0, NULL);
+		else
+			table_rescan(state->scan, NULL);
+	}
+	else
 	{
 		if (state->scan == NULL)
-			state->scan = log_range_scan_begin(ss->ss_currentRelation, estate->es_snapshot);
+			state->scan = log_range_scan_begin(stream, snapshot);
 		log_range_scan_set(state->scan, &state->range);
-		state->positioned = true;
 	}
-	if (state->backward)
-		direction = ScanDirectionIsBackward(direction) ? ForwardScanDirection :
-			BackwardScanDirection;
-	if (!log_range_scan_next(state->scan, direction, slot))
+	state->positioned = true;
+	return true;
+}
+
+static inline ScanDirection
+scan_direction(RangeScanState *state)
+{
+	ScanDirection direction = state->css.ss.ps.state->es_direction;
+
+	if (!state->backward)
+		return direction;
+	return ScanDirectionIsBackward(direction) ? ForwardScanDirection : BackwardScanDirection;
+}
+
+static TupleTableSlot *
+next_row(ScanState *ss)
+{
+	RangeScanState *state = (RangeScanState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+
+	if ((!state->positioned && !position_scan(state)) ||
+		!log_range_scan_next(state->scan, scan_direction(state), slot))
 		return ExecClearTuple(slot);
 	return slot;
+}
+
+/* the same, projected */
+static TupleTableSlot *
+next_columns(RangeScanState *state)
+{
+	ScanState  *ss = &state->css.ss;
+	TupleTableSlot *result = ss->ps.ps_ResultTupleSlot;
+
+	if (unlikely(TTS_SHOULDFREE(result)))
+		ExecClearTuple(result);
+	if ((unlikely(!state->positioned) && !position_scan(state)) ||
+		!log_range_scan_next_columns(state->scan, scan_direction(state),
+									 ss->ss_ScanTupleSlot, state->columns,
+									 result->tts_values, result->tts_isnull))
+	{
+		ExecClearTuple(ss->ss_ScanTupleSlot);
+		return ExecClearTuple(result);
+	}
+	result->tts_flags &= ~TTS_FLAG_EMPTY;
+	result->tts_nvalid = result->tts_tupleDescriptor->natts;
+	return result;
 }
 
 /* a row that EvalPlanQual put in place of the scan's */
@@ -194,13 +274,18 @@ recheck_row(ScanState *ss, TupleTableSlot *slot)
 
 	if (!state->range_known)
 		find_range(state);
-	return !state->empty &&
-		log_range_contains(ss->ss_currentRelation, &state->range, &slot->tts_tid);
+	return state->nbounds == 0 ||
+		(!state->empty &&
+		 log_range_contains(ss->ss_currentRelation, &state->range, &slot->tts_tid));
 }
 
 static TupleTableSlot *
 exec_scan(CustomScanState *css)
 {
+	RangeScanState *state = (RangeScanState *) css;
+
+	if (state->columns)
+		return next_columns(state);
 	return ExecScan(&css->ss, next_row, recheck_row);
 }
 
@@ -231,17 +316,8 @@ explain_scan(CustomScanState *css, List *ancestors, ExplainState *es)
 	CustomScan *plan = castNode(CustomScan, css->ss.ps.plan);
 
 	if (plan->custom_exprs != NIL)
-	{
-		List	   *context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan,
-													   ancestors);
-		Node	   *range = (Node *) make_ands_explicit(plan->custom_exprs);
-
-		ExplainPropertyText("Message Range",
-							deparse_expression(range, context,
-											   list_length(es->rtable) > 1 || es->verbose,
-											   false),
-							es);
-	}
+		plan_explain_expr("Message Range", (Node *) make_ands_explicit(plan->custom_exprs),
+						  plan, ancestors, es);
 	if (boolVal(linitial(plan->custom_private)))
 		ExplainPropertyText("Scan Direction", "Backward", es);
 }
@@ -265,12 +341,7 @@ static const CustomExecMethods range_exec_methods = {
 static Node *
 create_state(CustomScan *plan)
 {
-	RangeScanState *state = (RangeScanState *) newNode(sizeof(RangeScanState),
-													   T_CustomScanState);
-
-	state->css.methods = &range_exec_methods;
-	COMPAT_SET_CUSTOM_SLOT_OPS(&state->css, &LogSlotOps);
-	return (Node *) state;
+	return plan_make_state(sizeof(RangeScanState), &range_exec_methods, &LogSlotOps);
 }
 
 void

@@ -32,7 +32,6 @@
 #include "parser/parsetree.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
-#include "utils/ruleutils.h"
 #include "utils/typcache.h"
 
 #include "api/api.h"
@@ -349,12 +348,8 @@ static void
 explain_scan(CustomScanState *css, List *ancestors, ExplainState *es)
 {
 	CustomScan *plan = castNode(CustomScan, css->ss.ps.plan);
-	List	   *context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, ancestors);
 
-	ExplainPropertyText("Function Call",
-						deparse_expression(linitial(plan->custom_exprs), context,
-										   list_length(es->rtable) > 1 || es->verbose, false),
-						es);
+	plan_explain_expr("Function Call", linitial(plan->custom_exprs), plan, ancestors, es);
 }
 
 static Node *create_state(CustomScan *plan);
@@ -376,11 +371,7 @@ static const CustomExecMethods read_exec_methods = {
 static Node *
 create_state(CustomScan *plan)
 {
-	ReadScanState *state = (ReadScanState *) newNode(sizeof(ReadScanState),
-													 T_CustomScanState);
-
-	state->css.methods = &read_exec_methods;
-	return (Node *) state;
+	return plan_make_state(sizeof(ReadScanState), &read_exec_methods, &TTSOpsVirtual);
 }
 
 void

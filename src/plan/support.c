@@ -24,7 +24,7 @@ known_argument(SupportRequestRows *request, FuncExpr *call, int n)
 	return IsA(arg, Const) && !((Const *) arg)->constisnull ? (Const *) arg : NULL;
 }
 
-/* messages of a stream from an id on; -1 if there is no such stream */
+/* messages of a stream from an id on; -1 if there is no such stream here */
 static double
 count_messages(Oid relid, int64 from)
 {
@@ -35,7 +35,7 @@ count_messages(Oid relid, int64 from)
 
 	if (stream == NULL)
 		return -1;
-	if (log_is_stream(stream))
+	if (log_is_stream(stream) && log_is_accessible(stream))
 	{
 		range.from = from;
 		count = log_range_count(stream, &range, &npartitions);

@@ -113,11 +113,11 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 {
 	Relation	rel;
 	bool		is_stream;
-	bool		is_temp;
+	bool		is_permanent;
 
 	rel = table_open(rte->relid, AccessShareLock);
 	is_stream = log_is_stream(rel);
-	is_temp = rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP;
+	is_permanent = RelationIsPermanent(rel);
 	table_close(rel, NoLock);
 
 	if (from->source_rti != 0)
@@ -137,8 +137,9 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", get_rel_name(rte->relid)),
 				 errhint("A stream is a table created with USING streamq; a continuous view reads exactly one.")));
-	if (is_temp)
-		refuse("a temporary stream", NULL);
+	/* after a crash its offsets begin at 0 again, below the position of the job */
+	if (!is_permanent)
+		refuse("an unlogged stream", "Create the stream without UNLOGGED.");
 	if (rte->tablesample)
 		refuse("TABLESAMPLE", NULL);
 	if (rte->inh && has_subclass(rte->relid))

@@ -18,7 +18,6 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/skey.h"
-#include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
@@ -41,6 +40,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "base/catalog.h"
 #include "streamq.h"
 
 /* columns: [window_start, window_end,] group_hash, key_n …, agg_n …, sealed */
@@ -63,24 +63,13 @@ state_agg_attno(ViewQuery *vq, int i)
 Oid
 state_owner(void)
 {
-	Oid			ext = get_extension_oid(STREAMQ_SCHEMA, false);
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	Oid			owner = InvalidOid;
+	HeapTuple	tup = base_row_by_oid(ExtensionRelationId, ExtensionOidIndexId,
+									  Anum_pg_extension_oid,
+									  get_extension_oid(STREAMQ_SCHEMA, false));
 
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ext));
-	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-		owner = ((Form_pg_extension) GETSTRUCT(tup))->extowner;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	if (!OidIsValid(owner))
+	if (!HeapTupleIsValid(tup))
 		elog(ERROR, "extension \"%s\" has no owner", STREAMQ_SCHEMA);
-	return owner;
+	return ((Form_pg_extension) GETSTRUCT(tup))->extowner;
 }
 
 /* run utility statements as the owner of the extension */

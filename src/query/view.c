@@ -14,15 +14,10 @@
  */
 #include "query/query.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/skey.h"
-#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/index.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_aggregate.h"
@@ -43,7 +38,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -53,6 +47,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "base/catalog.h"
 #include "log/log.h"
 #include "query/job.h"
 #include "streamq.h"
@@ -506,21 +501,10 @@ streamq_refuse_state_change(PG_FUNCTION_ARGS)
 static Oid
 new_owner(Oid relid)
 {
-	Relation	rel = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	Oid			owner = InvalidOid;
+	HeapTuple	tup = base_row_by_oid(RelationRelationId, ClassOidIndexId,
+									  Anum_pg_class_oid, relid);
 
-	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, ClassOidIndexId, true, SnapshotSelf, 1, &key);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return owner;
+	return HeapTupleIsValid(tup) ? ((Form_pg_class) GETSTRUCT(tup))->relowner : InvalidOid;
 }
 
 static Oid
@@ -541,21 +525,10 @@ old_owner(Oid relid)
 static Oid
 rule_relation(Oid rule)
 {
-	Relation	rel = table_open(RewriteRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	Oid			result = InvalidOid;
+	HeapTuple	tup = base_row_by_oid(RewriteRelationId, RewriteOidIndexId,
+									  Anum_pg_rewrite_oid, rule);
 
-	ScanKeyInit(&key, Anum_pg_rewrite_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(rule));
-	scan = systable_beginscan(rel, RewriteOidIndexId, true, SnapshotSelf, 1, &key);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-		result = ((Form_pg_rewrite) GETSTRUCT(tup))->ev_class;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return result;
+	return HeapTupleIsValid(tup) ? ((Form_pg_rewrite) GETSTRUCT(tup))->ev_class : InvalidOid;
 }
 
 /*

@@ -654,6 +654,8 @@ worker_sleep_on(Oid relid, uint64 seen, long timeout_ms)
 void
 worker_log_error(ErrorData *error)
 {
+	MemoryContext context = CurrentMemoryContext;
+
 	PG_TRY();
 	{
 		ReThrowError(error);
@@ -664,6 +666,8 @@ worker_log_error(ErrorData *error)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	/* the error context is not to work in */
+	MemoryContextSwitchTo(context);
 }
 
 bool

@@ -69,5 +69,16 @@ SELECT streamq.alter_stream('t', partitions => 2);
 INSERT INTO t SELECT 'k' || i, i FROM generate_series(1, 100) i;
 SELECT count(*), count(DISTINCT partition) FROM streamq.consume('t', 'g', auto_ack => true);
 
+-- Partitions that were not added after all are not shown.
+BEGIN;
+SELECT streamq.alter_stream('t', partitions => 8);
+SELECT count(*) FROM streamq.consumer_groups WHERE stream = 't'::regclass;
+ROLLBACK;
+SELECT (SELECT count(*) FROM streamq.consumer_groups WHERE stream = 't'::regclass) AS groups,
+	(SELECT count(*) FROM streamq.partitions WHERE stream = 't'::regclass) AS partitions;
+SELECT streamq.alter_stream('t', partitions => 3);
+INSERT INTO t SELECT 'k' || i, i FROM generate_series(1, 100) i;
+SELECT count(*), count(DISTINCT partition) FROM streamq.consume('t', 'g', auto_ack => true);
+
 SET client_min_messages = warning;
 DROP SCHEMA group_partition CASCADE;

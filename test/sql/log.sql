@@ -67,6 +67,20 @@ SELECT a, b, c, d, e, f, g, h, i, j, k, l, m, n, length(o) AS o FROM types;
 CREATE TABLE heap_types AS SELECT * FROM types;
 SELECT count(*) FROM types x JOIN heap_types y ON to_jsonb(x) = to_jsonb(y);
 
+-- types that know no short header, and those that are aligned to eight bytes, of every length
+CREATE TABLE headers (a int2, b oidvector, c int2vector, d tsquery, e polygon, f float8[], g int8multirange, h text) USING streamq;
+INSERT INTO headers VALUES
+  (1, '1 2 3', '4 5', 'a & b', '((1,1),(2,2),(3,3))', '{1,2.5}', '{[1,5)}', 'h'),
+  (NULL, '', '', NULL, NULL, '{}', '{}', repeat('h', 200));
+INSERT INTO headers SELECT n, (SELECT string_agg(i::text, ' ') FROM generate_series(1, n % 60) i)::oidvector,
+  (SELECT string_agg(i::text, ' ') FROM generate_series(1, n % 7) i)::int2vector, ('a' || repeat(' & b', n % 50))::tsquery,
+  ('((0,0)' || repeat(',(1,1)', n % 90) || ')')::polygon, (SELECT array_agg(i / 2.0) FROM generate_series(1, n % 40) i), NULL, repeat('h', n % 13)
+  FROM generate_series(1, 2000) n;
+SELECT a, b, c, d, e, f, g, length(h) AS h FROM headers LIMIT 2;
+CREATE TABLE heap_headers AS SELECT * FROM headers;
+SELECT count(*) FROM headers x JOIN heap_headers y ON x.a IS NOT DISTINCT FROM y.a AND to_jsonb(x) = to_jsonb(y);
+SELECT * FROM streamq.check_stream('headers');
+
 -- columns added later read as their default, dropped ones are gone
 ALTER TABLE types ADD COLUMN p int DEFAULT 42, DROP COLUMN o;
 INSERT INTO types (a) VALUES (false);
@@ -91,8 +105,11 @@ FETCH ALL FROM h;
 CLOSE h;
 
 -- a range of TIDs is a range of offsets
+SELECT ctid, k FROM s WHERE ctid >= '(0,10)' AND ctid < '(0,13)';
+SET streamq.enable_stream_scan = off;
 EXPLAIN (COSTS OFF) SELECT k FROM s WHERE ctid >= '(0,10)' AND ctid < '(0,13)';
 SELECT ctid, k FROM s WHERE ctid >= '(0,10)' AND ctid < '(0,13)';
+RESET streamq.enable_stream_scan;
 SELECT k FROM s WHERE ctid = '(0,3)';
 SELECT k FROM s WHERE ctid = ANY ('{"(0,1)","(0,40000)","(77,1)","(0,0)"}');
 SELECT count(*) FROM s WHERE ctid >= '(4294967295,1)';
@@ -100,6 +117,10 @@ SELECT count(*) FROM s WHERE ctid >= '(4294967295,1)';
 -- samples, parallel scans and statistics see what a scan sees
 SELECT count(*) FROM s TABLESAMPLE system (100);
 SELECT count(*) FROM s TABLESAMPLE bernoulli (100);
+-- also of pages with very many rows
+CREATE TABLE tiny (b bool) USING streamq;
+INSERT INTO tiny SELECT true FROM generate_series(1, 20000);
+SELECT (SELECT count(*) FROM tiny TABLESAMPLE system (100)) AS system, (SELECT count(*) FROM tiny TABLESAMPLE bernoulli (100)) AS bernoulli;
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM s;
 SELECT count(*) FROM s;

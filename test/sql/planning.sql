@@ -77,8 +77,19 @@ FROM unnest(ARRAY[
     'NOT streamq.msg_id(tableoid, ctid) >= 5',
     'streamq.msg_id(tableoid, ctid) = 5 OR streamq.msg_id(tableoid, ctid) = 6',
     'streamq.msg_id(tableoid, ctid) + 0 = 5',
-    'ctid >= ''(0,4001)'' AND ctid < ''(0,4011)'''
+    'ctid >= ''(0,4001)'' AND ctid < ''(0,4011)''',
+    'ctid > ''(0,4001)'' AND ctid <= ''(0,4011)''',
+    '''(0,4990)'' < ctid AND ctid <= ''(33554432,0)''',
+    'ctid > ''(0,0)'' AND ctid < ''(0,0)''',
+    'ctid >= ''(0,0)'' AND ctid <= ''(0,1)''',
+    'ctid > ''(0,32768)'' AND ctid < ''(16777216,65535)''',
+    'ctid >= ''(0,40000)'' AND ctid <= ''(16777216,40000)'' AND ctid > ''(16777216,4990)''',
+    'ctid > ''(33554432,4990)'' AND ctid <= ''(4294967295,0)''',
+    'ctid >= ''(50331648,1)''',
+    'ctid > ''(16777215,32768)'' AND streamq.msg_id(tableoid, ctid) < streamq.make_msg_id(1, 10)',
+    'ctid > NULL'
 ]) condition;
+EXPLAIN (COSTS OFF) SELECT payload FROM b WHERE ctid >= '(0,4001)' AND '(0,4011)' > ctid;
 
 -- of produced_at
 CREATE VIEW times AS SELECT (SELECT streamq.produced_at(tableoid, ctid) FROM b WHERE streamq.msg_id(tableoid, ctid) = streamq.make_msg_id(1, n)) AS at
@@ -132,6 +143,46 @@ EXECUTE since('2020-01-01');
 EXECUTE since('infinity');
 DEALLOCATE ALL;
 RESET plan_cache_mode;
+
+-- the whole stream, and columns of it: of each type, null, added later, of rows that go on
+-- behind their page
+CREATE TABLE w (a smallint, gone text, u uuid, t text, iv interval, c "char", b boolean, n numeric, nm name, big bigint, f float4) USING streamq;
+INSERT INTO w SELECT i, 'x', md5(i::text)::uuid, repeat('é', i % 300), i * interval '1 minute', chr(65 + i % 26)::"char", i % 2 = 0, i / 7.0, 'n' || i, i * 1000000000000, i / 3.0
+FROM generate_series(1, 500) i;
+INSERT INTO w SELECT CASE WHEN i % 2 = 0 THEN i END, NULL, CASE WHEN i % 3 = 0 THEN md5(i::text)::uuid END, CASE WHEN i % 5 > 0 THEN repeat('t', i % 11 * 700) END,
+    CASE WHEN i % 3 > 0 THEN i * interval '1 minute' END, CASE WHEN i % 7 > 0 THEN 'c' END::"char", CASE WHEN i % 4 > 0 THEN true END, CASE WHEN i % 4 > 1 THEN i END,
+    CASE WHEN i % 6 > 2 THEN 'n' || i END, CASE WHEN i % 5 > 1 THEN i END, CASE WHEN i % 8 > 3 THEN i END
+FROM generate_series(501, 900) i;
+BEGIN; INSERT INTO w SELECT i FROM generate_series(1, 10) i; ROLLBACK;
+ALTER TABLE w DROP gone, ADD later text DEFAULT 'later', ADD last int;
+INSERT INTO w (a, t, last) SELECT i, i, i FROM generate_series(901, 950) i;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM w;
+SELECT columns, same('SELECT ' || columns || ' FROM w'), same('SELECT ' || columns || ' FROM w WHERE a > 400 OR t IS NULL'),
+    same('SELECT ' || columns || ' FROM w WHERE ctid >= ''(0,450)'' LIMIT 100')
+FROM unnest(ARRAY['a', 'u', 't', 'iv', 'c', 'b', 'n', 'nm', 'big', 'f', 'later', 'last', 't, a', 'f, big, nm, n, b, c, iv, t, u, a', 'a, u, t, iv, c, b, n, nm, big, f, later, last', 'later, t, t AS again',
+    'ctid', 'tableoid, a', 'n, ctid, tableoid', 'streamq.msg_id(tableoid, ctid), u', 'streamq.produced_at(tableoid, ctid), t, streamq.msg_id(tableoid, ctid)', 'w', 'w, a', 'a + 1, t', '1']) columns;
+SELECT count(*), sum(length(t)), max(a), count(last) FROM w;
+SELECT count(streamq.produced_at(tableoid, ctid)) FROM w;
+SELECT xmin FROM w;
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT last, a FROM w;
+MOVE 897 FROM c;
+FETCH 5 FROM c;
+FETCH BACKWARD 4 FROM c;
+MOVE ABSOLUTE 100 IN c;
+FETCH 1 FROM c;
+FETCH LAST FROM c;
+FETCH BACKWARD 1 FROM c;
+FETCH ABSOLUTE 1 FROM c;
+DECLARE d SCROLL CURSOR FOR SELECT a, length(t) FROM w ORDER BY streamq.msg_id(tableoid, ctid) DESC;
+FETCH 1 FROM d;
+MOVE 100 IN d;
+FETCH 2 FROM d;
+FETCH BACKWARD 2 FROM d;
+COMMIT;
+-- scans begin again
+SELECT count(*), sum(n) FROM generate_series(1, 3) i, LATERAL (SELECT count(*) + i * 0 AS n FROM w WHERE a < i * 10) x;
+DROP TABLE w;
 
 -- nested loops: each outer row reads its part
 EXPLAIN (COSTS OFF) SELECT id, payload FROM ids JOIN b ON streamq.msg_id(b.tableoid, b.ctid) = id WHERE id < 100;

@@ -21,11 +21,17 @@ SELECT * FROM clicks FOR KEY SHARE;
 SELECT * FROM plain, (SELECT * FROM clicks FOR UPDATE SKIP LOCKED) c;
 INSERT INTO clicks VALUES (1, 'x') ON CONFLICT DO NOTHING;
 \echo :LAST_ERROR_SQLSTATE
+INSERT INTO clicks VALUES (1, 'x') ON CONFLICT (id) DO NOTHING;
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO clicks VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET url = 'x';
+INSERT INTO clicks VALUES (1, 'x') ON CONFLICT (lower(url)) WHERE id > 0 DO NOTHING;
 EXPLAIN (COSTS OFF) DELETE FROM clicks;
+EXPLAIN (COSTS OFF) INSERT INTO clicks VALUES (1, 'x') ON CONFLICT (id) DO NOTHING;
 
 -- inside others
 WITH gone AS (DELETE FROM clicks RETURNING id) INSERT INTO plain SELECT id FROM gone;
 WITH new AS (INSERT INTO clicks VALUES (1) ON CONFLICT DO NOTHING RETURNING id) SELECT * FROM new;
+WITH new AS (INSERT INTO clicks VALUES (1) ON CONFLICT (id) DO NOTHING RETURNING id) SELECT * FROM new;
 PREPARE p AS UPDATE clicks SET url = $1;
 EXECUTE p('x');
 DEALLOCATE p;
@@ -37,6 +43,7 @@ UPDATE v SET url = 'x';
 DELETE FROM v;
 SELECT * FROM v FOR UPDATE;
 INSERT INTO v VALUES (1, 'x') ON CONFLICT DO NOTHING;
+INSERT INTO v VALUES (1, 'x') ON CONFLICT (id) DO NOTHING;
 INSERT INTO v VALUES (1, 'through the view');
 SELECT * FROM clicks;
 
@@ -49,6 +56,8 @@ UPDATE parent SET url = 'x';
 DELETE FROM parent;
 SELECT * FROM parent FOR UPDATE;
 INSERT INTO parent VALUES (2, 'c') ON CONFLICT DO NOTHING;
+INSERT INTO parent VALUES (2, 'c') ON CONFLICT (id) DO NOTHING;
+INSERT INTO heap_child VALUES (2, 'c') ON CONFLICT DO NOTHING;
 UPDATE parent SET url = 'changed' WHERE id = 2;
 SELECT tableoid::regclass, * FROM parent ORDER BY id;
 CREATE TABLE base (id int, url text);
@@ -81,6 +90,21 @@ CREATE INDEX ON parent (id);
 CREATE TABLE with_key (id int PRIMARY KEY) USING streamq;
 CREATE TABLE with_key (id int UNIQUE) USING streamq;
 CREATE TABLE with_key (LIKE plain INCLUDING ALL) USING streamq;
+
+-- no logical replication
+SET client_min_messages = error;
+CREATE PUBLICATION refusals_pub FOR TABLE plain, clicks;
+\echo :LAST_ERROR_SQLSTATE
+CREATE PUBLICATION refusals_pub FOR TABLE parent;
+CREATE PUBLICATION refusals_pub FOR TABLE nosuch;
+CREATE PUBLICATION refusals_pub FOR TABLE plain, ONLY base;
+ALTER PUBLICATION refusals_pub ADD TABLE base;
+ALTER PUBLICATION refusals_pub ADD TABLE clicks;
+ALTER PUBLICATION refusals_pub SET TABLE clicks;
+ALTER PUBLICATION refusals_pub DROP TABLE plain;
+ALTER PUBLICATION refusals_pub ADD TABLES IN SCHEMA refusals_test;
+DROP PUBLICATION refusals_pub;
+RESET client_min_messages;
 
 -- no rewriting
 VACUUM FULL clicks;

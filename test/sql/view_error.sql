@@ -8,7 +8,7 @@ DECLARE
 	code text := (SELECT sqlstate FROM view_error.switch);
 BEGIN
 	IF code IS NOT NULL THEN
-		RAISE EXCEPTION 'not now' USING ERRCODE = code;
+		RAISE EXCEPTION 'not now: %', code USING ERRCODE = code;
 	END IF;
 	RETURN k;
 END $$;
@@ -45,6 +45,21 @@ SELECT count(*) FROM by_k;
 SELECT streamq.resume('by_k');
 SELECT wait_for(true);
 SELECT state, errors > 0 AS errors, last_error FROM streamq.jobs WHERE name = 'by_k';
+-- again and again, with whatever stops it
+CREATE FUNCTION wait_for_error(error text) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 300 LOOP
+		IF (SELECT last_error LIKE error || ' (%' FROM streamq.jobs WHERE name = 'by_k') THEN
+			RETURN true;
+		END IF;
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+	RETURN false;
+END $$;
+UPDATE switch SET sqlstate = 'lock_not_available';
+SELECT wait_for_error('not now: lock_not_available');
+UPDATE switch SET sqlstate = 'query_canceled';
+SELECT wait_for_error('not now: query_canceled');
 DELETE FROM switch;
 SELECT wait_for(false);
 SELECT streamq.wait_until_caught_up('by_k');

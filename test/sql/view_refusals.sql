@@ -158,6 +158,10 @@ SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', NULL::streamq.aggre
 SELECT streamq.aggregate_result('abs(numeric)', '{numeric}', NULL::numeric, NULL::numeric);
 SELECT streamq.aggregate_result('avg(int4)', '{int4}', '{2,7}'::int8[], NULL::numeric);
 
+-- offsets of an unlogged stream begin again after a crash, the position of a job would not
+CREATE UNLOGGED TABLE light (at timestamptz, k text) USING streamq;
+SELECT streamq.create_continuous_view('v3', 'SELECT count(*) FROM light');
+
 DROP ROLE refuse_role;
 SET client_min_messages = warning;
 DROP SCHEMA refuse_test CASCADE;

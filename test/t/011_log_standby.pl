@@ -62,6 +62,23 @@ like($err, qr/25006/, 'consuming on a standby is refused');
 $primary->safe_psql('postgres', q{TRUNCATE s; INSERT INTO s SELECT i, 'k' || i, 'new' FROM generate_series(1, 100) i});
 same('after TRUNCATE');
 
+# what is in an unlogged stream is not in the WAL
+$primary->safe_psql('postgres', q{
+CREATE UNLOGGED TABLE light (id int) USING streamq;
+SELECT streamq.alter_stream('light', partitions => 3);
+INSERT INTO light SELECT generate_series(1, 300);
+SELECT count(*) FROM streamq.consume('light', 'g', 20, auto_ack => true);
+});
+$primary->wait_for_catchup($standby);
+my $shown = q{SELECT stream FROM streamq.streams UNION ALL SELECT stream FROM streamq.partitions WHERE partition = 0
+	UNION ALL SELECT stream FROM streamq.consumer_groups UNION ALL SELECT stream FROM streamq.leases};
+is($standby->safe_psql('postgres', $shown), "s\ns", 'views on a standby leave unlogged streams out');
+($ret, $out, $err) = $standby->psql('postgres', q{\set VERBOSITY verbose
+SELECT * FROM streamq.read('light')});
+like($err, qr/0A000: cannot access unlogged stream "light" during recovery/, 'nor can they be read');
+($ret, $out, $err) = $standby->psql('postgres', q{SELECT * FROM light});
+like($err, qr/cannot access temporary or unlogged relations during recovery/, 'in whatever way');
+
 my $before = $standby->safe_psql('postgres', $digest);
 $primary->stop;
 $standby->promote;
@@ -70,6 +87,12 @@ my $next = $standby->safe_psql('postgres', 'SELECT sum(next_offset) FROM streamq
 $standby->safe_psql('postgres', q{INSERT INTO s SELECT i, 'k' || i, 'promoted' FROM generate_series(1, 1000) i});
 is($standby->safe_psql('postgres', 'SELECT sum(next_offset) FROM streamq.partitions'), $next + 1000, 'offsets go on');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM s WHERE payload = 'promoted'}), 1000, 'the promoted server appends');
+is($standby->safe_psql('postgres', q{SELECT count(*), (SELECT sum(lag) FROM streamq.consumer_groups) FROM light}), '0|0',
+	'an unlogged stream is empty after promotion');
+$standby->safe_psql('postgres', 'INSERT INTO light SELECT generate_series(1, 50)');
+is($standby->safe_psql('postgres', q{SELECT count(*), count(DISTINCT partition) FROM streamq.consume('light', 'g')}), '50|3',
+	'its group begins anew, like its offsets');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM streamq.check_stream('light')}), '0', 'and it is sound');
 unlike(slurp_file($standby->logfile), qr/inconsistent page/, 'redo made the same pages');
 $standby->stop;
 done_testing();

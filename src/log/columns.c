@@ -1,0 +1,272 @@
+/*
+ * columns.c
+ *	  Some columns of the rows of a page, decoded without a slot.
+ *
+ * The columns that are wanted become a few steps over a row's body.  They
+ * know the usual row only: as many attributes as are asked for, all of it on the page.
+ * Any other row, and a damaged one, is left to a slot.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "utils/timestamp.h"
+
+#include "log/log_internal.h"
+
+typedef enum StepKind
+{
+	STEP_SKIP,					/* len bytes */
+	STEP_BYVAL,					/* len bytes */
+	STEP_FIXED,					/* len bytes, aligned, by reference */
+	STEP_SKIP_FIXED,
+	STEP_VARLENA,
+	STEP_SKIP_VARLENA
+} StepKind;
+
+typedef struct ColumnStep
+{
+	uint8		kind;
+	char		align;			/* of STEP_FIXED */
+	uint16		len;
+	uint16		target;			/* index of the value */
+} ColumnStep;
+
+struct LogColumns
+{
+	int			nvalues;
+	int			natts;			/* attributes that a row must have */
+	AttrNumber *attnums;		/* of the values */
+	bool		identity;		/* is anything wanted that is not in the row? */
+	/* indexes of those values, -1: not wanted */
+	int			ctid;
+	int			tableoid;
+	int			msg_id;
+	int			produced_at;
+	ItemPointerData tid;		/* what the value of ctid points to */
+	ColumnStep *atts;			/* a step for each attribute */
+	/* fewer steps, for rows without nulls */
+	int			nsteps;
+	ColumnStep	steps[FLEXIBLE_ARRAY_MEMBER];
+};
+
+LogColumns *
+log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
+{
+	LogColumns *columns;
+	int			targets[MaxTupleAttributeNumber];
+	int			ctid = -1;
+	int			tableoid = -1;
+	int			msg_id = -1;
+	int			produced_at = -1;
+	int			natts = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		targets[i] = -1;
+	for (int i = 0; i < nvalues; i++)
+	{
+		int		   *target;
+
+		if (attnums[i] == SelfItemPointerAttributeNumber)
+			target = &ctid;
+		else if (attnums[i] == TableOidAttributeNumber)
+			target = &tableoid;
+		else if (attnums[i] == LOG_COLUMN_MSG_ID)
+			target = &msg_id;
+		else if (attnums[i] == LOG_COLUMN_PRODUCED_AT)
+			target = &produced_at;
+		else if (attnums[i] > 0)
+			target = &targets[attnums[i] - 1];
+		else
+			return NULL;
+		if (*target >= 0)
+			return NULL;
+		*target = i;
+		natts = Max(natts, attnums[i]);
+	}
+
+	columns = palloc0(offsetof(LogColumns, steps) + natts * sizeof(ColumnStep));
+	columns->nvalues = nvalues;
+	columns->natts = natts;
+	columns->identity = Max(Max(ctid, tableoid), Max(msg_id, produced_at)) >= 0;
+	columns->ctid = ctid;
+	columns->tableoid = tableoid;
+	columns->msg_id = msg_id;
+	columns->produced_at = produced_at;
+	columns->attnums = palloc(Max(nvalues, 1) * sizeof(AttrNumber));
+	memcpy(columns->attnums, attnums, nvalues * sizeof(AttrNumber));
+	columns->atts = palloc(Max(natts, 1) * sizeof(ColumnStep));
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool		wanted = targets[i] >= 0;
+		ColumnStep *step = &columns->atts[i];
+		ColumnStep *last = &columns->steps[columns->nsteps - 1];
+
+		if (att->attlen == -1)
+			step->kind = wanted ? STEP_VARLENA : STEP_SKIP_VARLENA;
+		else if (log_row_must_align(att))
+			step->kind = wanted ? STEP_FIXED : STEP_SKIP_FIXED;
+		else if (!wanted)
+			step->kind = STEP_SKIP;
+		else
+			step->kind = att->attbyval ? STEP_BYVAL : STEP_FIXED;
+		step->align = log_row_must_align(att) ? att->attalign : TYPALIGN_CHAR;
+		step->len = Max(att->attlen, 0);
+		step->target = Max(targets[i], 0);
+		if (step->kind == STEP_SKIP && columns->nsteps > 0 &&
+			last->kind == STEP_SKIP && last->len + step->len <= BLCKSZ)
+			last->len += step->len;
+		else
+			columns->steps[columns->nsteps++] = *step;
+	}
+	return columns;
+}
+
+static inline bool
+is_wanted(const ColumnStep *step)
+{
+	return step->kind == STEP_BYVAL || step->kind == STEP_FIXED || step->kind == STEP_VARLENA;
+}
+
+/*
+ * Decode a body, which begins with as many bytes of null bitmap.  False if the steps do not
+ * fit it.
+ */
+static pg_attribute_always_inline bool
+decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
+	   Datum *values, bool *isnull)
+{
+	const ColumnStep *steps = nulls > 0 ? columns->atts : columns->steps;
+	int			nsteps = nulls > 0 ? columns->natts : columns->nsteps;
+	const char *p = body + nulls;
+	const char *end = body + len;
+
+	if (unlikely(nulls > len))
+		return false;
+	for (int i = 0; i < nsteps; i++)
+	{
+		const ColumnStep *step = &steps[i];
+
+		if (nulls > 0 && att_isnull(i, (const bits8 *) body))
+		{
+			if (is_wanted(step))
+			{
+				values[step->target] = (Datum) 0;
+				isnull[step->target] = true;
+			}
+			continue;
+		}
+		switch ((StepKind) step->kind)
+		{
+			case STEP_SKIP:
+				if (unlikely(end - p < step->len))
+					return false;
+				p += step->len;
+				continue;
+			case STEP_SKIP_VARLENA:
+				if (unlikely((p = log_row_varlena(body, p, end, NULL)) == NULL))
+					return false;
+				continue;
+			case STEP_VARLENA:
+				if (unlikely((p = log_row_varlena(body, p, end, &values[step->target])) == NULL))
+					return false;
+				break;
+			case STEP_BYVAL:
+				if (unlikely(end - p < step->len))
+					return false;
+				values[step->target] = log_row_byval(p, step->len);
+				p += step->len;
+				break;
+			case STEP_SKIP_FIXED:
+			case STEP_FIXED:
+				p = body + att_align_nominal((Size) (p - body), step->align);
+				if (unlikely(end - p < step->len))
+					return false;
+				if (step->kind == STEP_FIXED)
+				{
+					values[step->target] = PointerGetDatum(p);
+					isnull[step->target] = false;
+				}
+				p += step->len;
+				continue;
+		}
+		isnull[step->target] = false;
+	}
+	return true;
+}
+
+static inline void
+put(Datum value, int target, Datum *values, bool *isnull)
+{
+	if (target >= 0)
+	{
+		values[target] = value;
+		isnull[target] = false;
+	}
+}
+
+/* what the row itself does not hold */
+static inline void
+fill_identity(const LogPageScan *ps, LogColumns *columns, Datum *values, bool *isnull)
+{
+	if (!columns->identity)
+		return;
+	log_set_tid(ps->partition, ps->off, &columns->tid);
+	put(PointerGetDatum(&columns->tid), columns->ctid, values, isnull);
+	put(ObjectIdGetDatum(RelationGetRelid(ps->rel)), columns->tableoid, values, isnull);
+	put(Int64GetDatum(LOG_MSG_ID(ps->partition, ps->off)), columns->msg_id, values, isnull);
+	put(TimestampTzGetDatum(ps->time), columns->produced_at, values, isnull);
+}
+
+bool
+log_page_scan_take(LogPageScan *ps, LogColumns *columns, Datum *values, bool *isnull)
+{
+	const char *page;
+	uint32		end;
+	uint32		body;
+	uint32		len;
+	uint16		flags;
+
+	if (unlikely(ps->left <= 1) && !log_page_scan_on_page(ps))
+		return false;
+	if (columns->natts == 0)
+		ps->skip++;
+	else
+	{
+		if (unlikely(ps->natts < columns->natts))
+			return false;
+		if (unlikely(ps->skip > 0))
+			log_page_scan_walk(ps);
+		page = BufferGetPage(ps->buffer);
+		end = log_row_header(page, ps->pos, &body, &len, &flags);
+		if (unlikely(end == 0 || body + len > end))
+			return false;
+		if (likely((flags & LOG_ROW_NULLS) == 0) ?
+			!decode(columns, page + body, len, 0, values, isnull) :
+			!decode(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull))
+			return false;
+		ps->pos = end;
+	}
+	ps->left--;
+	ps->off++;
+	fill_identity(ps, columns, values, isnull);
+	return true;
+}
+
+void
+log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
+					  TupleTableSlot *slot, Datum *values, bool *isnull)
+{
+	slot_getsomeattrs(slot, columns->natts);
+	for (int i = 0; i < columns->nvalues; i++)
+	{
+		AttrNumber	attnum = columns->attnums[i];
+
+		if (attnum <= 0)
+			continue;
+		values[i] = slot->tts_values[attnum - 1];
+		isnull[i] = slot->tts_isnull[attnum - 1];
+	}
+	fill_identity(ps, columns, values, isnull);
+}
