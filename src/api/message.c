@@ -32,7 +32,6 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
-#include "utils/pg_locale.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -254,9 +253,17 @@ message_format_create(Relation rel)
 	return format;
 }
 
+/* what a string in a jsonb may have at most; the server has no name for it */
+#define JSON_STRING_MAX		JENTRY_OFFLENMASK
+
 static void
 json_string(JsonbValue *result, char *data, int len)
 {
+	if (len > JSON_STRING_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value is too large to be returned as jsonb"),
+				 errdetail("Strings in jsonb cannot exceed %d bytes.", JSON_STRING_MAX)));
 	result->type = jbvString;
 	result->val.string.val = data;
 	result->val.string.len = len;
@@ -278,10 +285,15 @@ column_to_json(MessageColumn *column, Datum value, JsonbValue *result)
 		case JSON_BASE64:
 			{
 				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
-				int			room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
-				char	   *text = palloc_extended(Max(room, 1), MCXT_ALLOC_HUGE);
+				int			room;
+				char	   *text;
 				int			len;
 
+				/* the length of the text would not fit into an int */
+				if (VARSIZE_ANY_EXHDR(data) > JSON_STRING_MAX / 4 * 3)
+					json_string(result, NULL, INT_MAX);
+				room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
+				text = palloc(Max(room, 1));
 				len = COMPAT_B64_ENCODE(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data),
 										text, room);
 				if (len < 0)
@@ -421,7 +433,7 @@ key_text(MessageKey *key, Datum value)
 		set_style("extra_float_digits", "1");
 	if (bytea_output != BYTEA_OUTPUT_HEX)
 		set_style("bytea_output", "hex");
-	if (strcmp(locale_monetary, "C") != 0)
+	if (strcmp(GetConfigOption("lc_monetary", false, false), "C") != 0)
 		set_style("lc_monetary", "C");
 	if (strcmp(namespace_search_path, "pg_catalog") != 0)
 		set_style("search_path", "pg_catalog");
@@ -473,13 +485,33 @@ form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 	return any;
 }
 
+/*
+ * A group cannot pass by a message that does not fit into jsonb: say which it is,
+ * and what to do.
+ */
+static void
+message_error_context(void *arg)
+{
+	errcontext("message %lld", (long long) *(int64 *) arg);
+	if (geterrcode() == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+		errhint("Use consume_as() or SELECT, which return messages as they are.");
+}
+
 void
 message_form(MessageFormat *format, TupleTableSlot *slot,
 			 int partition, int64 off, TimestampTz produced_at,
 			 int deliveries, Datum *values, bool *nulls)
 {
+	int64		msg_id = LOG_MSG_ID(partition, off);
+	ErrorContextCallback callback;
+
+	callback.callback = message_error_context;
+	callback.arg = &msg_id;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
 	memset(nulls, 0, MESSAGE_NATTS * sizeof(bool));
-	values[0] = Int64GetDatum(LOG_MSG_ID(partition, off));
+	values[0] = Int64GetDatum(msg_id);
 	values[1] = Int32GetDatum(partition);
 	values[2] = Int64GetDatum(off);
 	values[3] = TimestampTzGetDatum(produced_at);
@@ -504,4 +536,5 @@ message_form(MessageFormat *format, TupleTableSlot *slot,
 		if (!nulls[7])
 			values[7] = column_to_jsonb(&format->headers, value);
 	}
+	error_context_stack = callback.previous;
 }

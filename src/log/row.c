@@ -171,7 +171,8 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replac
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("row is too big for a stream: size %zu, maximum size %zu",
-						off, (Size) MaxAllocSize - 64)));
+						off, (Size) MaxAllocSize - 64),
+				 errhint("Divide it among several messages.")));
 	if (f & LOG_ROW_ALIGN8)
 		f &= ~LOG_ROW_ALIGN4;
 	*flags = f;
