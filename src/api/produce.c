@@ -93,36 +93,34 @@ check_privileges(Relation rel, ProduceTarget *target, const ProduceRows *rows)
 	api_check_produce_rls(rel);
 }
 
-static void
-set_value(TupleTableSlot *slot, ProduceColumn *column, Oid type, Datum value, bool isnull)
+static inline void
+set_value(Datum *values, bool *isnull, ProduceColumn *column, Oid type, Datum value, bool null)
 {
-	slot->tts_values[column->attnum - 1] = produce_convert(column, type, value, isnull);
-	slot->tts_isnull[column->attnum - 1] = isnull;
+	values[column->attnum - 1] = produce_convert(column, type, value, null);
+	isnull[column->attnum - 1] = null;
 }
 
-/* row i as a virtual tuple, with what the arguments say */
+/* row i, with what the arguments say */
+static inline void
+fill_values(Datum *values, bool *isnull, ProduceTarget *target, const ProduceRows *rows, int i)
+{
+	memset(isnull, true, target->desc->natts * sizeof(bool));
+	set_value(values, isnull, &target->payload, rows->payload_type, rows->payloads[i],
+			  rows->payload_nulls[i]);
+	if (rows->keys && !rows->key_nulls[i])
+		set_value(values, isnull, &target->key, TEXTOID, rows->keys[i], false);
+	if (rows->headers && !rows->header_nulls[i])
+		set_value(values, isnull, &target->headers, JSONBOID, rows->headers[i], false);
+}
+
+/* the same as a virtual tuple */
 static void
 fill_slot(TupleTableSlot *slot, ProduceTarget *target, const ProduceRows *rows, int i)
 {
 	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, target->desc->natts * sizeof(bool));
-	set_value(slot, &target->payload, rows->payload_type,
-			  rows->payloads[i], rows->payload_nulls[i]);
-	if (rows->keys && !rows->key_nulls[i])
-		set_value(slot, &target->key, TEXTOID, rows->keys[i], false);
-	if (rows->headers && !rows->header_nulls[i])
-		set_value(slot, &target->headers, JSONBOID, rows->headers[i], false);
+	fill_values(slot->tts_values, slot->tts_isnull, target, rows, i);
 	slot->tts_tableOid = target->relid;
 	ExecStoreVirtualTuple(slot);
-}
-
-static bool
-satisfies_not_null(const ProduceTarget *target, const TupleTableSlot *slot)
-{
-	for (int i = 0; i < target->nnotnull; i++)
-		if (slot->tts_isnull[target->notnull[i] - 1])
-			return false;
-	return true;
 }
 
 /*
@@ -133,16 +131,22 @@ static bool
 produce_directly(Relation rel, ProduceTarget *target, const ProduceRows *rows,
 				 int from, int n, int partition, int64 *msg_ids)
 {
-	TupleTableSlot **slots = produce_target_slots(target, n);
+	LogBatch   *batch = log_batch_begin(rel, n, partition);
+	int			natts = target->desc->natts;
+	Datum	   *values = palloc0(natts * sizeof(Datum));
+	bool	   *isnull = palloc(natts * sizeof(bool));
 
 	for (int i = 0; i < n; i++)
 	{
-		fill_slot(slots[i], target, rows, from + i);
-		if (!satisfies_not_null(target, slots[i]))
-			return false;
+		fill_values(values, isnull, target, rows, from + i);
+		for (int k = 0; k < target->nnotnull; k++)
+			if (isnull[target->notnull[k] - 1])
+				return false;
+		log_batch_add(batch, values, isnull);
 	}
-	log_append(rel, slots, n, GetCurrentCommandId(true), partition);
-	log_slot_msg_ids(rel, slots, n, msg_ids + from);
+	log_batch_append(batch, GetCurrentCommandId(true), msg_ids + from);
+	pfree(isnull);
+	pfree(values);
 	return true;
 }
 
@@ -409,14 +413,30 @@ optional_elements(FunctionCallInfo fcinfo, int arg, const char *name, Oid type,
 				 errdetail("There are %d payloads and %d %s.", n, have, name)));
 }
 
+/* message ids as an array; null where a trigger left the row out */
 static ArrayType *
-make_result(int64 *msg_ids, bool *suppressed, int n)
+make_result(const int64 *msg_ids, bool *suppressed, int n)
 {
 	Datum	   *elems;
 	int			lower = 1;
 
 	if (n == 0)
 		return construct_empty_array(INT8OID);
+	if (memchr(suppressed, true, n * sizeof(bool)) == NULL)
+	{
+		Size		size = ARR_OVERHEAD_NONULLS(1) + n * sizeof(int64);
+		ArrayType  *array = palloc(size);
+
+		/* 64 bits by value: what is to be in it is what we have */
+		SET_VARSIZE(array, size);
+		array->ndim = 1;
+		array->dataoffset = 0;
+		array->elemtype = INT8OID;
+		ARR_DIMS(array)[0] = n;
+		ARR_LBOUND(array)[0] = lower;
+		memcpy(ARR_DATA_PTR(array), msg_ids, n * sizeof(int64));
+		return array;
+	}
 	elems = palloc(n * sizeof(Datum));
 	for (int i = 0; i < n; i++)
 		elems[i] = Int64GetDatum(msg_ids[i]);

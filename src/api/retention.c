@@ -10,10 +10,12 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "api/retention.h"
@@ -170,6 +172,34 @@ oldest_extent(RetentionPlan *plan)
 	return best;
 }
 
+/* plan what the limits say; does anything go, and is it much? */
+static RetentionResult
+apply_limits(RetentionPlan *plan, const StreamOptions *options)
+{
+	RetentionResult result = RETENTION_NONE;
+	bool		much = false;
+	int			p;
+
+	if (options_has_retention(options))
+		plan_by_time(plan, &options->retention);
+	if (options->max_bytes > 0 && plan->bytes > options->max_bytes)
+	{
+		/* more than a quarter too much: by the next time it may be a lot */
+		much = plan->bytes > options->max_bytes + options->max_bytes / 4;
+		while (plan->bytes > options->max_bytes - LIMIT_SLACK(options->max_bytes) &&
+			   (p = oldest_extent(plan)) >= 0)
+			drop_extent(plan, p);
+	}
+	while (options->max_messages > 0 && (p = oldest_extent(plan)) >= 0 &&
+		   are_messages_enough(plan, p, options->max_messages))
+		drop_extent(plan, p);
+
+	for (p = 0; p < plan->npartitions; p++)
+		if (plan->partitions[p].upto > plan->partitions[p].first)
+			result = much ? RETENTION_MUCH : RETENTION_SOME;
+	return result;
+}
+
 RetentionResult
 retention_apply(Oid relid)
 {
@@ -177,7 +207,6 @@ retention_apply(Oid relid)
 	StreamOptions options;
 	RetentionPlan plan;
 	RetentionResult result = RETENTION_NONE;
-	int			p;
 
 	/* neither wait for DDL nor have it wait for long */
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
@@ -191,32 +220,90 @@ retention_apply(Oid relid)
 	if (log_is_stream(rel))
 	{
 		options_get(rel, &options);
-		make_plan(&plan, rel, options.keep_unacked, options.max_messages > 0);
-		if (options_has_retention(&options))
-			plan_by_time(&plan, &options.retention);
-		if (options.max_bytes > 0 && plan.bytes > options.max_bytes)
+		make_plan(&plan, rel, false, options.max_messages > 0);
+		result = apply_limits(&plan, &options);
+		if (options.keep_unacked && result != RETENTION_NONE)
 		{
-			/* more than a quarter too much: by the next time it may be a lot */
-			if (plan.bytes > options.max_bytes + options.max_bytes / 4)
-				result = RETENTION_MUCH;
-			while (plan.bytes > options.max_bytes - LIMIT_SLACK(options.max_bytes) &&
-				   (p = oldest_extent(&plan)) >= 0)
-				drop_extent(&plan, p);
+			/* groups, of which there may be many, are asked only when it matters */
+			pfree(plan.partitions);
+			make_plan(&plan, rel, true, options.max_messages > 0);
+			result = apply_limits(&plan, &options);
 		}
-		while (options.max_messages > 0 && (p = oldest_extent(&plan)) >= 0 &&
-			   are_messages_enough(&plan, p, options.max_messages))
-			drop_extent(&plan, p);
-
-		for (p = 0; p < plan.npartitions; p++)
-			if (plan.partitions[p].upto > plan.partitions[p].first &&
-				log_expire(rel, p, plan.partitions[p].upto, false) > 0 &&
-				result == RETENTION_NONE)
-				result = RETENTION_SOME;
+		for (int p = 0; p < plan.npartitions; p++)
+			if (plan.partitions[p].upto > plan.partitions[p].first)
+				(void) log_expire(rel, p, plan.partitions[p].upto, false);
 		pfree(plan.partitions);
 		log_restore_free_list(rel, false);
 	}
 	relation_close(rel, AccessShareLock);
 	return result;
+}
+
+typedef struct Room
+{
+	Relation	rel;
+	int64		most;			/* bytes that may stay */
+	bool		left;			/* something could not go quickly */
+} Room;
+
+static void
+make_room(Room *room)
+{
+	RetentionPlan plan;
+	int			p;
+
+	make_plan(&plan, room->rel, false, false);
+	while (plan.bytes > room->most && (p = oldest_extent(&plan)) >= 0)
+		drop_extent(&plan, p);
+	for (p = 0; p < plan.npartitions; p++)
+	{
+		PartitionPlan *part = &plan.partitions[p];
+
+		if (part->upto <= part->first)
+			continue;
+		(void) log_expire(room->rel, p, part->upto, true);
+		room->left |= log_first_offset(room->rel, p) < part->upto;
+	}
+	pfree(plan.partitions);
+}
+
+/*
+ * What is damaged in the file must not keep anybody from appending: errors that
+ * say so are for the background process to report.
+ */
+static void
+make_room_guarded(Room *room)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		make_room(room);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
+			error->sqlerrcode != ERRCODE_IO_ERROR &&
+			error->sqlerrcode != ERRCODE_UNDEFINED_FILE)
+			ReThrowError(error);
+		FreeErrorData(error);
+		room->left = true;
+	}
+	PG_END_TRY();
 }
 
 /*
@@ -228,34 +315,17 @@ void
 retention_make_room(Relation rel, int64 bytes)
 {
 	StreamOptions options;
-	RetentionPlan plan;
-	int64		most;
-	bool		left = false;
-	int			p;
+	Room		room;
 
 	options_get(rel, &options);
 	if (options.max_bytes <= 0)
 		return;
-	if (options.keep_unacked)
-	{
-		worker_nudge_maintenance();
-		return;
-	}
-	most = options.max_bytes -
+	room.rel = rel;
+	room.left = options.keep_unacked;
+	room.most = options.max_bytes -
 		Max(LIMIT_SLACK(options.max_bytes), Min(bytes, options.max_bytes / 2));
-	make_plan(&plan, rel, false, false);
-	while (plan.bytes > most && (p = oldest_extent(&plan)) >= 0)
-		drop_extent(&plan, p);
-	for (p = 0; p < plan.npartitions; p++)
-	{
-		PartitionPlan *part = &plan.partitions[p];
-
-		if (part->upto <= part->first)
-			continue;
-		(void) log_expire(rel, p, part->upto, true);
-		left |= log_first_offset(rel, p) < part->upto;
-	}
-	pfree(plan.partitions);
-	if (left)
+	if (!options.keep_unacked)
+		make_room_guarded(&room);
+	if (room.left)
 		worker_nudge_maintenance();
 }

@@ -15,12 +15,10 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "log/log_internal.h"
 #include "log/log_xlog.h"
-#include "streamq.h"
 
 /* rows up to this size are not split between two pages: reading them whole is quicker */
 #define SPAN_MIN_ROW	256
@@ -156,15 +154,33 @@ lock_tail_page(AppendState *s, bool *newrun)
 	return buffer;
 }
 
+/*
+ * Fresh pages mostly get buffers that lie side by side.  In a young process each is a
+ * page fault or two when it is first written, which costs more than filling
+ * it.  When memory is read instead, systems map what lies around it too: look at
+ * the neighbours, of which one is probably next.
+ */
+static inline void
+touch_neighbours(Buffer buffer)
+{
+	if (buffer > 1)
+		(void) *(volatile char *) BufferGetBlock(buffer - 1);
+	if (buffer > 0 && buffer < NBuffers)
+		(void) *(volatile char *) BufferGetBlock(buffer + 1);
+}
+
 static Buffer
 lock_next_page(AppendState *s)
 {
 	LogTail    *tail = &s->shared->tail;
+	Buffer		buffer;
 
 	if (!BlockNumberIsValid(tail->extent_start) || tail->next_block >= tail->extent_end)
 		log_enter_extent(s->rel, s->partition, s->shared, s->now);
-	return ReadBufferExtended(s->rel, MAIN_FORKNUM, tail->next_block,
-							  RBM_ZERO_AND_LOCK, NULL);
+	buffer = ReadBufferExtended(s->rel, MAIN_FORKNUM, tail->next_block,
+								RBM_ZERO_AND_LOCK, NULL);
+	touch_neighbours(buffer);
+	return buffer;
 }
 
 static void
@@ -376,172 +392,4 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	if (log_append_hook)
 		log_append_hook(RelationGetRelid(rel), partition, first + nrows - 1);
 	return first;
-}
-
-/* ---- slots ---- */
-
-/* memory for the rows of slots of other kinds */
-typedef struct RowMemory
-{
-	char	   *chunk;			/* begins with a pointer to the one before */
-	Size		used;
-	Size		size;
-} RowMemory;
-
-#define ROW_CHUNK	65536
-
-static char *
-reserve(void *arg, Size len)
-{
-	RowMemory  *memory = arg;
-	char	   *p;
-
-	if (memory->size - memory->used < len)
-	{
-		/* one row needs no more than itself */
-		Size		size = memory->chunk ? Max(ROW_CHUNK, len) : len;
-		char	   *chunk = MemoryContextAllocHuge(CurrentMemoryContext,
-												   sizeof(char *) + size);
-
-		*(char **) chunk = memory->chunk;
-		memory->chunk = chunk;
-		memory->used = sizeof(char *);
-		memory->size = sizeof(char *) + size;
-	}
-	p = memory->chunk + memory->used;
-	memory->used += MAXALIGN(len);
-	memory->used = Min(memory->used, memory->size);
-	return p;
-}
-
-static void
-release(RowMemory *memory)
-{
-	while (memory->chunk)
-	{
-		char	   *before = *(char **) memory->chunk;
-
-		pfree(memory->chunk);
-		memory->chunk = before;
-	}
-}
-
-static inline void
-get_row(TupleTableSlot *slot, LogRow *row, RowMemory *memory)
-{
-	if (slot->tts_ops == &LogSlotOps)
-		log_slot_get_row(slot, row);
-	else
-	{
-		slot_getallattrs(slot);
-		log_row_encode(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull,
-					   reserve, memory, row);
-	}
-}
-
-static inline void
-set_identity(Relation rel, TupleTableSlot *slot, int partition, int64 off)
-{
-	log_make_tid(partition, off, &slot->tts_tid);
-	slot->tts_tableOid = RelationGetRelid(rel);
-}
-
-/* partitions of the batch's rows */
-static void
-route_batch(const LogRoute *route, TupleTableSlot **slots, int nslots, int16 *partitions)
-{
-	int			npartitions = route->npartitions;
-	int			nspread = 0;
-	int			start;
-	int			k = 0;
-
-	for (int i = 0; i < nslots; i++)
-	{
-		partitions[i] = log_route_slot(route, slots[i]);
-		if (partitions[i] < 0)
-			nspread++;
-	}
-	if (nspread == 0)
-		return;
-
-	/* contiguous shares, so that a batch makes few runs */
-	start = log_route_spread(npartitions, Min(nspread, npartitions));
-	for (int i = 0; i < nslots; i++)
-		if (partitions[i] < 0)
-		{
-			int			share = nspread <= npartitions ? k :
-				(int) ((int64) k * npartitions / nspread);
-
-			partitions[i] = (start + share) % npartitions;
-			k++;
-		}
-}
-
-/* rows of a batch that need no allocation */
-#define SMALL_BATCH 16
-
-void
-log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int partition)
-{
-	LogRow		small[SMALL_BATCH];
-	LogRow	   *rows = small;
-	RowMemory	memory = {NULL, 0, 0};
-
-	if (nslots == 0)
-		return;
-	streamq_require_loaded();
-	if (partition < 0 && log_relcache(rel)->route.npartitions == 1)
-		partition = 0;
-
-	if (partition >= 0)
-	{
-		int64		first;
-
-		if (nslots > SMALL_BATCH)
-			rows = palloc_extended(sizeof(LogRow) * nslots, MCXT_ALLOC_HUGE);
-		for (int i = 0; i < nslots; i++)
-			get_row(slots[i], &rows[i], &memory);
-		first = log_append_rows(rel, partition, rows, nslots, cid);
-		for (int i = 0; i < nslots; i++)
-			set_identity(rel, slots[i], partition, first + i);
-	}
-	else
-	{
-		/*
-		 * Hash functions may load catalogs and so let the cache entry go:
-		 * route by a copy.
-		 */
-		LogRoute	route = log_relcache(rel)->route;
-		int16		small_partitions[SMALL_BATCH];
-		int16	   *partitions = small_partitions;
-		int			done = 0;
-
-		if (nslots > SMALL_BATCH)
-		{
-			rows = palloc_extended(sizeof(LogRow) * nslots, MCXT_ALLOC_HUGE);
-			partitions = palloc_extended(sizeof(int16) * nslots, MCXT_ALLOC_HUGE);
-		}
-		route_batch(&route, slots, nslots, partitions);
-		for (int p = 0; done < nslots; p++)
-		{
-			int			n = 0;
-			int64		first;
-
-			for (int i = 0; i < nslots; i++)
-				if (partitions[i] == p)
-					get_row(slots[i], &rows[n++], &memory);
-			if (n == 0)
-				continue;
-			first = log_append_rows(rel, p, rows, n, cid);
-			for (int i = 0; i < nslots; i++)
-				if (partitions[i] == p)
-					set_identity(rel, slots[i], p, first++);
-			done += n;
-		}
-		if (partitions != small_partitions)
-			pfree(partitions);
-	}
-	release(&memory);
-	if (rows != small)
-		pfree(rows);
 }

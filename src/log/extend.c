@@ -72,11 +72,14 @@ extend(Relation rel, BlockNumber from, BlockNumber to)
 		BlockNumber stop = Min(to, (from / RELSEG_SIZE + 1) * RELSEG_SIZE);
 
 		/*
-		 * The first block is written by the storage manager, so that it
-		 * makes the segment if need be and has the file synced.
+		 * The storage manager must make the segment file.  Where there is one
+		 * already it is synced with what will be written to it.
 		 */
-		smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, zero.data, false);
-		from++;
+		if (from % RELSEG_SIZE == 0)
+		{
+			smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, zero.data, false);
+			from++;
+		}
 		if (from < stop && allocate_in_segment(rel, from, stop))
 			from = stop;
 		for (; from < stop; from++)

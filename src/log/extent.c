@@ -31,8 +31,10 @@
 #define LIMIT_EXTENT	65536	/* 512 MB */
 #define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the longest
 											 * rows there can be */
-#define MAX_STEP		128		/* 1 MB are reserved at a time, or what a
-								 * batch needs */
+#define MIN_STEP		24		/* blocks are reserved at a time in steps from
+								 * 192 kB, once extents are that large, */
+#define MAX_STEP		128		/* up to 1 MB, or what a batch needs */
+#define STEP_SHARE		256		/* a step is no more of a partition than that */
 
 /* ---- the file ---- */
 
@@ -363,6 +365,50 @@ pages_ahead(const LogTail *tail)
 	return n;
 }
 
+/* does a new extent need a new leaf?  The extension lock is held. */
+static bool
+leaf_is_full(Relation rel, int partition)
+{
+	BlockNumber headblock = log_head_block(rel, partition);
+	BlockNumber leaf = InvalidBlockNumber;
+	Buffer		buffer;
+	LogHead    *head;
+	bool		full = true;
+
+	buffer = log_page_read(rel, headblock, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	head = LOG_HEAD(BufferGetPage(buffer));
+	if (head->nroot > 0)
+		leaf = LOG_HEAD_ROOT(head)[head->nroot - 1].block;
+	UnlockReleaseBuffer(buffer);
+	if (BlockNumberIsValid(leaf))
+	{
+		buffer = log_page_read(rel, leaf, LOG_PAGE_DIRECTORY, partition, BUFFER_LOCK_SHARE);
+		full = LOG_DIRECTORY(BufferGetPage(buffer))->nextents >= LOG_DIRECTORY_MAX;
+		UnlockReleaseBuffer(buffer);
+	}
+	return full;
+}
+
+void
+log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen)
+{
+	LogDirectory *directory = LOG_DIRECTORY(page);
+
+	if (lengthen)
+		directory->extents[directory->nextents - 1].nblocks += nblocks;
+	else
+	{
+		LogExtent  *extent = &directory->extents[directory->nextents++];
+
+		extent->start = start;
+		extent->nblocks = nblocks;
+		extent->base = LOG_SPARE_EXTENT;
+		extent->first_time = extent->last_time = DT_NOEND;
+	}
+	log_page_set_content(page, offsetof(LogDirectory, extents) +
+						 directory->nextents * sizeof(LogExtent));
+}
+
 /*
  * Reserve nblocks behind the directory's end: as a spare extent of their own,
  * or by making the last extent longer when they follow it in the file and it
@@ -372,18 +418,19 @@ pages_ahead(const LogTail *tail)
 static uint32
 add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint32 max_extent)
 {
-	Buffer		buffers[3];
+	Buffer		buffers[3];		/* meta, head, leaf */
 	Page		metapage;
 	Page		headpage;
 	LogHead    *head;
 	LogDirectory *directory;
 	LogBlockRange range;
-	BlockNumber spare_leaf;
-	bool		newleaf = true;
+	BlockNumber spare_leaf = InvalidBlockNumber;
+	bool		newleaf = leaf_is_full(rel, partition);
 	bool		lengthen = false;
 
 	range = log_pick_blocks(rel, nblocks);
-	spare_leaf = log_pick_block(rel, &range);
+	if (newleaf)
+		spare_leaf = log_pick_block(rel, &range);
 
 	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
 	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
@@ -405,7 +452,7 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 			lengthen = extent->start + extent->nblocks == range.start &&
 				extent->nblocks + range.nblocks <= max_extent;
 		}
-		newleaf = !lengthen && directory->nextents >= LOG_DIRECTORY_MAX;
+		newleaf = newleaf && !lengthen;
 		if (newleaf)
 			UnlockReleaseBuffer(buffers[2]);
 	}
@@ -436,46 +483,22 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 		entry->base = LOG_SPARE_EXTENT;
 		head->nroot++;
 		log_head_set_content(headpage);
+		MarkBufferDirty(buffers[1]);
 	}
+	log_directory_add(BufferGetPage(buffers[2]), range.start, range.nblocks, lengthen);
 	directory = LOG_DIRECTORY(BufferGetPage(buffers[2]));
-	if (lengthen)
-	{
-		LogExtent  *extent = &directory->extents[directory->nextents - 1];
-
-		extent->nblocks += range.nblocks;
-		if (extent->base == LOG_SPARE_EXTENT)
-			shared->tail.spare_blocks += range.nblocks;
-		else
-			shared->tail.extent_end += range.nblocks;
-	}
-	else
-	{
-		LogExtent  *extent = &directory->extents[directory->nextents++];
-
-		extent->start = range.start;
-		extent->nblocks = range.nblocks;
-		extent->base = LOG_SPARE_EXTENT;
-		extent->first_time = extent->last_time = DT_NOEND;
+	if (directory->extents[directory->nextents - 1].base == LOG_SPARE_EXTENT)
 		shared->tail.spare_blocks += range.nblocks;
-	}
-	log_page_set_content(BufferGetPage(buffers[2]),
-						 offsetof(LogDirectory, extents) +
-						 directory->nextents * sizeof(LogExtent));
+	else
+		shared->tail.extent_end += range.nblocks;
 	MarkBufferDirty(buffers[0]);
 	MarkBufferDirty(buffers[2]);
-	if (newleaf)
-		MarkBufferDirty(buffers[1]);
-	if (RelationNeedsWAL(rel))
-	{
-		Buffer		changed[3];
-		int			n = 0;
-
-		changed[n++] = buffers[0];
-		if (newleaf)
-			changed[n++] = buffers[1];
-		changed[n++] = buffers[2];
-		log_xlog_pages(LOG_PAGES_RESERVE, changed, n);
-	}
+	if (!RelationNeedsWAL(rel))
+		 /* nothing to log */ ;
+	else if (newleaf)
+		log_xlog_pages(LOG_PAGES_RESERVE, buffers, 3);
+	else
+		log_xlog_reserve(buffers[0], buffers[2], range.start, range.nblocks, lengthen);
 	END_CRIT_SECTION();
 
 	for (int i = 2; i >= 0; i--)
@@ -503,20 +526,21 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		 * Small streams stay small, big ones have few and large extents: a
 		 * sixteenth of what the partition may have by now.  Space is taken
 		 * in steps, which lengthen an extent as long as nobody else took the
-		 * blocks behind it.  With a limit, a partition has some extents
+		 * blocks behind it: what is reserved and not used yet is little
+		 * against what is used.  With a limit, a partition has some extents
 		 * within it, since only whole ones can be dropped.
 		 */
 		uint32		npartitions;
 		uint32		blocks = log_blocks_in_use(rel, &npartitions) / npartitions;
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
-		uint32		step;
+		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP), MAX_STEP);
 
 		max_extent = Max(max_extent, blocks / 8192);
 		if (max_bytes > 0)
 			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 / npartitions,
 											 MIN_EXTENT));
 		max_extent = Min(Max(max_extent, npages - ahead), LIMIT_EXTENT);
-		step = Min(Max(npages - ahead, Min(max_extent, MAX_STEP)), LIMIT_EXTENT);
+		step = Min(Max(npages - ahead, Min(max_extent, step)), LIMIT_EXTENT);
 		ahead += add_blocks(rel, partition, shared, step, max_extent);
 		CHECK_FOR_INTERRUPTS();
 	}

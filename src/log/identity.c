@@ -58,22 +58,3 @@ log_tid_msg_id(Relation rel, ItemPointer tid)
 {
 	return LOG_MSG_ID(log_tid_partition(tid), log_tid_offset(rel, tid));
 }
-
-void
-log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots, int64 *msg_ids)
-{
-	int			partition = -1;
-	int64		next = 0;
-
-	for (int i = 0; i < nslots; i++)
-	{
-		ItemPointer tid = &slots[i]->tts_tid;
-
-		if (log_tid_partition(tid) != partition)
-		{
-			partition = log_tid_partition(tid);
-			next = log_next_offset(rel, partition);
-		}
-		msg_ids[i] = LOG_MSG_ID(partition, log_tid_offset_near(tid, next));
-	}
-}

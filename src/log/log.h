@@ -76,9 +76,6 @@ extern int64 log_tid_offset(Relation rel, ItemPointer tid);
 /* the same by a next offset of the partition that was read a while ago */
 extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
-/* of many slots whose rows are in the stream */
-extern void log_slot_msg_ids(Relation rel, TupleTableSlot **slots, int nslots,
-							 int64 *msg_ids);
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 
@@ -231,6 +228,18 @@ extern double log_range_count(Relation rel, const LogMessageRange *range, int *n
  */
 extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 					   CommandId cid, int partition);
+
+/*
+ * The same for rows that are in no slot, up to max_rows of them.  A row is encoded
+ * as it is added, so its values are not needed any longer; there is one for
+ * every attribute of the stream.  log_batch_append tells each row's message id, in the
+ * order in which they were added, and frees the batch; what is begun and
+ * not appended goes with its memory context.
+ */
+typedef struct LogBatch LogBatch;
+extern LogBatch *log_batch_begin(Relation rel, int max_rows, int partition);
+extern void log_batch_add(LogBatch *batch, const Datum *values, const bool *isnull);
+extern void log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids);
 
 /* ---- retention ---- */
 

@@ -348,6 +348,11 @@ extern BlockNumber log_head_block(Relation rel, int partition);
  * relation's held.
  */
 extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
+/*
+ * Enter blocks at the end of a leaf: as a spare extent, or by making the last one
+ * longer.  There is room.
+ */
+extern void log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen);
 /* move the tail into the next spare extent; append lock held */
 extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
 extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
@@ -560,6 +565,7 @@ extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 
 extern void log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options);
 extern int	log_route_slot(const LogRoute *route, TupleTableSlot *slot);	/* -1: spread */
+extern int	log_route_values(const LogRoute *route, const Datum *values, const bool *isnull);
 extern int	log_route_spread(int npartitions, int n);	/* partition to begin with */
 
 /* ---- scan.c, fetch.c, ddl.c, vacuum.c, analyze.c: callbacks ---- */

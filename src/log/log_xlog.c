@@ -61,6 +61,25 @@ log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n)
 		PageSetLSN(BufferGetPage(buffers[i]), lsn);
 }
 
+void
+log_xlog_reserve(Buffer meta, Buffer leaf, BlockNumber start, uint32 nblocks, bool lengthen)
+{
+	xl_log_reserve xlrec;
+	XLogRecPtr	lsn;
+
+	Assert(CritSectionCount > 0);
+	xlrec.start = start;
+	xlrec.nblocks = nblocks;
+	xlrec.lengthen = lengthen;
+	XLogBeginInsert();
+	XLogRegisterData((char *) &xlrec, sizeof(xlrec));
+	XLogRegisterBuffer(0, meta, REGBUF_STANDARD);
+	XLogRegisterBuffer(1, leaf, REGBUF_STANDARD);
+	lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_RESERVE);
+	PageSetLSN(BufferGetPage(meta), lsn);
+	PageSetLSN(BufferGetPage(leaf), lsn);
+}
+
 typedef struct AppendRecord
 {
 	bool		init;
@@ -208,6 +227,42 @@ redo_pages(XLogReaderState *record)
 }
 
 static void
+redo_reserve(XLogReaderState *record)
+{
+	xl_log_reserve *xlrec = (xl_log_reserve *) XLogRecGetData(record);
+	Buffer		buffer;
+
+	if (XLogReadBufferForRedo(record, 1, &buffer) == BLK_NEEDS_REDO)
+	{
+		Page		page = BufferGetPage(buffer);
+
+		/* a damaged page must not make us write outside of it */
+		if (!log_page_is(page, LOG_PAGE_DIRECTORY, -1) ||
+			LOG_DIRECTORY(page)->nextents + 1 - xlrec->lengthen > LOG_DIRECTORY_MAX ||
+			LOG_DIRECTORY(page)->nextents < xlrec->lengthen)
+			elog(PANIC, "streamq: a directory page cannot take the extent of its WAL record");
+		log_directory_add(page, xlrec->start, xlrec->nblocks, xlrec->lengthen != 0);
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+
+	if (XLogReadBufferForRedo(record, 0, &buffer) == BLK_NEEDS_REDO)
+	{
+		Page		page = BufferGetPage(buffer);
+
+		if (!log_page_is(page, LOG_PAGE_META, -1))
+			elog(PANIC, "streamq: a meta page cannot take its WAL record");
+		log_take_blocks(page, xlrec->start, xlrec->nblocks);
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+static void
 redo_state(XLogReaderState *record)
 {
 	Buffer		buffer;
@@ -298,6 +353,9 @@ log_redo(XLogReaderState *record)
 		case XLOG_LOG_DEAD:
 			redo_dead(record);
 			break;
+		case XLOG_LOG_RESERVE:
+			redo_reserve(record);
+			break;
 		default:
 			elog(PANIC, "streamq: unknown WAL record type %u", XLogRecGetInfo(record));
 	}
@@ -329,6 +387,14 @@ log_desc(StringInfo buf, XLogReaderState *record)
 		case XLOG_LOG_PAGES:
 			appendStringInfo(buf, "reason %u", ((xl_log_pages *) data)->reason);
 			break;
+		case XLOG_LOG_RESERVE:
+			{
+				xl_log_reserve *xlrec = (xl_log_reserve *) data;
+
+				appendStringInfo(buf, "block %u, blocks %u%s", xlrec->start, xlrec->nblocks,
+								 xlrec->lengthen ? ", of the last extent" : "");
+				break;
+			}
 		case XLOG_LOG_FREEZE:
 			appendStringInfo(buf, "frozen offset " INT64_FORMAT ", newest xid %u",
 							 ((xl_log_freeze *) data)->frozen_offset,
@@ -356,6 +422,8 @@ log_identify(uint8 info)
 			return "FREEZE";
 		case XLOG_LOG_DEAD:
 			return "DEAD";
+		case XLOG_LOG_RESERVE:
+			return "RESERVE";
 	}
 	return NULL;
 }

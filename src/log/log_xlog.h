@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "storage/block.h"
 #include "storage/buf.h"
 
 #define LOG_RMGR_ID			181
@@ -47,7 +48,7 @@ typedef enum LogPagesReason
 {
 	LOG_PAGES_CREATE = 1,		/* meta page and first head */
 	LOG_PAGES_PARTITION,		/* a head added, or its parents set */
-	LOG_PAGES_RESERVE,			/* a spare extent */
+	LOG_PAGES_RESERVE,			/* a spare extent on a directory page of its own */
 	LOG_PAGES_ENTER,			/* the tail moved into a spare extent */
 	LOG_PAGES_STATE,			/* state pages allocated or freed */
 	LOG_PAGES_EXPIRE,			/* extents freed at a partition's head */
@@ -89,6 +90,21 @@ typedef struct xl_log_freeze
  */
 #define XLOG_LOG_DEAD			0x50
 
+/*
+ * RESERVE: blocks were entered at the end of a directory page, as a spare extent or
+ * to make the last one longer.
+ *
+ * Backup Blk 0: meta page, 1: directory page
+ */
+#define XLOG_LOG_RESERVE		0x60
+
+typedef struct xl_log_reserve
+{
+	BlockNumber start;
+	uint32		nblocks;
+	uint32		lengthen;		/* 1: the last extent */
+} xl_log_reserve;
+
 #define XLOG_LOG_OPMASK			0x70
 
 extern void log_xlog_init(void);	/* registers the resource manager */
@@ -96,6 +112,10 @@ extern void log_xlog_init(void);	/* registers the resource manager */
 /* inside a critical section: log the images of n exclusively locked pages and
  * set their LSN */
 extern void log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n);
+
+/* the same for a RESERVE record */
+extern void log_xlog_reserve(Buffer meta, Buffer leaf, BlockNumber start, uint32 nblocks,
+							 bool lengthen);
 
 /* unsigned numbers in 7-bit groups, least first; both return the position behind */
 extern char *log_put_varint(char *p, uint32 v);

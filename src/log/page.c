@@ -18,9 +18,18 @@ log_page_init(Page page, LogPageKind kind, int partition)
 {
 	LogPageOpaque *opaque;
 
-	PageInit(page, BLCKSZ, sizeof(LogPageOpaque));
+	if (PageIsNew(page))
+	{
+		PageHeader	header = (PageHeader) page;
+
+		/* all zero: most pages come here so, and once is enough */
+		header->pd_lower = LOG_PAGE_START;
+		header->pd_upper = header->pd_special = LOG_PAGE_END;
+		PageSetPageSizeAndVersion(page, BLCKSZ, PG_PAGE_LAYOUT_VERSION);
+	}
+	else
+		PageInit(page, BLCKSZ, sizeof(LogPageOpaque));
 	opaque = LOG_OPAQUE(page);
-	memset(opaque, 0, sizeof(LogPageOpaque));
 	opaque->partition = (uint8) Max(partition, 0);
 	opaque->magic = LOG_PAGE_MAGIC;
 	opaque->version = LOG_PAGE_VERSION;

@@ -87,6 +87,22 @@ log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options)
 	}
 }
 
+/* hash a column's value into *hash */
+static inline void
+add_key(const LogRoute *route, int i, Datum value, uint64 *hash)
+{
+	Datum		h = FunctionCall2Coll(&route->types[i]->hash_extended_proc_finfo,
+									  route->collations[i], value, UInt64GetDatum(0));
+
+	*hash = hash_combine64(*hash, DatumGetUInt64(h));
+}
+
+static inline int
+slot_partition(const LogRoute *route, uint64 hash)
+{
+	return route->slots[(hash ^ (hash >> 32)) % LOG_ROUTE_SLOTS];
+}
+
 int
 log_route_slot(const LogRoute *route, TupleTableSlot *slot)
 {
@@ -101,14 +117,27 @@ log_route_slot(const LogRoute *route, TupleTableSlot *slot)
 		if (isnull)
 			continue;
 		any = true;
-		hash = hash_combine64(hash,
-							  DatumGetUInt64(FunctionCall2Coll(&route->types[i]->hash_extended_proc_finfo,
-															   route->collations[i], value,
-															   UInt64GetDatum(0))));
+		add_key(route, i, value, &hash);
 	}
-	if (!any)
-		return -1;
-	return route->slots[(hash ^ (hash >> 32)) % LOG_ROUTE_SLOTS];
+	return any ? slot_partition(route, hash) : -1;
+}
+
+int
+log_route_values(const LogRoute *route, const Datum *values, const bool *isnull)
+{
+	uint64		hash = 0;
+	bool		any = false;
+
+	for (int i = 0; i < route->nkeys; i++)
+	{
+		int			column = route->keys[i] - 1;
+
+		if (isnull[column])
+			continue;
+		any = true;
+		add_key(route, i, values[column], &hash);
+	}
+	return any ? slot_partition(route, hash) : -1;
 }
 
 int

@@ -99,10 +99,13 @@ align_long(Form_pg_attribute att, Size off)
 }
 
 /*
- * Size of the body; flags gets LOG_ROW_NULLS and the alignment it needs.
+ * Size of the body; flags gets LOG_ROW_NULLS and the alignment it needs.  False
+ * if a value may have to be replaced before (see replace_values): only those that
+ * have been are measured again as they are.
  */
-static uint32
-measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *flags)
+static inline bool
+measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replaced,
+			uint32 *len, uint16 *flags)
 {
 	int			natts = desc->natts;
 	Size		off = 0;
@@ -123,7 +126,33 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *fla
 
 		if (isnull[i])
 			continue;
-		if (att->attlen > 0)
+		if (att->attlen == -1)
+		{
+			Pointer		value = DatumGetPointer(values[i]);
+			Size		size;
+
+			if (VARATT_IS_SHORT(value))
+			{
+				off += VARSIZE_SHORT(value);
+				continue;
+			}
+			if (unlikely(VARATT_IS_EXTERNAL(value)))
+			{
+				Assert(!replaced);
+				return false;
+			}
+			size = VARSIZE(value);
+			if (unlikely(size >= COMPRESS_THRESHOLD) && !replaced)
+				return false;
+			if (can_make_short(att, value))
+				off += VARATT_CONVERTED_SHORT_SIZE(value);
+			else
+			{
+				off = align_long(att, off) + size;
+				f |= att->attalign == TYPALIGN_DOUBLE ? LOG_ROW_ALIGN8 : LOG_ROW_ALIGN4;
+			}
+		}
+		else if (att->attlen > 0)
 		{
 			if (unlikely(log_row_must_align(att)))
 			{
@@ -132,27 +161,13 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *fla
 			}
 			off += att->attlen;
 		}
-		else if (att->attlen == -1)
-		{
-			Pointer		value = DatumGetPointer(values[i]);
-
-			if (VARATT_IS_SHORT(value))
-				off += VARSIZE_SHORT(value);
-			else if (can_make_short(att, value))
-				off += VARATT_CONVERTED_SHORT_SIZE(value);
-			else
-			{
-				off = align_long(att, off) + VARSIZE(value);
-				f |= att->attalign == TYPALIGN_DOUBLE ? LOG_ROW_ALIGN8 : LOG_ROW_ALIGN4;
-			}
-		}
 		else
 		{
 			/* cstring: no table can have such a column */
 			elog(ERROR, "unexpected attribute length %d", att->attlen);
 		}
 	}
-	if (off > MaxAllocSize - 64)
+	if (unlikely(off > MaxAllocSize - 64))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("row is too big for a stream: size %zu, maximum size %zu",
@@ -160,7 +175,8 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 *fla
 	if (f & LOG_ROW_ALIGN8)
 		f &= ~LOG_ROW_ALIGN4;
 	*flags = f;
-	return (uint32) off;
+	*len = (uint32) off;
+	return true;
 }
 
 static void
@@ -255,31 +271,37 @@ fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, 
 	}
 }
 
+/* some value is out of line, or large enough to be compressed */
+static pg_noinline void
+encode_replaced(TupleDesc desc, const Datum *values, const bool *isnull,
+				char *(*reserve) (void *arg, Size len), void *arg, LogRow *row)
+{
+	Datum		replaced_values[MaxTupleAttributeNumber];
+	bool		replaced;
+	char	   *body;
+
+	memcpy(replaced_values, values, sizeof(Datum) * desc->natts);
+	replaced = replace_values(desc, replaced_values, isnull);
+	(void) measure_row(desc, replaced_values, isnull, true, &row->len, &row->flags);
+	row->natts = desc->natts;
+	row->body = body = reserve(arg, row->len);
+	fill_row(desc, replaced_values, isnull, row->flags, body);
+	if (replaced)
+		MemoryContextReset(prepare_context);
+}
+
 void
 log_row_encode(TupleDesc desc, const Datum *values, const bool *isnull,
 			   char *(*reserve) (void *arg, Size len), void *arg, LogRow *row)
 {
-	Datum		replaced_values[MaxTupleAttributeNumber];
-	bool		replaced = false;
 	char	   *body;
 
-	for (int i = 0; i < desc->natts; i++)
+	if (!measure_row(desc, values, isnull, false, &row->len, &row->flags))
 	{
-		/* anything out of line, or large enough to be compressed? */
-		if (TupleDescAttr(desc, i)->attlen == -1 && !isnull[i] &&
-			(VARATT_IS_EXTERNAL(DatumGetPointer(values[i])) ||
-			 VARSIZE_ANY(DatumGetPointer(values[i])) >= COMPRESS_THRESHOLD))
-		{
-			memcpy(replaced_values, values, sizeof(Datum) * desc->natts);
-			replaced = replace_values(desc, replaced_values, isnull);
-			values = replaced_values;
-			break;
-		}
+		encode_replaced(desc, values, isnull, reserve, arg, row);
+		return;
 	}
-	row->len = measure_row(desc, values, isnull, &row->flags);
 	row->natts = desc->natts;
 	row->body = body = reserve(arg, row->len);
 	fill_row(desc, values, isnull, row->flags, body);
-	if (replaced)
-		MemoryContextReset(prepare_context);
 }

@@ -360,7 +360,6 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strat
 		vacuum_partition(&fs);
 	}
 	state_xid = log_state_vacuum(rel, oldest_xmin);
-	log_restore_free_list(rel, true);
 
 	frozenxid = oldest_xmin;
 	if (TransactionIdIsValid(fs.oldest_left) &&
@@ -373,6 +372,7 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strat
 	nblocks = RelationGetNumberOfBlocks(rel);
 	COMPAT_UPDATE_RELSTATS(rel, nblocks, live, frozenxid, minmulti);
 	COMPAT_REPORT_VACUUM(rel, live, start);
+	log_restore_free_list(rel, true);
 	pgstat_progress_end_command();
 
 	if (params->options & VACOPT_VERBOSE)

@@ -17,6 +17,7 @@ wal_consistency_checking = 'streamq'
 streamq.naptime = '100ms'
 autovacuum_naptime = 1
 max_wal_size = 1GB
+wal_keep_size = 4GB
 max_worker_processes = 16
 });
 $primary->start;
@@ -187,5 +188,32 @@ is(join("\n", grep { /ERROR:/ && !/conflict with recovery/ } split /\n/, slurp_f
 	'the standby\'s queries met nothing but recovery conflicts');
 unlike(slurp_file($primary->logfile), qr/XX001|is damaged|PANIC/, 'nothing was found damaged');
 $standby->stop;
+
+# damage in one partition does not keep others from being written at the limit
+$primary->safe_psql('postgres', q{
+SELECT streamq.create_stream('d', partitions => 2, max_bytes => 1000000);
+INSERT INTO d (key, payload) SELECT 'k' || i, to_jsonb(repeat('x', 500)) FROM generate_series(1, 500) i;
+});
+my $path = $primary->data_dir . '/' . $primary->safe_psql('postgres', q{SELECT pg_relation_filepath('d')});
+$primary->stop;
+my $data = slurp_file($path);
+for my $block (0 .. length($data) / 8192 - 1)
+{
+	# its special space: partition, flags, magic, version, kind
+	next if substr($data, $block * 8192 + 8192 - 6, 6) ne pack('CCvCC', 1, 0, 0x5153, 1, 4);
+	substr($data, $block * 8192, 8192) = "\0" x 8192;
+	last;
+}
+open(my $fh, '>:raw', $path) or die "$path: $!";
+print $fh $data;
+close $fh;
+$primary->start;
+isnt($primary->safe_psql('postgres', q{SELECT count(*) FROM streamq.check_stream('d')}), '0', 'a page is damaged');
+for my $i (1 .. 40)
+{
+	$primary->safe_psql('postgres', q{
+SELECT count(streamq.produce('d', to_jsonb(repeat('y', 500)), partition => 0)) FROM generate_series(1, 200)});
+}
+pass('messages are taken all the same');
 $primary->stop;
 done_testing();
