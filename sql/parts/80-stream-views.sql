@@ -16,7 +16,7 @@ CREATE FUNCTION streamq.partition_stats(
     OUT oldest_at pg_catalog.timestamptz,
     OUT newest_at pg_catalog.timestamptz)
 RETURNS SETOF pg_catalog.record
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 4
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 4
 AS 'MODULE_PATHNAME', 'streamq_partition_stats';
 COMMENT ON FUNCTION streamq.partition_stats(pg_catalog.oid)
 IS 'figures of the partitions of a stream, for the views streams and partitions';

@@ -67,6 +67,8 @@ publication_process_utility(PlannedStmt *pstmt, const char *queryString, bool re
 							QueryCompletion *qc)
 {
 	Node	   *stmt = pstmt->utilityStmt;
+	/* other statements may be gone after execution */
+	NodeTag		tag = nodeTag(stmt);
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
@@ -76,9 +78,9 @@ publication_process_utility(PlannedStmt *pstmt, const char *queryString, bool re
 								queryEnv, dest, qc);
 
 	/* privileges, and that there are such tables, have been checked by now */
-	if (IsA(stmt, CreatePublicationStmt))
+	if (tag == T_CreatePublicationStmt)
 		check_tables(((CreatePublicationStmt *) stmt)->pubobjects);
-	else if (IsA(stmt, AlterPublicationStmt) &&
+	else if (tag == T_AlterPublicationStmt &&
 			 ((AlterPublicationStmt *) stmt)->action != AP_DropObjects)
 		check_tables(((AlterPublicationStmt *) stmt)->pubobjects);
 }

@@ -224,7 +224,7 @@ retention_apply(Oid relid)
 		result = apply_limits(&plan, &options);
 		if (options.keep_unacked && result != RETENTION_NONE)
 		{
-			/* groups, of which there may be many, are asked only when it matters */
+			/* groups, of which there may be many: only when it matters */
 			pfree(plan.partitions);
 			make_plan(&plan, rel, true, options.max_messages > 0);
 			result = apply_limits(&plan, &options);

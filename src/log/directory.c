@@ -350,6 +350,40 @@ log_extent_last(Relation rel, int partition, LogExtent *extent)
 	return found;
 }
 
+LogExtent *
+log_extents_used(Relation rel, int partition, int *n)
+{
+	Directory	d;
+	int			retries = 0;
+	int			allocated = 64;
+	LogExtent  *extents = palloc(allocated * sizeof(LogExtent));
+
+	do
+	{
+		*n = 0;
+		if (!open_directory(&d, rel, partition))
+			break;
+		check_retries(&d, retries++);
+		for (int r = 0; r < NROOT(&d); r++)
+		{
+			if (!load_leaf(&d, r))
+				break;
+			for (uint32 i = 0; i < LEAF(&d)->nextents; i++)
+			{
+				if (!used(&LEAF(&d)->extents[i]))
+					continue;
+				if (*n >= allocated)
+				{
+					allocated *= 2;
+					extents = repalloc_huge(extents, allocated * sizeof(LogExtent));
+				}
+				take_extent(&d, &LEAF(&d)->extents[i], &extents[(*n)++]);
+			}
+		}
+	} while (d.stale);
+	return extents;
+}
+
 void
 log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *blocks)
 {

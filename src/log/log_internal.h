@@ -380,7 +380,19 @@ extern bool log_extent_find_time(Relation rel, int partition, TimestampTz t, Log
 extern bool log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
 extern bool log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
 extern bool log_extent_last(Relation rel, int partition, LogExtent *extent);
+/* all extents in use, in log order */
+extern LogExtent *log_extents_used(Relation rel, int partition, int *n);
 extern void log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *blocks);
+
+/* ---- blockmap.c: blocks that hold messages ---- */
+
+typedef struct LogBlockMap LogBlockMap;
+
+extern LogBlockMap *log_block_map(Relation rel, MemoryContext context);
+extern bool log_block_map_has(const LogBlockMap *map, BlockNumber block);
+extern void log_block_map_free(LogBlockMap *map);
+/* is the file as long as its log? */
+extern void log_check_length(Relation rel);
 
 /* ---- cursor.c: pages of a partition in log order ---- */
 
@@ -448,6 +460,8 @@ typedef struct LogPageScan
 	int			partition;
 	Buffer		buffer;			/* pinned, or InvalidBuffer */
 	LogCursor	cursor;			/* of this page, for rows that go on */
+	MemoryContext context;		/* of what the scan remembers */
+	LogBlockMap *map;			/* for log_page_scan_load_block, NULL at first */
 	int64		base;
 	int			nrows;			/* rows that start on the page */
 	int			nranges;
@@ -485,8 +499,10 @@ extern bool log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snap
  */
 extern bool log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
 									   int stop, int64 *expected);
-/* the same for a physical block, for parallel, sample and analyze scans; false
- * if it holds no live rows */
+/*
+ * The same for a physical block, for parallel, sample and analyze scans; false
+ * if it holds no live rows.
+ */
 extern bool log_page_scan_load_block(LogPageScan *ps, BlockNumber block,
 									 Snapshot snapshot, BufferAccessStrategy strategy);
 extern bool log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot);

@@ -26,6 +26,8 @@ log_page_scan_init(LogPageScan *ps, Relation rel)
 	ps->range = 0;
 	ps->stopped = false;
 	ps->cut = false;
+	ps->context = CurrentMemoryContext;
+	ps->map = NULL;
 }
 
 void
@@ -214,50 +216,87 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 	}
 }
 
+/*
+ * Collect the rows of the data page that was read by its block number and is locked.  False
+ * if there are none; *sound tells whether that may be.
+ */
+static bool
+collect_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot, bool *sound)
+{
+	LogPageOpaque *opaque = LOG_OPAQUE(BufferGetPage(ps->buffer));
+	int64		end = opaque->base + opaque->nrows;
+
+	ps->partition = opaque->partition;
+	*sound = opaque->nrows == 0 || end <= log_next_offset(ps->rel, ps->partition);
+
+	/* a block that was freed and not used again still looks like a page */
+	if (!*sound || opaque->nrows == 0 || end <= log_first_offset(ps->rel, ps->partition) ||
+		!collect_ranges(ps, snapshot, LOG_STOP_NEVER))
+		return false;
+
+	log_cursor_init(&ps->cursor, ps->rel, ps->partition);
+	ps->cursor.block = block;
+	/* the extent is looked up only if a row goes on behind the page */
+	ps->cursor.extent.start = InvalidBlockNumber;
+	ps->cursor.extent.base = opaque->base;
+	return true;
+}
+
+/* should the block hold messages?  What is known may be outdated if they expired. */
+static bool
+should_hold_messages(LogPageScan *ps, BlockNumber block)
+{
+	if (ps->map != NULL && !log_block_map_has(ps->map, block))
+		return false;
+	if (ps->map != NULL)
+		log_block_map_free(ps->map);
+	ps->map = NULL;
+	ps->map = log_block_map(ps->rel, ps->context);
+	return log_block_map_has(ps->map, block);
+}
+
 bool
 log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 						 BufferAccessStrategy strategy)
 {
 	Page		page;
-	int64		first;
-	int64		last;
 	bool		live = false;
+	bool		looked = false;
 
 	log_page_scan_release(ps);
 	ps->buffer = ReadBufferExtended(ps->rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 	page = BufferGetPage(ps->buffer);
-	LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
-	while (log_page_is(page, LOG_PAGE_DATA, -1) &&
-		   !log_shared_known(ps->rel, LOG_OPAQUE(page)->partition))
+	for (;;)
 	{
-		int			partition = LOG_OPAQUE(page)->partition;
+		int			unknown = -1;
+		bool		sound = false;
 
-		LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
-		(void) log_shared(ps->rel, partition);
 		LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
-	}
-	if (log_page_is(page, LOG_PAGE_DATA, -1))
-	{
-		LogPageOpaque *opaque = LOG_OPAQUE(page);
-
-		ps->partition = opaque->partition;
-		first = opaque->base;
-		last = opaque->base + opaque->nrows;
-
-		/* a block that was freed and not used again still looks like a page */
-		live = opaque->nrows > 0 && last > log_first_offset(ps->rel, ps->partition) &&
-			last <= log_next_offset(ps->rel, ps->partition);
-		live = live && collect_ranges(ps, snapshot, LOG_STOP_NEVER);
-		if (live)
+		if (log_page_is(page, LOG_PAGE_DATA, -1))
 		{
-			log_cursor_init(&ps->cursor, ps->rel, ps->partition);
-			ps->cursor.block = block;
-			/* the extent is looked up only if a row goes on behind the page */
-			ps->cursor.extent.start = InvalidBlockNumber;
-			ps->cursor.extent.base = first;
+			if (log_shared_known(ps->rel, LOG_OPAQUE(page)->partition))
+				live = collect_block(ps, block, snapshot, &sound);
+			else
+				unknown = LOG_OPAQUE(page)->partition;
 		}
+		LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
+
+		if (unknown >= 0)
+		{
+			(void) log_shared(ps->rel, unknown);
+			continue;
+		}
+
+		/*
+		 * It may have got its first messages while we asked.  It cannot have been put to
+		 * another use: we have it pinned.
+		 */
+		if (!sound && looked)
+			log_page_corrupted(ps->rel, block, "it should hold messages");
+		if (sound || !should_hold_messages(ps, block))
+			break;
+		looked = true;
 	}
-	LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
 	if (!live)
 		log_page_scan_release(ps);
 	return live;

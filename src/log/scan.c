@@ -99,6 +99,9 @@ log_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *k
 	log_page_scan_init(&scan->ps, rel);
 	whole_range(scan);
 	reset_scan(scan);
+	/* a scan that goes through the file would not notice its end */
+	if (flags & (SO_TYPE_SAMPLESCAN | SO_TYPE_ANALYZE))
+		log_check_length(rel);
 	if (flags & (SO_ALLOW_STRAT | SO_TYPE_SAMPLESCAN))
 		scan->nblocks = RelationGetNumberOfBlocks(rel);
 
@@ -395,6 +398,7 @@ log_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan)
 {
 	Size		size = table_block_parallelscan_initialize(rel, pscan);
 
+	log_check_length(rel);
 	/* log order begins at the beginning */
 	pscan->phs_syncscan = false;
 	return size;

@@ -11,11 +11,15 @@
 
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
+#include "port/pg_bitutils.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "log/log_internal.h"
+
+/* bodies up to this size are kept in chunks, not blocks of their own */
+#define SMALL_BODY	8192
 
 static inline void
 drop_buffer(LogSlot *ls)
@@ -180,7 +184,12 @@ log_slot_reserve(TupleTableSlot *slot, Size len)
 
 	if (ls->matsize < len)
 	{
-		Size		size = Min(Max(64, len + len / 4), MaxAllocHugeSize);
+		/*
+		 * A chunk of a memory context has a power of two of bytes: use all of
+		 * it, and no larger one, so that the slots of a batch stay in cache.
+		 */
+		Size		size = len <= SMALL_BODY ? pg_nextpower2_32(Max(64, len)) :
+			Min(len + len / 4, MaxAllocHugeSize);
 
 		if (ls->mat)
 			pfree(ls->mat);

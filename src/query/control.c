@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "api/api.h"
 #include "log/log.h"
 #include "query/job.h"
 #include "streamq.h"
@@ -41,9 +42,7 @@ name_arg(FunctionCallInfo fcinfo)
 {
 	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"job\" must not be null")));
+		api_null_argument("job");
 	return text_to_cstring(PG_GETARG_TEXT_PP(0));
 }
 
@@ -111,9 +110,7 @@ streamq_watermark(PG_FUNCTION_ARGS)
 
 	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"view\" must not be null")));
+		api_null_argument("view");
 	view = PG_GETARG_OID(0);
 	if (!job_find_by_target(view, &job))
 	{
@@ -193,9 +190,7 @@ streamq_wait_until_caught_up(PG_FUNCTION_ARGS)
 	bool		result;
 
 	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"timeout\" must not be null")));
+		api_null_argument("timeout");
 	timeout = PG_GETARG_INTERVAL_P(1);
 	deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 													   TimestampTzGetDatum(GetCurrentTimestamp()),

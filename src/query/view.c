@@ -47,6 +47,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "api/api.h"
 #include "base/catalog.h"
 #include "log/log.h"
 #include "query/job.h"
@@ -303,7 +304,8 @@ check_duration(Interval *value, const char *arg)
 	if (value->time + (double) value->day * USECS_PER_DAY < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be negative", arg)));
+				 errmsg("argument \"%s\" must not be negative", arg),
+				 errhint("Use an interval such as '30 s'.")));
 	if (value->time + (double) value->day * USECS_PER_DAY >= 1)
 		window_check_size(value, &size);
 }
@@ -346,9 +348,7 @@ static text *
 required_text(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+		api_null_argument(name);
 	return PG_GETARG_TEXT_PP(arg);
 }
 
@@ -358,9 +358,7 @@ duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	Interval   *value;
 
 	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+		api_null_argument(name);
 	value = PG_GETARG_INTERVAL_P(arg);
 	check_duration(value, name);
 	return value;

@@ -35,6 +35,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "api/api.h"
 #include "log/log.h"
 #include "query/job.h"
 #include "worker/doorbell.h"
@@ -85,9 +86,7 @@ streamq_channel(PG_FUNCTION_ARGS)
 
 	streamq_require_loaded();
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "relation")));
+		api_null_argument("relation");
 	relid = PG_GETARG_OID(0);
 
 	rel = try_relation_open(relid, AccessShareLock);

@@ -134,6 +134,22 @@ CALL wait_until($$first_offset('k') > 4500$$);
 SELECT bytes < 1000000 AS small FROM streamq.streams WHERE stream = 'k'::regclass;
 DROP TABLE k;
 
+-- acknowledging and producing in one transaction that rolls back loses nothing
+CREATE TABLE ka (id int, pad text) USING streamq;
+SELECT streamq.alter_stream('ka', max_bytes => 1000000, keep_unacked => true);
+INSERT INTO ka SELECT i, repeat('x', 1000) FROM generate_series(0, 799) i;
+SELECT streamq.create_group('ka', 'g');
+BEGIN;
+SELECT count(*) FROM streamq.consume('ka', 'g', 1000, auto_ack => true);
+INSERT INTO ka SELECT i, repeat('x', 1000) FROM generate_series(800, 2999) i;
+ROLLBACK;
+INSERT INTO ka SELECT i, repeat('x', 1000) FROM generate_series(3000, 3999) i;
+SELECT pg_sleep(1.5);
+SELECT count(*), min(msg_offset) FROM streamq.consume('ka', 'g', 1000, auto_ack => true);
+SELECT lost FROM streamq.consumer_groups WHERE stream = 'ka'::regclass;
+CALL wait_until($$(SELECT bytes <= 2000000 FROM streamq.streams WHERE stream = 'retention.ka'::regclass)$$);
+DROP TABLE ka;
+
 -- a partition that was added after the group counts from its beginning
 CREATE TABLE late (key text, pad text) USING streamq;
 SELECT streamq.create_group('late', 'g');
