@@ -512,13 +512,11 @@ void
 log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 {
 	uint32		ahead;
-	int			waiting;
 	int64		max_bytes = log_relcache(rel)->max_bytes;
 
 	if (max_bytes > 0)
 		log_make_room(rel, npages);
 	LockRelationForExtension(rel, ExclusiveLock);
-	waiting = RelationExtensionLockWaiterCount(rel);
 	LWLockAcquire(&shared->append_lock, LW_SHARED);
 	ahead = pages_ahead(&shared->tail);
 	LWLockRelease(&shared->append_lock);
@@ -536,11 +534,8 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		uint32		npartitions;
 		uint32		blocks = log_blocks_in_use(rel, &npartitions) / npartitions;
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
-		uint32		step = Max(blocks / STEP_SHARE, MIN_STEP);
+		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP), MAX_STEP);
 
-		/* who waits for us is going to write too */
-		step *= 1 + 2 * waiting;
-		step = Min(step, MAX_STEP);
 		max_extent = Max(max_extent, blocks / 8192);
 		if (max_bytes > 0)
 			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 / npartitions,

@@ -33,7 +33,7 @@ for group in $only; do
 done
 
 rows_1k=$((rows / 5))
-batches=$((rows / 2500))	# of 1,000
+batches=$((rows / 1000))	# of 1,000
 singles=20000
 
 finish()
