@@ -61,7 +61,8 @@ typedef enum LogRefusal
 	LOG_REFUSE_CHANGE,			/* to update or delete, it is not known which */
 	LOG_REFUSE_INDEX,
 	LOG_REFUSE_PUBLICATION,
-	LOG_REFUSE_REWRITE
+	LOG_REFUSE_REWRITE,
+	LOG_REFUSE_ACCESS_METHOD
 } LogRefusal;
 
 /* ERRCODE_FEATURE_NOT_SUPPORTED, with the name of the stream and what to do instead */
