@@ -32,17 +32,18 @@ typedef struct ColumnStep
 	uint16		target;			/* index of the value */
 } ColumnStep;
 
+/* ctid, tableoid, msg_id and append time */
+#define N_IDENTITIES	4
+
 struct LogColumns
 {
 	int			nvalues;
 	int			natts;			/* attributes that a row must have */
 	AttrNumber *attnums;		/* of the values */
-	bool		identity;		/* is anything wanted that is not in the row? */
-	/* indexes of those values, -1: not wanted */
-	int			ctid;
-	int			tableoid;
-	int			msg_id;
-	int			produced_at;
+	/* values that are not in the row, and their attnums */
+	int			nidentities;
+	int			identities[N_IDENTITIES];
+	AttrNumber	kinds[N_IDENTITIES];
 	ItemPointerData tid;		/* what the value of ctid points to */
 	ColumnStep *atts;			/* a step for each attribute */
 	/* fewer steps, for rows without nulls */
@@ -55,44 +56,41 @@ log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
 {
 	LogColumns *columns;
 	int			targets[MaxTupleAttributeNumber];
-	int			ctid = -1;
-	int			tableoid = -1;
-	int			msg_id = -1;
-	int			produced_at = -1;
+	AttrNumber	kinds[N_IDENTITIES] = {0};
+	int			identities[N_IDENTITIES] = {0};
+	int			nidentities = 0;
 	int			natts = 0;
 
 	for (int i = 0; i < desc->natts; i++)
 		targets[i] = -1;
 	for (int i = 0; i < nvalues; i++)
 	{
-		int		   *target;
+		AttrNumber	attnum = attnums[i];
 
-		if (attnums[i] == SelfItemPointerAttributeNumber)
-			target = &ctid;
-		else if (attnums[i] == TableOidAttributeNumber)
-			target = &tableoid;
-		else if (attnums[i] == LOG_COLUMN_MSG_ID)
-			target = &msg_id;
-		else if (attnums[i] == LOG_COLUMN_PRODUCED_AT)
-			target = &produced_at;
-		else if (attnums[i] > 0)
-			target = &targets[attnums[i] - 1];
-		else
+		if (attnum > 0)
+		{
+			if (targets[attnum - 1] >= 0)
+				return NULL;
+			targets[attnum - 1] = i;
+			natts = Max(natts, attnum);
+			continue;
+		}
+		if (attnum != SelfItemPointerAttributeNumber && attnum != TableOidAttributeNumber &&
+			attnum != LOG_COLUMN_MSG_ID && attnum != LOG_COLUMN_PRODUCED_AT)
 			return NULL;
-		if (*target >= 0)
-			return NULL;
-		*target = i;
-		natts = Max(natts, attnums[i]);
+		for (int k = 0; k < nidentities; k++)
+			if (kinds[k] == attnum)
+				return NULL;
+		kinds[nidentities] = attnum;
+		identities[nidentities++] = i;
 	}
 
 	columns = palloc0(offsetof(LogColumns, steps) + natts * sizeof(ColumnStep));
 	columns->nvalues = nvalues;
 	columns->natts = natts;
-	columns->identity = Max(Max(ctid, tableoid), Max(msg_id, produced_at)) >= 0;
-	columns->ctid = ctid;
-	columns->tableoid = tableoid;
-	columns->msg_id = msg_id;
-	columns->produced_at = produced_at;
+	columns->nidentities = nidentities;
+	memcpy(columns->kinds, kinds, sizeof(kinds));
+	memcpy(columns->identities, identities, sizeof(identities));
 	columns->attnums = palloc(Max(nvalues, 1) * sizeof(AttrNumber));
 	memcpy(columns->attnums, attnums, nvalues * sizeof(AttrNumber));
 	columns->atts = palloc(Max(natts, 1) * sizeof(ColumnStep));
@@ -101,7 +99,7 @@ log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		bool		wanted = targets[i] >= 0;
 		ColumnStep *step = &columns->atts[i];
-		ColumnStep *last = &columns->steps[columns->nsteps - 1];
+		ColumnStep *last = columns->nsteps > 0 ? &columns->steps[columns->nsteps - 1] : NULL;
 
 		if (att->attlen == -1)
 			step->kind = wanted ? STEP_VARLENA : STEP_SKIP_VARLENA;
@@ -114,8 +112,8 @@ log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
 		step->align = log_row_must_align(att) ? att->attalign : TYPALIGN_CHAR;
 		step->len = Max(att->attlen, 0);
 		step->target = Max(targets[i], 0);
-		if (step->kind == STEP_SKIP && columns->nsteps > 0 &&
-			last->kind == STEP_SKIP && last->len + step->len <= BLCKSZ)
+		if (step->kind == STEP_SKIP && last != NULL && last->kind == STEP_SKIP &&
+			last->len + step->len <= BLCKSZ)
 			last->len += step->len;
 		else
 			columns->steps[columns->nsteps++] = *step;
@@ -196,27 +194,32 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 	return true;
 }
 
-static inline void
-put(Datum value, int target, Datum *values, bool *isnull)
-{
-	if (target >= 0)
-	{
-		values[target] = value;
-		isnull[target] = false;
-	}
-}
-
 /* what the row itself does not hold */
 static inline void
 fill_identity(const LogPageScan *ps, LogColumns *columns, Datum *values, bool *isnull)
 {
-	if (!columns->identity)
-		return;
-	log_set_tid(ps->partition, ps->off, &columns->tid);
-	put(PointerGetDatum(&columns->tid), columns->ctid, values, isnull);
-	put(ObjectIdGetDatum(RelationGetRelid(ps->rel)), columns->tableoid, values, isnull);
-	put(Int64GetDatum(LOG_MSG_ID(ps->partition, ps->off)), columns->msg_id, values, isnull);
-	put(TimestampTzGetDatum(ps->time), columns->produced_at, values, isnull);
+	for (int i = 0; i < columns->nidentities; i++)
+	{
+		Datum	   *value = &values[columns->identities[i]];
+
+		switch (columns->kinds[i])
+		{
+			case SelfItemPointerAttributeNumber:
+				log_set_tid(ps->partition, ps->off, &columns->tid);
+				*value = PointerGetDatum(&columns->tid);
+				break;
+			case TableOidAttributeNumber:
+				*value = ObjectIdGetDatum(RelationGetRelid(ps->rel));
+				break;
+			case LOG_COLUMN_MSG_ID:
+				*value = Int64GetDatum(LOG_MSG_ID(ps->partition, ps->off));
+				break;
+			case LOG_COLUMN_PRODUCED_AT:
+				*value = TimestampTzGetDatum(ps->time);
+				break;
+		}
+		isnull[columns->identities[i]] = false;
+	}
 }
 
 bool

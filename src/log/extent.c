@@ -113,9 +113,9 @@ log_restore_length(Relation rel)
 	uint32		npartitions;
 	Buffer		buffer;
 
-	if (!BlockNumberIsValid(log_head_block(rel, 0)))
+	buffer = log_read_meta(rel);
+	if (!BufferIsValid(buffer))
 		return;
-	buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
 	want = LOG_META(BufferGetPage(buffer))->nallocated;
 	npartitions = LOG_META(BufferGetPage(buffer))->npartitions;
 	UnlockReleaseBuffer(buffer);
@@ -171,24 +171,37 @@ log_head_set_content(Page page)
 
 /* ---- partitions ---- */
 
-int
-log_partition_count(Relation rel)
+Buffer
+log_read_meta(Relation rel)
 {
 	Buffer		buffer;
 	Page		page;
-	int			n = 1;
 
 	if (RelationGetNumberOfBlocks(rel) == 0)
-		return 1;
+		return InvalidBuffer;
 	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
-	if (!PageIsNew(page))
+	if (PageIsNew(page))
 	{
-		if (!log_page_is(page, LOG_PAGE_META, -1))
-			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
-		n = LOG_META(page)->npartitions;
+		UnlockReleaseBuffer(buffer);
+		check_empty(rel);
+		return InvalidBuffer;
 	}
+	if (!log_page_is(page, LOG_PAGE_META, -1))
+		log_page_corrupted(rel, 0, "it is not a meta page of a known version");
+	return buffer;
+}
+
+int
+log_partition_count(Relation rel)
+{
+	Buffer		buffer = log_read_meta(rel);
+	int			n;
+
+	if (!BufferIsValid(buffer))
+		return 1;
+	n = LOG_META(BufferGetPage(buffer))->npartitions;
 	UnlockReleaseBuffer(buffer);
 	return n;
 }
@@ -197,31 +210,19 @@ BlockNumber
 log_head_block(Relation rel, int partition)
 {
 	BlockNumber block = InvalidBlockNumber;
-	Buffer		buffer;
-	Page		page;
-	bool		isnew = false;
+	Buffer		buffer = log_read_meta(rel);
+	LogMeta    *meta;
 
-	if (RelationGetNumberOfBlocks(rel) == 0)
+	if (!BufferIsValid(buffer))
 		return InvalidBlockNumber;
-	buffer = ReadBuffer(rel, 0);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
-	if (!PageIsNew(page))
+	meta = LOG_META(BufferGetPage(buffer));
+	if (partition < (int) meta->npartitions)
 	{
-		if (!log_page_is(page, LOG_PAGE_META, -1))
-			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
-		if (partition < (int) LOG_META(page)->npartitions)
-		{
-			block = LOG_META(page)->heads[partition];
-			if (!BlockNumberIsValid(block))
-				log_page_corrupted(rel, 0, "the head of a partition is not named");
-		}
+		block = meta->heads[partition];
+		if (!BlockNumberIsValid(block))
+			log_page_corrupted(rel, 0, "the head of a partition is not named");
 	}
-	else
-		isnew = true;
 	UnlockReleaseBuffer(buffer);
-	if (isnew)
-		check_empty(rel);
 	return block;
 }
 

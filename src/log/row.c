@@ -131,15 +131,16 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replac
 			Pointer		value = DatumGetPointer(values[i]);
 			Size		size;
 
+			/* what is out of line has a header of one byte, too */
 			if (VARATT_IS_SHORT(value))
 			{
+				if (unlikely(VARATT_IS_EXTERNAL(value)))
+				{
+					Assert(!replaced);
+					return false;
+				}
 				off += VARSIZE_SHORT(value);
 				continue;
-			}
-			if (unlikely(VARATT_IS_EXTERNAL(value)))
-			{
-				Assert(!replaced);
-				return false;
 			}
 			size = VARSIZE(value);
 			if (unlikely(size >= COMPRESS_THRESHOLD) && !replaced)

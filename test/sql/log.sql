@@ -191,6 +191,33 @@ SELECT count(*), max(ctid) FROM conv;
 ALTER TABLE conv SET ACCESS METHOD heap;
 SELECT count(*) FROM conv;
 
+-- values that are out of line or expanded where they come from are written out
+CREATE TABLE toasted (i int, t text, c text, a int[]);
+ALTER TABLE toasted ALTER t SET STORAGE EXTERNAL;
+INSERT INTO toasted SELECT i, repeat('x', i * 10000), (SELECT string_agg(md5(n::text), '') FROM generate_series(1, i * 1000) n), ARRAY(SELECT generate_series(1, i * 1000))
+FROM generate_series(1, 3) i;
+CREATE TABLE written (i int, t text, c text, a int[]) USING streamq;
+CREATE TABLE written_external (LIKE written) USING streamq;
+ALTER TABLE written_external ALTER t SET STORAGE EXTERNAL;
+INSERT INTO written TABLE toasted;
+INSERT INTO written_external TABLE toasted;
+DO $$
+DECLARE
+	expanded int[] := ARRAY(SELECT generate_series(1, 2000));
+BEGIN
+	expanded[1] := 0;
+	INSERT INTO written VALUES (4, 'expanded', NULL, expanded);
+	INSERT INTO toasted VALUES (4, 'expanded', NULL, expanded);
+	INSERT INTO written_external VALUES (4, 'expanded', NULL, expanded);
+END $$;
+SELECT i, length(w.t), length(w.c), array_length(w.a, 1), w = x AS same, w = o AS same
+FROM written w JOIN written_external x USING (i) JOIN toasted o USING (i) ORDER BY i;
+CREATE TABLE envelope (key text, payload text) USING streamq;
+SELECT streamq.produce('envelope', t, c) FROM toasted ORDER BY i;
+SELECT (SELECT array_agg((payload, key)::text ORDER BY streamq.msg_id(tableoid, ctid)) FROM envelope) =
+	(SELECT array_agg((t, c)::text ORDER BY i) FROM toasted) AS same;
+DROP TABLE toasted;
+
 -- refusals
 CREATE TEMPORARY TABLE tmp (i int) USING streamq;
 CREATE MATERIALIZED VIEW mv USING streamq AS SELECT 1 AS i;
