@@ -166,12 +166,9 @@ log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int st
 	if (unlikely(cursor->expected >= 0 &&
 				 !is_base(cursor, LOG_OPAQUE(BufferGetPage(ps->buffer))->base)))
 	{
-		int64		expected = cursor->expected;
-
-		/* in use again, unless it is damaged */
+		/* in use again, unless it is damaged: the caller finds out */
 		UnlockReleaseBuffer(ps->buffer);
 		ps->buffer = InvalidBuffer;
-		log_check_missing(ps->rel, ps->partition, expected, expected + 1);
 		return false;
 	}
 	ps->cursor = *cursor;
@@ -188,6 +185,8 @@ bool
 log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
 						   int stop, int64 *expected)
 {
+	bool		sought = false;
+
 	for (;;)
 	{
 		bool		found = log_page_scan_load(ps, cursor, snapshot, stop);
@@ -198,10 +197,12 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 
 		/*
 		 * No page, or one that holds later rows: either the log is like that,
-		 * or the block has been used again.  Then what was expected is gone.
+		 * or the block has been used again.  Then what was expected is gone, or it is
+		 * the first that is left: the pages behind a large row's first one have
+		 * the offset of the next row.
 		 */
 		first = log_first_offset(cursor->rel, cursor->partition);
-		if (first <= *expected)
+		if (first < *expected || (first == *expected && sought))
 		{
 			/* nothing is missing before the last partition's pages but a hole */
 			if (found && cursor->partition < LOG_MAX_PARTITIONS - 1)
@@ -210,6 +211,7 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 		}
 		log_page_scan_release(ps);
 		*expected = first;
+		sought = true;
 		if (!log_cursor_seek(cursor, first))
 			return false;
 		CHECK_FOR_INTERRUPTS();
