@@ -128,10 +128,10 @@ is_wanted(const ColumnStep *step)
 }
 
 /*
- * Decode a body, which begins with as many bytes of null bitmap.  False if the steps do not
- * fit it.
+ * Decode a body, which begins with as many bytes of null bitmap.  Returns what is behind
+ * the attributes, NULL if the steps do not fit it.
  */
-static pg_attribute_always_inline bool
+static pg_attribute_always_inline const char *
 decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 	   Datum *values, bool *isnull)
 {
@@ -141,7 +141,7 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 	const char *end = body + len;
 
 	if (unlikely(nulls > len))
-		return false;
+		return NULL;
 	for (int i = 0; i < nsteps; i++)
 	{
 		const ColumnStep *step = &steps[i];
@@ -159,20 +159,20 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 		{
 			case STEP_SKIP:
 				if (unlikely(end - p < step->len))
-					return false;
+					return NULL;
 				p += step->len;
 				continue;
 			case STEP_SKIP_VARLENA:
 				if (unlikely((p = log_row_varlena(body, p, end, NULL)) == NULL))
-					return false;
+					return NULL;
 				continue;
 			case STEP_VARLENA:
 				if (unlikely((p = log_row_varlena(body, p, end, &values[step->target])) == NULL))
-					return false;
+					return NULL;
 				break;
 			case STEP_BYVAL:
 				if (unlikely(end - p < step->len))
-					return false;
+					return NULL;
 				values[step->target] = log_row_byval(p, step->len);
 				p += step->len;
 				break;
@@ -180,7 +180,7 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 			case STEP_FIXED:
 				p = body + att_align_nominal((Size) (p - body), step->align);
 				if (unlikely(end - p < step->len))
-					return false;
+					return NULL;
 				if (step->kind == STEP_FIXED)
 				{
 					values[step->target] = PointerGetDatum(p);
@@ -191,7 +191,7 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 		}
 		isnull[step->target] = false;
 	}
-	return true;
+	return p;
 }
 
 /* what the row itself does not hold */
@@ -246,8 +246,8 @@ log_page_scan_take(LogPageScan *ps, LogColumns *columns, Datum *values, bool *is
 		if (unlikely(end == 0 || body + len > end))
 			return false;
 		if (likely((flags & LOG_ROW_NULLS) == 0) ?
-			!decode(columns, page + body, len, 0, values, isnull) :
-			!decode(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull))
+			decode(columns, page + body, len, 0, values, isnull) == NULL :
+			decode(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull) == NULL)
 			return false;
 		ps->pos = end;
 	}
@@ -272,4 +272,33 @@ log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
 		isnull[i] = slot->tts_isnull[attnum - 1];
 	}
 	fill_identity(ps, columns, values, isnull);
+}
+
+void
+log_slot_decode(TupleTableSlot *slot, const LogColumns *columns)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+	const char *page = ls->page;
+	const char *p;
+	uint32		end;
+	uint32		body;
+	uint32		len;
+	uint16		flags;
+
+	/* whatever is not simple, the slot decodes when it is asked */
+	if (unlikely(page == NULL || ls->skip > 0 || ls->natts < columns->natts))
+		return;
+	end = log_row_header(page, ls->pos, &body, &len, &flags);
+	if (unlikely(end == 0 || body + len > end || (flags & LOG_ROW_NULLS)))
+		return;
+	p = decode(columns, page + body, len, 0, slot->tts_values, slot->tts_isnull);
+	if (unlikely(p == NULL))
+		return;
+	ls->body = page + body;
+	ls->page = NULL;
+	ls->len = len;
+	ls->flags = flags;
+	ls->end = end;
+	ls->off = (uint32) (p - ls->body);
+	slot->tts_nvalid = columns->natts;
 }

@@ -31,8 +31,8 @@
 #define LIMIT_EXTENT	65536	/* 512 MB */
 #define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the longest
 											 * rows there can be */
-#define MIN_STEP		24		/* blocks are reserved at a time in steps from
-								 * 192 kB, once extents are that large, */
+#define MIN_STEP		32		/* blocks are reserved at a time in steps from
+								 * 256 kB, once extents are that large, */
 #define MAX_STEP		128		/* up to 1 MB, or what a batch needs */
 #define STEP_SHARE		256		/* a step is no more of a partition than that */
 

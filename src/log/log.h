@@ -213,6 +213,12 @@ extern bool log_range_scan_next_columns(TableScanDesc scan, ScanDirection direct
 										TupleTableSlot *slot, LogColumns *columns,
 										Datum *values, bool *isnull);
 
+/*
+ * Decode the first attributes of a slot that a scan just filled: `columns` are attributes 1 to n.
+ * Only a short cut: the slot does it when it is asked for them.
+ */
+extern void log_slot_decode(TupleTableSlot *slot, const LogColumns *columns);
+
 /* is the message with this TID, of this stream, in the range? */
 extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);
 
