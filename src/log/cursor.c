@@ -75,8 +75,9 @@ log_cursor_seek(LogCursor *cursor, int64 off)
 		return false;
 
 	/*
-	 * The last page whose base is at most off.  A page tells how many rows a page has
-	 * about, and so where to look next; if that leads nowhere, by bisection.
+	 * The last page whose base is at most off.  A page tells how many rows a
+	 * page has about, and so where to look next; if that leads nowhere, by
+	 * bisection.
 	 */
 	lo = cursor->extent.start;
 	hi = extent_end(cursor);

@@ -97,7 +97,11 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 
 		pos = MAXALIGN(pos);
 		run = (LogRun *) ((char *) page + pos);
-		/* a row takes two bytes at least, so there are not more ranges than fit */
+
+		/*
+		 * a row takes two bytes at least, so there are not more ranges than
+		 * fit
+		 */
 		if (unlikely(pos + sizeof(LogRun) + run->nbytes > lower ||
 					 run->nbytes < run->nrows * sizeof(uint16) ||
 					 index + run->nrows > opaque->nrows))
@@ -197,9 +201,9 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 
 		/*
 		 * No page, or one that holds later rows: either the log is like that,
-		 * or the block has been used again.  Then what was expected is gone, or it is
-		 * the first that is left: the pages behind a large row's first one have
-		 * the offset of the next row.
+		 * or the block has been used again.  Then what was expected is gone,
+		 * or it is the first that is left: the pages behind a large row's
+		 * first one have the offset of the next row.
 		 */
 		first = log_first_offset(cursor->rel, cursor->partition);
 		if (first < *expected || (first == *expected && sought))
@@ -290,8 +294,8 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		}
 
 		/*
-		 * It may have got its first messages while we asked.  It cannot have been put to
-		 * another use: we have it pinned.
+		 * It may have got its first messages while we asked.  It cannot have
+		 * been put to another use: we have it pinned.
 		 */
 		if (!sound && looked)
 			log_page_corrupted(ps->rel, block, "it should hold messages");
@@ -315,7 +319,10 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 	char	   *body;
 	uint32		have = LOG_PAGE_END - pos;
 
-	/* the memory for it comes before the bytes: not for more than there can be */
+	/*
+	 * the memory for it comes before the bytes: not for more than there can
+	 * be
+	 */
 	if (len / BLCKSZ > RelationGetNumberOfBlocks(ps->rel))
 		log_page_corrupted(ps->rel, cursor.block, "a row is longer than the file");
 	body = log_slot_reserve(slot, len);
@@ -476,7 +483,10 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 		return store_last_row(ps, slot);
 	if (ls->buffer != ps->buffer)
 	{
-		/* the slot knows nothing of the rows before: do not walk from there again */
+		/*
+		 * the slot knows nothing of the rows before: do not walk from there
+		 * again
+		 */
 		log_page_scan_walk(ps);
 		log_slot_pin(slot, ps->buffer);
 		ls->end = 0;
