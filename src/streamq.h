@@ -12,7 +12,7 @@
 #define STREAMQ_SCHEMA "streamq"
 
 /* settings (streamq.c) */
-extern PGDLLIMPORT int streamq_naptime;		/* ms, streamq.naptime */
+extern PGDLLIMPORT int streamq_naptime; /* ms, streamq.naptime */
 extern PGDLLIMPORT int streamq_notify_interval; /* ms, streamq.notify_interval */
 extern PGDLLIMPORT int streamq_max_workers; /* streamq.max_workers */
 

@@ -50,6 +50,7 @@ typedef struct MessageRead MessageRead;
 
 /* args are those of streamq.read(): stream, from_msg_id, max_messages */
 extern MessageRead *message_read_begin(const NullableDatum *args, Snapshot snapshot);
+
 /*
  * The next one, its values as message_form leaves them: good until the next call
  * or the reset of the current memory context.
@@ -65,11 +66,13 @@ extern void message_read_end(MessageRead *read);
  */
 extern void api_check_produce(Relation rel);
 extern void api_check_read(Relation rel);
+
 /*
  * May the current user see the figures of a relation?  With SELECT on it, or as
  * a member of pg_read_all_stats; not if it is gone.
  */
 extern bool api_may_see(Oid relid);
+
 /* the part of api_check_produce about row-level security alone */
 extern void api_check_produce_rls(Relation rel);
 

@@ -294,6 +294,7 @@ column_to_json(MessageColumn *column, Datum value, JsonbValue *result)
 					json_string(result, NULL, INT_MAX);
 				room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
 				text = palloc(Max(room, 1));
+
 				len = COMPAT_B64_ENCODE(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data),
 										text, room);
 				if (len < 0)
@@ -441,6 +442,7 @@ key_text(MessageKey *key, Datum value)
 	if (strcmp(zone, "UTC") != 0 && strcmp(zone, "GMT") != 0)
 		set_style("TimeZone", "UTC");
 	text = OutputFunctionCall(&key->out, value);
+
 	AtEOXact_GUC(true, nestlevel);
 	return text;
 }

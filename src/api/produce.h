@@ -39,7 +39,10 @@ typedef struct ProduceTarget
 	ProduceColumn key;
 	ProduceColumn headers;
 
-	/* columns with a default, for rows where no argument sets them; not planned */
+	/*
+	 * columns with a default, for rows where no argument sets them; not
+	 * planned
+	 */
 	int			ndefaults;
 	AttrNumber *default_attnums;
 	Expr	  **default_exprs;

@@ -239,7 +239,10 @@ produce_target_get(Relation rel)
 		target = entry->target;
 		if (target->busy)
 		{
-			/* produce() in a trigger of the same stream, or so: one of its own */
+			/*
+			 * produce() in a trigger of the same stream, or so: one of its
+			 * own
+			 */
 			target = make_target(rel, CurrentMemoryContext);
 			target->busy = true;
 			return target;

@@ -30,7 +30,8 @@ struct MessageRead
 	TupleTableSlot *slot;
 	MemoryContext context;		/* what lives as long as this */
 	int			npartitions;
-	int64		partition;		/* the present one, or the next without a reader */
+	int64		partition;		/* the present one, or the next without a
+								 * reader */
 	int64		from;			/* in that one */
 	int32		left;			/* messages still to return */
 	LogReader  *reader;

@@ -11,7 +11,8 @@
 
 typedef enum RetentionResult
 {
-	RETENTION_NONE,				/* nothing to drop, or the stream is locked or gone */
+	RETENTION_NONE,				/* nothing to drop, or the stream is locked or
+								 * gone */
 	RETENTION_SOME,
 	RETENTION_MUCH				/* it grows fast: look again soon */
 } RetentionResult;

@@ -359,9 +359,9 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	(void) get_limits(fcinfo, 3, 4, &options);
 
 	/*
-	 * No writer may still use the old map when a new one holds: the lock waits
-	 * for their transactions and keeps others out until this one is over.
-	 * Limits concern nobody but others who change options.
+	 * No writer may still use the old map when a new one holds: the lock
+	 * waits for their transactions and keeps others out until this one is
+	 * over. Limits concern nobody but others who change options.
 	 */
 	lockmode = PG_ARGISNULL(1) && PG_ARGISNULL(2) ?
 		ShareUpdateExclusiveLock : ShareRowExclusiveLock;

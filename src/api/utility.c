@@ -115,6 +115,7 @@ check_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 					  QueryCompletion *qc)
 {
 	Node	   *stmt = pstmt->utilityStmt;
+
 	/* other statements may be gone after execution */
 	NodeTag		tag = nodeTag(stmt);
 

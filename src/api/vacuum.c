@@ -202,7 +202,11 @@ api_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTr
 				 errdetail("Streams are append-only and are not rewritten.")));
 		if (others != NIL)
 			run(full, queryString, false, context, params, queryEnv, dest, qc);
-		/* the memory of the transaction that VACUUM left us in goes when the next begins */
+
+		/*
+		 * the memory of the transaction that VACUUM left us in goes when the
+		 * next begins
+		 */
 		MemoryContextSwitchTo(PortalContext);
 		run(plain, queryString, false, context, params, queryEnv, dest, qc);
 	}

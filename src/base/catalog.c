@@ -177,7 +177,7 @@ base_catalog_insert(Relation catalog, Datum *values, bool *nulls)
 
 void
 base_catalog_update(Relation catalog, HeapTuple old,
-				   Datum *values, bool *nulls, bool *replaces)
+					Datum *values, bool *nulls, bool *replaces)
 {
 	HeapTuple	tuple = heap_modify_tuple(old, RelationGetDescr(catalog),
 										  values, nulls, replaces);

@@ -39,7 +39,7 @@ extern Oid	base_catalog_index(Relation catalog, const char *indexname);
  */
 extern void base_catalog_insert(Relation catalog, Datum *values, bool *nulls);
 extern void base_catalog_update(Relation catalog, HeapTuple old,
-							   Datum *values, bool *nulls, bool *replaces);
+								Datum *values, bool *nulls, bool *replaces);
 extern void base_catalog_delete(Relation catalog, HeapTuple old);
 
 /*

@@ -40,7 +40,7 @@ group_open_stream(FunctionCallInfo fcinfo)
 	return log_open_stream(PG_GETARG_OID(0), AccessShareLock);
 }
 
-char	   *
+char *
 group_get_name_arg(FunctionCallInfo fcinfo)
 {
 	group_require_arg(fcinfo, 1, "group_name");
@@ -101,7 +101,7 @@ compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int64	   *
+int64 *
 group_get_msg_ids_arg(FunctionCallInfo fcinfo, int argno, int *n)
 {
 	Datum	   *datums;

@@ -63,7 +63,7 @@ group_default_options(GroupOptions *options)
 	options->max_in_flight = GROUP_DEFAULT_IN_FLIGHT;
 }
 
-char	   *
+char *
 group_check_name(const text *name)
 {
 	int			len = VARSIZE_ANY_EXHDR(name);

@@ -279,7 +279,11 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, AccessShareLock, false);
 	SysScanDesc scan;
 	HeapTuple	tuple = find_restored(catalog, group_id, &scan);
-	/* a partition without a state was added after the group: all of it is to come */
+
+	/*
+	 * a partition without a state was added after the group: all of it is to
+	 * come
+	 */
 	int64		position = log_origin_offset(rel, partition);
 
 	if (HeapTupleIsValid(tuple))

@@ -84,7 +84,10 @@ group_lock_name(Oid relid, const char *name, bool wait)
 	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
 
-	/* nobody keeps it in a mode that conflicts for longer than free_pages() takes */
+	/*
+	 * nobody keeps it in a mode that conflicts for longer than free_pages()
+	 * takes
+	 */
 	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
 	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
 	return true;

@@ -184,8 +184,8 @@ trail_add(Trail *trail, const Version *version)
 	}
 
 	/*
-	 * Full: the oldest stays, as somebody may need it; of two that are about as
-	 * old as each other the later one goes.
+	 * Full: the oldest stays, as somebody may need it; of two that are about
+	 * as old as each other the later one goes.
 	 */
 	if (trail->n == TRAIL_MAX)
 	{

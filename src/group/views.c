@@ -128,7 +128,7 @@ count_lag(Relation rel, int partition, const PartitionState *state,
 	int64		first = log_first_offset(rel, partition);
 	int64		from = Max(first, state->delivered);
 	int64		count = group_state_count_undone(state, state->delivered) -
-	group_state_count_undone(state, first);
+		group_state_count_undone(state, first);
 	StateRange	run;
 
 	*oldest = -1;

@@ -171,7 +171,10 @@ log_pick_blocks(Relation rel, uint32 nblocks)
 		check_range(rel, meta, i);
 		if (find_unpinned(rel, &meta->free[i], nblocks, Min(nblocks, LEAST_RANGE), &range))
 		{
-			/* one block stands for the range: the others are not read for this */
+			/*
+			 * one block stands for the range: the others are not read for
+			 * this
+			 */
 			check_unused(rel, range.start);
 			return range;
 		}

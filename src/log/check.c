@@ -397,7 +397,10 @@ check_tail(Structure *s, CheckPartition *p, BlockNumber block)
 	const LogExtent *last = p->nused > 0 ? &p->extents[p->nused - 1] : NULL;
 	uint64		spare = 0;
 
-	/* a head made by others than an append is not looked for until there is one */
+	/*
+	 * a head made by others than an append is not looked for until there is
+	 * one
+	 */
 	if (!BlockNumberIsValid(tail->head) && p->nextents == 0 &&
 		tail->next_offset == p->origin_offset)
 		return;
@@ -709,7 +712,10 @@ log_check(Relation rel, LogProblem report, void *arg)
 		check.nproblems = 0;
 		if (!standby)
 		{
-			/* what is known of the stream is read from catalogs: not under the lock */
+			/*
+			 * what is known of the stream is read from catalogs: not under
+			 * the lock
+			 */
 			(void) log_relcache(rel);
 			LockRelationForExtension(rel, ExclusiveLock);
 		}

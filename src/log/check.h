@@ -44,8 +44,10 @@ typedef struct Check
 
 extern void log_check_report(Check *check, int partition, BlockNumber block, int64 off,
 							 const char *fmt,...) pg_attribute_printf(5, 6);
+
 /* copy a page; false, and reported, if it cannot be read */
 extern bool log_check_read(Check *check, int partition, BlockNumber block, char *copy);
+
 /*
  * Call fn; false, and reported, if it meets damage.  What it locked by buffer locks
  * and LWLocks is released then.

@@ -57,32 +57,6 @@ extent_end(LogCursor *cursor)
 	return end;
 }
 
-/* is the row with this offset likely on the cursor's page or the one after it? */
-static bool
-seek_near(LogCursor *cursor, int64 off)
-{
-	BlockNumber end;
-	int64		base;
-	int64		next;
-
-	if (!BlockNumberIsValid(cursor->block) || off < cursor->extent.base)
-		return false;
-	end = extent_end(cursor);
-	if (cursor->block >= end || !page_rows(cursor, cursor->block, &base, &next) || base > off)
-		return false;
-	for (int i = 0; i < 2; i++)
-	{
-		if (off < next)
-			return true;
-		if (cursor->block + 1 >= end)
-			return false;
-		if (!page_rows(cursor, cursor->block + 1, &base, &next) || base > off)
-			return true;
-		cursor->block++;
-	}
-	return false;
-}
-
 /* how often a seek trusts the rows of one page to be like those of others */
 #define MAX_GUESSES	4
 
@@ -94,16 +68,16 @@ log_cursor_seek(LogCursor *cursor, int64 off)
 	BlockNumber mid;
 	int			guesses = 0;
 
+	/* where the cursor stood may have expired: nothing is taken from there */
 	cursor->expected = -1;
-	if (seek_near(cursor, off))
-		return true;
 	cursor->block = InvalidBlockNumber;
 	if (!log_extent_find(cursor->rel, cursor->partition, off, &cursor->extent))
 		return false;
 
 	/*
-	 * The last page whose base is at most off.  A page tells how many rows a page has
-	 * about, and so where to look next; if that leads nowhere, by bisection.
+	 * The last page whose base is at most off.  A page tells how many rows a
+	 * page has about, and so where to look next; if that leads nowhere, by
+	 * bisection.
 	 */
 	lo = cursor->extent.start;
 	hi = extent_end(cursor);

@@ -112,7 +112,11 @@ take_extent(Directory *d, const LogExtent *from, LogExtent *to)
 	if (unlikely(from->start == 0 || from->nblocks == 0 || from->base < 0 ||
 				 (uint64) from->start + from->nblocks > MaxBlockNumber))
 		log_page_corrupted(d->rel, ROOT(d)[d->leaf_index].block, "it holds an impossible extent");
-	/* only the tail's extent may not be all there, after a crash or on a standby */
+
+	/*
+	 * only the tail's extent may not be all there, after a crash or on a
+	 * standby
+	 */
 	if (from->last_time != DT_NOEND)
 		log_check_block(d->rel, from->start + from->nblocks - 1);
 	*to = *from;

@@ -29,8 +29,8 @@
 #define MIN_EXTENT		8		/* blocks: 64 kB */
 #define MAX_EXTENT		1024	/* 8 MB, unless the stream is huge */
 #define LIMIT_EXTENT	65536	/* 512 MB */
-#define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the longest
-											 * rows there can be */
+#define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the
+											 * longest rows there can be */
 #define MIN_STEP		32		/* blocks are reserved at a time in steps from
 								 * 256 kB, once extents are that large, */
 #define MAX_STEP		128		/* up to 1 MB, or what a batch needs */
@@ -525,8 +525,8 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 	{
 		/*
 		 * Small streams stay small, big ones have few and large extents: a
-		 * sixteenth of what the partition may have by now.  Space is taken
-		 * in steps, which lengthen an extent as long as nobody else took the
+		 * sixteenth of what the partition may have by now.  Space is taken in
+		 * steps, which lengthen an extent as long as nobody else took the
 		 * blocks behind it: what is reserved and not used yet is little
 		 * against what is used.  With a limit, a partition has some extents
 		 * within it, since only whole ones can be dropped.

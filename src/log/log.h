@@ -76,9 +76,11 @@ extern void log_refuse(const char *stream, LogRefusal what) pg_attribute_noretur
 /* partition and the full 64-bit offset a slot's TID stands for */
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
+
 /* the same by a next offset of the partition that was read a while ago */
 extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
+
 /* the TID of a message (low bits of the offset only) */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 
@@ -121,9 +123,11 @@ extern void log_add_partitions(Relation rel, int npartitions);
 
 /* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
+
 /* the same; it is that of all offsets in [*from, *to) */
 extern TimestampTz log_produced_at_range(Relation rel, int partition, int64 off,
 										 int64 *from, int64 *to);
+
 /* first offset whose append time is at or after t (next_offset when none) */
 extern int64 log_offset_at_time(Relation rel, int partition, TimestampTz t);
 
@@ -141,30 +145,36 @@ typedef struct LogReader LogReader;
  */
 extern LogReader *log_reader_begin(Relation rel, int partition, int64 from,
 								   int64 to, Snapshot snapshot, bool stop_at_own);
+
 /*
  * Next row into slot (made with log_slot_create), false at the end.  Values in
  * the slot stay valid until the next call with this slot.
  */
 extern bool log_reader_next(LogReader *reader, TupleTableSlot *slot);
-extern int64 log_reader_offset(LogReader *reader);	/* of the row last returned */
+extern int64 log_reader_offset(LogReader *reader);	/* of the row last
+													 * returned */
 extern TimestampTz log_reader_produced_at(LogReader *reader);
+
 /*
  * After log_reader_next returned false: everything below is settled and was
  * returned or is not visible for good (aborted, expired).  After a true: the
  * offset behind the row last returned.
  */
 extern int64 log_reader_position(LogReader *reader);
+
 /*
  * Did messages expire before the reader could return them, since the last call
  * (or since it began)?  [*from, *to) are their offsets, gaps included.
  */
 extern bool log_reader_expired(LogReader *reader, int64 *from, int64 *to);
+
 /* the transaction that stopped the reader, InvalidTransactionId if none did */
 extern TransactionId log_reader_blocked_by(LogReader *reader);
 extern TimestampTz log_reader_blocked_since(LogReader *reader);
 extern void log_reader_end(LogReader *reader);
 
 extern TupleTableSlot *log_slot_create(Relation rel);
+
 /* the kind of such slots */
 extern const TupleTableSlotOps LogSlotOps;
 
@@ -283,6 +293,7 @@ extern int64 log_lost_offset(Relation rel, int partition);
  * there are any in the partition.
  */
 extern int64 log_known_dead(Relation rel, int partition, int64 from, int64 to);
+
 /* the same of the whole partition, without reading it */
 extern int64 log_all_known_dead(Relation rel, int partition);
 
@@ -317,14 +328,17 @@ extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last
 /* copy the state out; false when there is none.  data holds LOG_STATE_MAX bytes */
 extern bool log_state_read(Relation rel, uint32 owner, int partition,
 						   char *data, int *len);
+
 /* write it, allocating the page at first */
 extern void log_state_write(Relation rel, uint32 owner, int partition,
 							const char *data, int len);
+
 /*
  * Free the pages of owners for which keep(owner, arg) is false.  Call it where no
  * such owner can come back by rollback.
  */
 extern void log_state_free(Relation rel, bool (*keep) (uint32 owner, void *arg), void *arg);
+
 /* how long the list of states is: some 680 of them stand on a page */
 extern int	log_state_directory_pages(Relation rel);
 
@@ -338,9 +352,12 @@ typedef struct LogStateCallbacks
 {
 	TransactionId (*settle) (char *data, int *len, TransactionId cutoff, bool *changed);
 	void		(*carry) (char *data, int *len, int64 first_offset);
-	/* for log_check: what is wrong with a state of a partition that ends at
+
+	/*
+	 * for log_check: what is wrong with a state of a partition that ends at
 	 * next_offset; NULL if nothing is.  May fail with ERRCODE_DATA_CORRUPTED.
-	 * Optional. */
+	 * Optional.
+	 */
 	const char *(*verify) (const char *data, int len, int64 next_offset);
 } LogStateCallbacks;
 
@@ -348,6 +365,7 @@ extern void log_register_state_callbacks(const LogStateCallbacks *callbacks);
 
 /* the stream is being dropped by this transaction */
 extern void log_note_dropped(Relation rel);
+
 /*
  * The files of a database have gone or are in another place.  No other
  * process may be in the database.

@@ -42,22 +42,27 @@ log_set_tid(int partition, int64 off, ItemPointer tid)
 /* ---- page.c ---- */
 
 extern void log_page_init(Page page, LogPageKind kind, int partition);
+
 /*
  * Is it a page of that kind (and partition, unless -1) in a version we know?
  * If so its counts are within bounds: pd_lower, entries, positions.
  */
 extern bool log_page_is(Page page, LogPageKind kind, int partition);
+
 /* do the runs of a data page fit it?  NULL, or what is wrong */
 extern const char *log_page_check_runs(Page page);
+
 /* read a page that must be of that kind; locked in the mode given */
 extern Buffer log_page_read(Relation rel, BlockNumber block, LogPageKind kind,
 							int partition, int lockmode);
 extern void log_page_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
+
 /*
  * Pages ended before offsets [from, to) of a partition, which somebody asked for and
  * which are below its next offset: an error unless they expired meanwhile.
  */
 extern void log_check_missing(Relation rel, int partition, int64 from, int64 to);
+
 /*
  * Before a block is read whose number was found on a page.  Within the first segment
  * reading fails as it should; further behind, the storage manager's error would
@@ -69,6 +74,7 @@ log_check_block(Relation rel, BlockNumber block)
 	if (unlikely(block >= RELSEG_SIZE) && block >= RelationGetNumberOfBlocks(rel))
 		log_page_corrupted(rel, block, "it should be there, but the file ends before it");
 }
+
 /* set pd_lower behind len bytes of content */
 extern void log_page_set_content(Page page, Size len);
 
@@ -160,8 +166,8 @@ log_row_varlena(const char *body, const char *p, const char *end, Datum *value)
 		return NULL;
 
 	/*
-	 * Usually short: one byte of header, unaligned.  Size 0 would be a pointer,
-	 * which no row holds.
+	 * Usually short: one byte of header, unaligned.  Size 0 would be a
+	 * pointer, which no row holds.
 	 */
 	if (likely(VARATT_IS_SHORT(p)))
 	{
@@ -244,10 +250,13 @@ typedef struct LogSlot
 } LogSlot;
 
 extern void log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer);
+
 /* hold a pin on the buffer instead of the one held now */
 extern void log_slot_pin(TupleTableSlot *slot, Buffer buffer);
+
 /* memory of the slot's own for a body of len bytes, to be stored with InvalidBuffer */
 extern char *log_slot_reserve(TupleTableSlot *slot, Size len);
+
 /* the slot's row, encoded if need be */
 extern void log_slot_get_row(TupleTableSlot *slot, LogRow *row);
 
@@ -318,17 +327,21 @@ typedef struct LogRelCache
 } LogRelCache;
 
 extern LogRelCache *log_relcache(Relation rel);
+
 /* shared state of a partition, loaded; not on a standby */
 extern LogShared *log_shared(Relation rel, int partition);
+
 /*
  * Is it at hand?  To find it may take the append lock and read catalogs, so who
  * asks for a partition's offsets with a page locked must have found it before.
  */
 extern bool log_shared_known(Relation rel, int partition);
+
 /* forget what shared memory knows about a file */
 extern void log_shared_forget(RelFileLocator locator);
 extern void log_shared_forget_at_commit(RelFileLocator locator);
 extern void log_shared_forget_at_abort(RelFileLocator locator);
+
 /* state of the tail as now: shared memory or, on a standby, the file */
 extern void log_get_tail(Relation rel, int partition, LogTail *tail);
 
@@ -341,20 +354,25 @@ extern void log_get_tail(Relation rel, int partition, LogTail *tail);
 extern void log_create_storage(Relation rel);
 extern void log_restore_length(Relation rel);
 extern void log_ensure_partitions(Relation rel, int npartitions);
+
 /* the meta page, locked for reading; InvalidBuffer if the file is empty */
 extern Buffer log_read_meta(Relation rel);
+
 /* block of the partition's head, InvalidBlockNumber if there is none */
 extern BlockNumber log_head_block(Relation rel, int partition);
+
 /*
  * Make sure npages more pages can be filled behind the tail.  No lock but the
  * relation's held.
  */
 extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
+
 /*
  * Enter blocks at the end of a leaf: as a spare extent, or by making the last one
  * longer.  There is room.
  */
 extern void log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen);
+
 /* move the tail into the next spare extent; append lock held */
 extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
 extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
@@ -375,13 +393,16 @@ extern void log_extend_file(Relation rel, BlockNumber nblocks);
 
 /* read the tail from the file; its append lock is held or we are on a standby */
 extern void log_tail_load(Relation rel, int partition, LogTail *tail);
+
 /* extents in log order */
 extern bool log_extent_find(Relation rel, int partition, int64 off, LogExtent *extent);
 extern bool log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *extent);
+
 /* the one after current, or current itself if it has become longer */
 extern bool log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
 extern bool log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent *extent);
 extern bool log_extent_last(Relation rel, int partition, LogExtent *extent);
+
 /* all extents in use, in log order */
 extern LogExtent *log_extents_used(Relation rel, int partition, int *n);
 extern void log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *blocks);
@@ -393,6 +414,7 @@ typedef struct LogBlockMap LogBlockMap;
 extern LogBlockMap *log_block_map(Relation rel, MemoryContext context);
 extern bool log_block_map_has(const LogBlockMap *map, BlockNumber block);
 extern void log_block_map_free(LogBlockMap *map);
+
 /* is the file as long as its log? */
 extern void log_check_length(Relation rel);
 
@@ -409,10 +431,12 @@ typedef struct LogCursor
 } LogCursor;
 
 extern void log_cursor_init(LogCursor *cursor, Relation rel, int partition);
+
 /* to the page on which the row with this offset starts, or the nearest after it */
 extern bool log_cursor_seek(LogCursor *cursor, int64 off);
 extern bool log_cursor_next(LogCursor *cursor);
 extern bool log_cursor_prev(LogCursor *cursor);
+
 /*
  * Pin and share-lock the cursor's page.  InvalidBuffer if it is no page of this
  * extent: behind the tail, or recycled since.
@@ -431,8 +455,10 @@ typedef enum LogVisibility
 
 /* frozen offset as now, to be read under the content lock of the page in question */
 extern int64 log_frozen_offset(Relation rel, int partition);
+
 /* what the commit log says about a run that is not in progress nor frozen */
 extern bool log_xid_committed(Relation rel, const LogRun *run, Buffer buffer);
+
 /*
  * First and frozen offset as now, for whoever holds a page pinned and locked: if
  * its base is not below *first, the block is not used again while the pin is
@@ -473,7 +499,8 @@ typedef struct LogPageScan
 	TransactionId stop_xid;
 	TimestampTz stop_time;
 	bool		full;			/* the last row may go on behind the page */
-	bool		cut;			/* it does, and expired before it was read: off */
+	bool		cut;			/* it does, and expired before it was read:
+								 * off */
 	/* iteration */
 	int			range;
 	uint32		pos;			/* header of a row of the range */
@@ -490,17 +517,20 @@ typedef struct LogPageScan
 #define LOG_STOP_OWN	2		/* and our own */
 
 extern void log_page_scan_init(LogPageScan *ps, Relation rel);
+
 /*
  * Collect the visible rows of the page at the cursor; keeps it pinned.  False
  * if the cursor is behind the tail or on an expired page.
  */
 extern bool log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop);
+
 /*
  * The same for who reads forward: *expected is the offset that comes next.  If
  * it has expired, both the cursor and *expected move to what is retained.
  */
 extern bool log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
 									   int stop, int64 *expected);
+
 /*
  * The same for a physical block, for parallel, sample and analyze scans; false
  * if it holds no live rows.
@@ -552,10 +582,13 @@ log_page_scan_step(LogPageScan *ps, TupleTableSlot *slot)
  * known without a look at it.
  */
 extern bool log_page_scan_on_page(LogPageScan *ps);
+
 /* to the header of the next row */
 extern void log_page_scan_walk(LogPageScan *ps);
+
 /* position before the row with offset off or the first visible after it */
 extern void log_page_scan_position(LogPageScan *ps, int64 off);
+
 /* the row before the one last returned; from the end after log_page_scan_to_end */
 extern bool log_page_scan_prev(LogPageScan *ps, TupleTableSlot *slot);
 extern void log_page_scan_to_end(LogPageScan *ps);
@@ -569,6 +602,7 @@ extern void log_page_scan_release(LogPageScan *ps);
  */
 extern bool log_page_scan_take(LogPageScan *ps, LogColumns *columns,
 							   Datum *values, bool *isnull);
+
 /* the same of the row that was put into the slot */
 extern void log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
 								  TupleTableSlot *slot, Datum *values, bool *isnull);
@@ -584,7 +618,8 @@ extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 extern void log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options);
 extern int	log_route_slot(const LogRoute *route, TupleTableSlot *slot);	/* -1: spread */
 extern int	log_route_values(const LogRoute *route, const Datum *values, const bool *isnull);
-extern int	log_route_spread(int npartitions, int n);	/* partition to begin with */
+extern int	log_route_spread(int npartitions, int n);	/* partition to begin
+														 * with */
 
 /* ---- scan.c, fetch.c, ddl.c, vacuum.c, analyze.c: callbacks ---- */
 extern const TableAmRoutine LogTableAm;
@@ -633,6 +668,7 @@ extern int64 log_count_dead(Relation rel, int partition, int64 from, int64 to);
  * No lock but the relation's is held.
  */
 extern void log_make_room(Relation rel, uint32 npages);
+
 /* blocks that were handed out and not given back */
 extern uint32 log_blocks_in_use(Relation rel, uint32 *npartitions);
 

@@ -209,9 +209,9 @@ static void
 redo_pages(XLogReaderState *record)
 {
 	/*
-	 * As for XLOG_FPI: restoring the images is all there is to do.  A page comes
-	 * before those that name it, so what readers on a standby meet is what
-	 * they could meet on the primary: an older page naming a newer one.
+	 * As for XLOG_FPI: restoring the images is all there is to do.  A page
+	 * comes before those that name it, so what readers on a standby meet is
+	 * what they could meet on the primary: an older page naming a newer one.
 	 *
 	 * A block may have held rows before, see redo_append.
 	 */

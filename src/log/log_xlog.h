@@ -48,7 +48,8 @@ typedef enum LogPagesReason
 {
 	LOG_PAGES_CREATE = 1,		/* meta page and first head */
 	LOG_PAGES_PARTITION,		/* a head added, or its parents set */
-	LOG_PAGES_RESERVE,			/* a spare extent on a directory page of its own */
+	LOG_PAGES_RESERVE,			/* a spare extent on a directory page of its
+								 * own */
 	LOG_PAGES_ENTER,			/* the tail moved into a spare extent */
 	LOG_PAGES_STATE,			/* state pages allocated or freed */
 	LOG_PAGES_EXPIRE,			/* extents freed at a partition's head */

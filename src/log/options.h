@@ -21,6 +21,7 @@
 typedef struct StreamOptions
 {
 	int			npartitions;	/* 1 .. LOG_MAX_PARTITIONS */
+
 	/*
 	 * The numbers of partitions the stream has had, oldest first, ending in
 	 * npartitions: the routing map is a function of it.
@@ -34,8 +35,8 @@ typedef struct StreamOptions
 	Interval	retention;
 	int64		max_bytes;
 	int64		max_messages;
-	bool		keep_unacked;	/* nor anything a group has not acknowledged or
-								 * a job not processed */
+	bool		keep_unacked;	/* nor anything a group has not acknowledged
+								 * or a job not processed */
 } StreamOptions;
 
 /*

@@ -97,7 +97,11 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 
 		pos = MAXALIGN(pos);
 		run = (LogRun *) ((char *) page + pos);
-		/* a row takes two bytes at least, so there are not more ranges than fit */
+
+		/*
+		 * a row takes two bytes at least, so there are not more ranges than
+		 * fit
+		 */
 		if (unlikely(pos + sizeof(LogRun) + run->nbytes > lower ||
 					 run->nbytes < run->nrows * sizeof(uint16) ||
 					 index + run->nrows > opaque->nrows))
@@ -166,12 +170,9 @@ log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int st
 	if (unlikely(cursor->expected >= 0 &&
 				 !is_base(cursor, LOG_OPAQUE(BufferGetPage(ps->buffer))->base)))
 	{
-		int64		expected = cursor->expected;
-
-		/* in use again, unless it is damaged */
+		/* in use again, unless it is damaged: the caller finds out */
 		UnlockReleaseBuffer(ps->buffer);
 		ps->buffer = InvalidBuffer;
-		log_check_missing(ps->rel, ps->partition, expected, expected + 1);
 		return false;
 	}
 	ps->cursor = *cursor;
@@ -188,6 +189,8 @@ bool
 log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
 						   int stop, int64 *expected)
 {
+	bool		sought = false;
+
 	for (;;)
 	{
 		bool		found = log_page_scan_load(ps, cursor, snapshot, stop);
@@ -198,10 +201,12 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 
 		/*
 		 * No page, or one that holds later rows: either the log is like that,
-		 * or the block has been used again.  Then what was expected is gone.
+		 * or the block has been used again.  Then what was expected is gone,
+		 * or it is the first that is left: the pages behind a large row's
+		 * first one have the offset of the next row.
 		 */
 		first = log_first_offset(cursor->rel, cursor->partition);
-		if (first <= *expected)
+		if (first < *expected || (first == *expected && sought))
 		{
 			/* nothing is missing before the last partition's pages but a hole */
 			if (found && cursor->partition < LOG_MAX_PARTITIONS - 1)
@@ -210,6 +215,7 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 		}
 		log_page_scan_release(ps);
 		*expected = first;
+		sought = true;
 		if (!log_cursor_seek(cursor, first))
 			return false;
 		CHECK_FOR_INTERRUPTS();
@@ -288,8 +294,8 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		}
 
 		/*
-		 * It may have got its first messages while we asked.  It cannot have been put to
-		 * another use: we have it pinned.
+		 * It may have got its first messages while we asked.  It cannot have
+		 * been put to another use: we have it pinned.
 		 */
 		if (!sound && looked)
 			log_page_corrupted(ps->rel, block, "it should hold messages");
@@ -313,7 +319,10 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 	char	   *body;
 	uint32		have = LOG_PAGE_END - pos;
 
-	/* the memory for it comes before the bytes: not for more than there can be */
+	/*
+	 * the memory for it comes before the bytes: not for more than there can
+	 * be
+	 */
 	if (len / BLCKSZ > RelationGetNumberOfBlocks(ps->rel))
 		log_page_corrupted(ps->rel, cursor.block, "a row is longer than the file");
 	body = log_slot_reserve(slot, len);
@@ -474,7 +483,10 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 		return store_last_row(ps, slot);
 	if (ls->buffer != ps->buffer)
 	{
-		/* the slot knows nothing of the rows before: do not walk from there again */
+		/*
+		 * the slot knows nothing of the rows before: do not walk from there
+		 * again
+		 */
 		log_page_scan_walk(ps);
 		log_slot_pin(slot, ps->buffer);
 		ls->end = 0;

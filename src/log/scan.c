@@ -41,8 +41,8 @@ typedef struct LogScanData
 	int64		low;			/* of the partition: offsets to return are in
 								 * [low, high) */
 	int64		high;
-	int64		expected;		/* the page to load begins there or before, or,
-								 * backward, at most there */
+	int64		expected;		/* the page to load begins there or before,
+								 * or, backward, at most there */
 	bool		loaded;
 	LogCursor	cursor;
 
@@ -610,6 +610,7 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 {
 	LogScan		scan = (LogScan) sscan;
 	LogPageScan *ps = &scan->ps;
+
 	/* more rows than a heap page has: MaxOffsetNumber is not for us */
 	OffsetNumber maxoffset = (OffsetNumber) ps->nrows;
 
@@ -643,8 +644,8 @@ log_analyze_load_block(TableScanDesc sscan, BlockNumber block, BufferAccessStrat
 	SnapshotData self;
 
 	/*
-	 * What is committed now.  Rows in progress count as neither live nor dead:
-	 * their transaction reports them when it ends.
+	 * What is committed now.  Rows in progress count as neither live nor
+	 * dead: their transaction reports them when it ends.
 	 */
 	memset(&self, 0, sizeof(self));
 	self.snapshot_type = SNAPSHOT_SELF;

@@ -42,7 +42,8 @@ typedef struct Forget
 {
 	RelFileLocator locator;
 	SubTransactionId subid;
-	bool		at_commit;		/* at the end of the transaction; else if it aborts */
+	bool		at_commit;		/* at the end of the transaction; else if it
+								 * aborts */
 } Forget;
 
 static List *forgets = NIL;

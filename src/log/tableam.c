@@ -27,6 +27,7 @@ static const struct
 	const char *detail;
 	const char *hint;
 }			refusals[] =
+
 {
 	[LOG_REFUSE_UPDATE] = {
 		gettext_noop("cannot update stream \"%s\""), gettext_noop(APPEND_ONLY),

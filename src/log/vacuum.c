@@ -169,8 +169,8 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 	}
 
 	/*
-	 * Not beyond the end as it was: a page that was the tail when we read it may
-	 * have got more rows since, and be followed by one without any.
+	 * Not beyond the end as it was: a page that was the tail when we read it
+	 * may have got more rows since, and be followed by one without any.
 	 */
 	if (!fs->stopped)
 		fs->frozen = Max(fs->frozen, Min(off, fs->to));

@@ -63,9 +63,9 @@ log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen)
 		LogShared  *shared = log_shared(rel, partition);
 
 		/*
-		 * The page was pinned before this is read, as blocks are looked at for
-		 * pins after it was written.  Expiry moves the first offset before
-		 * the frozen one: whoever sees the latter must see the former.
+		 * The page was pinned before this is read, as blocks are looked at
+		 * for pins after it was written.  Expiry moves the first offset
+		 * before the frozen one: whoever sees the latter must see the former.
 		 */
 		pg_memory_barrier();
 		*frozen = (int64) pg_atomic_read_u64(&shared->frozen_offset);

@@ -43,7 +43,8 @@ typedef struct RangeScanState
 	TableScanDesc scan;			/* NULL before the first row was asked for */
 	bool		positioned;		/* the scan has this range */
 	LogColumns *columns;		/* of the result, NULL: not mere columns */
-	LogColumns *prefix;			/* what every row is asked for, NULL: not known */
+	LogColumns *prefix;			/* what every row is asked for, NULL: not
+								 * known */
 } RangeScanState;
 
 static const CustomScanMethods range_scan_methods;
@@ -131,7 +132,10 @@ result_columns(CustomScanState *css)
 	int			n = 0;
 	ListCell   *lc;
 
-	/* without a projection the scan's slot is the result, and decoded when needed */
+	/*
+	 * without a projection the scan's slot is the result, and decoded when
+	 * needed
+	 */
 	if (css->ss.ps.ps_ProjInfo == NULL || css->ss.ps.qual != NULL)
 		return NULL;
 	foreach(lc, plan->targetlist)

@@ -70,8 +70,8 @@ streamq_message_rows(PG_FUNCTION_ARGS)
 	request->rows = Max(DatumGetInt32(max->constvalue), 0);
 
 	/*
-	 * There may be fewer from an id on.  consume(), which has a name there, must
-	 * not touch the stream before it runs: it waits without a lock.
+	 * There may be fewer from an id on.  consume(), which has a name there,
+	 * must not touch the stream before it runs: it waits without a lock.
 	 */
 	stream = known_argument(request, call, 0);
 	from = known_argument(request, call, 1);

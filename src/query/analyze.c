@@ -137,7 +137,11 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", get_rel_name(rte->relid)),
 				 errhint("A stream is a table created with USING streamq; a continuous view reads exactly one.")));
-	/* after a crash its offsets begin at 0 again, below the position of the job */
+
+	/*
+	 * after a crash its offsets begin at 0 again, below the position of the
+	 * job
+	 */
 	if (!is_permanent)
 		refuse("an unlogged stream", "Create the stream without UNLOGGED.");
 	if (rte->tablesample)

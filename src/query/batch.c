@@ -187,7 +187,7 @@ process_row(Round *round, Input *input)
 
 	if (pass)
 	{
-		StateGroup	   *group;
+		StateGroup *group;
 
 		for (int i = 0; i < round->state->nkeys; i++)
 			round->keyvalues[i] = ExecEvalExprSwitchContext(round->keys[i], econtext,
@@ -491,7 +491,10 @@ run_rounds(Batch *batch, int64 max_rows, int64 *total)
 			continue;
 		}
 
-		/* again, without the row that failed; the one at the front is still there */
+		/*
+		 * again, without the row that failed; the one at the front is still
+		 * there
+		 */
 		if (prefix > 0 || front)
 		{
 			BadRow	   *failed = batch->bad;

@@ -134,6 +134,7 @@ extern ExprState *view_compile_expression(ViewQuery *vq, Expr *expr);
 extern AggSet *agg_set_create(ViewQuery *vq);
 extern void agg_init(AggSet *set, AggValue *values);
 extern void agg_advance(AggSet *set, AggValue *values, ExprContext *econtext);
+
 /* to and from the state column; sealed: NULL that input does not change */
 extern Datum agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed);
 extern void agg_load(AggSet *set, int i, AggValue *value, Datum stored, bool isnull, bool sealed);
@@ -145,7 +146,7 @@ extern Oid	agg_state_type(void);
 
 typedef struct StateGroup
 {
-	struct StateGroup *next;			/* in its hash bucket */
+	struct StateGroup *next;	/* in its hash bucket */
 	uint64		hash;			/* of the keys, as stored */
 	uint64		bucket_hash;	/* of keys and window */
 	Timestamp	window_start;
@@ -162,7 +163,8 @@ typedef struct StateKey
 	Oid			collation;
 	int16		len;
 	bool		byval;
-	bool		hashable;		/* hash agrees with what GROUP BY takes for equal */
+	bool		hashable;		/* hash agrees with what GROUP BY takes for
+								 * equal */
 	FmgrInfo	eq;
 	FmgrInfo	hash;
 } StateKey;
@@ -175,7 +177,7 @@ typedef struct StateTable
 	int			nkeys;
 	StateKey   *keys;
 	AggSet	   *aggs;
-	StateGroup	  **buckets;
+	StateGroup **buckets;
 	uint32		nbuckets;
 	uint32		ngroups;
 	MemoryContext mcxt;
@@ -185,22 +187,27 @@ typedef struct StateTable
 
 /* create streamq.view_state_<job_id>, readable by role; returns its OID */
 extern Oid	state_create(ViewQuery *vq, int32 job_id, Oid role);
+
 /* owner of the extension: state tables belong to it */
 extern Oid	state_owner(void);
 extern void state_grant(Oid state, Oid role, bool grant);
+
 /* column of a key or aggregate, counted from 0 */
 extern AttrNumber state_key_attno(ViewQuery *vq, int i);
 extern AttrNumber state_agg_attno(ViewQuery *vq, int i);
 
 extern StateTable *state_open(Relation rel, ViewQuery *vq, AggSet *aggs);
+
 /*
  * The group of these values: from memory, from the table, or new with initial
  * states.  Values are copied.
  */
 extern StateGroup *state_find_group(StateTable *state, Timestamp start, Timestamp end,
-							   Datum *keys, bool *nulls);
+									Datum *keys, bool *nulls);
+
 /* write all groups in memory to the table */
 extern void state_flush(StateTable *state);
+
 /*
  * How many windows with rows end in (from, to]; `from` lies in the window that
  * begins at first_start.  all: every window that ends by `to`.
@@ -256,30 +263,37 @@ typedef struct JobProgress
 
 /* what of a stored query or state this build understands */
 extern int32 job_format(void);
+
 /* of a job that was restored and never ran */
 #define JOB_FORMAT_RESTORED 0
 /* a new job's row of job_stats; job_insert does it too */
 extern void job_insert_stats(int32 job_id);
+
 /* nothing was processed yet; writes query_tree and the server's format */
 extern void job_reset(JobRow *job);
 
 extern int32 job_next_id(void);
 extern void job_insert(JobRow *job, const char *late, Interval *delay,
 					   Interval *lateness, const char *start_at);
+
 /* false if there is none */
 extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
 extern bool job_find_by_state(Oid state, JobRow *job);
+
 /* the job of that name, as the user writes it, or ERRCODE_UNDEFINED_OBJECT */
 extern void job_find_by_name(const char *name, JobRow *job);
 extern void job_set_enabled(int32 job_id, bool enabled);
+
 /* remove the job and all its rows */
 extern void job_delete(int32 job_id);
 
 extern bool job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 extern void job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid);
+
 /* array of npartitions entries, the stored ones filled in */
 extern JobProgress *job_read_progress(int32 job_id, int npartitions);
+
 /* write the changed entries */
 extern void job_write_progress(int32 job_id, JobProgress *progress, int npartitions);
 extern void job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message);

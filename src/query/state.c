@@ -286,17 +286,17 @@ static void
 grow(StateTable *state)
 {
 	uint32		nbuckets = state->nbuckets * 2;
-	StateGroup	  **buckets = MemoryContextAllocHuge(state->mcxt,
-												 sizeof(StateGroup *) * nbuckets);
+	StateGroup **buckets = MemoryContextAllocHuge(state->mcxt,
+												  sizeof(StateGroup *) * nbuckets);
 
 	memset(buckets, 0, sizeof(StateGroup *) * nbuckets);
 	for (uint32 i = 0; i < state->nbuckets; i++)
 	{
-		StateGroup	   *next;
+		StateGroup *next;
 
 		for (StateGroup *g = state->buckets[i]; g; g = next)
 		{
-			StateGroup	  **bucket = &buckets[g->bucket_hash & (nbuckets - 1)];
+			StateGroup **bucket = &buckets[g->bucket_hash & (nbuckets - 1)];
 
 			next = g->next;
 			g->next = *bucket;
@@ -384,7 +384,7 @@ state_find_group(StateTable *state, Timestamp start, Timestamp end,
 {
 	uint64		hash = hash_keys(state, keys, nulls);
 	uint64		slot = bucket_hash(hash, start);
-	StateGroup	   *group;
+	StateGroup *group;
 	MemoryContext old;
 
 	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)

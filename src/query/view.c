@@ -185,8 +185,8 @@ make_view_query(ViewQuery *vq, Oid state)
 									4, argtypes, false);
 
 	/*
-	 * Let the parser make the range table entry; it looks names up, so do it as
-	 * somebody who surely may.
+	 * Let the parser make the range table entry; it looks names up, so do it
+	 * as somebody who surely may.
 	 */
 	sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
 				   quote_identifier(get_rel_name(state)));
@@ -421,6 +421,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	view_record_dependencies(job.target, job.state, query);
 	job.settings = collect_settings();
 	job.query = text;
+
 	job.query_tree = nodeToString(query);
 	job_insert(&job, late, delay, lateness, start_at);
 	if (vq->single_group)

@@ -101,8 +101,9 @@ ring(Doorbell *bell)
 {
 	/*
 	 * The addition is a full barrier, and sleepers have one between joining
-	 * the list and reading the count.  So either we see the sleeper here, or it sees
-	 * the new count, and with no sleeper the spinlock can be left alone.
+	 * the list and reading the count.  So either we see the sleeper here, or
+	 * it sees the new count, and with no sleeper the spinlock can be left
+	 * alone.
 	 */
 	pg_atomic_fetch_add_u64(&bell->count, 1);
 	if (!proclist_is_empty(&bell->sleepers.wakeup))
@@ -140,9 +141,9 @@ doorbell_wait(Oid relid, uint64 seen, long timeout_ms)
 
 		/*
 		 * A ring took us out of the list.  This call does not sleep any more;
-		 * it resets the latch and puts us back, so that the cancellation below
-		 * does not believe that the wake-up went unused and hand it on to
-		 * another sleeper, who would do the same.
+		 * it resets the latch and puts us back, so that the cancellation
+		 * below does not believe that the wake-up went unused and hand it on
+		 * to another sleeper, who would do the same.
 		 */
 		(void) ConditionVariableTimedSleep(&bell->sleepers, 0, PG_WAIT_EXTENSION);
 	}

@@ -213,7 +213,10 @@ streamq_job_main(Datum arg)
 			case JOB_CAUGHT_UP:
 				if (!idle)
 				{
-					/* counters that were held back are shown before a long sleep */
+					/*
+					 * counters that were held back are shown before a long
+					 * sleep
+					 */
 					pgstat_report_stat(true);
 				}
 				idle = true;

@@ -32,9 +32,11 @@
 #define LIST_NAPTIMES		60	/* between two looks at pg_database */
 #define LIST_MIN			10000	/* ms */
 #define LOOKERS				2	/* schedulers that have not found out yet */
-#define LOOK_AGAIN_MIN		(60 * 1000) /* ms until a database is looked at again unasked */
+#define LOOK_AGAIN_MIN		(60 * 1000) /* ms until a database is looked at
+										 * again unasked */
 #define LOOK_AGAIN_MAX		(60 * 60 * 1000)
-#define RETRY_MIN			1000	/* ms until a scheduler that died is replaced */
+#define RETRY_MIN			1000	/* ms until a scheduler that died is
+									 * replaced */
 #define RETRY_MAX			(60 * 1000)
 
 typedef struct DatabaseEntry
@@ -209,7 +211,10 @@ look_at_slots(TimestampTz now)
 		}
 		else if (entry->running)
 		{
-			/* it died or was sent away: there was an extension, as far as we know */
+			/*
+			 * it died or was sent away: there was an extension, as far as we
+			 * know
+			 */
 			entry->running = false;
 			entry->want = true;
 			if (TimestampDifferenceExceeds(entry->started, now, RETRY_MAX))

@@ -18,8 +18,9 @@
 
 #include "worker/worker_shared.h"
 
-#define FAILED_RETRY	(60 * 1000)	/* ms before a stream that failed is looked at again */
-#define RETRY_DELAY		(10 * 1000)	/* ms after the list could not be read */
+#define FAILED_RETRY	(60 * 1000) /* ms before a stream that failed is
+									 * looked at again */
+#define RETRY_DELAY		(10 * 1000) /* ms after the list could not be read */
 #define SOON			8		/* part of a naptime after which to look again */
 #define LAST_LOOKS		15		/* with nothing to do, before the process ends */
 

@@ -352,7 +352,10 @@ streamq_notifier_main(Datum arg)
 
 		if (next != 0)
 		{
-			/* what comes meanwhile is merged; new channels wait no longer than others */
+			/*
+			 * what comes meanwhile is merged; new channels wait no longer
+			 * than others
+			 */
 			long		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
 
 			if (wait > 0)

@@ -22,6 +22,7 @@ extern void notify_note_closed(Oid view, TimestampTz watermark, int64 closed);
  * 64 bytes, the same for the life of the relation.  Result is palloc'd.
  */
 extern char *notify_channel(Oid relid);
+
 /* the relation whose channel this is, InvalidOid if it is none of ours */
 extern Oid	notify_channel_relation(const char *channel);
 

@@ -16,9 +16,11 @@ typedef struct NotifyEntry
 	Oid			relid;
 	bool		pending;		/* not yet taken by the notifier */
 	bool		is_view;
-	int64		msg_id;			/* stream: last message, of the partition written last */
+	int64		msg_id;			/* stream: last message, of the partition
+								 * written last */
 	TimestampTz watermark;		/* view */
-	int64		closed;			/* view: windows closed since it was last taken */
+	int64		closed;			/* view: windows closed since it was last
+								 * taken */
 } NotifyEntry;
 
 /*

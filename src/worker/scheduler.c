@@ -31,7 +31,8 @@
 #define RETRY_MIN		1000	/* ms after a failed look */
 #define RETRY_MAX		(60 * 1000)
 #define RESTART_DELAY	1000	/* ms between two starts of the same process */
-#define TURN			1000	/* ms a busy job may keep its worker while others wait */
+#define TURN			1000	/* ms a busy job may keep its worker while
+								 * others wait */
 
 typedef struct SchedulerJob
 {

@@ -31,7 +31,8 @@
 #include "worker/worker_shared.h"
 
 #define LAUNCHER_RESTART	5	/* seconds */
-#define STARTING_TIMEOUT	10000	/* ms until a process that was asked for is given up */
+#define STARTING_TIMEOUT	10000	/* ms until a process that was asked for
+									 * is given up */
 #define QUIT_PATIENCE		200 /* ms for an idle process to leave by itself */
 #define HOLD_PATIENCE		5000	/* ms for a busy one to react to SIGTERM */
 
@@ -194,15 +195,19 @@ worker_xact_callback(XactEvent event, void *arg)
 		release_holds();
 
 	/*
-	 * A prepared transaction may never be committed, but looking costs little.
-	 * After its COMMIT PREPARED the slow look of the launcher finds it.
+	 * A prepared transaction may never be committed, but looking costs
+	 * little. After its COMMIT PREPARED the slow look of the launcher finds
+	 * it.
 	 */
 	if (event != XACT_EVENT_ABORT && (note_jobs || note_look))
 	{
 		LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 		if (note_jobs)
 		{
-			/* the scheduler reads the list, job workers look whether they are in it */
+			/*
+			 * the scheduler reads the list, job workers look whether they are
+			 * in it
+			 */
 			for (int i = 0; i < worker_shared->nslots; i++)
 			{
 				WorkerSlot *slot = &worker_shared->slots[i];
@@ -294,7 +299,10 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 	{
 		WorkerSlot *s = &worker_shared->slots[i];
 
-		/* never started: its parent died in between, or no process could be made */
+		/*
+		 * never started: its parent died in between, or no process could be
+		 * made
+		 */
 		if (s->state == SLOT_STARTING &&
 			TimestampDifferenceExceeds(s->started_at, now, STARTING_TIMEOUT))
 			free_slot(s);
@@ -399,7 +407,10 @@ worker_hold_database(Oid dboid)
 		exit_registered = true;
 	}
 
-	/* with the table full we only send them away: they wait before they return */
+	/*
+	 * with the table full we only send them away: they wait before they
+	 * return
+	 */
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < WORKER_HOLDS; i++)
 	{
@@ -569,9 +580,9 @@ worker_start(const char *name)
 	LWLockRelease(worker_shared->lock);
 
 	/*
-	 * Registered before the connection is made, so that it is called after the process
-	 * has left the proc array: who waits for the slot waits for the database
-	 * to be free of us.
+	 * Registered before the connection is made, so that it is called after
+	 * the process has left the proc array: who waits for the slot waits for
+	 * the database to be free of us.
 	 */
 	on_shmem_exit(worker_shmem_detach, (Datum) 0);
 

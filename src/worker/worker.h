@@ -43,6 +43,7 @@ extern char *worker_job_waits_for(int32 job_id);
  * timeout_ms: for wait_until_caught_up.  Serves interrupts.
  */
 extern void worker_wait_progress(int32 job_id, long timeout_ms);
+
 /* called by the job worker after each committed batch */
 extern void worker_signal_progress(int32 job_id);
 

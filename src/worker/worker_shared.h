@@ -135,6 +135,7 @@ extern void worker_check(void);
 
 /* sleep until the latch is set or the time is over, then worker_check() */
 extern void worker_sleep(long timeout_ms);
+
 /* the same on the doorbell of a relation */
 extern void worker_sleep_on(Oid relid, uint64 seen, long timeout_ms);
 

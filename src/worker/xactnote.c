@@ -33,7 +33,8 @@ typedef struct Note
 	Oid			relid;
 	int			partition;
 	SubTransactionId subid;
-	int			hidden;			/* index of the note below for the same key, -1 */
+	int			hidden;			/* index of the note below for the same key,
+								 * -1 */
 	int64		value;			/* last offset, or windows closed */
 	TimestampTz watermark;
 } Note;

@@ -74,6 +74,20 @@ FETCH BACKWARD 400 FROM c;
 FETCH ALL FROM c;
 COMMIT;
 },
+	# each keeps a page from being used again, and goes on from there
+	cursors => q{
+\set n random(1, 900)
+\set ms random(20, 300)
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+DECLARE c SCROLL CURSOR FOR SELECT 1 / (payload = body((payload->>'p')::int, (payload->>'n')::int))::int FROM s;
+FETCH :n FROM c;
+\sleep :ms ms
+FETCH 1000 FROM c;
+\sleep :ms ms
+FETCH BACKWARD 400 FROM c;
+FETCH ALL FROM c;
+COMMIT;
+},
 	parallel => q{
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
@@ -98,11 +112,11 @@ my @running;
 
 sub start
 {
-	my ($node, $script, $seconds) = @_;
+	my ($node, $script, $seconds, $clients) = @_;
 	my %r = (name => $script . ' on ' . $node->name, out => '', err => '');
 	$r{h} = IPC::Run::start(
 		[ 'pgbench', '-h', $node->host, '-p', $node->port, '-n', '-T', $seconds,
-			'-f', "$dir/$script.sql", 'postgres' ],
+			'-c', $clients // 1, '-f', "$dir/$script.sql", 'postgres' ],
 		'>', \$r{out}, '2>', \$r{err});
 	push @running, \%r;
 }
@@ -173,6 +187,11 @@ start($primary, $_, 6) foreach qw(produce rollback consume parallel cursor read)
 standby_queries(6);
 finish();
 check_sums('after more');
+
+# many readers stand in what expires
+start($primary, 'produce', 6);
+start($primary, 'cursors', 6, 16);
+finish();
 
 my $digest = q{SELECT count(*), sum(length(payload::text)), md5(string_agg(ctid::text, ',' ORDER BY ctid)) FROM s};
 $primary->safe_psql('postgres', q{SELECT streamq.alter_stream('s', max_bytes => 0)});
