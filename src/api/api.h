@@ -80,6 +80,6 @@ extern void api_null_argument(const char *name) pg_attribute_noreturn();
  * object access hook that cleans up after DROP */
 extern void api_init(void);
 extern void api_vacuum_init(void);
-extern void api_publication_init(void);
+extern void api_utility_init(void);
 
 #endif

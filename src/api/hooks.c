@@ -260,11 +260,7 @@ refuse_other_access_method(Oid relid)
 
 		if (HeapTupleIsValid(tuple) &&
 			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot change the access method of stream \"%s\"",
-							RelationGetRelationName(rel)),
-					 errhint("Copy the messages with CREATE TABLE AS.")));
+			log_refuse(RelationGetRelationName(rel), LOG_REFUSE_ACCESS_METHOD);
 	}
 	relation_close(rel, NoLock);
 }
@@ -314,5 +310,5 @@ api_init(void)
 	prev_object_access = object_access_hook;
 	object_access_hook = api_object_access;
 	api_vacuum_init();
-	api_publication_init();
+	api_utility_init();
 }

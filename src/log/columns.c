@@ -32,17 +32,18 @@ typedef struct ColumnStep
 	uint16		target;			/* index of the value */
 } ColumnStep;
 
+/* ctid, tableoid, msg_id and append time */
+#define N_IDENTITIES	4
+
 struct LogColumns
 {
 	int			nvalues;
 	int			natts;			/* attributes that a row must have */
 	AttrNumber *attnums;		/* of the values */
-	bool		identity;		/* is anything wanted that is not in the row? */
-	/* indexes of those values, -1: not wanted */
-	int			ctid;
-	int			tableoid;
-	int			msg_id;
-	int			produced_at;
+	/* values that are not in the row, and their attnums */
+	int			nidentities;
+	int			identities[N_IDENTITIES];
+	AttrNumber	kinds[N_IDENTITIES];
 	ItemPointerData tid;		/* what the value of ctid points to */
 	ColumnStep *atts;			/* a step for each attribute */
 	/* fewer steps, for rows without nulls */
@@ -55,44 +56,41 @@ log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
 {
 	LogColumns *columns;
 	int			targets[MaxTupleAttributeNumber];
-	int			ctid = -1;
-	int			tableoid = -1;
-	int			msg_id = -1;
-	int			produced_at = -1;
+	AttrNumber	kinds[N_IDENTITIES] = {0};
+	int			identities[N_IDENTITIES] = {0};
+	int			nidentities = 0;
 	int			natts = 0;
 
 	for (int i = 0; i < desc->natts; i++)
 		targets[i] = -1;
 	for (int i = 0; i < nvalues; i++)
 	{
-		int		   *target;
+		AttrNumber	attnum = attnums[i];
 
-		if (attnums[i] == SelfItemPointerAttributeNumber)
-			target = &ctid;
-		else if (attnums[i] == TableOidAttributeNumber)
-			target = &tableoid;
-		else if (attnums[i] == LOG_COLUMN_MSG_ID)
-			target = &msg_id;
-		else if (attnums[i] == LOG_COLUMN_PRODUCED_AT)
-			target = &produced_at;
-		else if (attnums[i] > 0)
-			target = &targets[attnums[i] - 1];
-		else
+		if (attnum > 0)
+		{
+			if (targets[attnum - 1] >= 0)
+				return NULL;
+			targets[attnum - 1] = i;
+			natts = Max(natts, attnum);
+			continue;
+		}
+		if (attnum != SelfItemPointerAttributeNumber && attnum != TableOidAttributeNumber &&
+			attnum != LOG_COLUMN_MSG_ID && attnum != LOG_COLUMN_PRODUCED_AT)
 			return NULL;
-		if (*target >= 0)
-			return NULL;
-		*target = i;
-		natts = Max(natts, attnums[i]);
+		for (int k = 0; k < nidentities; k++)
+			if (kinds[k] == attnum)
+				return NULL;
+		kinds[nidentities] = attnum;
+		identities[nidentities++] = i;
 	}
 
 	columns = palloc0(offsetof(LogColumns, steps) + natts * sizeof(ColumnStep));
 	columns->nvalues = nvalues;
 	columns->natts = natts;
-	columns->identity = Max(Max(ctid, tableoid), Max(msg_id, produced_at)) >= 0;
-	columns->ctid = ctid;
-	columns->tableoid = tableoid;
-	columns->msg_id = msg_id;
-	columns->produced_at = produced_at;
+	columns->nidentities = nidentities;
+	memcpy(columns->kinds, kinds, sizeof(kinds));
+	memcpy(columns->identities, identities, sizeof(identities));
 	columns->attnums = palloc(Max(nvalues, 1) * sizeof(AttrNumber));
 	memcpy(columns->attnums, attnums, nvalues * sizeof(AttrNumber));
 	columns->atts = palloc(Max(natts, 1) * sizeof(ColumnStep));
@@ -101,7 +99,7 @@ log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		bool		wanted = targets[i] >= 0;
 		ColumnStep *step = &columns->atts[i];
-		ColumnStep *last = &columns->steps[columns->nsteps - 1];
+		ColumnStep *last = columns->nsteps > 0 ? &columns->steps[columns->nsteps - 1] : NULL;
 
 		if (att->attlen == -1)
 			step->kind = wanted ? STEP_VARLENA : STEP_SKIP_VARLENA;
@@ -114,8 +112,8 @@ log_columns_create(TupleDesc desc, const AttrNumber *attnums, int nvalues)
 		step->align = log_row_must_align(att) ? att->attalign : TYPALIGN_CHAR;
 		step->len = Max(att->attlen, 0);
 		step->target = Max(targets[i], 0);
-		if (step->kind == STEP_SKIP && columns->nsteps > 0 &&
-			last->kind == STEP_SKIP && last->len + step->len <= BLCKSZ)
+		if (step->kind == STEP_SKIP && last != NULL && last->kind == STEP_SKIP &&
+			last->len + step->len <= BLCKSZ)
 			last->len += step->len;
 		else
 			columns->steps[columns->nsteps++] = *step;
@@ -130,10 +128,10 @@ is_wanted(const ColumnStep *step)
 }
 
 /*
- * Decode a body, which begins with as many bytes of null bitmap.  False if the steps do not
- * fit it.
+ * Decode a body, which begins with as many bytes of null bitmap.  Returns what is behind
+ * the attributes, NULL if the steps do not fit it.
  */
-static pg_attribute_always_inline bool
+static pg_attribute_always_inline const char *
 decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 	   Datum *values, bool *isnull)
 {
@@ -143,7 +141,7 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 	const char *end = body + len;
 
 	if (unlikely(nulls > len))
-		return false;
+		return NULL;
 	for (int i = 0; i < nsteps; i++)
 	{
 		const ColumnStep *step = &steps[i];
@@ -161,20 +159,20 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 		{
 			case STEP_SKIP:
 				if (unlikely(end - p < step->len))
-					return false;
+					return NULL;
 				p += step->len;
 				continue;
 			case STEP_SKIP_VARLENA:
 				if (unlikely((p = log_row_varlena(body, p, end, NULL)) == NULL))
-					return false;
+					return NULL;
 				continue;
 			case STEP_VARLENA:
 				if (unlikely((p = log_row_varlena(body, p, end, &values[step->target])) == NULL))
-					return false;
+					return NULL;
 				break;
 			case STEP_BYVAL:
 				if (unlikely(end - p < step->len))
-					return false;
+					return NULL;
 				values[step->target] = log_row_byval(p, step->len);
 				p += step->len;
 				break;
@@ -182,7 +180,7 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 			case STEP_FIXED:
 				p = body + att_align_nominal((Size) (p - body), step->align);
 				if (unlikely(end - p < step->len))
-					return false;
+					return NULL;
 				if (step->kind == STEP_FIXED)
 				{
 					values[step->target] = PointerGetDatum(p);
@@ -193,30 +191,35 @@ decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 		}
 		isnull[step->target] = false;
 	}
-	return true;
-}
-
-static inline void
-put(Datum value, int target, Datum *values, bool *isnull)
-{
-	if (target >= 0)
-	{
-		values[target] = value;
-		isnull[target] = false;
-	}
+	return p;
 }
 
 /* what the row itself does not hold */
 static inline void
 fill_identity(const LogPageScan *ps, LogColumns *columns, Datum *values, bool *isnull)
 {
-	if (!columns->identity)
-		return;
-	log_set_tid(ps->partition, ps->off, &columns->tid);
-	put(PointerGetDatum(&columns->tid), columns->ctid, values, isnull);
-	put(ObjectIdGetDatum(RelationGetRelid(ps->rel)), columns->tableoid, values, isnull);
-	put(Int64GetDatum(LOG_MSG_ID(ps->partition, ps->off)), columns->msg_id, values, isnull);
-	put(TimestampTzGetDatum(ps->time), columns->produced_at, values, isnull);
+	for (int i = 0; i < columns->nidentities; i++)
+	{
+		Datum	   *value = &values[columns->identities[i]];
+
+		switch (columns->kinds[i])
+		{
+			case SelfItemPointerAttributeNumber:
+				log_set_tid(ps->partition, ps->off, &columns->tid);
+				*value = PointerGetDatum(&columns->tid);
+				break;
+			case TableOidAttributeNumber:
+				*value = ObjectIdGetDatum(RelationGetRelid(ps->rel));
+				break;
+			case LOG_COLUMN_MSG_ID:
+				*value = Int64GetDatum(LOG_MSG_ID(ps->partition, ps->off));
+				break;
+			case LOG_COLUMN_PRODUCED_AT:
+				*value = TimestampTzGetDatum(ps->time);
+				break;
+		}
+		isnull[columns->identities[i]] = false;
+	}
 }
 
 bool
@@ -243,8 +246,8 @@ log_page_scan_take(LogPageScan *ps, LogColumns *columns, Datum *values, bool *is
 		if (unlikely(end == 0 || body + len > end))
 			return false;
 		if (likely((flags & LOG_ROW_NULLS) == 0) ?
-			!decode(columns, page + body, len, 0, values, isnull) :
-			!decode(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull))
+			decode(columns, page + body, len, 0, values, isnull) == NULL :
+			decode(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull) == NULL)
 			return false;
 		ps->pos = end;
 	}
@@ -269,4 +272,33 @@ log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
 		isnull[i] = slot->tts_isnull[attnum - 1];
 	}
 	fill_identity(ps, columns, values, isnull);
+}
+
+void
+log_slot_decode(TupleTableSlot *slot, const LogColumns *columns)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+	const char *page = ls->page;
+	const char *p;
+	uint32		end;
+	uint32		body;
+	uint32		len;
+	uint16		flags;
+
+	/* whatever is not simple, the slot decodes when it is asked */
+	if (unlikely(page == NULL || ls->skip > 0 || ls->natts < columns->natts))
+		return;
+	end = log_row_header(page, ls->pos, &body, &len, &flags);
+	if (unlikely(end == 0 || body + len > end || (flags & LOG_ROW_NULLS)))
+		return;
+	p = decode(columns, page + body, len, 0, slot->tts_values, slot->tts_isnull);
+	if (unlikely(p == NULL))
+		return;
+	ls->body = page + body;
+	ls->page = NULL;
+	ls->len = len;
+	ls->flags = flags;
+	ls->end = end;
+	ls->off = (uint32) (p - ls->body);
+	slot->tts_nvalid = columns->natts;
 }

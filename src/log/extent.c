@@ -31,8 +31,8 @@
 #define LIMIT_EXTENT	65536	/* 512 MB */
 #define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the longest
 											 * rows there can be */
-#define MIN_STEP		24		/* blocks are reserved at a time in steps from
-								 * 192 kB, once extents are that large, */
+#define MIN_STEP		32		/* blocks are reserved at a time in steps from
+								 * 256 kB, once extents are that large, */
 #define MAX_STEP		128		/* up to 1 MB, or what a batch needs */
 #define STEP_SHARE		256		/* a step is no more of a partition than that */
 
@@ -113,9 +113,9 @@ log_restore_length(Relation rel)
 	uint32		npartitions;
 	Buffer		buffer;
 
-	if (!BlockNumberIsValid(log_head_block(rel, 0)))
+	buffer = log_read_meta(rel);
+	if (!BufferIsValid(buffer))
 		return;
-	buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
 	want = LOG_META(BufferGetPage(buffer))->nallocated;
 	npartitions = LOG_META(BufferGetPage(buffer))->npartitions;
 	UnlockReleaseBuffer(buffer);
@@ -171,24 +171,37 @@ log_head_set_content(Page page)
 
 /* ---- partitions ---- */
 
-int
-log_partition_count(Relation rel)
+Buffer
+log_read_meta(Relation rel)
 {
 	Buffer		buffer;
 	Page		page;
-	int			n = 1;
 
 	if (RelationGetNumberOfBlocks(rel) == 0)
-		return 1;
+		return InvalidBuffer;
 	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
-	if (!PageIsNew(page))
+	if (PageIsNew(page))
 	{
-		if (!log_page_is(page, LOG_PAGE_META, -1))
-			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
-		n = LOG_META(page)->npartitions;
+		UnlockReleaseBuffer(buffer);
+		check_empty(rel);
+		return InvalidBuffer;
 	}
+	if (!log_page_is(page, LOG_PAGE_META, -1))
+		log_page_corrupted(rel, 0, "it is not a meta page of a known version");
+	return buffer;
+}
+
+int
+log_partition_count(Relation rel)
+{
+	Buffer		buffer = log_read_meta(rel);
+	int			n;
+
+	if (!BufferIsValid(buffer))
+		return 1;
+	n = LOG_META(BufferGetPage(buffer))->npartitions;
 	UnlockReleaseBuffer(buffer);
 	return n;
 }
@@ -197,31 +210,19 @@ BlockNumber
 log_head_block(Relation rel, int partition)
 {
 	BlockNumber block = InvalidBlockNumber;
-	Buffer		buffer;
-	Page		page;
-	bool		isnew = false;
+	Buffer		buffer = log_read_meta(rel);
+	LogMeta    *meta;
 
-	if (RelationGetNumberOfBlocks(rel) == 0)
+	if (!BufferIsValid(buffer))
 		return InvalidBlockNumber;
-	buffer = ReadBuffer(rel, 0);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
-	if (!PageIsNew(page))
+	meta = LOG_META(BufferGetPage(buffer));
+	if (partition < (int) meta->npartitions)
 	{
-		if (!log_page_is(page, LOG_PAGE_META, -1))
-			log_page_corrupted(rel, 0, "it is not a meta page of a known version");
-		if (partition < (int) LOG_META(page)->npartitions)
-		{
-			block = LOG_META(page)->heads[partition];
-			if (!BlockNumberIsValid(block))
-				log_page_corrupted(rel, 0, "the head of a partition is not named");
-		}
+		block = meta->heads[partition];
+		if (!BlockNumberIsValid(block))
+			log_page_corrupted(rel, 0, "the head of a partition is not named");
 	}
-	else
-		isnew = true;
 	UnlockReleaseBuffer(buffer);
-	if (isnew)
-		check_empty(rel);
 	return block;
 }
 
@@ -511,13 +512,11 @@ void
 log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 {
 	uint32		ahead;
-	int			waiting;
 	int64		max_bytes = log_relcache(rel)->max_bytes;
 
 	if (max_bytes > 0)
 		log_make_room(rel, npages);
 	LockRelationForExtension(rel, ExclusiveLock);
-	waiting = RelationExtensionLockWaiterCount(rel);
 	LWLockAcquire(&shared->append_lock, LW_SHARED);
 	ahead = pages_ahead(&shared->tail);
 	LWLockRelease(&shared->append_lock);
@@ -535,11 +534,8 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		uint32		npartitions;
 		uint32		blocks = log_blocks_in_use(rel, &npartitions) / npartitions;
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
-		uint32		step = Max(blocks / STEP_SHARE, MIN_STEP);
+		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP), MAX_STEP);
 
-		/* who waits for us is going to write too */
-		step *= 1 + 2 * waiting;
-		step = Min(step, MAX_STEP);
 		max_extent = Max(max_extent, blocks / 8192);
 		if (max_bytes > 0)
 			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 / npartitions,

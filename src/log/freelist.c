@@ -183,11 +183,15 @@ restore(Relation rel)
 static bool
 is_wanted(Relation rel, bool always)
 {
-	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
-	Page		page = BufferGetPage(buffer);
-	bool		wanted = (LOG_OPAQUE(page)->flags & LOG_META_INCOMPLETE) != 0 &&
-	(always || LOG_META(page)->nfree < LOG_META_MAX_FREE / 2);
+	Buffer		buffer = log_read_meta(rel);
+	Page		page;
+	bool		wanted;
 
+	if (!BufferIsValid(buffer))
+		return false;
+	page = BufferGetPage(buffer);
+	wanted = (LOG_OPAQUE(page)->flags & LOG_META_INCOMPLETE) != 0 &&
+		(always || LOG_META(page)->nfree < LOG_META_MAX_FREE / 2);
 	UnlockReleaseBuffer(buffer);
 	return wanted;
 }
@@ -195,7 +199,7 @@ is_wanted(Relation rel, bool always)
 void
 log_restore_free_list(Relation rel, bool always)
 {
-	if (!BlockNumberIsValid(log_head_block(rel, 0)) || !is_wanted(rel, always))
+	if (!is_wanted(rel, always))
 		return;
 	LockRelationForExtension(rel, ExclusiveLock);
 	if (is_wanted(rel, always))

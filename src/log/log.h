@@ -61,7 +61,8 @@ typedef enum LogRefusal
 	LOG_REFUSE_CHANGE,			/* to update or delete, it is not known which */
 	LOG_REFUSE_INDEX,
 	LOG_REFUSE_PUBLICATION,
-	LOG_REFUSE_REWRITE
+	LOG_REFUSE_REWRITE,
+	LOG_REFUSE_ACCESS_METHOD
 } LogRefusal;
 
 /* ERRCODE_FEATURE_NOT_SUPPORTED, with the name of the stream and what to do instead */
@@ -211,6 +212,12 @@ extern LogColumns *log_columns_create(TupleDesc desc, const AttrNumber *attnums,
 extern bool log_range_scan_next_columns(TableScanDesc scan, ScanDirection direction,
 										TupleTableSlot *slot, LogColumns *columns,
 										Datum *values, bool *isnull);
+
+/*
+ * Decode the first attributes of a slot that a scan just filled: `columns` are attributes 1 to n.
+ * Only a short cut: the slot does it when it is asked for them.
+ */
+extern void log_slot_decode(TupleTableSlot *slot, const LogColumns *columns);
 
 /* is the message with this TID, of this stream, in the range? */
 extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);

@@ -341,6 +341,8 @@ extern void log_get_tail(Relation rel, int partition, LogTail *tail);
 extern void log_create_storage(Relation rel);
 extern void log_restore_length(Relation rel);
 extern void log_ensure_partitions(Relation rel, int npartitions);
+/* the meta page, locked for reading; InvalidBuffer if the file is empty */
+extern Buffer log_read_meta(Relation rel);
 /* block of the partition's head, InvalidBlockNumber if there is none */
 extern BlockNumber log_head_block(Relation rel, int partition);
 /*

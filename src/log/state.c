@@ -55,12 +55,10 @@ static BlockNumber
 state_dir_start(Relation rel)
 {
 	BlockNumber block;
-	Buffer		buffer;
+	Buffer		buffer = log_read_meta(rel);
 
-	/* no head: the file is empty */
-	if (!BlockNumberIsValid(log_head_block(rel, 0)))
+	if (!BufferIsValid(buffer))
 		return InvalidBlockNumber;
-	buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
 	block = LOG_META(BufferGetPage(buffer))->state_dir;
 	UnlockReleaseBuffer(buffer);
 	return block;

@@ -68,6 +68,11 @@ static const struct
 		gettext_noop("Its messages would get other offsets."),
 		gettext_noop("Create a new stream and copy the messages into it.")
 	},
+	[LOG_REFUSE_ACCESS_METHOD] = {
+		gettext_noop("cannot change the access method of stream \"%s\""),
+		gettext_noop("Its offsets and consumer groups would be lost."),
+		gettext_noop("Copy the messages with CREATE TABLE AS.")
+	},
 };
 
 void

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "nodes/pathnodes.h"
 
@@ -19,6 +21,31 @@ struct ExplainState;
 /* the state of a custom scan, in a struct of that size that begins with CustomScanState */
 extern Node *plan_make_state(Size size, const CustomExecMethods *methods,
 							 const TupleTableSlotOps *ops);
+
+/*
+ * What ExecScan does, with fetch compiled in: rows that pass the filter, projected.  fetch puts
+ * the next row into the scan's slot; false at the end.  Not while rows are rechecked.
+ */
+static pg_attribute_always_inline TupleTableSlot *
+plan_exec_scan(ScanState *ss, bool (*fetch) (ScanState *ss))
+{
+	ExprContext *econtext = ss->ps.ps_ExprContext;
+	ProjectionInfo *projection = ss->ps.ps_ProjInfo;
+	ExprState  *qual = ss->ps.qual;
+
+	for (;;)
+	{
+		ResetExprContext(econtext);
+		if (!fetch(ss))
+			return ExecClearTuple(projection ? projection->pi_state.resultslot :
+								  ss->ss_ScanTupleSlot);
+		econtext->ecxt_scantuple = ss->ss_ScanTupleSlot;
+		if (qual == NULL || ExecQual(qual, econtext))
+			return projection ? ExecProject(projection) : ss->ss_ScanTupleSlot;
+		InstrCountFiltered1(ss, 1);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
 
 /* a property in EXPLAIN: an expression of the plan */
 extern void plan_explain_expr(const char *label, Node *expr, CustomScan *plan,

@@ -9,11 +9,13 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/rel.h"
 
@@ -41,9 +43,11 @@ typedef struct RangeScanState
 	TableScanDesc scan;			/* NULL before the first row was asked for */
 	bool		positioned;		/* the scan has this range */
 	LogColumns *columns;		/* of the result, NULL: not mere columns */
+	LogColumns *prefix;			/* what every row is asked for, NULL: not known */
 } RangeScanState;
 
 static const CustomScanMethods range_scan_methods;
+static CustomExecMethods column_exec_methods;
 
 /* ---- planning ---- */
 
@@ -145,6 +149,30 @@ result_columns(CustomScanState *css)
 	return log_columns_create(RelationGetDescr(stream), attnums, n);
 }
 
+/*
+ * The attributes up to the last one that the filter needs, or without one the result.
+ */
+static LogColumns *
+needed_prefix(CustomScanState *css)
+{
+	Plan	   *plan = css->ss.ps.plan;
+	TupleDesc	desc = RelationGetDescr(css->ss.ss_currentRelation);
+	AttrNumber *attnums = palloc((desc->natts + 1) * sizeof(AttrNumber));
+	Bitmapset  *attrs = NULL;
+	int			attr = -1;
+	int			natts = 0;
+
+	if (plan->qual != NIL)
+		pull_varattnos((Node *) plan->qual, ((Scan *) plan)->scanrelid, &attrs);
+	else if (css->ss.ps.ps_ProjInfo != NULL)
+		pull_varattnos((Node *) plan->targetlist, ((Scan *) plan)->scanrelid, &attrs);
+	while ((attr = bms_next_member(attrs, attr)) >= 0)
+		natts = Max(natts, attr + FirstLowInvalidHeapAttributeNumber);
+	for (int i = 0; i < natts; i++)
+		attnums[i] = i + 1;
+	return natts > 0 ? log_columns_create(desc, attnums, natts) : NULL;
+}
+
 static void
 begin_scan(CustomScanState *css, EState *estate, int eflags)
 {
@@ -171,6 +199,10 @@ begin_scan(CustomScanState *css, EState *estate, int eflags)
 	}
 	if (estate->es_epq_active == NULL)
 		state->columns = result_columns(css);
+	if (state->columns)
+		css->methods = &column_exec_methods;
+	else
+		state->prefix = needed_prefix(css);
 }
 
 static void
@@ -232,23 +264,31 @@ scan_direction(RangeScanState *state)
 	return ScanDirectionIsBackward(direction) ? ForwardScanDirection : BackwardScanDirection;
 }
 
+static inline bool
+fetch_row(ScanState *ss)
+{
+	RangeScanState *state = (RangeScanState *) ss;
+
+	if ((unlikely(!state->positioned) && !position_scan(state)) ||
+		!log_range_scan_next(state->scan, scan_direction(state), ss->ss_ScanTupleSlot))
+		return false;
+	if (state->prefix)
+		log_slot_decode(ss->ss_ScanTupleSlot, state->prefix);
+	return true;
+}
+
 static TupleTableSlot *
 next_row(ScanState *ss)
 {
-	RangeScanState *state = (RangeScanState *) ss;
-	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
-
-	if ((!state->positioned && !position_scan(state)) ||
-		!log_range_scan_next(state->scan, scan_direction(state), slot))
-		return ExecClearTuple(slot);
-	return slot;
+	return fetch_row(ss) ? ss->ss_ScanTupleSlot : ExecClearTuple(ss->ss_ScanTupleSlot);
 }
 
-/* the same, projected */
+/* the result is columns */
 static TupleTableSlot *
-next_columns(RangeScanState *state)
+exec_columns(CustomScanState *css)
 {
-	ScanState  *ss = &state->css.ss;
+	RangeScanState *state = (RangeScanState *) css;
+	ScanState  *ss = &css->ss;
 	TupleTableSlot *result = ss->ps.ps_ResultTupleSlot;
 
 	if (unlikely(TTS_SHOULDFREE(result)))
@@ -282,10 +322,8 @@ recheck_row(ScanState *ss, TupleTableSlot *slot)
 static TupleTableSlot *
 exec_scan(CustomScanState *css)
 {
-	RangeScanState *state = (RangeScanState *) css;
-
-	if (state->columns)
-		return next_columns(state);
+	if (likely(css->ss.ps.state->es_epq_active == NULL))
+		return plan_exec_scan(&css->ss, fetch_row);
 	return ExecScan(&css->ss, next_row, recheck_row);
 }
 
@@ -347,5 +385,7 @@ create_state(CustomScan *plan)
 void
 range_scan_init(void)
 {
+	column_exec_methods = range_exec_methods;
+	column_exec_methods.ExecCustomScan = exec_columns;
 	RegisterCustomScanMethods(&range_scan_methods);
 }

@@ -280,16 +280,17 @@ end_read(ReadScanState *state)
 
 /* false at the end */
 static bool
-fetch_row(ReadScanState *state, ExprContext *econtext)
+fetch_row(ScanState *ss)
 {
-	TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
+	ReadScanState *state = (ReadScanState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
 	MemoryContext old;
 	bool		found;
 
 	ExecClearTuple(slot);
 	if (state->read == NULL)
 		begin_read(state);
-	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	old = MemoryContextSwitchTo(ss->ps.ps_ExprContext->ecxt_per_tuple_memory);
 	found = message_read_next(state->read, slot->tts_values, slot->tts_isnull);
 	if (found)
 	{
@@ -314,22 +315,7 @@ fetch_row(ReadScanState *state, ExprContext *econtext)
 static TupleTableSlot *
 exec_scan(CustomScanState *css)
 {
-	ReadScanState *state = (ReadScanState *) css;
-	PlanState  *ps = &css->ss.ps;
-	ExprContext *econtext = ps->ps_ExprContext;
-
-	for (;;)
-	{
-		CHECK_FOR_INTERRUPTS();
-		ResetExprContext(econtext);
-		if (!fetch_row(state, econtext))
-			return ps->ps_ProjInfo ? ExecClearTuple(ps->ps_ProjInfo->pi_state.resultslot) :
-				css->ss.ss_ScanTupleSlot;
-		econtext->ecxt_scantuple = css->ss.ss_ScanTupleSlot;
-		if (ps->qual == NULL || ExecQual(ps->qual, econtext))
-			return ps->ps_ProjInfo ? ExecProject(ps->ps_ProjInfo) : css->ss.ss_ScanTupleSlot;
-		InstrCountFiltered1(css, 1);
-	}
+	return plan_exec_scan(&css->ss, fetch_row);
 }
 
 static void

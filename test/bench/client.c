@@ -2,13 +2,13 @@
  * client.c
  *	  A client that does the same thing again and again, and how long it takes.
  *
- *	client CONNINFO CLIENTS TIMES STATEMENT [ROWS BYTES]
+ *	client [-w] CONNINFO CLIENTS TIMES STATEMENT [ROWS BYTES]
  *
  * CLIENTS processes connect, and begin together when all are ready: each runs
  * STATEMENT so many TIMES, every time in a transaction of its own.  With ROWS
  * it is prepared, and its parameter $1 is an array of so many texts of BYTES
- * bytes, sent in binary form.  Prints the seconds from the beginning to the
- * end of the last client; connecting is not counted.
+ * bytes, sent in binary form.  With -w it is run once before it counts.  Prints the
+ * seconds from the beginning to the end of the last client; connecting is not counted.
  */
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -74,7 +74,7 @@ check(PGconn *conn, PGresult *result)
 }
 
 static void
-run(const char *conninfo, int times, const char *statement, int rows, int bytes,
+run(const char *conninfo, int warm, int times, const char *statement, int rows, int bytes,
 	int ready, int go, int done)
 {
 	PGconn	   *conn = PQconnectdb(conninfo);
@@ -91,11 +91,12 @@ run(const char *conninfo, int times, const char *statement, int rows, int bytes,
 		array = make_array(rows, bytes, &len);
 		check(conn, PQprepare(conn, "s", statement, 1, &type));
 	}
-	if (write(ready, &c, 1) != 1 || read(go, &c, 1) != 0)
-		fail("pipe", "broken");
-	for (int i = 0; i < times; i++)
+	for (int i = -warm; i < times; i++)
 	{
 		const char *value = array;
+
+		if (i == 0 && (write(ready, &c, 1) != 1 || read(go, &c, 1) != 0))
+			fail("pipe", "broken");
 
 		check(conn, rows > 0 ?
 			  PQexecPrepared(conn, "s", 1, &value, &len, &format, 1) :
@@ -117,9 +118,12 @@ main(int argc, char **argv)
 	struct timespec begin;
 	struct timespec end;
 	int			bad = 0;
+	int			warm = argc > 1 && strcmp(argv[1], "-w") == 0;
 
+	argc -= warm;
+	argv += warm;
 	if (argc != 5 && argc != 7)
-		fail("usage", "client CONNINFO CLIENTS TIMES STATEMENT [ROWS BYTES]");
+		fail("usage", "client [-w] CONNINFO CLIENTS TIMES STATEMENT [ROWS BYTES]");
 	clients = atoi(argv[2]);
 	if (pipe(ready) != 0 || pipe(go) != 0 || pipe(done) != 0)
 		fail("pipe", "cannot be made");
@@ -134,7 +138,7 @@ main(int argc, char **argv)
 			close(ready[0]);
 			close(go[1]);
 			close(done[0]);
-			run(argv[1], atoi(argv[3]), argv[4], argc == 7 ? atoi(argv[5]) : 0,
+			run(argv[1], warm, atoi(argv[3]), argv[4], argc == 7 ? atoi(argv[5]) : 0,
 				argc == 7 ? atoi(argv[6]) : 0, ready[1], go[0], done[1]);
 			exit(0);
 		}

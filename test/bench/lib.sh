@@ -64,9 +64,18 @@ measure()
 	local name=$1 seconds
 	shift
 
-	seconds=$(run_as_user "$work/client" "host=$work user=postgres dbname=postgres" "$@") ||
+	# shellcheck disable=SC2086	# nothing, if it is empty
+	seconds=$(run_as_user "$work/client" ${warm:-} "host=$work user=postgres dbname=postgres" "$@") ||
 		die "$name could not be measured"
 	record "$name" "$seconds"
+}
+
+# measure_warm: the same in a session that has done it before
+measure_warm()
+{
+	local warm=-w
+
+	measure "$@"
 }
 
 # median NAME

@@ -160,7 +160,8 @@ EXPLAIN (COSTS OFF) SELECT count(*) FROM w;
 SELECT columns, same('SELECT ' || columns || ' FROM w'), same('SELECT ' || columns || ' FROM w WHERE a > 400 OR t IS NULL'),
     same('SELECT ' || columns || ' FROM w WHERE ctid >= ''(0,450)'' LIMIT 100')
 FROM unnest(ARRAY['a', 'u', 't', 'iv', 'c', 'b', 'n', 'nm', 'big', 'f', 'later', 'last', 't, a', 'f, big, nm, n, b, c, iv, t, u, a', 'a, u, t, iv, c, b, n, nm, big, f, later, last', 'later, t, t AS again',
-    'ctid', 'tableoid, a', 'n, ctid, tableoid', 'streamq.msg_id(tableoid, ctid), u', 'streamq.produced_at(tableoid, ctid), t, streamq.msg_id(tableoid, ctid)', 'w', 'w, a', 'a + 1, t', '1']) columns;
+    'ctid', 'tableoid, a', 'n, ctid, tableoid', 'streamq.msg_id(tableoid, ctid), u', 'streamq.produced_at(tableoid, ctid), t, streamq.msg_id(tableoid, ctid)', 'w', 'w, a', 'a + 1, t', '1',
+    'CASE WHEN b THEN t END, upper(nm)', 'coalesce(later, t), n + f, a::text || big', '(SELECT count(*) FROM generate_series(1, a % 3)), last + 1', 'ctid, u::text || c::text']) columns;
 SELECT count(*), sum(length(t)), max(a), count(last) FROM w;
 SELECT count(streamq.produced_at(tableoid, ctid)) FROM w;
 SELECT xmin FROM w;

@@ -43,6 +43,14 @@ SELECT streamq.produce('p', '1', partition => 3) = streamq.make_msg_id(3, 0);
 SELECT streamq.produce_batch('p', ARRAY['2', '3'], keys => ARRAY['x', 'y'], partition => 3) = ARRAY[streamq.make_msg_id(3, 1), streamq.make_msg_id(3, 2)];
 SELECT count(DISTINCT streamq.msg_partition(id)) FROM unnest(streamq.produce_batch('p', array_fill('0'::text, ARRAY[100]), array_fill('k'::text, ARRAY[100]))) id;
 SELECT count(DISTINCT streamq.msg_partition(id)), count(DISTINCT id), count(*) FROM unnest(streamq.produce_batch('p', array_fill('0'::text, ARRAY[100]))) id;
+-- every id names the message it was given for; INSERT sends a key to the same place
+SELECT streamq.produce_batch('p', array_agg(i::text ORDER BY i), array_agg(CASE WHEN i % 3 > 0 THEN 'key' || i END ORDER BY i)) AS ids
+	FROM generate_series(1000, 1199) i \gset
+SELECT count(*), count(DISTINCT streamq.msg_partition(id)) FROM unnest(:'ids'::bigint[]) WITH ORDINALITY u (id, n)
+	JOIN p ON streamq.msg_id(p.tableoid, p.ctid) = id WHERE payload::text = (n + 999)::text;
+INSERT INTO p (key, payload) SELECT 'key' || i, '0' FROM generate_series(1000, 1199) i WHERE i % 3 > 0;
+SELECT places, count(*) FROM (SELECT count(*) AS messages, count(DISTINCT streamq.msg_partition(streamq.msg_id(tableoid, ctid))) AS places
+	FROM p WHERE key LIKE 'key%' GROUP BY key) x WHERE messages = 2 GROUP BY places;
 SELECT streamq.produce('p', '1', partition => 4);
 SELECT streamq.produce('p', '1', partition => -1);
 

@@ -87,6 +87,11 @@ ALTER TABLE becomes SET ACCESS METHOD streamq;
 SELECT count(*), max(streamq.msg_id(tableoid, ctid)) FROM becomes;
 ALTER TABLE becomes SET ACCESS METHOD heap;
 SELECT count(*) FROM becomes;
+-- said at once, not when a row does not fit a heap page
+INSERT INTO becomes SELECT 'large', to_jsonb(string_agg(md5(i::text), '')) FROM generate_series(1, 1000) i;
+ALTER TABLE becomes SET ACCESS METHOD heap, ADD COLUMN more int;
+ALTER TABLE becomes SET ACCESS METHOD streamq;
+ALTER TABLE becomes SET ACCESS METHOD nosuch;
 
 -- message ids
 SELECT streamq.make_msg_id(0, 5), streamq.make_msg_id(3, 5);

@@ -1,0 +1,144 @@
+/*
+ * utility.c
+ *	  Utility commands that streams refuse where no other hook can tell.
+ *
+ * Publications of logical replication: decoding knows the WAL of heap tables only.  A stream
+ * in a publication would be copied when a subscription begins, and nothing that is written
+ * later would follow, so it is refused like tables that are not in the WAL.  As with those,
+ * a publication of all tables or of a schema leaves streams out without a word.
+ *
+ * Another access method: hooks.c refuses it when the catalog is changed, but that is after
+ * all rows were copied, if there is no other error until then.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lockdefs.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "log/log.h"
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+static void
+refuse_stream(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+
+	if (log_is_stream(rel))
+		log_refuse(RelationGetRelationName(rel), LOG_REFUSE_PUBLICATION);
+	relation_close(rel, NoLock);
+}
+
+/* the tables that a publication was given: they and what is below them */
+static void
+check_tables(List *objects)
+{
+	ListCell   *lc;
+	ListCell   *child;
+
+	foreach(lc, objects)
+	{
+		PublicationObjSpec *object = lfirst_node(PublicationObjSpec, lc);
+		RangeVar   *name;
+		Oid			relid;
+
+		if (object->pubobjtype != PUBLICATIONOBJ_TABLE)
+			continue;
+		name = object->pubtable->relation;
+		relid = RangeVarGetRelid(name, NoLock, true);
+		if (!OidIsValid(relid))
+			continue;
+		if (name->inh)
+		{
+			foreach(child, find_all_inheritors(relid, AccessShareLock, NULL))
+				refuse_stream(lfirst_oid(child));
+		}
+		else
+			refuse_stream(relid);
+	}
+}
+
+/* would this command give a stream another access method? */
+static void
+check_access_method(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		Oid			streamq;
+		Oid			relid;
+		HeapTuple	tuple;
+		bool		refused = false;
+
+		if (cmd->subtype != AT_SetAccessMethod)
+			continue;
+		streamq = get_table_am_oid("streamq", true);
+		relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+		if (!OidIsValid(streamq) || !OidIsValid(relid) ||
+			!object_ownercheck(RelationRelationId, relid, GetUserId()))
+			continue;
+		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+			Oid			wanted = get_table_am_oid(cmd->name ? cmd->name :
+												  default_table_access_method, true);
+
+			refused = form->relkind == RELKIND_RELATION && form->relam == streamq &&
+				OidIsValid(wanted) && wanted != streamq;
+			ReleaseSysCache(tuple);
+		}
+		if (refused)
+			log_refuse(get_rel_name(relid), LOG_REFUSE_ACCESS_METHOD);
+	}
+}
+
+static void
+check_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+					  ProcessUtilityContext context, ParamListInfo params,
+					  QueryEnvironment *queryEnv, DestReceiver *dest,
+					  QueryCompletion *qc)
+{
+	Node	   *stmt = pstmt->utilityStmt;
+	/* other statements may be gone after execution */
+	NodeTag		tag = nodeTag(stmt);
+
+	if (tag == T_AlterTableStmt && ((AlterTableStmt *) stmt)->objtype == OBJECT_TABLE)
+		check_access_method((AlterTableStmt *) stmt);
+
+	if (prev_process_utility)
+		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
+							 queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+								queryEnv, dest, qc);
+
+	/* privileges, and that there are such tables, have been checked by now */
+	if (tag == T_CreatePublicationStmt)
+		check_tables(((CreatePublicationStmt *) stmt)->pubobjects);
+	else if (tag == T_AlterPublicationStmt &&
+			 ((AlterPublicationStmt *) stmt)->action != AP_DropObjects)
+		check_tables(((AlterPublicationStmt *) stmt)->pubobjects);
+}
+
+void
+api_utility_init(void)
+{
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = check_process_utility;
+}
