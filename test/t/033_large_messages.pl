@@ -71,7 +71,7 @@ ok_within(6, "COPY rows TO '$copy'", '', 'COPY TO');
 ok_within(7, "COPY rows FROM '$copy'", '', 'COPY FROM');
 unlink $copy;
 
-ok_within(3, 'SELECT count(*), sum(length(big)), count(DISTINCT id) FROM rows', join('|', 4, 4 * $size, 2), 'SELECT');
+ok_within(3, 'SELECT count(*), sum(length(big)), sum(id) FROM rows', join('|', 4, 4 * $size, 6), 'SELECT');
 ok_within(7, q(SELECT msg_id, length(payload #>> '{}') FROM streamq.read('texts')), "0|$size", 'read of text');
 ok_within(9, q(SELECT msg_id, length(payload #>> '{}') FROM streamq.read('bytes')), '0|' . 4 * int(($size + 2) / 3), 'read of bytea');
 ok_within(7, q(SELECT msg_id, length(payload ->> 'd') FROM streamq.read('docs')), "0|$size", 'read of jsonb');
