@@ -90,6 +90,14 @@ _PG_init(void)
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("streamq.extend_size",
+							"Most space that a stream's file is extended by in advance.",
+							"What a large stream needs next is reserved in steps of up to this size.",
+							&log_extend_size,
+							128, 8, 1024,
+							PGC_SUSET, GUC_UNIT_BLOCKS,
+							NULL, NULL, NULL);
+
 	log_init();
 	log_append_hook = doorbell_note_append;
 	log_space_hook = retention_make_room;

@@ -32,9 +32,12 @@
 #define MAX_RESERVED	(4 * LIMIT_EXTENT)	/* ahead of a tail, for the
 											 * longest rows there can be */
 #define MIN_STEP		32		/* blocks are reserved at a time in steps from
-								 * 256 kB, once extents are that large, */
-#define MAX_STEP		128		/* up to 1 MB, or what a batch needs */
-#define STEP_SHARE		256		/* a step is no more of a partition than that */
+								 * 256 kB, once extents are that large, up to
+								 * log_extend_size or what a batch needs */
+#define STEP_SHARE		256		/* a larger step is no more of a partition than
+								 * that */
+
+int			log_extend_size = 128;
 
 /* ---- the file ---- */
 
@@ -534,7 +537,8 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		uint32		npartitions;
 		uint32		blocks = log_blocks_in_use(rel, &npartitions) / npartitions;
 		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
-		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP), MAX_STEP);
+		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP),
+								   (uint32) log_extend_size);
 
 		max_extent = Max(max_extent, blocks / 8192);
 		if (max_bytes > 0)

@@ -270,6 +270,9 @@ extern void log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids);
  */
 extern int64 log_expire(Relation rel, int partition, int64 upto, bool quick);
 
+/* streamq.extend_size: most blocks that a partition's file space is extended by in advance */
+extern PGDLLIMPORT int log_extend_size;
+
 /*
  * Called before so many bytes are reserved in a stream that has a limit and
  * would be above it; set by the part above, which drops what may go.

@@ -218,6 +218,23 @@ SELECT (SELECT array_agg((payload, key)::text ORDER BY streamq.msg_id(tableoid, 
 	(SELECT array_agg((t, c)::text ORDER BY i) FROM toasted) AS same;
 DROP TABLE toasted;
 
+-- space in advance
+CREATE TABLE usual_steps (t text) USING streamq;
+CREATE TABLE small_steps (t text) USING streamq;
+ALTER TABLE usual_steps ALTER t SET STORAGE EXTERNAL;
+ALTER TABLE small_steps ALTER t SET STORAGE EXTERNAL;
+DO $$ BEGIN
+	FOR i IN 1 .. 1001 LOOP
+		INSERT INTO usual_steps VALUES (repeat('x', 8000));
+	END LOOP;
+	SET streamq.extend_size = '64kB';
+	FOR i IN 1 .. 1001 LOOP
+		INSERT INTO small_steps VALUES (repeat('x', 8000));
+	END LOOP;
+	RESET streamq.extend_size;
+END $$;
+SELECT pg_relation_size('usual_steps') - pg_relation_size('small_steps') > 100000 AS less_in_advance;
+
 -- refusals
 CREATE TEMPORARY TABLE tmp (i int) USING streamq;
 CREATE MATERIALIZED VIEW mv USING streamq AS SELECT 1 AS i;
