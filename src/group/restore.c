@@ -20,9 +20,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -34,6 +32,7 @@
 #include "utils/syscache.h"
 
 #include "api/api.h"
+#include "base/dump.h"
 #include "group/restore.h"
 #include "group/store.h"
 #include "group/version.h"
@@ -197,29 +196,10 @@ PG_FUNCTION_INFO_V1(streamq_group_dump_restored);
 Datum
 streamq_group_dump_restored(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = (TriggerData *) fcinfo->context;
-	TupleDesc	desc;
-	Datum		row;
-	Oid			rowtype = RECORDOID;
-	int			rc;
+	bool		isnull;
 
-	streamq_require_loaded();
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(data->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager",
-						"group_dump_restored")));
-	desc = RelationGetDescr(data->tg_relation);
-	rowtype = desc->tdtypeid;
-	row = heap_copy_tuple_as_datum(data->tg_trigtuple, desc);
-
-	SPI_connect();
-	rc = SPI_execute_with_args("SELECT streamq.restore_group($1)", 1, &rowtype, &row,
-							   NULL, false, 0);
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "could not restore a consumer group: %s", SPI_result_code_string(rc));
-	SPI_finish();
+	(void) base_restore_row(fcinfo, "group_dump_restored",
+							"SELECT streamq.restore_group($1)", &isnull);
 	PG_RETURN_POINTER(NULL);
 }
 

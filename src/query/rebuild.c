@@ -21,8 +21,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_rewrite.h"
-#include "commands/trigger.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteSupport.h"
 #include "utils/fmgroids.h"
@@ -31,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/dump.h"
 #include "query/job.h"
 #include "streamq.h"
 #include "worker/worker.h"
@@ -157,32 +156,10 @@ PG_FUNCTION_INFO_V1(streamq_job_dump_restored);
 Datum
 streamq_job_dump_restored(PG_FUNCTION_ARGS)
 {
-	TriggerData *data = (TriggerData *) fcinfo->context;
-	TupleDesc	desc;
-	Datum		row;
-	Datum		job_id;
-	Oid			rowtype;
 	bool		isnull;
-	int			rc;
+	Datum		job_id = base_restore_row(fcinfo, "job_dump_restored",
+										  "SELECT streamq.restore_job($1)", &isnull);
 
-	streamq_require_loaded();
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(data->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager",
-						"job_dump_restored")));
-	desc = RelationGetDescr(data->tg_relation);
-	rowtype = desc->tdtypeid;
-	row = heap_copy_tuple_as_datum(data->tg_trigtuple, desc);
-
-	SPI_connect();
-	rc = SPI_execute_with_args("SELECT streamq.restore_job($1)", 1, &rowtype, &row,
-							   NULL, false, 0);
-	if (rc != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not restore a job: %s", SPI_result_code_string(rc));
-	job_id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	SPI_finish();
 	if (!isnull)
 		job_insert_stats(DatumGetInt32(job_id));
 	worker_note_jobs_changed();

@@ -83,5 +83,14 @@ COMMIT;
 -- none of it left anything behind
 SELECT group_name, acked_offset, in_flight FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 
+-- what makes groups and jobs of a dump's rows is for the tables of the dump
+CREATE TABLE no_dump (i int);
+CREATE TRIGGER no_group AFTER INSERT ON no_dump FOR EACH ROW EXECUTE FUNCTION streamq.group_dump_restored();
+INSERT INTO no_dump VALUES (1);
+DROP TRIGGER no_group ON no_dump;
+CREATE TRIGGER no_job BEFORE INSERT ON no_dump EXECUTE FUNCTION streamq.job_dump_restored();
+INSERT INTO no_dump VALUES (1);
+DROP TABLE no_dump;
+
 SET client_min_messages = warning;
 DROP SCHEMA group_error CASCADE;

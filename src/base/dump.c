@@ -1,0 +1,44 @@
+/*
+ * dump.c
+ *	  Rows that a restore writes into the tables through which pg_dump reads what is in
+ *	  no table of its own.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+
+#include "base/dump.h"
+#include "streamq.h"
+
+Datum
+base_restore_row(FunctionCallInfo fcinfo, const char *name, const char *command, bool *isnull)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	Datum		row;
+	Datum		result;
+	Oid			rowtype;
+	int			rc;
+
+	streamq_require_loaded();
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(data->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired BEFORE INSERT for each row", name),
+				 errhint("It belongs to a trigger of the extension.")));
+	desc = RelationGetDescr(data->tg_relation);
+	rowtype = desc->tdtypeid;
+	row = heap_copy_tuple_as_datum(data->tg_trigtuple, desc);
+
+	SPI_connect();
+	rc = SPI_execute_with_args(command, 1, &rowtype, &row, NULL, false, 0);
+	if (rc != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "function \"%s\" failed: %s", name, SPI_result_code_string(rc));
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
+	SPI_finish();
+	return result;
+}
