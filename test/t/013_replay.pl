@@ -38,7 +38,7 @@ for my $file (@scripts)
 	close($fh);
 	IPC::Run::run([ 'psql', '-X', '-q', '-f', $copy, $primary->connstr('postgres') ],
 		'<', '/dev/null', '>', "$copy.out", '2>&1');
-	is($? >> 8, 0, "$name ran");
+	is($?, 0, "$name: the connection held");
 }
 
 # jobs may go on, maintenance too: what is looked at has to stand still

@@ -152,7 +152,8 @@ $node->safe_psql('postgres', 'VACUUM fresh');
 my $reads = blocks() - $before;
 cmp_ok($reads, '<', 10, "a second VACUUM reads $reads pages");
 
-# autovacuum comes after inserts, without being asked
+# autovacuum comes after inserts, without being asked, when there are ids to freeze
+$node->safe_psql('postgres', q{DO $$ BEGIN FOR i IN 1 .. 200 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$});
 $node->append_conf('postgresql.conf', q{
 autovacuum = on
 autovacuum_naptime = 1s

@@ -217,10 +217,9 @@ $standby->stop;
 # ---- a crash of one of them
 
 my $pid = pids('notifier', 'postgres');
+my $scheduler = pids('scheduler', 'postgres');
 kill 'KILL', $pid;
-ok( $node->poll_query_until('postgres', "SELECT pg_postmaster_start_time() IS NOT NULL"),
-	'the server is back after kill -9 of a worker');
-ok(wait_for('scheduler', 'postgres'), 'the scheduler returns');
+ok(wait_for('scheduler', 'postgres', $scheduler), 'the server is back after kill -9 of a worker, with a scheduler');
 ok(wait_for('notifier', 'postgres', $pid), 'the notifier returns');
 
 # ---- too few background workers

@@ -28,7 +28,7 @@ sub blocks
 {
 	my ($text) = @_;
 	my @blocks;
-	while ($text =~ /^```sql\n(.*?)^```\n(?:\n*```text\n(.*?)^```\n)?/msg)
+	while ($text =~ /^[ \t]*```sql\n(.*?)^[ \t]*```\n(?:\n*```text\n(.*?)^```\n)?/msg)
 	{
 		my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
 		push @blocks, [ $line, $1, $2 ];

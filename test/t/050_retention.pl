@@ -1,6 +1,6 @@
 # A stream with a limit under load: every message is delivered to a group or
 # counted as lost, scans and cursors never return anything wrong, also on a
-# standby, and the file does not grow, before and after a crash.
+# standby, before and after a crash, and the file stays near the limit.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
