@@ -342,6 +342,7 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	uint32		need = pages_needed(rows, nrows);
 	int64		first;
 
+	/* rather now than when it is written */
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
 	s.xid = GetCurrentTransactionId();
@@ -387,6 +388,12 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	while (s.next < s.nrows || s.cont_len > 0)
 		append_page(&s);
 	LWLockRelease(&shared->append_lock);
+
+	/*
+	 * Who reads takes his predicate lock and then looks where the partition
+	 * ends: if the lock was not there yet, he finds the rows.
+	 */
+	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
 	pgstat_count_heap_insert(rel, nrows);
 	if (log_append_hook)

@@ -49,11 +49,16 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 				 Snapshot snapshot, bool stop_at_own)
 {
 	LogReader  *reader = palloc(sizeof(LogReader));
-	int64		first = log_first_offset(rel, partition);
-	int64		next = log_next_offset(rel, partition);
+	int64		first;
+	int64		next;
 
-	/* serializable transactions must know what was looked for */
+	/*
+	 * Serializable transactions must know what was looked for: before the end
+	 * is looked at, see log_append_rows.
+	 */
 	PredicateLockRelation(rel, snapshot);
+	first = log_first_offset(rel, partition);
+	next = log_next_offset(rel, partition);
 
 	reader->rel = rel;
 	reader->partition = partition;
