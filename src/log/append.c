@@ -340,6 +340,7 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	LogShared  *shared;
 	LogTail    *tail;
 	uint32		need = pages_needed(rows, nrows);
+	TimestampTz now;
 	int64		first;
 
 	/* rather now than when it is written */
@@ -368,7 +369,8 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	s.rel = rel;
 	s.partition = partition;
 	s.cid = cid;
-	s.now = Max(GetCurrentTimestamp(), tail->last_time);
+	now = GetCurrentTimestamp();
+	s.now = Max(now, tail->last_time);
 	s.rows = rows;
 	s.nrows = nrows;
 	s.next = 0;
