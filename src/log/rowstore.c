@@ -84,7 +84,9 @@ make_room(LogRowStore *store, Size need)
 	if (last != NULL && store->used + need > store->limit)
 		return false;
 	size = last == NULL ? FIRST_CHUNK : Min(last->size * 2, LAST_CHUNK);
-	size = Max(size, need);
+	if (store->used < store->limit)
+		size = Min(size, store->limit - store->used);
+	size = Max(MAXALIGN(size), need);
 	chunk = MemoryContextAllocHuge(store->context, MAXALIGN(sizeof(RowChunk)) + size);
 	chunk->next = NULL;
 	chunk->size = size;

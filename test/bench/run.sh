@@ -5,8 +5,8 @@
 # What each line is about is in docs/benchmarks.md.
 #
 # Environment:
-#   ONLY      names of groups to run (all): copy produce client concurrent
-#             insert bytes read scan vacuum
+#   ONLY      names of groups to run (all): copy produce client consume
+#             concurrent insert bytes read scan vacuum
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
@@ -19,7 +19,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/bench/lib.sh
 . "$top/test/bench/lib.sh"
 
-all="copy produce client concurrent insert bytes read scan vacuum"
+all="copy produce client consume concurrent insert bytes read scan vacuum"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
@@ -159,6 +159,32 @@ group_client()
 		faster "produce_batch of 1,000 text[], $t, no msg_ids back" "INSERT unnest, heap+pk" $((c == 1 ? 4 : 5)).0 \
 			client$c.no_ids client$c.heap_pk $((batches * 1000))
 	done
+}
+
+# the peer is the queue that one would make of a table
+group_consume()
+{
+	local r t n=$((batches / 2))
+	local -A statement
+
+	statement[stream]="SELECT * FROM streamq.consume('batch', 'g', 1000, auto_ack => true)"
+	statement[heap_pk]="DELETE FROM batch_pk WHERE id IN
+		(SELECT id FROM batch_pk ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *"
+	for r in $(seq "$rounds"); do
+		sql -c "TRUNCATE batch, batch_pk"
+		# one more than are counted: the first call makes the group, and the plan
+		for t in batch batch_pk; do
+			sql -c "INSERT INTO $t (key, payload) SELECT key, payload FROM input LIMIT $((n + 1)) * 1000"
+		done
+		sql -c 'VACUUM (FREEZE, ANALYZE) batch' -c 'VACUUM (FREEZE, ANALYZE) batch_pk' -c CHECKPOINT
+		for t in $(in_turn "$r" stream heap_pk); do
+			measure_warm "consume.$t" 1 $n "${statement[$t]}"
+		done
+	done
+	[ "$(value "SELECT sum(lag) FROM streamq.consumer_groups")" = 0 ] || die "not everything was consumed"
+	sql -c "TRUNCATE batch, batch_pk"
+	faster "consume 1,000 and acknowledge, 1 client" "DELETE ... RETURNING, heap+pk" 2.0 \
+		consume.stream consume.heap_pk $((n * 1000))
 }
 
 group_concurrent()
