@@ -331,7 +331,8 @@ typedef struct LogHeadExtent
 {
 	int64		end;			/* exclusive */
 	int64		bytes;			/* of what can be freed with it */
-	TimestampTz last_time;		/* append time of its last message */
+	TimestampTz last_time;		/* append time of its last message, or at most
+								 * of the one after that */
 } LogHeadExtent;
 
 /* the extent with the message at `from`; false if it is the last one in use */
