@@ -393,6 +393,9 @@ run_round(Round *round, int64 max_rows)
 static bool
 is_row_error(int sqlerrcode)
 {
+	/* values that are parsed, as queries of text search and JSON paths are */
+	if (sqlerrcode == ERRCODE_SYNTAX_ERROR || sqlerrcode == ERRCODE_INVALID_NAME)
+		return true;
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
 		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):
