@@ -22,10 +22,9 @@ CREATE TABLE streamq.stream_options (
 );
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
 GRANT SELECT ON streamq.stream_options TO PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('streamq.stream_options', '');
 
--- Rows that a restored dump brings take effect as those of alter_stream do,
--- whether the messages come before them or after.
+-- Rows that come by SQL, as from a restored dump, take effect as those of
+-- alter_stream do, whether the messages come before them or after.
 CREATE FUNCTION streamq.stream_options_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';

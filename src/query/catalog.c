@@ -59,7 +59,8 @@ enum
 	Anum_job_settings,
 	Anum_job_query,
 	Anum_job_query_tree,
-	Natts_job = Anum_job_query_tree
+	Anum_job_definition,
+	Natts_job = Anum_job_definition
 };
 
 enum
@@ -155,6 +156,7 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
 	job->query = get_text(tup, Anum_job_query, desc);
 	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
+	job->definition = get_text(tup, Anum_job_definition, desc);
 }
 
 int32
@@ -212,6 +214,7 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
+	nulls[Anum_job_definition - 1] = true;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 

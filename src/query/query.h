@@ -233,8 +233,9 @@ typedef struct JobRow
 	int64		delay;			/* watermark_delay, microseconds */
 	int64		lateness;		/* microseconds */
 	int32		format;
-	char	   *query;
+	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
+	char	   *definition;		/* as a dump had it, or NULL */
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;
 

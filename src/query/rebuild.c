@@ -23,10 +23,12 @@
 #include "catalog/pg_rewrite.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteSupport.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
 #include "base/dump.h"
@@ -125,7 +127,7 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 	job_apply_settings(job->settings);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
-	query = view_parse_query(job->query);
+	query = view_parse_query(job->definition ? job->definition : job->query);
 	vq = view_analyze(query);
 	view_check_access(vq, owner);
 	if (vq->source != job->source || !fits(vq, state))
@@ -146,6 +148,29 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 	return true;
+}
+
+/*
+ * job_definition(job_id int4) text: what a dump is to say the query is.  The caller has set
+ * a search_path in which everything else is named with its schema.
+ */
+PG_FUNCTION_INFO_V1(streamq_job_definition);
+Datum
+streamq_job_definition(PG_FUNCTION_ARGS)
+{
+	JobRow		job;
+	char	   *text;
+
+	streamq_require_loaded();
+	if (!job_read(PG_GETARG_INT32(0), &job))
+		PG_RETURN_NULL();
+	if (job.format == job_format())
+		text = pg_get_querydef(castNode(Query, stringToNode(job.query_tree)), false);
+	else
+		text = job.definition;
+	if (text == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
 
 /*

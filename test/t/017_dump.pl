@@ -35,6 +35,7 @@ SELECT streamq.alter_stream('zoo.spread', partitions => 4, partition_by => '');
 CREATE TABLE zoo."Odd ""name" (n int) USING streamq;
 CREATE TABLE zoo.empty (n int) USING streamq;
 CREATE TABLE zoo.left_out (n int) USING streamq;
+SELECT streamq.alter_stream('zoo.left_out', partitions => 2, retention => '1 year');
 SELECT streamq.create_stream('zoo.envelope', partitions => 2);
 ALTER TABLE app.single OWNER TO app_owner;
 GRANT SELECT, INSERT ON app.single TO app_reader;
@@ -177,6 +178,16 @@ is($node->safe_psql('inserts', q{SELECT sum(lag) FROM streamq.consumer_groups WH
 # streams or roles left out
 command_ok([ 'pg_dump', '-Fc', '-T', 'zoo.left_out', '--exclude-table-data', 'zoo.*name*', '-f', "$dir/less", '-d', $src ], 'pg_dump without a stream');
 command_ok([ 'pg_restore', '-e', '-d', restored('less'), "$dir/less" ], 'restored without a stream');
+is($node->safe_psql('less', 'SELECT relid, npartitions FROM streamq.stream_options ORDER BY relid::text'),
+	"app.keyed|3\nzoo.envelope|2\nzoo.spread|4", 'the other streams have their options');
+command_ok([ 'pg_dump', '--no-table-access-method', '-f', "$dir/heap.sql", '-d', $src ], 'pg_dump as ordinary tables');
+command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/heap.sql", '-d', restored('heap') ], 'restored as ordinary tables');
+is($node->safe_psql('heap', 'SELECT (SELECT count(*) FROM streamq.stream_options), (SELECT count(*) FROM streamq.consumer_group)'),
+	'0|0', 'which have neither options nor groups');
+# by who may read everything
+$node->safe_psql('postgres', 'CREATE ROLE backup LOGIN IN ROLE pg_read_all_data');
+command_ok([ 'pg_dump', '-U', 'backup', '-f', "$dir/backup.sql", '-d', $src ], 'pg_dump as a member of pg_read_all_data');
+is(slurp_file("$dir/backup.sql") =~ s/^.(un)?restrict .*$//mgr, slurp_file("$dir/plain.sql") =~ s/^.(un)?restrict .*$//mgr, 'it is the same dump');
 is($node->safe_psql('less', q{INSERT INTO zoo."Odd ""name" SELECT generate_series(1, 50);
 SELECT count(*) FROM streamq.consume('zoo."Odd ""name"', 'g', 100, auto_ack => true)}), 50, 'other messages than those of the dump are not skipped');
 my $other = PostgreSQL::Test::Cluster->new('other');
