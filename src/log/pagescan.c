@@ -328,6 +328,21 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 }
 
 /*
+ * A row cannot be put together: because it has expired?  On a standby that may become
+ * known a moment later (log_check_missing).
+ */
+static bool
+row_expired(LogPageScan *ps)
+{
+	if (RecoveryInProgress())
+	{
+		log_check_missing(ps->rel, ps->partition, ps->off, ps->off + 1);
+		return true;
+	}
+	return ps->off < log_first_offset(ps->rel, ps->partition);
+}
+
+/*
  * Put a row that goes on behind the page together, in the slot's memory.  NULL
  * if the partition's head moved past it meanwhile: its other pages may be gone.
  */
@@ -363,7 +378,7 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		}
 		if (!found)
 		{
-			if (ps->off < log_first_offset(ps->rel, ps->partition))
+			if (row_expired(ps))
 				return NULL;
 			log_page_corrupted(ps->rel, block, "it is in no extent");
 		}
@@ -379,7 +394,7 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		buffer = log_cursor_next(&cursor) ? log_cursor_read(&cursor) : InvalidBuffer;
 		if (!BufferIsValid(buffer))
 		{
-			if (ps->off < log_first_offset(ps->rel, ps->partition))
+			if (row_expired(ps))
 				return NULL;
 			log_page_corrupted(ps->rel, cursor.block, "a row should go on behind it");
 		}
@@ -388,7 +403,7 @@ assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		if (cont != Min(len - have, LOG_PAGE_END - LOG_PAGE_START))
 		{
 			UnlockReleaseBuffer(buffer);
-			if (ps->off < log_first_offset(ps->rel, ps->partition))
+			if (row_expired(ps))
 				return NULL;
 			log_page_corrupted(ps->rel, cursor.block, "a row does not go on here as it should");
 		}

@@ -141,7 +141,7 @@ sub finish
 sub standby_queries
 {
 	my ($seconds) = @_;
-	start($standby, $_, $seconds) foreach qw(scan cursor check);
+	start($standby, $_, $seconds) foreach qw(scan cursor parallel check);
 }
 
 # the consumer takes what is left, then the sums must agree
