@@ -239,6 +239,9 @@ open_inputs(Round *round)
 										 round->progress[i].next_offset, next,
 										 batch->snapshot, true);
 		fetch_row(input);
+		/* a view that has not begun yet begins with what there is */
+		if (!round->progress[i].stored)
+			input->lost = 0;
 		round->ninputs++;
 	}
 }
@@ -276,9 +279,7 @@ close_inputs(Round *round)
 			progress->changed = true;
 		}
 		round->more |= input->has_row;
-		/* a view that has not begun yet begins with what there is */
-		if (progress->stored)
-			round->stats.lost_rows += input->lost;
+		round->stats.lost_rows += input->lost;
 		log_reader_end(input->reader);
 		ExecDropSingleTupleTableSlot(input->slot);
 	}

@@ -44,7 +44,7 @@ END $$;
 
 CREATE VIEW cases AS SELECT * FROM (VALUES
 	('stream_options', ARRAY[$q$SELECT streamq.alter_stream('s', partitions => 3)$q$,
-		$q$SELECT * FROM streamq.consume('s', 'g')$q$]),
+		$q$SELECT * FROM streamq.read('s')$q$]),
 	('consumer_group', ARRAY[$q$SELECT streamq.create_group('s', 'h')$q$,
 		$q$SELECT * FROM streamq.consume('s', 'g')$q$, $q$SELECT streamq.ack('s', 'g', 1)$q$,
 		$q$SELECT streamq.drop_group('s', 'g')$q$]),

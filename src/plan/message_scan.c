@@ -1,0 +1,480 @@
+/*
+ * message_scan.c
+ *	  The custom scans of streamq.read(), consume() and consume_as() in FROM.
+ *
+ * The executor collects the rows of a function in FROM before it returns the first.
+ * read() has no effects, so it can as well be read row by row; only the rows that are
+ * asked for are read.  consume() does all it does when the first row is asked for: what it
+ * leases must not depend on how many rows are.  But it keeps the messages as they are in the
+ * log, and only what is asked for becomes a row.
+ *
+ * The plan's custom_exprs hold the call itself: it is what EXPLAIN shows, what
+ * the plan depends on, and its arguments are evaluated from there.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_opfamily_d.h"
+#include "catalog/pg_proc.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "api/api.h"
+#include "compat.h"
+#include "group/group.h"
+#include "plan/plan_internal.h"
+
+#define MAX_NARGS	7
+
+typedef struct MessageScanState MessageScanState;
+
+/* a function that is planned like this; one CustomScanMethods each */
+typedef struct MessageFunction
+{
+	CustomScanMethods scan;		/* first */
+	PGFunction	function;
+	int			nargs;
+	int			natts;			/* of its result */
+	bool		once;			/* has effects: may only be called as a function is */
+	void		(*begin) (MessageScanState *state, FunctionCallInfo fcinfo);
+} MessageFunction;
+
+struct MessageScanState
+{
+	CustomScanState css;
+	const MessageFunction *function;
+	FuncExpr   *call;
+	ExprState  *args[MAX_NARGS];
+	Bitmapset  *params;			/* that the arguments depend on */
+	uint32		wanted;			/* columns */
+	bool		allowed;		/* the privilege on the function was checked */
+	/* one of them, while there are rows */
+	MessageRead *read;
+	GroupMessages *messages;
+	TupleDesc	row_desc;		/* if a whole-row column is wanted, else NULL */
+	MemoryContext context;		/* of those, made anew for each call */
+};
+
+extern Datum streamq_read(PG_FUNCTION_ARGS);
+extern Datum streamq_consume(PG_FUNCTION_ARGS);
+extern Datum streamq_consume_as(PG_FUNCTION_ARGS);
+
+static Node *create_state(CustomScan *plan);
+static void begin_read(MessageScanState *state, FunctionCallInfo fcinfo);
+static void begin_consume(MessageScanState *state, FunctionCallInfo fcinfo);
+static void begin_consume_as(MessageScanState *state, FunctionCallInfo fcinfo);
+
+static const MessageFunction functions[] = {
+	{{"Stream Read", create_state}, streamq_read, 3, MESSAGE_NATTS, false, begin_read},
+	{{"Stream Consume", create_state}, streamq_consume, 7, MESSAGE_NATTS, true, begin_consume},
+	{{"Stream Consume As", create_state}, streamq_consume_as, 7, GROUP_TYPED_NATTS, true,
+	begin_consume_as},
+};
+
+/* ---- planning ---- */
+
+/* the function, if the range table entry is nothing but a call of one of them */
+static const MessageFunction *
+find_function(RangeTblEntry *rte)
+{
+	RangeTblFunction *rtfunc;
+	FuncExpr   *call;
+	FmgrInfo	flinfo;
+
+	if (rte->funcordinality || list_length(rte->functions) != 1)
+		return NULL;
+	rtfunc = linitial_node(RangeTblFunction, rte->functions);
+	call = (FuncExpr *) rtfunc->funcexpr;
+	if (!IsA(call, FuncExpr) || !call->funcretset || rtfunc->funccolnames != NIL ||
+		contain_volatile_functions((Node *) call->args) ||
+		contain_subplans((Node *) call->args))
+		return NULL;
+	fmgr_info(call->funcid, &flinfo);
+	for (int i = 0; i < lengthof(functions); i++)
+		if (functions[i].function == flinfo.fn_addr &&
+			functions[i].nargs == list_length(call->args) &&
+			functions[i].natts == rtfunc->funccolcount)
+			return &functions[i];
+	return NULL;
+}
+
+/* is a column wanted that a message does not have, or the whole row? */
+static void
+find_columns(RelOptInfo *rel, bool *whole_row, bool *system)
+{
+	Bitmapset  *attrs = NULL;
+	ListCell   *lc;
+	int			attr = -1;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
+	foreach(lc, rel->baserestrictinfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &attrs);
+	foreach(lc, rel->joininfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &attrs);
+
+	*whole_row = false;
+	*system = false;
+	while ((attr = bms_next_member(attrs, attr)) >= 0)
+	{
+		AttrNumber	attnum = attr + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum == 0)
+			*whole_row = true;
+		else if (attnum < 0)
+			*system = true;
+	}
+}
+
+static Plan *
+plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
+		  List *clauses, List *plans)
+{
+	CustomScan *scan = makeNode(CustomScan);
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	RangeTblFunction *rtfunc = linitial_node(RangeTblFunction, rte->functions);
+	TupleDesc	desc = get_expr_result_tupdesc(rtfunc->funcexpr, false);
+	bool		whole_row;
+	bool		system;
+
+	scan->scan.plan.targetlist = tlist;
+	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
+	scan->flags = path->flags;
+	scan->methods = &find_function(rte)->scan;
+	scan->custom_exprs = list_make1(rtfunc->funcexpr);
+
+	/* there is no relation: say what the rows are made of */
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Var		   *var = makeVar(rel->relid, att->attnum, att->atttypid, att->atttypmod,
+								  att->attcollation, 0);
+
+		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
+										  makeTargetEntry((Expr *) var, att->attnum,
+														  pstrdup(NameStr(att->attname)),
+														  false));
+	}
+	find_columns(rel, &whole_row, &system);
+	if (whole_row)
+	{
+		Var		   *var = makeWholeRowVar(rte, rel->relid, 0, false);
+
+		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
+										  makeTargetEntry((Expr *) var, desc->natts + 1, NULL,
+														  false));
+	}
+	return (Plan *) scan;
+}
+
+static const CustomPathMethods path_methods = {
+	.CustomName = "Stream Messages",
+	.PlanCustomPath = plan_path,
+};
+
+/* messages come in the order of msg_id, the first column */
+static List *
+find_pathkeys(PlannerInfo *root, RelOptInfo *rel)
+{
+	PathKey    *key;
+	EquivalenceMemberIterator it;
+	EquivalenceMember *em;
+
+	if (root->query_pathkeys == NIL)
+		return NIL;
+	key = linitial_node(PathKey, root->query_pathkeys);
+	if (key->pk_opfamily != INTEGER_BTREE_FAM_OID || !COMPAT_PATHKEY_IS_ASCENDING(key))
+		return NIL;
+	setup_eclass_member_iterator(&it, key->pk_eclass, rel->relids);
+	while ((em = eclass_member_iterator_next(&it)) != NULL)
+	{
+		Var		   *var = (Var *) em->em_expr;
+
+		if (IsA(var, Var) && var->varno == rel->relid && var->varattno == 1 &&
+			var->varlevelsup == 0 && bms_equal(em->em_relids, rel->relids))
+			return list_make1(key);
+	}
+	return NIL;
+}
+
+/*
+ * Never worse than collecting first: it replaces the function scan.
+ */
+void
+plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	const MessageFunction *function;
+	CustomPath *path;
+	Path	   *scan;
+	QualCost	qual;
+	bool		whole_row;
+	bool		system;
+
+	/*
+	 * Rows of functions that are rechecked after an update come as a whole;
+	 * only scans that belong to a range table entry can take them.
+	 */
+	if (root->rowMarks != NIL ||
+		(root->parse->commandType != CMD_SELECT && root->parse->commandType != CMD_INSERT) ||
+		list_length(rel->pathlist) != 1)
+		return;
+	scan = linitial_node(Path, rel->pathlist);
+	function = find_function(rte);
+	if (function == NULL || scan->pathtype != T_FunctionScan)
+		return;
+	find_columns(rel, &whole_row, &system);
+	/* the row of a function that returns columns has no type of its own */
+	if (system || (whole_row && exprType(linitial_node(RangeTblFunction, rte->functions)->funcexpr) == RECORDOID))
+		return;
+
+	path = makeNode(CustomPath);
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->path.param_info = scan->param_info;
+	path->path.rows = scan->rows;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->methods = &path_methods;
+	if (function->once)
+	{
+		path->path.startup_cost = scan->startup_cost;
+		path->path.total_cost = scan->total_cost;
+	}
+	else
+	{
+		path->path.pathkeys = find_pathkeys(root, rel);
+
+		/* as the function scan, but that its cost is spread over the rows */
+		cost_qual_eval(&qual, rel->baserestrictinfo, root);
+		path->path.startup_cost = qual.startup + rel->reltarget->cost.startup;
+		path->path.total_cost = path->path.startup_cost +
+			(2 * cpu_tuple_cost + qual.per_tuple) * rel->tuples +
+			rel->reltarget->cost.per_tuple * path->path.rows;
+	}
+
+	rel->pathlist = NIL;
+	add_path(rel, (Path *) path);
+}
+
+/* ---- execution ---- */
+
+static bool
+find_params(Node *node, Bitmapset **params)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		*params = bms_add_member(*params, ((Param *) node)->paramid);
+	return expression_tree_walker(node, find_params, params);
+}
+
+static uint32
+wanted_columns(CustomScan *plan)
+{
+	Bitmapset  *attrs = NULL;
+	int			attr = -1;
+	uint32		wanted = 0;
+
+	pull_varattnos((Node *) plan->scan.plan.targetlist, INDEX_VAR, &attrs);
+	pull_varattnos((Node *) plan->scan.plan.qual, INDEX_VAR, &attrs);
+	while ((attr = bms_next_member(attrs, attr)) >= 0)
+		wanted |= MESSAGE_COLUMN(attr + FirstLowInvalidHeapAttributeNumber - 1);
+	return wanted;
+}
+
+static void
+begin_scan(CustomScanState *css, EState *estate, int eflags)
+{
+	MessageScanState *state = (MessageScanState *) css;
+	CustomScan *plan = castNode(CustomScan, css->ss.ps.plan);
+
+	state->call = linitial_node(FuncExpr, plan->custom_exprs);
+	for (int i = 0; i < state->function->nargs; i++)
+		state->args[i] = ExecInitExpr(list_nth(state->call->args, i), &css->ss.ps);
+	find_params((Node *) state->call->args, &state->params);
+	state->wanted = wanted_columns(plan);
+	if (list_length(plan->custom_scan_tlist) > state->function->natts)
+	{
+		state->row_desc = lookup_rowtype_tupdesc_copy(state->call->funcresulttype, -1);
+		state->wanted = MESSAGE_ALL;
+	}
+	state->context = AllocSetContextCreate(estate->es_query_cxt, "streamq messages",
+										   ALLOCSET_DEFAULT_SIZES);
+}
+
+/* may the user call the function? */
+static void
+check_call(MessageScanState *state)
+{
+	Oid			funcid = state->call->funcid;
+	AclResult	result = object_aclcheck(ProcedureRelationId, funcid, GetUserId(), ACL_EXECUTE);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(funcid));
+	InvokeFunctionExecuteHook(funcid);
+	state->allowed = true;
+}
+
+static void
+begin_read(MessageScanState *state, FunctionCallInfo fcinfo)
+{
+	state->read = message_read_begin(fcinfo->args, state->css.ss.ps.state->es_snapshot);
+}
+
+static void
+begin_consume(MessageScanState *state, FunctionCallInfo fcinfo)
+{
+	state->messages = group_consume(fcinfo);
+}
+
+static void
+begin_consume_as(MessageScanState *state, FunctionCallInfo fcinfo)
+{
+	state->messages = group_consume_as(fcinfo, exprType(linitial(state->call->args)));
+}
+
+static void
+call_function(MessageScanState *state)
+{
+	LOCAL_FCINFO(fcinfo, MAX_NARGS);
+	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	MemoryContext old;
+
+	if (!state->allowed)
+		check_call(state);
+	InitFunctionCallInfoData(*fcinfo, NULL, state->function->nargs, state->call->inputcollid,
+							 NULL, NULL);
+	for (int i = 0; i < state->function->nargs; i++)
+		fcinfo->args[i].value = ExecEvalExprSwitchContext(state->args[i], econtext,
+														  &fcinfo->args[i].isnull);
+	old = MemoryContextSwitchTo(state->context);
+	state->function->begin(state, fcinfo);
+	MemoryContextSwitchTo(old);
+}
+
+/* forget the rows: the function is called again for more */
+static void
+forget_rows(MessageScanState *state)
+{
+	ExecClearTuple(state->css.ss.ss_ScanTupleSlot);
+	if (state->read != NULL)
+		message_read_end(state->read);
+	if (state->messages != NULL)
+		group_messages_end(state->messages);
+	state->read = NULL;
+	state->messages = NULL;
+	MemoryContextReset(state->context);
+}
+
+/* false at the end */
+static bool
+fetch_row(ScanState *ss)
+{
+	MessageScanState *state = (MessageScanState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	MemoryContext old;
+	bool		found;
+
+	ExecClearTuple(slot);
+	if (state->read == NULL && state->messages == NULL)
+		call_function(state);
+	old = MemoryContextSwitchTo(ss->ps.ps_ExprContext->ecxt_per_tuple_memory);
+	found = state->read ?
+		message_read_next(state->read, state->wanted, slot->tts_values, slot->tts_isnull) :
+		group_messages_next(state->messages, state->wanted, slot->tts_values,
+							slot->tts_isnull);
+	if (found)
+	{
+		if (state->row_desc)
+		{
+			HeapTuple	tuple = heap_form_tuple(state->row_desc, slot->tts_values,
+												slot->tts_isnull);
+
+			slot->tts_values[state->row_desc->natts] = HeapTupleGetDatum(tuple);
+			slot->tts_isnull[state->row_desc->natts] = false;
+		}
+		ExecStoreVirtualTuple(slot);
+	}
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+/*
+ * Not ExecScan, which asks for rows to recheck where a scan belongs to no range
+ * table entry: no such row is ever one of ours.
+ */
+static TupleTableSlot *
+exec_scan(CustomScanState *css)
+{
+	return plan_exec_scan(&css->ss, fetch_row);
+}
+
+/* what was consumed is returned again, unless it was consumed with other arguments */
+static void
+rescan(CustomScanState *css)
+{
+	MessageScanState *state = (MessageScanState *) css;
+
+	if (state->messages != NULL && !bms_overlap(css->ss.ps.chgParam, state->params))
+	{
+		ExecClearTuple(css->ss.ss_ScanTupleSlot);
+		group_messages_rewind(state->messages);
+	}
+	else
+		forget_rows(state);
+}
+
+static void
+end_scan(CustomScanState *css)
+{
+	forget_rows((MessageScanState *) css);
+}
+
+static void
+explain_scan(CustomScanState *css, List *ancestors, ExplainState *es)
+{
+	CustomScan *plan = castNode(CustomScan, css->ss.ps.plan);
+
+	plan_explain_expr("Function Call", linitial(plan->custom_exprs), plan, ancestors, es);
+}
+
+static Node *
+create_state(CustomScan *plan)
+{
+	static const CustomExecMethods exec_methods = {
+		.CustomName = "Stream Messages",
+		.BeginCustomScan = begin_scan,
+		.ExecCustomScan = exec_scan,
+		.EndCustomScan = end_scan,
+		.ReScanCustomScan = rescan,
+		.ExplainCustomScan = explain_scan,
+	};
+	MessageScanState *state = (MessageScanState *)
+		plan_make_state(sizeof(MessageScanState), &exec_methods, &TTSOpsVirtual);
+
+	state->function = (const MessageFunction *) plan->methods;
+	return (Node *) state;
+}
+
+void
+message_scan_init(void)
+{
+	for (int i = 0; i < lengthof(functions); i++)
+		RegisterCustomScanMethods(&functions[i].scan);
+}
