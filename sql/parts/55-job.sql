@@ -13,6 +13,7 @@ CREATE TABLE streamq.job (
 	lateness pg_catalog.interval NOT NULL,
 	start_at pg_catalog.text NOT NULL,
 	format pg_catalog.int4 NOT NULL,
+	system_identifier pg_catalog.int8 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL

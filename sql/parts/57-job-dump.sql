@@ -18,7 +18,7 @@ SELECT pg_catalog.format('%I.%I', tn.nspname, t.relname),
 	pg_catalog.format('%I.%I', sn.nspname, s.relname),
 	pg_catalog.format('%I.%I', 'streamq', b.relname),
 	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
-		ARRAY['job_id', 'target', 'source', 'state_table', 'format', 'query_tree']::pg_catalog.text[]
+		ARRAY['job_id', 'target', 'source', 'state_table', 'format', 'system_identifier', 'query_tree']::pg_catalog.text[]
 FROM streamq.job j
 JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) j.target
 JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.relnamespace
@@ -40,7 +40,7 @@ SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
 	j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
 		'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
 		'target', t.oid, 'source', s.oid, 'state_table', b.oid,
-		'format', 0, 'query_tree', ''))).*
+		'format', 0, 'system_identifier', 0, 'query_tree', ''))).*
 FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_class b
 WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
   AND t.relkind OPERATOR(pg_catalog.=) 'v'

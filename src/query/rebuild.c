@@ -1,13 +1,16 @@
 /*
  * rebuild.c
- *	  Continuous views that come from a logical dump or from another version of the
- *	  server: their state is computed anew from the stream.
+ *	  Continuous views that come from a logical dump or from another version or
+ *	  cluster of the server: their state is computed anew from the stream.
  *
  * A dump holds the view, its state table and, through streamq.job_dump, what its job is.  That
  * table is always empty: what pg_dump reads there is computed at that moment, and
  * rows that a restore writes there become jobs of format 0, which nothing can work with.
- * The first batch of a job whose format is not the server's analyzes the query anew,
- * empties the state and begins with the first message that is there.  A restored job
+ * The first batch of a job whose format is not the server's, or that was made under
+ * another system identifier, as before pg_upgrade, analyzes the query anew, empties the
+ * state and begins with the first message that is there.  The state stays if the query is
+ * the same to the last OID and the format is the server's: a standby that became a server
+ * of its own has a system identifier of its own too, but all of its objects.  A restored job
  * waits until the view reads its state table and that has its trigger, which a dump
  * makes last: the rows of the state table are before it.
  */
@@ -114,6 +117,8 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 	int			nestlevel;
 	Query	   *query;
 	ViewQuery  *vq;
+	char	   *tree;
+	bool		same;
 
 	if (!is_complete(job->target, state))
 		return false;
@@ -135,12 +140,18 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 						get_rel_name(job->target)),
 				 errhint("Drop and create the continuous view again.")));
 
-	empty_table(state);
-	job->query_tree = nodeToString(query);
-	job_reset(job);
+	tree = nodeToString(query);
+	same = job->format == job_format() && strcmp(tree, job->query_tree) == 0;
+	job->query_tree = tree;
+	job_update_tree(job);
 	view_record_dependencies(job->target, job->state, query);
-	if (vq->single_group)
-		view_store_single_group(vq, job->state);
+	if (!same)
+	{
+		empty_table(state);
+		job_reset(job);
+		if (vq->single_group)
+			view_store_single_group(vq, job->state);
+	}
 
 	PopActiveSnapshot();
 	AtEOXact_GUC(false, nestlevel);
