@@ -76,7 +76,9 @@ WITH made AS (
 							  LEFT JOIN pg_catalog.pg_roles r ON r.rolname::pg_catalog.text OPERATOR(pg_catalog.=) name
 							  WHERE r.oid IS NOT NULL OR name OPERATOR(pg_catalog.=) '')))).*
 	FROM pg_catalog.pg_class c
+	JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
 	WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(g.stream)::pg_catalog.oid
+	  AND a.amname OPERATOR(pg_catalog.=) 'streamq'
 	ON CONFLICT DO NOTHING
 	RETURNING group_id)
 INSERT INTO streamq.restored_group

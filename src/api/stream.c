@@ -30,6 +30,7 @@
 #include "utils/varlena.h"
 
 #include "api/api.h"
+#include "base/dump.h"
 #include "compat.h"
 #include "log/log.h"
 #include "log/options.h"
@@ -475,4 +476,19 @@ streamq_stream_options_restored(PG_FUNCTION_ARGS)
 		table_close(rel, NoLock);
 	}
 	return PointerGetDatum(tuple);
+}
+
+/*
+ * BEFORE INSERT on streamq.options_dump: gives the stream the options, and keeps
+ * the row out of the table.
+ */
+PG_FUNCTION_INFO_V1(streamq_options_dump_restored);
+Datum
+streamq_options_dump_restored(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+
+	(void) base_restore_row(fcinfo, "options_dump_restored",
+							"SELECT streamq.restore_options($1)", &isnull);
+	PG_RETURN_POINTER(NULL);
 }
