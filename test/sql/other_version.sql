@@ -93,6 +93,18 @@ SELECT try(statements) FROM cases WHERE name = 'consumer_group';
 SELECT streamq.run_job('v') >= 0 AS ran;
 SELECT * FROM v;
 
+-- under another system identifier the state stays if the query is the same to the last OID
+BEGIN;
+TRUNCATE s;
+UPDATE streamq.job SET system_identifier = 1 WHERE target = 'v'::regclass;
+SELECT streamq.run_job('v');
+SELECT * FROM v;
+SELECT system_identifier <> 1 AS here FROM streamq.job WHERE target = 'v'::regclass;
+UPDATE streamq.job SET system_identifier = 1, query_tree = query_tree || ' ' WHERE target = 'v'::regclass;
+SELECT streamq.run_job('v');
+SELECT * FROM v;
+ROLLBACK;
+
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA other_version_test CASCADE;
