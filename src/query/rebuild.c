@@ -160,6 +160,27 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 }
 
 /*
+ * What job_rebuild will say better, which a paused job does not come to: the stream stays
+ * as long as the view, and the state goes with it.
+ */
+static void
+tie_restored(int32 job_id)
+{
+	JobRow		job;
+	ObjectAddress view;
+	ObjectAddress source;
+	ObjectAddress state;
+
+	if (!job_read(job_id, &job))
+		return;
+	ObjectAddressSet(view, RelationRelationId, job.target);
+	ObjectAddressSet(source, RelationRelationId, job.source);
+	ObjectAddressSet(state, RelationRelationId, job.state);
+	recordDependencyOn(&view, &source, DEPENDENCY_NORMAL);
+	recordDependencyOn(&state, &view, DEPENDENCY_INTERNAL);
+}
+
+/*
  * BEFORE INSERT on streamq.job_dump: makes the job, and keeps the row out of
  * the table.
  */
@@ -172,7 +193,10 @@ streamq_job_dump_restored(PG_FUNCTION_ARGS)
 										  "SELECT streamq.restore_job($1)", &isnull);
 
 	if (!isnull)
+	{
 		job_insert_stats(DatumGetInt32(job_id));
+		tie_restored(DatumGetInt32(job_id));
+	}
 	worker_note_jobs_changed();
 	PG_RETURN_POINTER(NULL);
 }
