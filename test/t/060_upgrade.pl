@@ -1,4 +1,4 @@
-# pg_upgrade from older major versions, by copy and by link: streams with
+# pg_upgrade from older major versions, by copy, by link and by swap: streams with
 # their offsets, groups with their positions and continuous views go on.
 #
 # STREAMQ_OLD_INSTALL names the installations of older PostgreSQLs (the directories
@@ -14,6 +14,7 @@ use Test::More;
 
 my $bindir = qx(pg_config --bindir);
 chomp $bindir;
+my ($version) = qx(pg_config --version) =~ /(\d+)/;
 my @installs = split /:/, $ENV{STREAMQ_OLD_INSTALL} || dirname($bindir);
 
 my $conf = q{
@@ -58,7 +59,7 @@ sub upgrade
 	chdir $new->basedir or die $!;
 	command_ok([ "$bin/pg_upgrade", '--no-sync', '-d', $node->data_dir, '-D', $new->data_dir,
 		'-b', "$old_install/bin", '-B', $bin, '-s', $new->host, '-p', $node->port, '-P', $new->port,
-		$mode eq 'link' ? '--link' : () ], "$name: pg_upgrade")
+		$mode eq 'copy' ? () : $mode eq 'swap' && $new->pg_version >= 18 ? '--swap' : '--link' ], "$name: pg_upgrade")
 		or diag(map { slurp_file($_) } glob($new->data_dir . '/pg_upgrade_output.d/*/log/*.log'));
 	$node = $new;
 	$node->start;
@@ -76,7 +77,7 @@ sub upgrade
 	is($node->safe_psql('postgres', 'SELECT sum(n) FROM app.on_it'), $rows, "$name: a view on it");
 }
 
-for ('copy', 'link')
+for ('copy', 'link', $version >= 18 ? 'swap' : ())
 {
 	$mode = $_;
 	$node = new_cluster("${mode}_old", $installs[0]);
