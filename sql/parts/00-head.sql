@@ -1,5 +1,8 @@
 \echo Use "CREATE EXTENSION streamq" to load this file. \quit
 
+-- streamq's own tables have indexes, also where a new table is a stream.
+SET LOCAL default_table_access_method = heap;
+
 GRANT USAGE ON SCHEMA streamq TO PUBLIC;
 
 CREATE FUNCTION streamq.version() RETURNS pg_catalog.text

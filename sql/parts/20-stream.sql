@@ -23,68 +23,14 @@ CREATE TABLE streamq.stream_options (
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
 GRANT SELECT ON streamq.stream_options TO PUBLIC;
 
--- Rows that a restore brings take effect as those of alter_stream do, whether
--- the messages come before them or after.
+-- Rows that come by SQL, as from a restored dump, take effect as those of
+-- alter_stream do, whether the messages come before them or after.
 CREATE FUNCTION streamq.stream_options_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';
 COMMENT ON FUNCTION streamq.stream_options_restored() IS 'trigger of streamq.stream_options';
 CREATE TRIGGER stream_options_restored BEFORE INSERT OR UPDATE ON streamq.stream_options
 FOR EACH ROW EXECUTE FUNCTION streamq.stream_options_restored();
-
--- Always empty: pg_dump reads there what the options are at that moment, and what a
--- restore writes there becomes options.
-CREATE TABLE streamq.options_dump (
-	stream pg_catalog.text NOT NULL,
-	options pg_catalog.jsonb NOT NULL
-);
-COMMENT ON TABLE streamq.options_dump IS 'options of streams on their way through a dump; always empty';
-
-CREATE FUNCTION streamq.dump_options() RETURNS SETOF streamq.options_dump
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
-	pg_catalog.to_jsonb(o) OPERATOR(pg_catalog.-) 'relid'
-FROM streamq.stream_options o
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o.relid
-JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't'
-ORDER BY c.oid
-$$;
-REVOKE ALL ON FUNCTION streamq.dump_options() FROM PUBLIC;
-COMMENT ON FUNCTION streamq.dump_options() IS 'what pg_dump writes about the options of streams';
-
--- A stream that is not there, because it was left out of the restore or is an
--- ordinary table now, must not keep the other options from coming back.
-CREATE FUNCTION streamq.restore_options(o streamq.options_dump) RETURNS pg_catalog.void
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-INSERT INTO streamq.stream_options
-SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.stream_options,
-	o.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('relid', c.oid))).*
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
-WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(o.stream)::pg_catalog.oid
-  AND a.amname OPERATOR(pg_catalog.=) 'streamq'
-  AND NOT EXISTS (SELECT FROM streamq.stream_options present
-				  WHERE present.relid::pg_catalog.oid OPERATOR(pg_catalog.=) c.oid)
-$$;
-REVOKE ALL ON FUNCTION streamq.restore_options(streamq.options_dump) FROM PUBLIC;
-COMMENT ON FUNCTION streamq.restore_options(streamq.options_dump) IS 'gives a stream the options that a dump says it has';
-
-CREATE FUNCTION streamq.options_dump_restored() RETURNS pg_catalog.trigger
-LANGUAGE C VOLATILE
-AS 'MODULE_PATHNAME', 'streamq_options_dump_restored';
-REVOKE ALL ON FUNCTION streamq.options_dump_restored() FROM PUBLIC;
-COMMENT ON FUNCTION streamq.options_dump_restored() IS 'gives streams the options of the rows of a restored dump';
-CREATE TRIGGER options_dump_restored BEFORE INSERT ON streamq.options_dump
-FOR EACH ROW EXECUTE FUNCTION streamq.options_dump_restored();
-
--- pg_dump reads "SELECT columns FROM table" with this behind it.
-SELECT pg_catalog.pg_extension_config_dump('streamq.options_dump',
-	'WHERE false UNION ALL SELECT * FROM streamq.dump_options()');
 
 CREATE FUNCTION streamq.create_stream(
     name pg_catalog.text,

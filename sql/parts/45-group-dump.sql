@@ -31,6 +31,7 @@ LANGUAGE C VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_group_progress';
 REVOKE ALL ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4) TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4)
 	IS 'messages in each partition as the caller''s snapshot sees them, how many of them a group has done, and what they are recognized by';
 
@@ -54,6 +55,7 @@ CROSS JOIN LATERAL streamq.group_progress(g.relid, g.group_id) p
 ORDER BY g.group_id
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_groups() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.dump_groups() TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.dump_groups() IS 'what pg_dump writes about the consumer groups';
 
 -- Roles and streams that are not there, because they were left out of the

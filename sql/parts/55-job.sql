@@ -13,11 +13,12 @@ CREATE TABLE streamq.job (
 	lateness pg_catalog.interval NOT NULL,
 	start_at pg_catalog.text NOT NULL,
 	format pg_catalog.int4 NOT NULL,
-	system_identifier pg_catalog.int8 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
-	query_tree pg_catalog.text NOT NULL
+	query_tree pg_catalog.text NOT NULL,
+	definition pg_catalog.text
 );
+COMMENT ON COLUMN streamq.job.definition IS 'the query as a dump had it; null for a job made here';
 COMMENT ON TABLE streamq.job IS 'continuous jobs; streamq.jobs shows them';
 
 -- These change with every batch: nothing that changes is indexed, and pages

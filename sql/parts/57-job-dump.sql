@@ -10,15 +10,26 @@ CREATE TABLE streamq.job_dump (
 );
 COMMENT ON TABLE streamq.job_dump IS 'jobs on their way through a dump; always empty';
 
+-- What the query names may have another name by now, or mean something else where
+-- the dump is restored.
+CREATE FUNCTION streamq.job_definition(job_id pg_catalog.int4) RETURNS pg_catalog.text
+LANGUAGE C VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'streamq_job_definition';
+REVOKE ALL ON FUNCTION streamq.job_definition(pg_catalog.int4) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.job_definition(pg_catalog.int4) TO pg_read_all_data;
+COMMENT ON FUNCTION streamq.job_definition(pg_catalog.int4) IS 'query of a job by the present and full names of what it reads';
+
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
-LANGUAGE sql STABLE
+LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pg_catalog.format('%I.%I', tn.nspname, t.relname),
 	pg_catalog.format('%I.%I', sn.nspname, s.relname),
 	pg_catalog.format('%I.%I', 'streamq', b.relname),
 	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
-		ARRAY['job_id', 'target', 'source', 'state_table', 'format', 'system_identifier', 'query_tree']::pg_catalog.text[]
+		ARRAY['job_id', 'target', 'source', 'state_table', 'format', 'query_tree']::pg_catalog.text[]
+		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id))
 FROM streamq.job j
 JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) j.target
 JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.relnamespace
@@ -28,6 +39,7 @@ JOIN pg_catalog.pg_class b ON b.oid OPERATOR(pg_catalog.=) j.state_table
 ORDER BY j.job_id
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_jobs() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.dump_jobs() TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.dump_jobs() IS 'what pg_dump writes about the jobs';
 
 -- What was left out of the restore must not keep the other jobs from coming back.
@@ -40,7 +52,7 @@ SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
 	j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
 		'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
 		'target', t.oid, 'source', s.oid, 'state_table', b.oid,
-		'format', 0, 'system_identifier', 0, 'query_tree', ''))).*
+		'format', 0, 'query_tree', ''))).*
 FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_am a, pg_catalog.pg_class b
 WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
   AND t.relkind OPERATOR(pg_catalog.=) 'v'

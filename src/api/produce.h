@@ -51,6 +51,9 @@ typedef struct ProduceTarget
 	int			nnotnull;
 	AttrNumber *notnull;
 
+	/* domains: their defaults change without the relation */
+	bool		has_domain;
+
 	/* triggers, constraints, generated columns: take the executor's way */
 	bool		needs_executor;
 	/* a row trigger may look at what was written before its row */

@@ -18,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "api/api.h"
 #include "api/produce.h"
@@ -57,6 +58,21 @@ target_invalidated(Datum arg, Oid relid)
 	}
 }
 
+/* the default of a domain may have changed, which is no change of the relation */
+static void
+type_invalidated(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	CachedTarget *entry;
+
+	hash_seq_init(&status, targets);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->target != NULL && entry->target->has_domain)
+			entry->target->valid = false;
+	}
+}
+
 static void
 targets_init(void)
 {
@@ -68,6 +84,7 @@ targets_init(void)
 	targets = hash_create("streamq produce targets", 32, &ctl,
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(target_invalidated, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, type_invalidated, (Datum) 0);
 }
 
 /* forget streams that changed or are gone */
@@ -157,6 +174,7 @@ fill_target(ProduceTarget *target, Relation rel)
 
 		if (att->attisdropped)
 			continue;
+		target->has_domain |= get_typtype(att->atttypid) == TYPTYPE_DOMAIN;
 		if (att->attnotnull)
 			target->notnull[target->nnotnull++] = att->attnum;
 		if (att->attgenerated)

@@ -127,13 +127,25 @@ drop_extent(RetentionPlan *plan, int p)
 	find_extent(plan, p);
 }
 
+/* messages that were appended before this are to go; none if it is too long ago to be a time */
+static TimestampTz
+oldest_to_keep(const Interval *retention)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		days = retention->month * 31.0 + retention->day +
+		retention->time / (double) USECS_PER_DAY;
+
+	if (days >= (now - MIN_TIMESTAMP) / USECS_PER_DAY)
+		return MIN_TIMESTAMP;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+												   TimestampTzGetDatum(now),
+												   IntervalPGetDatum(retention)));
+}
+
 static void
 plan_by_time(RetentionPlan *plan, const Interval *retention)
 {
-	TimestampTz before =
-		DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
-												TimestampTzGetDatum(GetCurrentTimestamp()),
-												IntervalPGetDatum(retention)));
+	TimestampTz before = oldest_to_keep(retention);
 
 	for (int p = 0; p < plan->npartitions; p++)
 	{

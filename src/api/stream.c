@@ -436,6 +436,22 @@ streamq_drop_stream(PG_FUNCTION_ARGS)
 }
 
 /*
+ * BEFORE INSERT on streamq.stream_dump: gives the stream its options, and keeps the row
+ * out of the table.
+ */
+PG_FUNCTION_INFO_V1(streamq_stream_dump_restored);
+Datum
+streamq_stream_dump_restored(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+
+	(void) base_restore_row(fcinfo, "stream_dump_restored",
+							"SELECT streamq.restore_stream($1)", &isnull);
+	worker_note_jobs_changed();
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
  * A row of streamq.stream_options comes by SQL, which is how a dump is
  * restored: do what alter_stream does for it.
  */
@@ -476,19 +492,4 @@ streamq_stream_options_restored(PG_FUNCTION_ARGS)
 		table_close(rel, NoLock);
 	}
 	return PointerGetDatum(tuple);
-}
-
-/*
- * BEFORE INSERT on streamq.options_dump: gives the stream the options, and keeps
- * the row out of the table.
- */
-PG_FUNCTION_INFO_V1(streamq_options_dump_restored);
-Datum
-streamq_options_dump_restored(PG_FUNCTION_ARGS)
-{
-	bool		isnull;
-
-	(void) base_restore_row(fcinfo, "options_dump_restored",
-							"SELECT streamq.restore_options($1)", &isnull);
-	PG_RETURN_POINTER(NULL);
 }

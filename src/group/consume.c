@@ -31,6 +31,7 @@
 #include "api/api.h"
 #include "group/args.h"
 #include "group/memory.h"
+#include "group/messages.h"
 #include "group/seek.h"
 #include "group/store.h"
 #include "log/log.h"
@@ -58,11 +59,8 @@ typedef struct Consume
 	const Interval *lease;		/* NULL: the group's */
 	char		consumer[STATE_CONSUMER_MAX + 1];
 	bool		auto_ack;
-	bool		typed;
 
-	/* where the messages go */
-	ReturnSetInfo *rsinfo;
-	int			nreturned;
+	GroupMessages *messages;
 
 	bool		group_seen;		/* it existed in an earlier attempt */
 
@@ -70,9 +68,7 @@ typedef struct Consume
 	Relation	rel;
 	ConsumerGroup group;
 	int			npartitions;
-	MessageFormat *format;
 	TupleTableSlot *slot;
-	MemoryContext row_context;
 	int64		positions[LOG_MAX_PARTITIONS];
 	bool		advanced;		/* a position moved */
 	bool		waits_for_parent;
@@ -176,31 +172,11 @@ look_at_state(Consume *c, int partition, const PartitionState *state,
 	return held ? OUTLOOK_HELD : OUTLOOK_SOME;
 }
 
-static void
-return_message(Consume *c, int partition, int64 off, TimestampTz produced_at,
-			   int deliveries)
+/* may more messages be taken? */
+static inline bool
+wants_more(const Consume *c)
 {
-	Datum		values[MESSAGE_NATTS];
-	bool		nulls[MESSAGE_NATTS];
-	MemoryContext old = MemoryContextSwitchTo(c->row_context);
-
-	if (c->typed)
-	{
-		memset(nulls, 0, sizeof(nulls));
-		values[0] = Int64GetDatum(LOG_MSG_ID(partition, off));
-		values[1] = Int32GetDatum(partition);
-		values[2] = Int64GetDatum(off);
-		values[3] = TimestampTzGetDatum(produced_at);
-		values[4] = Int32GetDatum(deliveries);
-		values[5] = ExecFetchSlotHeapTupleDatum(c->slot);
-	}
-	else
-		message_form(c->format, c->slot, partition, off, produced_at,
-					 deliveries, values, nulls);
-	tuplestore_putvalues(c->rsinfo->setResult, c->rsinfo->setDesc, values, nulls);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(c->row_context);
-	c->nreturned++;
+	return group_messages_count(c->messages) < c->max_messages;
 }
 
 /*
@@ -223,10 +199,11 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 	group_state_room_init(&room, state);
 
 	reader = log_reader_begin(c->rel, partition, state->cursor, limit, snapshot, true);
-	while (c->nreturned < c->max_messages &&
+	while (wants_more(c) &&
 		   (c->auto_ack || in_flight < c->group.max_in_flight))
 	{
 		int64		off;
+		LogKeptRow	row;
 		bool		found = log_reader_next(reader, c->slot);
 		int64		from;
 		int64		to;
@@ -266,8 +243,10 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 			continue;
 		}
 
-		return_message(c, partition, off, log_reader_produced_at(reader),
-					   group_state_deliver(state, off, token));
+		row.msg_id = LOG_MSG_ID(partition, off);
+		row.produced_at = log_reader_produced_at(reader);
+		row.note = group_state_deliver(state, off, token);
+		group_messages_add(c->messages, c->rel, c->slot, &row);
 		n++;
 		if (c->auto_ack)
 		{
@@ -408,14 +387,14 @@ consume_partitions(Consume *c)
 		MemoryContextReset(pass_context);
 	}
 
-	for (int i = 0; i < nheld && c->nreturned < c->max_messages; i++)
+	for (int i = 0; i < nheld && wants_more(c); i++)
 	{
 		consume_partition(c, held[i]);
 		MemoryContextReset(pass_context);
 	}
 
 	/* the others in a circle, from the first one at or after `start` */
-	for (int i = 0, at = 0; i < nothers && c->nreturned < c->max_messages; i++)
+	for (int i = 0, at = 0; i < nothers && wants_more(c); i++)
 	{
 		if (i == 0)
 			while (at < nothers - 1 && others[at] < (int) start)
@@ -465,7 +444,6 @@ try_consume(Consume *c, bool last)
 	c->wake_at = DT_NOEND;
 	c->npartitions = log_partition_count(c->rel);
 	c->slot = log_slot_create(c->rel);
-	c->format = c->typed ? NULL : message_format_create(c->rel);
 
 	/* a group that is dropped while we wait does not come back by itself */
 	exists = group_find(c->rel, c->group_name, !c->group_seen, &c->group);
@@ -491,8 +469,7 @@ try_consume(Consume *c, bool last)
 			c->waits_for_parent = false;
 			consume_partitions(c);
 			/* what is done now may have been what another partition waits for */
-		} while (c->waits_for_parent && c->advanced &&
-				 c->nreturned < c->max_messages);
+		} while (c->waits_for_parent && c->advanced && wants_more(c));
 	}
 	ExecDropSingleTupleTableSlot(c->slot);
 }
@@ -514,7 +491,7 @@ sleep_time(Consume *c, TimestampTz now, TimestampTz end)
 }
 
 static void
-consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
+consume(Consume *c, Oid relid, const Interval *wait)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz end = group_add_interval(start, wait, "wait", true);
@@ -524,11 +501,6 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 
 	if (c->lease)
 		(void) group_add_interval(GetCurrentTimestamp(), c->lease, "lease", false);
-	InitMaterializedSRF(fcinfo, 0);
-	c->rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	c->row_context = AllocSetContextCreate(CurrentMemoryContext,
-										   "streamq message",
-										   ALLOCSET_DEFAULT_SIZES);
 	try_context = AllocSetContextCreate(CurrentMemoryContext,
 										"streamq attempt to consume",
 										ALLOCSET_DEFAULT_SIZES);
@@ -546,7 +518,7 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		try_consume(c, last);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(try_context);
-		if (c->nreturned > 0 || (last && !(c->creating && !stale && now < patience)))
+		if (group_messages_count(c->messages) > 0 || (last && !(c->creating && !stale && now < patience)))
 		{
 			table_close(c->rel, NoLock);
 			break;
@@ -560,7 +532,6 @@ consume(Consume *c, Oid relid, const Interval *wait, FunctionCallInfo fcinfo)
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextDelete(try_context);
-	MemoryContextDelete(c->row_context);
 }
 
 /* the arguments that both forms have, from max_messages on */
@@ -597,16 +568,65 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 	c->auto_ack = PG_GETARG_BOOL(6);
 }
 
-PG_FUNCTION_INFO_V1(streamq_consume);
-Datum
-streamq_consume(PG_FUNCTION_ARGS)
+GroupMessages *
+group_consume(FunctionCallInfo fcinfo)
 {
 	Consume		c;
 
 	group_begin_change("streamq.consume()");
 	group_require_arg(fcinfo, 0, "stream");
 	get_arguments(fcinfo, &c);
-	consume(&c, PG_GETARG_OID(0), PG_GETARG_INTERVAL_P(3), fcinfo);
+	c.messages = group_messages_create(false);
+	consume(&c, PG_GETARG_OID(0), PG_GETARG_INTERVAL_P(3));
+	return c.messages;
+}
+
+GroupMessages *
+group_consume_as(FunctionCallInfo fcinfo, Oid row_type)
+{
+	Consume		c;
+	Oid			relid = OidIsValid(row_type) ? get_typ_typrelid(row_type) : InvalidOid;
+
+	group_begin_change("streamq.consume_as()");
+	get_arguments(fcinfo, &c);
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("argument \"%s\" must be of the row type of a stream", "row_type"),
+				 errhint("Call it as streamq.consume_as(NULL::stream_name, ...).")));
+	c.messages = group_messages_create(true);
+	consume(&c, relid, PG_GETARG_INTERVAL_P(3));
+	return c.messages;
+}
+
+/* called as a function: collect the rows */
+static void
+return_messages(FunctionCallInfo fcinfo, GroupMessages *messages)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "streamq message",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(row);
+	Datum		values[MESSAGE_NATTS];
+	bool		nulls[MESSAGE_NATTS];
+
+	while (group_messages_next(messages, values, nulls))
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row);
+	group_messages_end(messages);
+}
+
+PG_FUNCTION_INFO_V1(streamq_consume);
+Datum
+streamq_consume(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	return_messages(fcinfo, group_consume(fcinfo));
 	return (Datum) 0;
 }
 
@@ -618,18 +638,9 @@ PG_FUNCTION_INFO_V1(streamq_consume_as);
 Datum
 streamq_consume_as(PG_FUNCTION_ARGS)
 {
-	Consume		c;
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
-	Oid			relid = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
 
-	group_begin_change("streamq.consume_as()");
-	get_arguments(fcinfo, &c);
-	c.typed = true;
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("argument \"%s\" must be of the row type of a stream", "row_type"),
-				 errhint("Call it as streamq.consume_as(NULL::stream_name, ...).")));
-	consume(&c, relid, PG_GETARG_INTERVAL_P(3), fcinfo);
+	InitMaterializedSRF(fcinfo, 0);
+	return_messages(fcinfo, group_consume_as(fcinfo, type));
 	return (Datum) 0;
 }

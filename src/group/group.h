@@ -1,12 +1,14 @@
 /*
  * group.h
- *	  Consumer groups: start-up of the part; its entry points are SQL functions.
+ *	  Consumer groups: start-up of the part, and consuming for who plans it in
+ *	  FROM.  Its other entry points are SQL functions.
  */
 #ifndef STREAMQ_GROUP_H
 #define STREAMQ_GROUP_H
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "utils/rel.h"
 
 extern void group_init(void);	/* from _PG_init: state callbacks, hooks */
@@ -21,5 +23,30 @@ extern void group_stream_dropped(Oid relid);
  * acknowledged, PG_INT64_MAX where there is no group.
  */
 extern void group_least_acked(Relation rel, int npartitions, int64 *acked);
+
+/*
+ * Messages that were consumed: leased, or acknowledged at once.  They are copies:
+ * what happens to the stream or the group does not concern them.
+ */
+typedef struct GroupMessages GroupMessages;
+
+/* columns of streamq.consume_as(); those of streamq.consume() are a message's */
+#define GROUP_TYPED_NATTS	6
+
+/*
+ * What streamq.consume() does, with its seven arguments; with a row type,
+ * streamq.consume_as() for the stream of that type.  The result is in the current memory
+ * context.
+ */
+extern GroupMessages *group_consume(FunctionCallInfo fcinfo);
+extern GroupMessages *group_consume_as(FunctionCallInfo fcinfo, Oid row_type);
+
+/*
+ * The next of them, as a row of the function's result.  The values are good until the next
+ * call, or the reset of the current memory context.  False at the end.
+ */
+extern bool group_messages_next(GroupMessages *messages, Datum *values, bool *nulls);
+extern void group_messages_rewind(GroupMessages *messages);
+extern void group_messages_end(GroupMessages *messages);
 
 #endif

@@ -162,14 +162,17 @@ show_expired(Relation rel, int partition, PartitionState *state, TimestampTz now
 }
 
 /*
- * The stream whose groups are to be shown; NULL if it is gone, the caller may not
- * see its figures, or they are not here.
+ * The stream whose groups are to be shown, the first argument, and its options; NULL if it is
+ * gone, the caller may not see its figures, or they are not here.  The result is begun.
  */
 static Relation
-open_shown_stream(Oid relid)
+begin_showing(FunctionCallInfo fcinfo, StreamOptions *options)
 {
+	Oid			relid = PG_GETARG_OID(0);
 	Relation	rel;
 
+	streamq_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
 	if (!api_may_see(relid))
 		return NULL;
 	rel = try_table_open(relid, AccessShareLock);
@@ -178,6 +181,8 @@ open_shown_stream(Oid relid)
 		table_close(rel, AccessShareLock);
 		return NULL;
 	}
+	if (rel != NULL)
+		options_get(rel, options);
 	return rel;
 }
 
@@ -193,12 +198,9 @@ streamq_group_status(PG_FUNCTION_ARGS)
 	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
-	streamq_require_loaded();
-	InitMaterializedSRF(fcinfo, 0);
-	rel = open_shown_stream(PG_GETARG_OID(0));
+	rel = begin_showing(fcinfo, &options);
 	if (rel == NULL)
 		return (Datum) 0;
-	options_get(rel, &options);
 
 	for (int p = 0; p < options.npartitions; p++)
 	{
@@ -253,12 +255,9 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 	StreamOptions options;
 	TimestampTz now = GetCurrentTimestamp();
 
-	streamq_require_loaded();
-	InitMaterializedSRF(fcinfo, 0);
-	rel = open_shown_stream(PG_GETARG_OID(0));
+	rel = begin_showing(fcinfo, &options);
 	if (rel == NULL)
 		return (Datum) 0;
-	options_get(rel, &options);
 
 	for (int p = 0; p < options.npartitions; p++)
 	{

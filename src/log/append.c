@@ -340,8 +340,10 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	LogShared  *shared;
 	LogTail    *tail;
 	uint32		need = pages_needed(rows, nrows);
+	TimestampTz now;
 	int64		first;
 
+	/* rather now than when it is written */
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
 	s.xid = GetCurrentTransactionId();
@@ -367,7 +369,8 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	s.rel = rel;
 	s.partition = partition;
 	s.cid = cid;
-	s.now = Max(GetCurrentTimestamp(), tail->last_time);
+	now = GetCurrentTimestamp();
+	s.now = Max(now, tail->last_time);
 	s.rows = rows;
 	s.nrows = nrows;
 	s.next = 0;
@@ -387,6 +390,12 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	while (s.next < s.nrows || s.cont_len > 0)
 		append_page(&s);
 	LWLockRelease(&shared->append_lock);
+
+	/*
+	 * Who reads takes his predicate lock and then looks where the partition
+	 * ends: if the lock was not there yet, he finds the rows.
+	 */
+	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
 	pgstat_count_heap_insert(rel, nrows);
 	if (log_append_hook)

@@ -4,8 +4,7 @@
  *
  * The pages of a partition are read in log order, up to the tail as it was when the
  * directory was copied.  What was written by then does not change but for flags,
- * unless it expires: when something looks wrong in an extent that is gone since,
- * nothing is.
+ * unless it expires: a page whose extent is gone by the time it was read is passed over.
  */
 #include "postgres.h"
 
@@ -342,12 +341,37 @@ check_continuation(Walk *w, PageView *v)
 
 /* ---- pages ---- */
 
-/* has the extent expired meanwhile? */
-static bool
-expired(Walk *w, int64 end)
+typedef struct FirstArgs
 {
-	return log_use_shared() && end >= 0 && w->p->tail_ok &&
-		log_first_offset(w->check->rel, w->p->partition) >= end;
+	int			partition;
+	int64		first;
+} FirstArgs;
+
+static void
+read_first(Check *check, void *arg)
+{
+	FirstArgs  *args = arg;
+	int64		frozen;
+
+	log_low_offsets(check->rel, args->partition, &args->first, &frozen);
+}
+
+/*
+ * Has the extent, which ends at `end` (-1 if it was the last one), expired meanwhile?  Asked
+ * after a page of it was copied: blocks are used again only later.
+ */
+static bool
+expired(Walk *w, const LogExtent *extent, int64 end)
+{
+	FirstArgs	args = {w->p->partition, 0};
+
+	if (!w->p->tail_ok)
+		return false;
+	if (log_use_shared())
+		args.first = log_first_offset(w->check->rel, args.partition);
+	else if (!log_check_guard(w->check, args.partition, InvalidBlockNumber, read_first, &args))
+		return false;
+	return end >= 0 ? args.first >= end : args.first > extent->base;
 }
 
 static bool
@@ -373,13 +397,11 @@ check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block
 		w->left = 0;
 		return true;
 	}
+	if (expired(w, extent, extent_end))
+		return false;
 	v.block = block;
 	v.page = (Page) copy.data;
 	is_page = log_page_is(v.page, LOG_PAGE_DATA, w->p->partition);
-	if ((!is_page || LOG_OPAQUE(v.page)->base < extent->base ||
-		 (w->expected >= 0 && LOG_OPAQUE(v.page)->base != w->expected)) &&
-		expired(w, extent_end))
-		return false;
 	if (!is_page)
 	{
 		report(w, block, w->expected,

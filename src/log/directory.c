@@ -430,6 +430,29 @@ page_in_extent(Page page, int partition, const LogExtent *extent)
 }
 
 /*
+ * The time of the last run, for the next one must not be before it: on the last page, or
+ * on an earlier one if that ends with a large row.
+ */
+static void
+find_last_time(Relation rel, const LogExtent *extent, LogTail *tail)
+{
+	uint16		last_run = 0;
+
+	for (BlockNumber end = tail->next_block; end > extent->start && last_run == 0; end--)
+	{
+		Buffer		buffer = ReadBuffer(rel, end - 1);
+		Page		page = BufferGetPage(buffer);
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		if (log_page_is(page, LOG_PAGE_DATA, -1))
+			last_run = LOG_OPAQUE(page)->last_run;
+		if (last_run != 0)
+			tail->last_time = ((LogRun *) ((char *) page + last_run))->time;
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
+/*
  * Pages of an extent are filled in order, and what an earlier use left in a
  * recycled block has a lesser base or another partition: the tail is found by
  * bisection.
@@ -485,13 +508,7 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
 		in = page_in_extent(page, partition, &extent);
 		if (in)
-		{
-			LogPageOpaque *opaque = LOG_OPAQUE(page);
-
-			tail->next_offset = opaque->base + opaque->nrows;
-			if (opaque->last_run != 0)
-				tail->last_time = ((LogRun *) ((char *) page + opaque->last_run))->time;
-		}
+			tail->next_offset = LOG_OPAQUE(page)->base + LOG_OPAQUE(page)->nrows;
 		UnlockReleaseBuffer(buffer);
 		if (in)
 			lo = mid + 1;
@@ -509,6 +526,7 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 	 */
 	if (RecoveryInProgress())
 		return;
+	find_last_time(rel, &extent, tail);
 	hi = Min(tail->extent_end, nblocks);
 	for (BlockNumber step = 1; lo + step < hi; step *= 2)
 	{

@@ -69,7 +69,9 @@ extend(Relation rel, BlockNumber from, BlockNumber to)
 	memset(zero.data, 0, BLCKSZ);
 	while (from < to)
 	{
-		BlockNumber stop = Min(to, (from / RELSEG_SIZE + 1) * RELSEG_SIZE);
+		BlockNumber end = (from / RELSEG_SIZE + 1) * RELSEG_SIZE;
+		BlockNumber stop = Min(to, end);
+		BlockNumber allocated = stop;
 
 		/*
 		 * The storage manager must make the segment file.  Where there is one
@@ -80,8 +82,16 @@ extend(Relation rel, BlockNumber from, BlockNumber to)
 			smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, zero.data, false);
 			from++;
 		}
-		if (from < stop && allocate_in_segment(rel, from, stop))
-			from = stop;
+
+		/*
+		 * Another segment may follow: this one must be synced all the same.
+		 * If it was too short after a crash of the system, recovery would put
+		 * empty blocks over those of the next one.
+		 */
+		if (stop == end)
+			allocated--;
+		if (from < allocated && allocate_in_segment(rel, from, allocated))
+			from = allocated;
 		for (; from < stop; from++)
 			smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, zero.data, false);
 	}

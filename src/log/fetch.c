@@ -18,6 +18,8 @@ log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *
 	bool		found = false;
 
 	ExecClearTuple(slot);
+	if (IsMVCCSnapshot(snapshot))
+		PredicateLockRelation(rel, snapshot);
 	if (ItemPointerGetOffsetNumberNoCheck(tid) < 1 ||
 		ItemPointerGetOffsetNumberNoCheck(tid) > LOG_TID_NUMBERS ||
 		partition >= log_partition_count(rel))
@@ -25,8 +27,6 @@ log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *
 	off = log_tid_offset(rel, tid);
 	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
 		return false;
-	if (IsMVCCSnapshot(snapshot))
-		PredicateLockRelation(rel, snapshot);
 
 	log_cursor_init(&cursor, rel, partition);
 	if (!log_cursor_seek(&cursor, off))

@@ -178,6 +178,30 @@ extern TupleTableSlot *log_slot_create(Relation rel);
 /* the kind of such slots */
 extern const TupleTableSlotOps LogSlotOps;
 
+/* ---- rows kept for later ---- */
+
+/*
+ * Rows of one stream, copied as bytes; they need neither the relation nor a snapshot
+ * any more.  Memory up to work_mem, then a temporary file of the current resource owner.
+ * log_row_store_next returns them in the order in which they were added, in a slot
+ * that is good until the next call; NULL at the end.  Add all before the first is
+ * asked for.
+ */
+typedef struct LogKeptRow
+{
+	int64		msg_id;
+	TimestampTz produced_at;
+	int32		note;			/* whatever the caller wants to know of it */
+} LogKeptRow;
+
+typedef struct LogRowStore LogRowStore;
+
+extern LogRowStore *log_row_store_create(Relation rel);
+extern void log_row_store_add(LogRowStore *store, TupleTableSlot *slot, const LogKeptRow *kept);
+extern TupleTableSlot *log_row_store_next(LogRowStore *store, LogKeptRow *kept);
+extern void log_row_store_rewind(LogRowStore *store);
+extern void log_row_store_end(LogRowStore *store);
+
 /* ---- ranges of messages, for scans that the planner bounded ---- */
 
 /*
@@ -307,7 +331,8 @@ typedef struct LogHeadExtent
 {
 	int64		end;			/* exclusive */
 	int64		bytes;			/* of what can be freed with it */
-	TimestampTz last_time;		/* append time of its last message */
+	TimestampTz last_time;		/* append time of its last message, or at most
+								 * of the one after that */
 } LogHeadExtent;
 
 /* the extent with the message at `from`; false if it is the last one in use */

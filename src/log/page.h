@@ -144,7 +144,8 @@ typedef struct LogExtent
 	int64		base;			/* base of its first page, LOG_SPARE_EXTENT
 								 * until the tail has got there */
 	TimestampTz first_time;		/* append time of its first row */
-	TimestampTz last_time;		/* and of the last, once it is full */
+	TimestampTz last_time;		/* once it is full: not before that of the
+								 * last, nor behind the next extent's first */
 } LogExtent;
 
 StaticAssertDecl(sizeof(LogExtent) == 32, "on-disk format");

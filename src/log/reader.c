@@ -49,11 +49,16 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 				 Snapshot snapshot, bool stop_at_own)
 {
 	LogReader  *reader = palloc(sizeof(LogReader));
-	int64		first = log_first_offset(rel, partition);
-	int64		next = log_next_offset(rel, partition);
+	int64		first;
+	int64		next;
 
-	/* serializable transactions must know what was looked for */
+	/*
+	 * Serializable transactions must know what was looked for: before the end
+	 * is looked at, see log_append_rows.
+	 */
 	PredicateLockRelation(rel, snapshot);
+	first = log_first_offset(rel, partition);
+	next = log_next_offset(rel, partition);
 
 	reader->rel = rel;
 	reader->partition = partition;
@@ -434,6 +439,7 @@ int64
 log_offset_at_time(Relation rel, int partition, TimestampTz t)
 {
 	LogCursor	cursor;
+	LogExtent	after;
 	BlockNumber lo;
 	BlockNumber hi;
 	int64		next = log_next_offset(rel, partition);
@@ -461,6 +467,7 @@ again:
 
 		for (cursor.block = mid;; cursor.block--)
 		{
+			CHECK_FOR_INTERRUPTS();
 			off = page_offset_at_time(&cursor, t, &any);
 			if (any || cursor.block == lo)
 				break;
@@ -473,6 +480,11 @@ again:
 		else
 			lo = mid + 1;
 	}
+
+	/* all of it is older: the extent was full when its last time came */
+	if (result == PG_INT64_MAX && cursor.extent.last_time != DT_NOEND &&
+		log_extent_next(rel, partition, &cursor.extent, &after))
+		result = after.base;
 
 	/* if the extent expired meanwhile, its blocks may hold anything */
 	first = log_first_offset(rel, partition);

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
@@ -87,12 +88,49 @@ log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options)
 	}
 }
 
+static inline Datum
+hash_value(const LogRoute *route, int i, Datum value)
+{
+	return FunctionCall2Coll(&route->types[i]->hash_extended_proc_finfo,
+							 route->collations[i], value, UInt64GetDatum(0));
+}
+
+/*
+ * Hash functions may leave memory behind: that of numeric a copy with a long header.
+ * Who inserts row by row frees nothing before the end of his command.
+ */
+static Datum
+hash_varlena(const LogRoute *route, int i, Datum value)
+{
+	static MemoryContext spare = NULL;
+	MemoryContext context = spare;
+	MemoryContext old;
+	Datum		h;
+
+	/* nobody else has it meanwhile, whatever the function does */
+	spare = NULL;
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "streamq hashed keys",
+										ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	h = hash_value(route, i, value);
+	MemoryContextSwitchTo(old);
+	if (spare == NULL)
+	{
+		MemoryContextReset(context);
+		spare = context;
+	}
+	else
+		MemoryContextDelete(context);
+	return h;
+}
+
 /* hash a column's value into *hash */
 static inline void
 add_key(const LogRoute *route, int i, Datum value, uint64 *hash)
 {
-	Datum		h = FunctionCall2Coll(&route->types[i]->hash_extended_proc_finfo,
-									  route->collations[i], value, UInt64GetDatum(0));
+	Datum		h = route->types[i]->typlen == -1 ?
+		hash_varlena(route, i, value) : hash_value(route, i, value);
 
 	*hash = hash_combine64(*hash, DatumGetUInt64(h));
 }

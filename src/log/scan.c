@@ -10,6 +10,7 @@
 
 #include "access/relscan.h"
 #include "access/tsmapi.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "pgstat.h"
@@ -396,8 +397,12 @@ parallel_next(LogScan scan, TupleTableSlot *slot)
 Size
 log_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan)
 {
-	Size		size = table_block_parallelscan_initialize(rel, pscan);
+	Size		size;
 
+	/* before the end of the file is looked at, see log_append_rows */
+	if (IsolationIsSerializable() && ActiveSnapshotSet())
+		PredicateLockRelation(rel, GetActiveSnapshot());
+	size = table_block_parallelscan_initialize(rel, pscan);
 	log_check_length(rel);
 	/* log order begins at the beginning */
 	pscan->phs_syncscan = false;

@@ -291,23 +291,11 @@ create_page(Relation rel, uint32 owner, int partition, const char *data, int len
 		UnlockReleaseBuffer(buffers[i]);
 }
 
-void
-log_state_write(Relation rel, uint32 owner, int partition, const char *data, int len)
+/* the state of a page that is locked exclusively becomes this one */
+static void
+write_content(Relation rel, Buffer buffer, const char *data, int len)
 {
-	Buffer		buffer;
-	Page		page;
-
-	Assert(len >= 0 && len <= LOG_STATE_MAX);
-	buffer = find_page(rel, owner, partition, BUFFER_LOCK_EXCLUSIVE);
-	if (!BufferIsValid(buffer))
-	{
-		log_create_storage(rel);
-		LockRelationForExtension(rel, ExclusiveLock);
-		create_page(rel, owner, partition, data, len);
-		UnlockRelationForExtension(rel, ExclusiveLock);
-		return;
-	}
-	page = BufferGetPage(buffer);
+	Page		page = BufferGetPage(buffer);
 
 	START_CRIT_SECTION();
 	memcpy(LOG_PAGE_CONTENT(page), data, len);
@@ -324,6 +312,24 @@ log_state_write(Relation rel, uint32 owner, int partition, const char *data, int
 		PageSetLSN(page, lsn);
 	}
 	END_CRIT_SECTION();
+}
+
+void
+log_state_write(Relation rel, uint32 owner, int partition, const char *data, int len)
+{
+	Buffer		buffer;
+
+	Assert(len >= 0 && len <= LOG_STATE_MAX);
+	buffer = find_page(rel, owner, partition, BUFFER_LOCK_EXCLUSIVE);
+	if (!BufferIsValid(buffer))
+	{
+		log_create_storage(rel);
+		LockRelationForExtension(rel, ExclusiveLock);
+		create_page(rel, owner, partition, data, len);
+		UnlockRelationForExtension(rel, ExclusiveLock);
+		return;
+	}
+	write_content(rel, buffer, data, len);
 	UnlockReleaseBuffer(buffer);
 }
 
@@ -481,23 +487,7 @@ log_state_vacuum(Relation rel, TransactionId cutoff)
 		memcpy(data, LOG_PAGE_CONTENT(page), len);
 		xid = log_state_callbacks->settle(data, &len, cutoff, &changed);
 		if (changed)
-		{
-			START_CRIT_SECTION();
-			memcpy(LOG_PAGE_CONTENT(page), data, len);
-			log_page_set_content(page, len);
-			MarkBufferDirty(buffer);
-			if (RelationNeedsWAL(rel))
-			{
-				XLogRecPtr	lsn;
-
-				XLogBeginInsert();
-				XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
-				XLogRegisterBufData(0, LOG_PAGE_CONTENT(page), len);
-				lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_STATE);
-				PageSetLSN(page, lsn);
-			}
-			END_CRIT_SECTION();
-		}
+			write_content(rel, buffer, data, len);
 		UnlockReleaseBuffer(buffer);
 		if (TransactionIdIsNormal(xid) &&
 			(!TransactionIdIsValid(oldest) || TransactionIdPrecedes(xid, oldest)))

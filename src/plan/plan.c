@@ -56,7 +56,7 @@ plan_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEnt
 		return;
 
 	if (rte->rtekind == RTE_FUNCTION)
-		plan_add_read_path(root, rel, rte);
+		plan_add_message_path(root, rel, rte);
 	else if (rte->rtekind == RTE_RELATION && rte->inh)
 		sum_children(root, rel);
 	else if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_RELATION &&
@@ -98,7 +98,7 @@ plan_init(void)
 							 PGC_USERSET, GUC_EXPLAIN,
 							 NULL, NULL, NULL);
 	range_scan_init();
-	read_scan_init();
+	message_scan_init();
 	prev_set_rel_pathlist = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = plan_set_rel_pathlist;
 }

@@ -4,8 +4,8 @@
  *
  * Scans of streams become a custom scan.  Bounded by streamq.msg_id(tableoid, ctid),
  * streamq.produced_at(tableoid, ctid) or ctid, it reads that part of the log only; it
- * reads in the order of msg_id.  read() in FROM becomes one that hands out
- * messages as they are read, instead of collecting all of them first.
+ * reads in the order of msg_id.  read() and consume() in FROM become scans that hand out
+ * messages one by one, instead of forming all of them first.
  */
 #ifndef STREAMQ_PLAN_H
 #define STREAMQ_PLAN_H

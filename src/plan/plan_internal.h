@@ -104,11 +104,9 @@ extern void plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEn
 extern CustomPath *range_scan_path(RelOptInfo *rel, bool backward);
 extern void range_scan_init(void);
 
-/* ---- read_scan.c: the custom scan of read() ---- */
+/* ---- message_scan.c: the custom scans of read(), consume() and consume_as() ---- */
 
-#define READ_SCAN_NAME	"Stream Read"
-
-extern void plan_add_read_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
-extern void read_scan_init(void);
+extern void plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+extern void message_scan_init(void);
 
 #endif

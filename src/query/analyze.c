@@ -330,6 +330,10 @@ row_expression_walker(Node *node, void *context)
 	{
 		Var		   *var = (Var *) node;
 
+		if (var->varno == vq->source_rti && var->varattno < 0 &&
+			var->varattno != SelfItemPointerAttributeNumber &&
+			var->varattno != TableOidAttributeNumber)
+			refuse("this system column", "Streams have \"ctid\" and \"tableoid\" only.");
 		if (var->varno == vq->window_rti && var->varattno <= 0)
 			refuse("the window's row as a whole",
 				   "Name window_start and window_end.");

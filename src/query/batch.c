@@ -38,6 +38,7 @@
 #include "log/log.h"
 #include "query/job.h"
 #include "worker/notify.h"
+#include "worker/worker.h"
 
 /* a round also ends when the groups it holds in memory take this much */
 #define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
@@ -238,6 +239,9 @@ open_inputs(Round *round)
 										 round->progress[i].next_offset, next,
 										 batch->snapshot, true);
 		fetch_row(input);
+		/* a view that has not begun yet begins with what there is */
+		if (!round->progress[i].stored)
+			input->lost = 0;
 		round->ninputs++;
 	}
 }
@@ -275,9 +279,7 @@ close_inputs(Round *round)
 			progress->changed = true;
 		}
 		round->more |= input->has_row;
-		/* a view that has not begun yet begins with what there is */
-		if (progress->stored)
-			round->stats.lost_rows += input->lost;
+		round->stats.lost_rows += input->lost;
 		log_reader_end(input->reader);
 		ExecDropSingleTupleTableSlot(input->slot);
 	}
@@ -392,6 +394,9 @@ run_round(Round *round, int64 max_rows)
 static bool
 is_row_error(int sqlerrcode)
 {
+	/* values that are parsed, as queries of text search and JSON paths are */
+	if (sqlerrcode == ERRCODE_SYNTAX_ERROR || sqlerrcode == ERRCODE_INVALID_NAME)
+		return true;
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
 		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):
@@ -654,7 +659,14 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 	if (!batch->job.enabled && !wait)
 		return JOB_GONE;
 	owner = relation_owner(batch->job.target);
-	if (!OidIsValid(owner) || !job_read_stats(job_id, &batch->stats, &stats_tid))
+	if (!OidIsValid(owner))
+	{
+		/* dropped while the server ran without the library */
+		job_delete(job_id);
+		worker_note_jobs_changed();
+		return JOB_GONE;
+	}
+	if (!job_read_stats(job_id, &batch->stats, &stats_tid))
 		return JOB_GONE;
 
 	batch->source = log_open_stream(batch->job.source, NoLock);

@@ -14,7 +14,6 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "base/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -57,11 +56,11 @@ enum
 	Anum_job_lateness,
 	Anum_job_start_at,
 	Anum_job_format,
-	Anum_job_system_identifier,
 	Anum_job_settings,
 	Anum_job_query,
 	Anum_job_query_tree,
-	Natts_job = Anum_job_query_tree
+	Anum_job_definition,
+	Natts_job = Anum_job_definition
 };
 
 enum
@@ -111,13 +110,6 @@ job_format(void)
 	return COMPAT_SERVER_MAJOR * 100 + JOB_FORMAT;
 }
 
-bool
-job_is_current(JobRow *job)
-{
-	/* after pg_upgrade functions, operators and more have other OIDs */
-	return job->format == job_format() && job->cluster == GetSystemIdentifier();
-}
-
 /* rows whose column attno, the first of the index, is job_id */
 static SysScanDesc
 scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snapshot)
@@ -161,10 +153,10 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->delay = interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
 	job->lateness = interval_micros(heap_getattr(tup, Anum_job_lateness, desc, &isnull));
 	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
-	job->cluster = (uint64) DatumGetInt64(heap_getattr(tup, Anum_job_system_identifier, desc, &isnull));
 	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
 	job->query = get_text(tup, Anum_job_query, desc);
 	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
+	job->definition = get_text(tup, Anum_job_definition, desc);
 }
 
 int32
@@ -219,10 +211,10 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 	values[Anum_job_lateness - 1] = IntervalPGetDatum(lateness);
 	values[Anum_job_start_at - 1] = CStringGetTextDatum(start_at);
 	values[Anum_job_format - 1] = Int32GetDatum(job_format());
-	values[Anum_job_system_identifier - 1] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
+	nulls[Anum_job_definition - 1] = true;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 
@@ -395,12 +387,21 @@ job_delete(int32 job_id)
 }
 
 void
-job_update_tree(JobRow *job)
+job_reset(JobRow *job)
 {
-	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
-	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
-	HeapTuple	tup = systable_getnext(scan);
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	JobStats	stats = {0};
+	ItemPointerData tid;
 
+	/* errors and progress */
+	delete_parts(job->job_id, 2);
+	CommandCounterIncrement();
+
+	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
+	scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
+	tup = systable_getnext(scan);
 	if (HeapTupleIsValid(tup))
 	{
 		Datum		values[Natts_job] = {0};
@@ -409,8 +410,6 @@ job_update_tree(JobRow *job)
 
 		values[Anum_job_format - 1] = Int32GetDatum(job_format());
 		replace[Anum_job_format - 1] = true;
-		values[Anum_job_system_identifier - 1] = Int64GetDatum((int64) GetSystemIdentifier());
-		replace[Anum_job_system_identifier - 1] = true;
 		values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
 		replace[Anum_job_query_tree - 1] = true;
 		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
@@ -418,18 +417,7 @@ job_update_tree(JobRow *job)
 	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
-	CommandCounterIncrement();
-}
 
-void
-job_reset(JobRow *job)
-{
-	JobStats	stats;
-	ItemPointerData tid;
-
-	/* errors and progress */
-	delete_parts(job->job_id, 2);
-	CommandCounterIncrement();
 	if (job_read_stats(job->job_id, &stats, &tid))
 	{
 		memset(&stats, 0, sizeof(stats));

@@ -233,9 +233,9 @@ typedef struct JobRow
 	int64		delay;			/* watermark_delay, microseconds */
 	int64		lateness;		/* microseconds */
 	int32		format;
-	uint64		cluster;		/* system identifier: whose OIDs query_tree has */
-	char	   *query;
+	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
+	char	   *definition;		/* as a dump had it, or NULL */
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;
 
@@ -265,18 +265,12 @@ typedef struct JobProgress
 /* what of a stored query or state this build understands */
 extern int32 job_format(void);
 
-/* can this server work with the query and the state as they are stored? */
-extern bool job_is_current(JobRow *job);
-
 /* of a job that was restored and never ran */
 #define JOB_FORMAT_RESTORED 0
 /* a new job's row of job_stats; job_insert does it too */
 extern void job_insert_stats(int32 job_id);
 
-/* writes query_tree, and that it is this server's */
-extern void job_update_tree(JobRow *job);
-
-/* nothing was processed yet */
+/* nothing was processed yet; writes query_tree and the server's format */
 extern void job_reset(JobRow *job);
 
 extern int32 job_next_id(void);
@@ -323,6 +317,9 @@ extern bool job_lock(int32 job_id, bool wait);
 extern int	job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows);
 
 /* ---- rebuild.c ---- */
+
+/* can this server work with the query and the state as they are stored? */
+extern bool job_is_current(JobRow *job);
 
 /*
  * Make a job current (job_is_current): analyzes its query anew, empties the

@@ -6,13 +6,10 @@
  * A dump holds the view, its state table and, through streamq.job_dump, what its job is.  That
  * table is always empty: what pg_dump reads there is computed at that moment, and
  * rows that a restore writes there become jobs of format 0, which nothing can work with.
- * The first batch of a job whose format is not the server's, or that was made under
- * another system identifier, as before pg_upgrade, analyzes the query anew, empties the
- * state and begins with the first message that is there.  The state stays if the query is
- * the same to the last OID and the format is the server's: a standby that became a server
- * of its own has a system identifier of its own too, but all of its objects.  A restored job
- * waits until the view reads its state table and that has its trigger, which a dump
- * makes last: the rows of the state table are before it.
+ * The first batch of a job whose format is not the server's, or that went through
+ * pg_upgrade, analyzes the query anew, empties the state and begins with the first message
+ * that is there.  A restored job waits until the view reads its state table and that has
+ * its trigger, which a dump makes last: the rows of the state table are before it.
  */
 #include "query/query.h"
 
@@ -26,10 +23,12 @@
 #include "catalog/pg_rewrite.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteSupport.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
 #include "base/dump.h"
@@ -63,35 +62,53 @@ fits(ViewQuery *vq, Relation state)
 	return true;
 }
 
-/* is all of the view there? */
+/* does an object depend on a relation, in this way? */
 static bool
-is_complete(Oid view, Relation state)
+depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
 {
-	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, true);
-	Relation	depend;
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found = false;
 
-	if (!state->rd_rel->relhastriggers || !OidIsValid(rule))
-		return false;
-	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RewriteRelationId));
+				ObjectIdGetDatum(classid));
 	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(rule));
+				ObjectIdGetDatum(objid));
 	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 
-		found = form->refclassid == RelationRelationId &&
-			form->refobjid == RelationGetRelid(state);
+		found = form->refclassid == RelationRelationId && form->refobjid == relid &&
+			form->deptype == (char) deptype;
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
 	return found;
+}
+
+/* is all of the view there? */
+static bool
+is_complete(Oid view, Relation state)
+{
+	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, true);
+
+	return state->rd_rel->relhastriggers && OidIsValid(rule) &&
+		depends_on(RewriteRelationId, rule, RelationGetRelid(state), DEPENDENCY_NORMAL);
+}
+
+bool
+job_is_current(JobRow *job)
+{
+	/*
+	 * pg_upgrade, which is possible within one major version too, gives functions,
+	 * operators and more other OIDs than the query tree has.  It makes
+	 * the dependencies that follow from definitions; this one does not.
+	 */
+	return job->format == job_format() &&
+		depends_on(RelationRelationId, job->state, job->target, DEPENDENCY_INTERNAL);
 }
 
 static void
@@ -117,8 +134,6 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 	int			nestlevel;
 	Query	   *query;
 	ViewQuery  *vq;
-	char	   *tree;
-	bool		same;
 
 	if (!is_complete(job->target, state))
 		return false;
@@ -130,7 +145,7 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 	job_apply_settings(job->settings);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
-	query = view_parse_query(job->query);
+	query = view_parse_query(job->definition ? job->definition : job->query);
 	vq = view_analyze(query);
 	view_check_access(vq, owner);
 	if (vq->source != job->source || !fits(vq, state))
@@ -140,18 +155,12 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 						get_rel_name(job->target)),
 				 errhint("Drop and create the continuous view again.")));
 
-	tree = nodeToString(query);
-	same = job->format == job_format() && strcmp(tree, job->query_tree) == 0;
-	job->query_tree = tree;
-	job_update_tree(job);
+	empty_table(state);
+	job->query_tree = nodeToString(query);
+	job_reset(job);
 	view_record_dependencies(job->target, job->state, query);
-	if (!same)
-	{
-		empty_table(state);
-		job_reset(job);
-		if (vq->single_group)
-			view_store_single_group(vq, job->state);
-	}
+	if (vq->single_group)
+		view_store_single_group(vq, job->state);
 
 	PopActiveSnapshot();
 	AtEOXact_GUC(false, nestlevel);
@@ -178,6 +187,29 @@ tie_restored(int32 job_id)
 	ObjectAddressSet(state, RelationRelationId, job.state);
 	recordDependencyOn(&view, &source, DEPENDENCY_NORMAL);
 	recordDependencyOn(&state, &view, DEPENDENCY_INTERNAL);
+}
+
+/*
+ * job_definition(job_id int4) text: what a dump is to say the query is.  The caller has set
+ * a search_path in which everything else is named with its schema.
+ */
+PG_FUNCTION_INFO_V1(streamq_job_definition);
+Datum
+streamq_job_definition(PG_FUNCTION_ARGS)
+{
+	JobRow		job;
+	char	   *text;
+
+	streamq_require_loaded();
+	if (!job_read(PG_GETARG_INT32(0), &job))
+		PG_RETURN_NULL();
+	if (job_is_current(&job))
+		text = pg_get_querydef(castNode(Query, stringToNode(job.query_tree)), false);
+	else
+		text = job.definition;
+	if (text == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
 
 /*

@@ -384,6 +384,9 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	Oid			existing;
 
 	streamq_require_loaded();
+	PreventCommandIfReadOnly("create_continuous_view()");
+	if (PG_ARGISNULL(6))
+		api_null_argument("if_not_exists");
 	if (strcmp(late, "update") != 0 && strcmp(late, "drop") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -447,6 +450,9 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 	JobRow		job;
 
 	streamq_require_loaded();
+	PreventCommandIfReadOnly("drop_continuous_view()");
+	if (PG_ARGISNULL(1))
+		api_null_argument("if_exists");
 	if (!OidIsValid(view))
 	{
 		if (PG_GETARG_BOOL(1))

@@ -94,6 +94,26 @@ look_at_jobs(void *arg)
 	}
 }
 
+/*
+ * The jobs could not be listed: say so once, not at each attempt.  NULL: they could,
+ * so the next error is news.
+ */
+static void
+report_failure(ErrorData *error)
+{
+	static char *reported = NULL;
+
+	if (error != NULL)
+	{
+		if (reported != NULL && strcmp(reported, error->message) == 0)
+			return;
+		worker_log_error(error);
+	}
+	if (reported != NULL)
+		pfree(reported);
+	reported = error ? MemoryContextStrdup(TopMemoryContext, error->message) : NULL;
+}
+
 static bool
 not_this_database(Oid dboid, void *arg)
 {
@@ -384,9 +404,11 @@ streamq_scheduler_main(Datum arg)
 		if (relook || now >= next_look)
 		{
 			int64		delay = Max((int64) streamq_naptime * LOOK_NAPTIMES, LOOK_MIN);
+			ErrorData  *error;
 
-			if (worker_run(look_at_jobs, NULL, "listing jobs", NULL))
+			if (worker_run(look_at_jobs, NULL, "listing jobs", &error))
 			{
+				report_failure(NULL);
 				retry_delay = RETRY_MIN;
 				if (!extension_found)
 				{
@@ -396,6 +418,7 @@ streamq_scheduler_main(Datum arg)
 			}
 			else
 			{
+				report_failure(error);
 				delay = retry_delay;
 				retry_delay = Min(retry_delay * 2, RETRY_MAX);
 			}

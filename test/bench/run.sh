@@ -5,8 +5,8 @@
 # What each line is about is in docs/benchmarks.md.
 #
 # Environment:
-#   ONLY      names of groups to run (all): copy produce client concurrent
-#             insert bytes read scan vacuum
+#   ONLY      names of groups to run (all): copy produce client consume
+#             concurrent insert bytes read scan vacuum
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
@@ -19,7 +19,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/bench/lib.sh
 . "$top/test/bench/lib.sh"
 
-all="copy produce client concurrent insert bytes read scan vacuum"
+all="copy produce client consume concurrent insert bytes read scan vacuum"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
@@ -135,27 +135,56 @@ group_produce()
 group_client()
 {
 	local r c t n
+	local -A statement
 
+	statement[stream]="SELECT streamq.produce_batch('batch', \$1)"
+	# no msg_ids sent back, as the peer sends no ids
+	statement[no_ids]="SELECT FROM streamq.produce_batch('batch', \$1)"
+	statement[heap_pk]="INSERT INTO batch_pk (payload) SELECT unnest(\$1)"
 	for r in $(seq "$rounds"); do
 		sql -c CHECKPOINT
 		for c in 1 4; do
 			n=$((batches / c))
-			for t in $(in_turn "$r" stream heap_pk); do
+			for t in $(in_turn "$r" stream no_ids heap_pk); do
 				sql -c "TRUNCATE batch, batch_pk"
-				if [ "$t" = stream ]; then
-					measure "client$c.stream" $c $n "SELECT streamq.produce_batch('batch', \$1)" 1000 100
-				else
-					measure "client$c.heap_pk" $c $n \
-						"INSERT INTO batch_pk (payload) SELECT unnest(\$1)" 1000 100
-				fi
+				measure "client$c.$t" $c $n "${statement[$t]}" 1000 100
 			done
 		done
 	done
 	sql -c "TRUNCATE batch, batch_pk"
-	faster "produce_batch of 1,000 text[], 1 client" "INSERT unnest, heap+pk" 4.0 \
-		client1.stream client1.heap_pk $((batches * 1000))
-	faster "produce_batch of 1,000 text[], 4 clients" "INSERT unnest, heap+pk" 5.0 \
-		client4.stream client4.heap_pk $((batches * 1000))
+	for c in 1 4; do
+		t=$([ $c = 1 ] && echo "1 client" || echo "$c clients")
+		faster "produce_batch of 1,000 text[], $t" "INSERT unnest, heap+pk" $((c == 1 ? 4 : 5)).0 \
+			client$c.stream client$c.heap_pk $((batches * 1000))
+		faster "produce_batch of 1,000 text[], $t, no msg_ids back" "INSERT unnest, heap+pk" $((c == 1 ? 4 : 5)).0 \
+			client$c.no_ids client$c.heap_pk $((batches * 1000))
+	done
+}
+
+# the peer is the queue that one would make of a table
+group_consume()
+{
+	local r t n=$((batches / 2))
+	local -A statement
+
+	statement[stream]="SELECT * FROM streamq.consume('batch', 'g', 1000, auto_ack => true)"
+	statement[heap_pk]="DELETE FROM batch_pk WHERE id IN
+		(SELECT id FROM batch_pk ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *"
+	for r in $(seq "$rounds"); do
+		sql -c "TRUNCATE batch, batch_pk"
+		# one more than are counted: the first call makes the group, and the plan
+		for t in batch batch_pk; do
+			sql -c "INSERT INTO $t (key, payload) SELECT key, payload FROM input LIMIT $((n + 1)) * 1000"
+		done
+		sql -c 'VACUUM (FREEZE, ANALYZE) batch' -c 'VACUUM (FREEZE, ANALYZE) batch_pk' -c CHECKPOINT
+		for t in $(in_turn "$r" stream heap_pk); do
+			measure_warm "consume.$t" 1 $n "${statement[$t]}"
+		done
+	done
+	[ "$(value "SELECT sum(lag) FROM streamq.consumer_groups")" = 0 ] || die "not everything was consumed"
+	sql -c "TRUNCATE batch, batch_pk"
+	faster "consume 1,000 and acknowledge, 1 client" "DELETE ... RETURNING, heap+pk" 2.0 \
+		consume.stream consume.heap_pk $((n * 1000))
 }
 
 group_concurrent()
@@ -269,7 +298,7 @@ read_loop()
 
 group_read()
 {
-	local r t first n=1000 sum='SELECT count(*), sum(length(payload)) INTO n, s FROM' kinds="msg_id heap_pk range"
+	local r t l first n=1000
 	local -A statement
 
 	load stream 100.binary
@@ -282,25 +311,29 @@ group_read()
 	sql -c "CREATE UNLOGGED TABLE places AS
 		SELECT o, o + $first AS m, bench_tid(o + $first) AS a, bench_tid(o + $first + 1000) AS b
 		FROM (SELECT bench_random(0, $((rows - 1001))) AS o FROM generate_series(1, $n)) x"
-	statement[msg_id]="$sum (SELECT payload FROM stream WHERE streamq.msg_id(tableoid, ctid) >= m
-		ORDER BY streamq.msg_id(tableoid, ctid) LIMIT 1000) x"
-	statement[heap_pk]="$sum (SELECT payload FROM heap_pk WHERE id > o ORDER BY id LIMIT 1000) x"
-	statement[range]="$sum stream WHERE ctid >= a AND ctid < b"
 	# plan once: planning is not what is compared
 	sql -c "ALTER DATABASE postgres SET plan_cache_mode = force_generic_plan"
+	statement[msg_id]="(SELECT payload FROM stream WHERE streamq.msg_id(tableoid, ctid) >= m
+		ORDER BY streamq.msg_id(tableoid, ctid) LIMIT 1000) x"
+	statement[heap_pk]="(SELECT payload FROM heap_pk WHERE id > o ORDER BY id LIMIT 1000) x"
+	statement[range]="stream WHERE ctid >= a AND ctid < b"
 	for r in $(seq "$rounds"); do
 		sql -c CHECKPOINT
-		# shellcheck disable=SC2086	# a list of words
-		for t in $(in_turn "$r" $kinds); do
-			measure_warm "read.$t" 1 1 "$(read_loop "${statement[$t]}")"
+		for l in length octet_length; do
+			for t in $(in_turn "$r" msg_id heap_pk range); do
+				measure_warm "$l.$t" 1 1 \
+					"$(read_loop "SELECT count(*), sum($l(payload)) INTO n, s FROM ${statement[$t]}")"
+			done
 		done
 	done
 	sql -c "ALTER DATABASE postgres RESET plan_cache_mode" -c 'DROP TABLE places' \
 		-c 'TRUNCATE stream, heap_pk'
-	faster "1,000 from a random offset: ORDER BY msg_id LIMIT" "ORDER BY id LIMIT" 1.5 \
-		read.msg_id read.heap_pk $((n * 1000))
-	faster "1,000 from a random offset: range of ctid" "ORDER BY id LIMIT" 1.5 \
-		read.range read.heap_pk $((n * 1000))
+	for l in length octet_length; do
+		faster "1,000 from a random offset, $l: ORDER BY msg_id LIMIT" "ORDER BY id LIMIT" 1.5 \
+			$l.msg_id $l.heap_pk $((n * 1000))
+		faster "1,000 from a random offset, $l: range of ctid" "ORDER BY id LIMIT" 1.5 \
+			$l.range $l.heap_pk $((n * 1000))
+	done
 }
 
 group_scan()

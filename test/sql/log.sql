@@ -235,6 +235,13 @@ DO $$ BEGIN
 END $$;
 SELECT pg_relation_size('usual_steps') - pg_relation_size('small_steps') > 100000 AS less_in_advance;
 
+-- keys that are hashed leave no memory behind, row by row
+CREATE TABLE hashed (key numeric, n int) USING streamq;
+SELECT streamq.alter_stream('hashed', partitions => 3);
+CREATE FUNCTION memory_used() RETURNS bigint LANGUAGE sql AS $$ SELECT max(used_bytes) FROM pg_backend_memory_contexts WHERE name = 'ExecutorState' $$;
+INSERT INTO hashed SELECT CASE WHEN n % 20000 = 0 THEN memory_used() ELSE n END, n FROM generate_series(1, 60000) n;
+SELECT max(key) - min(key) < 200000 AS steady FROM hashed WHERE n % 20000 = 0;
+
 -- refusals
 CREATE TEMPORARY TABLE tmp (i int) USING streamq;
 CREATE MATERIALIZED VIEW mv USING streamq AS SELECT 1 AS i;

@@ -138,6 +138,15 @@ EXPLAIN (COSTS OFF) EXECUTE next_ones(4998, 3);
 EXECUTE next_ones(4998, 3);
 EXECUTE next_ones(0, 1);
 EXECUTE next_ones(NULL, 1);
+-- appends of their own: pages, and extents, end between them
+CREATE TABLE e (a int, t text) USING streamq;
+DO $$ BEGIN FOR i IN 1..2000 LOOP INSERT INTO e VALUES (i, repeat('x', 300 + i % 500)); COMMIT; END LOOP; END $$;
+SELECT sum(extents) > 8 AS many FROM streamq.partition_stats('e'::regclass);
+WITH x AS MATERIALIZED (SELECT streamq.produced_at(tableoid, ctid) AS at FROM e),
+    y AS MATERIALIZED (SELECT DISTINCT at, count(*) OVER (ORDER BY at DESC) AS since, count(*) OVER (ORDER BY at) AS until FROM x)
+SELECT count(*) FILTER (WHERE since <> (SELECT count(*) FROM e WHERE streamq.produced_at(tableoid, ctid) >= at)) AS since,
+    count(*) FILTER (WHERE until <> (SELECT count(*) FROM e WHERE streamq.produced_at(tableoid, ctid) <= at)) AS until
+FROM y;
 PREPARE since(timestamptz) AS SELECT count(*) FROM b WHERE streamq.produced_at(tableoid, ctid) >= $1;
 EXECUTE since('2020-01-01');
 EXECUTE since('infinity');

@@ -147,6 +147,21 @@ BEGIN READ ONLY;
 SELECT streamq.produce('s', '1');
 ROLLBACK;
 
+-- a domain's default may change at any time
+CREATE DOMAIN origin AS text DEFAULT 'here';
+CREATE TABLE dom (key origin, payload jsonb) USING streamq;
+SELECT streamq.produce('dom', '1');
+ALTER DOMAIN origin SET DEFAULT 'there';
+SELECT streamq.produce('dom', '2');
+ALTER DOMAIN origin DROP DEFAULT;
+SELECT streamq.produce('dom', '3');
+SELECT key, payload FROM dom;
+TRUNCATE dom;
+ALTER DOMAIN origin SET NOT NULL;
+SELECT streamq.produce('dom', '4');
+DROP TABLE dom;
+DROP DOMAIN origin;
+
 -- privileges
 CREATE ROLE regress_produce_user;
 GRANT USAGE ON SCHEMA produce_test TO regress_produce_user;

@@ -114,6 +114,10 @@ SELECT count(*) FROM t;
 SELECT streamq.alter_stream('t', retention => '1 ms');
 CALL wait_until($$first_offset('t') > 80000$$);
 SELECT count(*) = max(id) - first_offset('t') AS dense, max(id) FROM t;
+-- further back than timestamps go: nothing is that old, and the other limit holds
+SELECT streamq.alter_stream('t', retention => '10000 years', max_messages => 1000);
+INSERT INTO t SELECT generate_series(1, 100000);
+CALL wait_until($$first_offset('t') > 180000$$);
 DROP TABLE t;
 
 -- nothing that a group has not acknowledged goes with keep_unacked

@@ -114,6 +114,14 @@ SELECT * FROM numbers;
 SELECT msg_id, sqlstate, message FROM streamq.job_errors WHERE job = 'numbers' ORDER BY 1;
 SELECT state, rows_processed, errors, last_error, lag FROM streamq.jobs WHERE name = 'numbers';
 
+-- also errors of what a value is parsed as
+CREATE TABLE searches (words text) USING streamq;
+SELECT paused_view('found', $$SELECT count(*) FROM searches WHERE to_tsvector('some text to look in') @@ to_tsquery(words)$$);
+INSERT INTO searches VALUES ('text'), ('some text'), ('look');
+SELECT streamq.run_job('found');
+SELECT count FROM found;
+SELECT sqlstate, message FROM streamq.job_errors WHERE job = 'found';
+
 -- messages that quote a large value are cut
 INSERT INTO input VALUES ('2024-01-01', 'x' || repeat('0123456789', 10000)), ('2024-01-01', '1');
 SELECT streamq.run_job('numbers');

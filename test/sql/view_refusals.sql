@@ -162,6 +162,29 @@ SELECT streamq.aggregate_result('avg(int4)', '{int4}', '{2,7}'::int8[], NULL::nu
 CREATE UNLOGGED TABLE light (at timestamptz, k text) USING streamq;
 SELECT streamq.create_continuous_view('v3', 'SELECT count(*) FROM light');
 
+-- streams have no system columns but two
+SELECT streamq.create_continuous_view('v3', 'SELECT count(xmin) FROM s');
+SELECT streamq.create_continuous_view('v3', 'SELECT cmax, count(*) FROM s GROUP BY cmax');
+
+-- nulls where a value is needed
+SELECT streamq.create_continuous_view('v3', 'SELECT count(*) FROM s', if_not_exists => NULL);
+SELECT streamq.drop_continuous_view('v3', if_exists => NULL);
+
+-- what changes something is refused where nothing may be changed
+SELECT streamq.create_continuous_view('v4', 'SELECT count(*) FROM s');
+BEGIN READ ONLY;
+SELECT streamq.create_continuous_view('v3', 'SELECT count(*) FROM s');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT streamq.drop_continuous_view('v4');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT streamq.pause('v4');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT streamq.resume('v4');
+ROLLBACK;
+
 DROP ROLE refuse_role;
 SET client_min_messages = warning;
 DROP SCHEMA refuse_test CASCADE;

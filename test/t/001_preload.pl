@@ -47,6 +47,7 @@ $node->safe_psql('postgres', q{
 		GROUP BY w.window_start, w.window_end $$);
 	SELECT streamq.create_continuous_view('plain', 'SELECT v AS key, count(*) AS n, max(v) AS most FROM t GROUP BY v HAVING count(*) > 0');
 	CREATE VIEW on_it AS SELECT sum(n) AS n FROM plain;
+	SELECT streamq.create_continuous_view('left_behind', 'SELECT count(*) FROM t');
 });
 $node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('v'), streamq.wait_until_caught_up('plain')});
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
@@ -87,6 +88,9 @@ fails_unloaded($_->[1], $_->[0])
 	[ 'streamq.jobs', q{SELECT * FROM streamq.jobs} ],
 	[ 'drop_continuous_view', q{SELECT streamq.drop_continuous_view('v')} ]);
 
+# What PostgreSQL drops by itself leaves its job behind.
+$node->safe_psql('postgres', 'DROP VIEW left_behind');
+
 # Loaded again, everything is as it was.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'streamq'");
 $node->restart;
@@ -95,6 +99,9 @@ is($node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('v')}),
 	't', 'the view goes on');
 is($node->safe_psql('postgres', 'SELECT n FROM v'), '1', 'the view has its row');
 is($node->safe_psql('postgres', 'SELECT n FROM on_it'), '1', 'a view on a view has its row');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM streamq.job'),
+	'the job of a view that was dropped meanwhile is removed');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM streamq.job_stats'), '2', '... with all it had');
 unlike($node->safe_psql('postgres', 'EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM plain'),
 	qr/is_loaded/, 'that the library is loaded is not asked for every row');
 
@@ -121,6 +128,15 @@ for my $round (1 .. 2)
 		'7', "created again, round $round");
 	$node->safe_psql('postgres', 'DROP EXTENSION streamq CASCADE');
 }
+
+is( $node->safe_psql('postgres', q{
+		CREATE EXTENSION streamq;
+		SET default_table_access_method = streamq;
+		DROP EXTENSION streamq;
+		CREATE EXTENSION streamq;
+		DROP EXTENSION streamq;
+		SELECT count(*) FROM pg_am WHERE amname = 'streamq'}),
+	'0', 'CREATE EXTENSION where streams are the default');
 
 is( $node->safe_psql('postgres', q{
 		BEGIN; CREATE EXTENSION streamq; ROLLBACK;

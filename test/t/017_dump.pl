@@ -35,7 +35,7 @@ SELECT streamq.alter_stream('zoo.spread', partitions => 4, partition_by => '');
 CREATE TABLE zoo."Odd ""name" (n int) USING streamq;
 CREATE TABLE zoo.empty (n int) USING streamq;
 CREATE TABLE zoo.left_out (n int) USING streamq;
-SELECT streamq.alter_stream('zoo.left_out', partitions => 2, retention => '1 day');
+SELECT streamq.alter_stream('zoo.left_out', partitions => 2, retention => '1 year');
 SELECT streamq.create_stream('zoo.envelope', partitions => 2);
 ALTER TABLE app.single OWNER TO app_owner;
 GRANT SELECT, INSERT ON app.single TO app_reader;
@@ -178,21 +178,28 @@ is($node->safe_psql('inserts', q{SELECT sum(lag) FROM streamq.consumer_groups WH
 # streams or roles left out
 command_ok([ 'pg_dump', '-Fc', '-T', 'zoo.left_out', '--exclude-table-data', 'zoo.*name*', '-f', "$dir/less", '-d', $src ], 'pg_dump without a stream');
 command_ok([ 'pg_restore', '-e', '-d', restored('less'), "$dir/less" ], 'restored without a stream');
+is($node->safe_psql('less', 'SELECT relid, npartitions FROM streamq.stream_options ORDER BY relid::text'),
+	"app.keyed|3\nzoo.envelope|2\nzoo.spread|4", 'the other streams have their options');
+command_ok([ 'pg_dump', '--no-table-access-method', '-f', "$dir/heap.sql", '-d', $src ], 'pg_dump as ordinary tables');
+command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/heap.sql", '-d', restored('heap') ], 'restored as ordinary tables');
+is($node->safe_psql('heap', 'SELECT (SELECT count(*) FROM streamq.stream_options), (SELECT count(*) FROM streamq.consumer_group)'),
+	'0|0', 'which have neither options nor groups');
+# by who may read everything
+$node->safe_psql('postgres', 'CREATE ROLE backup LOGIN IN ROLE pg_read_all_data');
+command_ok([ 'pg_dump', '-U', 'backup', '-f', "$dir/backup.sql", '-d', $src ], 'pg_dump as a member of pg_read_all_data');
+is(slurp_file("$dir/backup.sql") =~ s/^.(un)?restrict .*$//mgr, slurp_file("$dir/plain.sql") =~ s/^.(un)?restrict .*$//mgr, 'it is the same dump');
 is($node->safe_psql('less', q{INSERT INTO zoo."Odd ""name" SELECT generate_series(1, 50);
 SELECT count(*) FROM streamq.consume('zoo."Odd ""name"', 'g', 100, auto_ack => true)}), 50, 'other messages than those of the dump are not skipped');
-is($node->safe_psql('less', q{SELECT * FROM streamq.stream_options ORDER BY relid::text}),
-	$node->safe_psql('src', q{SELECT * FROM streamq.stream_options WHERE relid <> 'zoo.left_out'::regclass ORDER BY relid::text}), 'the options of the others');
-
 # as ordinary tables, one of them made before as a stream
-restored('heap');
-$node->safe_psql('heap', 'CREATE EXTENSION streamq; CREATE SCHEMA zoo; CREATE TABLE zoo.envelope (key text, payload jsonb NOT NULL, headers jsonb) USING streamq;');
+restored('mixed');
+$node->safe_psql('mixed', 'CREATE EXTENSION streamq; CREATE SCHEMA zoo; CREATE TABLE zoo.envelope (key text, payload jsonb NOT NULL, headers jsonb) USING streamq;');
 my ($out, $err) = ('', '');
-IPC::Run::run([ 'pg_restore', '--no-table-access-method', '-d', $node->connstr('heap'), "$dir/custom" ], '>', \$out, '2>', \$err);
+IPC::Run::run([ 'pg_restore', '--no-table-access-method', '-d', $node->connstr('mixed'), "$dir/custom" ], '>', \$out, '2>', \$err);
 is(join(' ', grep { !/already exists/ } $err =~ /ERROR:  (.*)/g), '', 'no errors but about what is there already');
-is($node->safe_psql('heap', q{SELECT relid, npartitions FROM streamq.stream_options UNION ALL SELECT stream, partitions FROM streamq.streams}),
+is($node->safe_psql('mixed', q{SELECT relid, npartitions FROM streamq.stream_options UNION ALL SELECT stream, partitions FROM streamq.streams}),
 	"zoo.envelope|2\nzoo.envelope|2", 'what is no stream has no options');
-is($node->safe_psql('heap', q{SELECT relid::regclass FROM streamq.consumer_group}), 'zoo.envelope', 'and no groups');
-is($node->safe_psql('heap', q{SELECT count(*) FROM app.single}), 6000, 'but rows');
+is($node->safe_psql('mixed', q{SELECT relid::regclass FROM streamq.consumer_group}), 'zoo.envelope', 'and no groups');
+is($node->safe_psql('mixed', q{SELECT count(*) FROM app.single}), 6000, 'but rows');
 my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init;
 $other->append_conf('postgresql.conf', "shared_preload_libraries = 'streamq'");

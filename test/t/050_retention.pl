@@ -104,6 +104,9 @@ SELECT sum(lost) FROM streamq.consumer_groups;
 SELECT sum(messages) FROM streamq.streams;
 \sleep 50 ms
 },
+	check => q{
+SELECT 1 / (count(*) = 0)::int FROM streamq.check_stream('s');
+},
 );
 my $dir = PostgreSQL::Test::Utils::tempdir;
 append_to_file("$dir/$_.sql", $scripts{$_}) foreach keys %scripts;
@@ -138,7 +141,7 @@ sub finish
 sub standby_queries
 {
 	my ($seconds) = @_;
-	start($standby, $_, $seconds) foreach qw(scan cursor);
+	start($standby, $_, $seconds) foreach qw(scan cursor check);
 }
 
 # the consumer takes what is left, then the sums must agree
@@ -175,7 +178,7 @@ note("file: $size bytes");
 cmp_ok($size, '<', 1_600_000, 'the file stays near the limit while it is written fast');
 
 # rollbacks too, and a crash amid it
-start($primary, $_, 20) foreach qw(produce rollback consume scan parallel read);
+start($primary, $_, 20) foreach qw(produce rollback consume scan parallel read check);
 standby_queries(20);
 Time::HiRes::sleep(5);
 $primary->stop('immediate');
@@ -191,6 +194,7 @@ check_sums('after more');
 # many readers stand in what expires
 start($primary, 'produce', 6);
 start($primary, 'cursors', 6, 16);
+start($primary, 'check', 6);
 finish();
 
 my $digest = q{SELECT count(*), sum(length(payload::text)), md5(string_agg(ctid::text, ',' ORDER BY ctid)) FROM s};

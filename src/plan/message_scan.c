@@ -1,10 +1,12 @@
 /*
- * read_scan.c
- *	  The custom scan of streamq.read() in FROM.
+ * message_scan.c
+ *	  The custom scans of streamq.read(), consume() and consume_as() in FROM.
  *
  * The executor collects the rows of a function in FROM before it returns the first.
- * read() has no effects, so it can as well be read row by row; only the
- * rows that are asked for are read.
+ * read() has no effects, so it can as well be read row by row; only the rows that are
+ * asked for are read.  consume() does all it does when the first row is asked for: what it
+ * leases must not depend on how many rows are.  But it keeps the messages as they are in the
+ * log, and only what is asked for becomes a row.
  *
  * The plan's custom_exprs hold the call itself: it is what EXPLAIN shows, what
  * the plan depends on, and its arguments are evaluated from there.
@@ -36,30 +38,60 @@
 
 #include "api/api.h"
 #include "compat.h"
+#include "group/group.h"
 #include "plan/plan_internal.h"
 
-#define READ_NARGS	3
+#define MAX_NARGS	7
 
-typedef struct ReadScanState
+typedef struct MessageScanState MessageScanState;
+
+/* a function that is planned like this; one CustomScanMethods each */
+typedef struct MessageFunction
+{
+	CustomScanMethods scan;		/* first */
+	PGFunction	function;
+	int			nargs;
+	int			natts;			/* of its result */
+	bool		once;			/* has effects: may only be called as a function is */
+	void		(*begin) (MessageScanState *state, FunctionCallInfo fcinfo);
+} MessageFunction;
+
+struct MessageScanState
 {
 	CustomScanState css;
+	const MessageFunction *function;
 	FuncExpr   *call;
-	ExprState  *args[READ_NARGS];
+	ExprState  *args[MAX_NARGS];
+	Bitmapset  *params;			/* that the arguments depend on */
 	bool		allowed;		/* the privilege on the function was checked */
+	/* one of them, while there are rows */
 	MessageRead *read;
+	GroupMessages *messages;
 	TupleDesc	row_desc;		/* if a whole-row column is wanted, else NULL */
-	MemoryContext context;		/* of `read`, made anew for each scan */
-} ReadScanState;
+	MemoryContext context;		/* of those, made anew for each call */
+};
 
 extern Datum streamq_read(PG_FUNCTION_ARGS);
+extern Datum streamq_consume(PG_FUNCTION_ARGS);
+extern Datum streamq_consume_as(PG_FUNCTION_ARGS);
 
-static const CustomScanMethods read_scan_methods;
+static Node *create_state(CustomScan *plan);
+static void begin_read(MessageScanState *state, FunctionCallInfo fcinfo);
+static void begin_consume(MessageScanState *state, FunctionCallInfo fcinfo);
+static void begin_consume_as(MessageScanState *state, FunctionCallInfo fcinfo);
+
+static const MessageFunction functions[] = {
+	{{"Stream Read", create_state}, streamq_read, 3, MESSAGE_NATTS, false, begin_read},
+	{{"Stream Consume", create_state}, streamq_consume, 7, MESSAGE_NATTS, true, begin_consume},
+	{{"Stream Consume As", create_state}, streamq_consume_as, 7, GROUP_TYPED_NATTS, true,
+	begin_consume_as},
+};
 
 /* ---- planning ---- */
 
-/* the call, if the range table entry is nothing but a call of read() */
-static FuncExpr *
-read_call(RangeTblEntry *rte)
+/* the function, if the range table entry is nothing but a call of one of them */
+static const MessageFunction *
+find_function(RangeTblEntry *rte)
 {
 	RangeTblFunction *rtfunc;
 	FuncExpr   *call;
@@ -69,14 +101,17 @@ read_call(RangeTblEntry *rte)
 		return NULL;
 	rtfunc = linitial_node(RangeTblFunction, rte->functions);
 	call = (FuncExpr *) rtfunc->funcexpr;
-	if (!IsA(call, FuncExpr) || list_length(call->args) != READ_NARGS ||
-		!call->funcretset || rtfunc->funccolnames != NIL ||
-		rtfunc->funccolcount != MESSAGE_NATTS)
+	if (!IsA(call, FuncExpr) || !call->funcretset || rtfunc->funccolnames != NIL ||
+		contain_volatile_functions((Node *) call->args) ||
+		contain_subplans((Node *) call->args))
 		return NULL;
 	fmgr_info(call->funcid, &flinfo);
-	if (flinfo.fn_addr != streamq_read || contain_volatile_functions((Node *) call->args))
-		return NULL;
-	return call;
+	for (int i = 0; i < lengthof(functions); i++)
+		if (functions[i].function == flinfo.fn_addr &&
+			functions[i].nargs == list_length(call->args) &&
+			functions[i].natts == rtfunc->funccolcount)
+			return &functions[i];
+	return NULL;
 }
 
 /* is a column wanted that a message does not have, or the whole row? */
@@ -113,14 +148,14 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	CustomScan *scan = makeNode(CustomScan);
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	RangeTblFunction *rtfunc = linitial_node(RangeTblFunction, rte->functions);
-	TupleDesc	desc = lookup_rowtype_tupdesc(exprType(rtfunc->funcexpr), -1);
+	TupleDesc	desc = get_expr_result_tupdesc(rtfunc->funcexpr, false);
 	bool		whole_row;
 	bool		system;
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
 	scan->flags = path->flags;
-	scan->methods = &read_scan_methods;
+	scan->methods = &find_function(rte)->scan;
 	scan->custom_exprs = list_make1(rtfunc->funcexpr);
 
 	/* there is no relation: say what the rows are made of */
@@ -135,21 +170,20 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 														  pstrdup(NameStr(att->attname)),
 														  false));
 	}
-	ReleaseTupleDesc(desc);
 	find_columns(rel, &whole_row, &system);
 	if (whole_row)
 	{
 		Var		   *var = makeWholeRowVar(rte, rel->relid, 0, false);
 
 		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
-										  makeTargetEntry((Expr *) var, MESSAGE_NATTS + 1,
-														  NULL, false));
+										  makeTargetEntry((Expr *) var, desc->natts + 1, NULL,
+														  false));
 	}
 	return (Plan *) scan;
 }
 
-static const CustomPathMethods read_path_methods = {
-	.CustomName = READ_SCAN_NAME,
+static const CustomPathMethods path_methods = {
+	.CustomName = "Stream Messages",
 	.PlanCustomPath = plan_path,
 };
 
@@ -179,12 +213,14 @@ find_pathkeys(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /*
- * Streaming is never worse than collecting first: it replaces the function scan.
+ * Never worse than collecting first: it replaces the function scan.
  */
 void
-plan_add_read_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
+	const MessageFunction *function;
 	CustomPath *path;
+	Path	   *scan;
 	QualCost	qual;
 	bool		whole_row;
 	bool		system;
@@ -195,28 +231,41 @@ plan_add_read_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 	 */
 	if (root->rowMarks != NIL ||
 		(root->parse->commandType != CMD_SELECT && root->parse->commandType != CMD_INSERT) ||
-		read_call(rte) == NULL)
+		list_length(rel->pathlist) != 1)
+		return;
+	scan = linitial_node(Path, rel->pathlist);
+	function = find_function(rte);
+	if (function == NULL || scan->pathtype != T_FunctionScan)
 		return;
 	find_columns(rel, &whole_row, &system);
-	if (system)
+	/* the row of a function that returns columns has no type of its own */
+	if (system || (whole_row && exprType(linitial_node(RangeTblFunction, rte->functions)->funcexpr) == RECORDOID))
 		return;
 
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = rel;
 	path->path.pathtarget = rel->reltarget;
-	path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
-	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
-	path->path.pathkeys = find_pathkeys(root, rel);
+	path->path.param_info = scan->param_info;
+	path->path.rows = scan->rows;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->methods = &read_path_methods;
+	path->methods = &path_methods;
+	if (function->once)
+	{
+		path->path.startup_cost = scan->startup_cost;
+		path->path.total_cost = scan->total_cost;
+	}
+	else
+	{
+		path->path.pathkeys = find_pathkeys(root, rel);
 
-	/* as the function scan, but that its cost is spread over the rows */
-	cost_qual_eval(&qual, rel->baserestrictinfo, root);
-	path->path.startup_cost = qual.startup + rel->reltarget->cost.startup;
-	path->path.total_cost = path->path.startup_cost +
-		(2 * cpu_tuple_cost + qual.per_tuple) * rel->tuples +
-		rel->reltarget->cost.per_tuple * path->path.rows;
+		/* as the function scan, but that its cost is spread over the rows */
+		cost_qual_eval(&qual, rel->baserestrictinfo, root);
+		path->path.startup_cost = qual.startup + rel->reltarget->cost.startup;
+		path->path.total_cost = path->path.startup_cost +
+			(2 * cpu_tuple_cost + qual.per_tuple) * rel->tuples +
+			rel->reltarget->cost.per_tuple * path->path.rows;
+	}
 
 	rel->pathlist = NIL;
 	add_path(rel, (Path *) path);
@@ -224,24 +273,35 @@ plan_add_read_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 
 /* ---- execution ---- */
 
+static bool
+find_params(Node *node, Bitmapset **params)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		*params = bms_add_member(*params, ((Param *) node)->paramid);
+	return expression_tree_walker(node, find_params, params);
+}
+
 static void
 begin_scan(CustomScanState *css, EState *estate, int eflags)
 {
-	ReadScanState *state = (ReadScanState *) css;
+	MessageScanState *state = (MessageScanState *) css;
 	CustomScan *plan = castNode(CustomScan, css->ss.ps.plan);
 
 	state->call = linitial_node(FuncExpr, plan->custom_exprs);
-	for (int i = 0; i < READ_NARGS; i++)
+	for (int i = 0; i < state->function->nargs; i++)
 		state->args[i] = ExecInitExpr(list_nth(state->call->args, i), &css->ss.ps);
-	if (list_length(plan->custom_scan_tlist) > MESSAGE_NATTS)
+	find_params((Node *) state->call->args, &state->params);
+	if (list_length(plan->custom_scan_tlist) > state->function->natts)
 		state->row_desc = lookup_rowtype_tupdesc_copy(state->call->funcresulttype, -1);
-	state->context = AllocSetContextCreate(estate->es_query_cxt, "streamq read",
+	state->context = AllocSetContextCreate(estate->es_query_cxt, "streamq messages",
 										   ALLOCSET_DEFAULT_SIZES);
 }
 
 /* may the user call the function? */
 static void
-check_call(ReadScanState *state)
+check_call(MessageScanState *state)
 {
 	Oid			funcid = state->call->funcid;
 	AclResult	result = object_aclcheck(ProcedureRelationId, funcid, GetUserId(), ACL_EXECUTE);
@@ -253,28 +313,53 @@ check_call(ReadScanState *state)
 }
 
 static void
-begin_read(ReadScanState *state)
+begin_read(MessageScanState *state, FunctionCallInfo fcinfo)
 {
+	state->read = message_read_begin(fcinfo->args, state->css.ss.ps.state->es_snapshot);
+}
+
+static void
+begin_consume(MessageScanState *state, FunctionCallInfo fcinfo)
+{
+	state->messages = group_consume(fcinfo);
+}
+
+static void
+begin_consume_as(MessageScanState *state, FunctionCallInfo fcinfo)
+{
+	state->messages = group_consume_as(fcinfo, exprType(linitial(state->call->args)));
+}
+
+static void
+call_function(MessageScanState *state)
+{
+	LOCAL_FCINFO(fcinfo, MAX_NARGS);
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
-	NullableDatum args[READ_NARGS];
 	MemoryContext old;
 
 	if (!state->allowed)
 		check_call(state);
-	for (int i = 0; i < READ_NARGS; i++)
-		args[i].value = ExecEvalExprSwitchContext(state->args[i], econtext, &args[i].isnull);
+	InitFunctionCallInfoData(*fcinfo, NULL, state->function->nargs, state->call->inputcollid,
+							 NULL, NULL);
+	for (int i = 0; i < state->function->nargs; i++)
+		fcinfo->args[i].value = ExecEvalExprSwitchContext(state->args[i], econtext,
+														  &fcinfo->args[i].isnull);
 	old = MemoryContextSwitchTo(state->context);
-	state->read = message_read_begin(args, state->css.ss.ps.state->es_snapshot);
+	state->function->begin(state, fcinfo);
 	MemoryContextSwitchTo(old);
 }
 
+/* forget the rows: the function is called again for more */
 static void
-end_read(ReadScanState *state)
+forget_rows(MessageScanState *state)
 {
 	ExecClearTuple(state->css.ss.ss_ScanTupleSlot);
 	if (state->read != NULL)
 		message_read_end(state->read);
+	if (state->messages != NULL)
+		group_messages_end(state->messages);
 	state->read = NULL;
+	state->messages = NULL;
 	MemoryContextReset(state->context);
 }
 
@@ -282,16 +367,18 @@ end_read(ReadScanState *state)
 static bool
 fetch_row(ScanState *ss)
 {
-	ReadScanState *state = (ReadScanState *) ss;
+	MessageScanState *state = (MessageScanState *) ss;
 	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
 	MemoryContext old;
 	bool		found;
 
 	ExecClearTuple(slot);
-	if (state->read == NULL)
-		begin_read(state);
+	if (state->read == NULL && state->messages == NULL)
+		call_function(state);
 	old = MemoryContextSwitchTo(ss->ps.ps_ExprContext->ecxt_per_tuple_memory);
-	found = message_read_next(state->read, slot->tts_values, slot->tts_isnull);
+	found = state->read ?
+		message_read_next(state->read, slot->tts_values, slot->tts_isnull) :
+		group_messages_next(state->messages, slot->tts_values, slot->tts_isnull);
 	if (found)
 	{
 		if (state->row_desc)
@@ -299,8 +386,8 @@ fetch_row(ScanState *ss)
 			HeapTuple	tuple = heap_form_tuple(state->row_desc, slot->tts_values,
 												slot->tts_isnull);
 
-			slot->tts_values[MESSAGE_NATTS] = HeapTupleGetDatum(tuple);
-			slot->tts_isnull[MESSAGE_NATTS] = false;
+			slot->tts_values[state->row_desc->natts] = HeapTupleGetDatum(tuple);
+			slot->tts_isnull[state->row_desc->natts] = false;
 		}
 		ExecStoreVirtualTuple(slot);
 	}
@@ -318,16 +405,25 @@ exec_scan(CustomScanState *css)
 	return plan_exec_scan(&css->ss, fetch_row);
 }
 
+/* what was consumed is returned again, unless it was consumed with other arguments */
 static void
 rescan(CustomScanState *css)
 {
-	end_read((ReadScanState *) css);
+	MessageScanState *state = (MessageScanState *) css;
+
+	if (state->messages != NULL && !bms_overlap(css->ss.ps.chgParam, state->params))
+	{
+		ExecClearTuple(css->ss.ss_ScanTupleSlot);
+		group_messages_rewind(state->messages);
+	}
+	else
+		forget_rows(state);
 }
 
 static void
 end_scan(CustomScanState *css)
 {
-	end_read((ReadScanState *) css);
+	forget_rows((MessageScanState *) css);
 }
 
 static void
@@ -338,30 +434,27 @@ explain_scan(CustomScanState *css, List *ancestors, ExplainState *es)
 	plan_explain_expr("Function Call", linitial(plan->custom_exprs), plan, ancestors, es);
 }
 
-static Node *create_state(CustomScan *plan);
-
-static const CustomScanMethods read_scan_methods = {
-	.CustomName = READ_SCAN_NAME,
-	.CreateCustomScanState = create_state,
-};
-
-static const CustomExecMethods read_exec_methods = {
-	.CustomName = READ_SCAN_NAME,
-	.BeginCustomScan = begin_scan,
-	.ExecCustomScan = exec_scan,
-	.EndCustomScan = end_scan,
-	.ReScanCustomScan = rescan,
-	.ExplainCustomScan = explain_scan,
-};
-
 static Node *
 create_state(CustomScan *plan)
 {
-	return plan_make_state(sizeof(ReadScanState), &read_exec_methods, &TTSOpsVirtual);
+	static const CustomExecMethods exec_methods = {
+		.CustomName = "Stream Messages",
+		.BeginCustomScan = begin_scan,
+		.ExecCustomScan = exec_scan,
+		.EndCustomScan = end_scan,
+		.ReScanCustomScan = rescan,
+		.ExplainCustomScan = explain_scan,
+	};
+	MessageScanState *state = (MessageScanState *)
+		plan_make_state(sizeof(MessageScanState), &exec_methods, &TTSOpsVirtual);
+
+	state->function = (const MessageFunction *) plan->methods;
+	return (Node *) state;
 }
 
 void
-read_scan_init(void)
+message_scan_init(void)
 {
-	RegisterCustomScanMethods(&read_scan_methods);
+	for (int i = 0; i < lengthof(functions); i++)
+		RegisterCustomScanMethods(&functions[i].scan);
 }
