@@ -34,9 +34,13 @@ extern MessageFormat *message_format_create(Relation rel);
  */
 #define MESSAGE_NATTS	8
 
+/* columns of a row, counted from 0, as bits; those that are not wanted are null */
+#define MESSAGE_COLUMN(i)	((uint32) 1 << (i))
+#define MESSAGE_ALL			PG_UINT32_MAX
+
 extern void message_form(MessageFormat *format, TupleTableSlot *slot,
 						 int partition, int64 off, TimestampTz produced_at,
-						 int deliveries, Datum *values, bool *nulls);
+						 int deliveries, uint32 wanted, Datum *values, bool *nulls);
 
 /* can a column "payload" of this type be written by produce()? */
 extern bool message_is_payload_type(Oid type);
@@ -55,7 +59,7 @@ extern MessageRead *message_read_begin(const NullableDatum *args, Snapshot snaps
  * The next one, its values as message_form leaves them: good until the next call
  * or the reset of the current memory context.
  */
-extern bool message_read_next(MessageRead *read, Datum *values, bool *nulls);
+extern bool message_read_next(MessageRead *read, uint32 wanted, Datum *values, bool *nulls);
 extern void message_read_end(MessageRead *read);
 
 /*

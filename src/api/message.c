@@ -502,7 +502,7 @@ message_error_context(void *arg)
 void
 message_form(MessageFormat *format, TupleTableSlot *slot,
 			 int partition, int64 off, TimestampTz produced_at,
-			 int deliveries, Datum *values, bool *nulls)
+			 int deliveries, uint32 wanted, Datum *values, bool *nulls)
 {
 	int64		msg_id = LOG_MSG_ID(partition, off);
 	ErrorContextCallback callback;
@@ -518,9 +518,11 @@ message_form(MessageFormat *format, TupleTableSlot *slot,
 	values[2] = Int64GetDatum(off);
 	values[3] = TimestampTzGetDatum(produced_at);
 	values[4] = Int32GetDatum(deliveries);
-	nulls[5] = !form_key(format, slot, &values[5]);
+	nulls[5] = !(wanted & MESSAGE_COLUMN(5)) || !form_key(format, slot, &values[5]);
 
-	if (format->whole_row)
+	if (!(wanted & MESSAGE_COLUMN(6)))
+		nulls[6] = true;
+	else if (format->whole_row)
 		values[6] = row_to_jsonb(format, slot);
 	else
 	{
@@ -531,7 +533,7 @@ message_form(MessageFormat *format, TupleTableSlot *slot,
 	}
 
 	nulls[7] = true;
-	if (format->has_headers)
+	if (format->has_headers && (wanted & MESSAGE_COLUMN(7)))
 	{
 		Datum		value = slot_getattr(slot, format->headers.attnum, &nulls[7]);
 

@@ -79,7 +79,7 @@ message_read_begin(const NullableDatum *args, Snapshot snapshot)
 }
 
 bool
-message_read_next(MessageRead *read, Datum *values, bool *nulls)
+message_read_next(MessageRead *read, uint32 wanted, Datum *values, bool *nulls)
 {
 	while (read->left > 0 && read->partition < read->npartitions)
 	{
@@ -95,7 +95,7 @@ message_read_next(MessageRead *read, Datum *values, bool *nulls)
 		{
 			message_form(read->format, read->slot, (int) read->partition,
 						 log_reader_offset(read->reader),
-						 log_reader_produced_at(read->reader), 0, values, nulls);
+						 log_reader_produced_at(read->reader), 0, wanted, values, nulls);
 			read->left--;
 			return true;
 		}
@@ -132,7 +132,7 @@ streamq_read(PG_FUNCTION_ARGS)
 	row = AllocSetContextCreate(CurrentMemoryContext, "streamq read",
 								ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(row);
-	while (message_read_next(read, values, nulls))
+	while (message_read_next(read, MESSAGE_ALL, values, nulls))
 	{
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

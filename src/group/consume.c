@@ -610,7 +610,7 @@ return_messages(FunctionCallInfo fcinfo, GroupMessages *messages)
 	Datum		values[MESSAGE_NATTS];
 	bool		nulls[MESSAGE_NATTS];
 
-	while (group_messages_next(messages, values, nulls))
+	while (group_messages_next(messages, MESSAGE_ALL, values, nulls))
 	{
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

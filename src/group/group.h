@@ -42,10 +42,12 @@ extern GroupMessages *group_consume(FunctionCallInfo fcinfo);
 extern GroupMessages *group_consume_as(FunctionCallInfo fcinfo, Oid row_type);
 
 /*
- * The next of them, as a row of the function's result.  The values are good until the next
- * call, or the reset of the current memory context.  False at the end.
+ * The next of them, as a row of the function's result, with the columns that are wanted (see
+ * MESSAGE_COLUMN).  The values are good until the next call, or the reset of the current
+ * memory context.  False at the end.
  */
-extern bool group_messages_next(GroupMessages *messages, Datum *values, bool *nulls);
+extern bool group_messages_next(GroupMessages *messages, uint32 wanted,
+								Datum *values, bool *nulls);
 extern void group_messages_rewind(GroupMessages *messages);
 extern void group_messages_end(GroupMessages *messages);
 

@@ -57,7 +57,7 @@ group_messages_count(const GroupMessages *messages)
 }
 
 bool
-group_messages_next(GroupMessages *messages, Datum *values, bool *nulls)
+group_messages_next(GroupMessages *messages, uint32 wanted, Datum *values, bool *nulls)
 {
 	TupleTableSlot *slot;
 	LogKeptRow	row;
@@ -72,7 +72,7 @@ group_messages_next(GroupMessages *messages, Datum *values, bool *nulls)
 	if (!messages->typed)
 	{
 		message_form(messages->format, slot, partition, off, row.produced_at, row.note,
-					 values, nulls);
+					 wanted, values, nulls);
 		return true;
 	}
 	memset(nulls, 0, GROUP_TYPED_NATTS * sizeof(bool));
@@ -81,7 +81,9 @@ group_messages_next(GroupMessages *messages, Datum *values, bool *nulls)
 	values[2] = Int64GetDatum(off);
 	values[3] = TimestampTzGetDatum(row.produced_at);
 	values[4] = Int32GetDatum(row.note);
-	values[5] = ExecFetchSlotHeapTupleDatum(slot);
+	nulls[5] = !(wanted & MESSAGE_COLUMN(5));
+	if (!nulls[5])
+		values[5] = ExecFetchSlotHeapTupleDatum(slot);
 	return true;
 }
 

@@ -63,6 +63,7 @@ struct MessageScanState
 	FuncExpr   *call;
 	ExprState  *args[MAX_NARGS];
 	Bitmapset  *params;			/* that the arguments depend on */
+	uint32		wanted;			/* columns */
 	bool		allowed;		/* the privilege on the function was checked */
 	/* one of them, while there are rows */
 	MessageRead *read;
@@ -283,6 +284,20 @@ find_params(Node *node, Bitmapset **params)
 	return expression_tree_walker(node, find_params, params);
 }
 
+static uint32
+wanted_columns(CustomScan *plan)
+{
+	Bitmapset  *attrs = NULL;
+	int			attr = -1;
+	uint32		wanted = 0;
+
+	pull_varattnos((Node *) plan->scan.plan.targetlist, INDEX_VAR, &attrs);
+	pull_varattnos((Node *) plan->scan.plan.qual, INDEX_VAR, &attrs);
+	while ((attr = bms_next_member(attrs, attr)) >= 0)
+		wanted |= MESSAGE_COLUMN(attr + FirstLowInvalidHeapAttributeNumber - 1);
+	return wanted;
+}
+
 static void
 begin_scan(CustomScanState *css, EState *estate, int eflags)
 {
@@ -293,8 +308,12 @@ begin_scan(CustomScanState *css, EState *estate, int eflags)
 	for (int i = 0; i < state->function->nargs; i++)
 		state->args[i] = ExecInitExpr(list_nth(state->call->args, i), &css->ss.ps);
 	find_params((Node *) state->call->args, &state->params);
+	state->wanted = wanted_columns(plan);
 	if (list_length(plan->custom_scan_tlist) > state->function->natts)
+	{
 		state->row_desc = lookup_rowtype_tupdesc_copy(state->call->funcresulttype, -1);
+		state->wanted = MESSAGE_ALL;
+	}
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "streamq messages",
 										   ALLOCSET_DEFAULT_SIZES);
 }
@@ -377,8 +396,9 @@ fetch_row(ScanState *ss)
 		call_function(state);
 	old = MemoryContextSwitchTo(ss->ps.ps_ExprContext->ecxt_per_tuple_memory);
 	found = state->read ?
-		message_read_next(state->read, slot->tts_values, slot->tts_isnull) :
-		group_messages_next(state->messages, slot->tts_values, slot->tts_isnull);
+		message_read_next(state->read, state->wanted, slot->tts_values, slot->tts_isnull) :
+		group_messages_next(state->messages, state->wanted, slot->tts_values,
+							slot->tts_isnull);
 	if (found)
 	{
 		if (state->row_desc)

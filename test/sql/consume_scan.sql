@@ -63,6 +63,11 @@ SELECT query, same(query) FROM unnest(ARRAY[
 	$q$SELECT * FROM streamq.consume_as(NULL::m, 'g', 1000)$q$,
 	$q$SELECT c FROM streamq.consume('m', 'g', 1000) c$q$,
 	$q$SELECT c IS NULL, to_jsonb(c) FROM streamq.consume('m', 'g', 1000) c$q$,
+	$q$SELECT key FROM streamq.consume('m', 'g', 1000) c$q$,
+	$q$SELECT payload FROM streamq.consume('m', 'g', 1000) c WHERE headers->>'h' = '1' AND msg_id > 3$q$,
+	$q$SELECT partition, headers FROM streamq.consume('m', 'g', 1000) c WHERE key > 'k3'$q$,
+	$q$SELECT deliveries FROM streamq.consume_as(NULL::m, 'g', 1000) WHERE message IS NOT NULL$q$,
+	$q$SELECT max(produced_at) FROM streamq.consume_as(NULL::m, 'g', 1000)$q$,
 	$q$SELECT FROM streamq.consume('s', 'g', 7)$q$,
 	$q$SELECT count(*) FROM streamq.consume('s', 'g', 7)$q$,
 	$q$SELECT payload FROM streamq.consume('s', 'g', 100) LIMIT 2$q$,
@@ -87,6 +92,18 @@ SELECT query, same(query) FROM unnest(ARRAY[
 	$q$SELECT * FROM streamq.consume('pg_class', 'g')$q$,
 	$q$SELECT * FROM streamq.consume_as(1, 'g')$q$,
 	$q$SELECT * FROM streamq.consume_as(NULL::pg_class, 'g')$q$]) query;
+-- only what is asked for is made of a message
+CREATE TYPE fragile AS ENUM ('sound');
+CREATE FUNCTION fragile_json(fragile) RETURNS json LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
+CREATE CAST (fragile AS json) WITH FUNCTION fragile_json(fragile);
+CREATE TABLE f (a fragile) USING streamq;
+INSERT INTO f VALUES ('sound');
+SELECT msg_id FROM streamq.consume('f', 'f1', auto_ack => true);
+SELECT msg_id FROM streamq.read('f');
+SELECT payload FROM streamq.consume('f', 'f2', auto_ack => true);
+SELECT payload FROM streamq.read('f');
+SELECT group_name, acked_offset FROM streamq.consumer_groups WHERE stream = 'f'::regclass;
+DROP TABLE f;
 -- beyond work_mem
 SET work_mem = '64kB';
 SELECT query, same(query) FROM unnest(ARRAY[
