@@ -36,6 +36,10 @@
 								 * log_extend_size or what a batch needs */
 #define STEP_SHARE		256		/* a larger step is no more of a partition than
 								 * that */
+#define LEAST_SHARE		8192	/* neither an extent nor a step is less: with
+								 * several partitions each step may become an
+								 * extent, and a directory has room for
+								 * 120,000 */
 
 int			log_extend_size = 128;
 
@@ -540,7 +544,8 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP),
 								   (uint32) log_extend_size);
 
-		max_extent = Max(max_extent, blocks / 8192);
+		max_extent = Max(max_extent, blocks / LEAST_SHARE);
+		step = Max(step, blocks / LEAST_SHARE);
 		if (max_bytes > 0)
 			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 / npartitions,
 											 MIN_EXTENT));

@@ -5,11 +5,29 @@
 #include "postgres.h"
 
 #include "storage/predicate.h"
+#include "utils/rel.h"
 
 #include "log/log_internal.h"
 
-bool
-log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
+/*
+ * The executor asks for a row that a scan found, to look at it again after it
+ * has waited for another one.
+ */
+static void
+check_expired(Relation rel, int partition, int64 off)
+{
+	if (off >= log_first_offset(rel, partition))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("a message of stream \"%s\" expired while it was in use",
+					RelationGetRelationName(rel)),
+			 errdetail("Its offset in partition %d was " INT64_FORMAT ".", partition, off),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+static bool
+fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
 {
 	int			partition = log_tid_partition(tid);
 	int64		off;
@@ -46,5 +64,15 @@ log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *
 		log_check_missing(rel, partition, off, off + 1);
 	log_page_scan_release(ps);
 	pfree(ps);
+	return found;
+}
+
+bool
+log_fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
+{
+	bool		found = fetch_row(rel, tid, snapshot, slot);
+
+	if (!found && snapshot->snapshot_type == SNAPSHOT_ANY)
+		check_expired(rel, log_tid_partition(tid), log_tid_offset(rel, tid));
 	return found;
 }

@@ -333,9 +333,22 @@ extern LogShared *log_shared(Relation rel, int partition);
 
 /*
  * Is it at hand?  To find it may take the append lock and read catalogs, so who
- * asks for a partition's offsets with a page locked must have found it before.
+ * asks for a partition's offsets with a page locked must have found it before.  On a standby
+ * there is nothing to find.
  */
 extern bool log_shared_known(Relation rel, int partition);
+
+/*
+ * With a page locked: what is at hand, or NULL, then the file must tell.  That is so on a
+ * standby, and if it was one a moment ago, before the page was locked.
+ */
+static inline LogShared *
+log_shared_at_hand(Relation rel, int partition)
+{
+	LogRelCache *cache = (LogRelCache *) rel->rd_amcache;
+
+	return cache != NULL && !RecoveryInProgress() ? cache->shared[partition] : NULL;
+}
 
 /* forget what shared memory knows about a file */
 extern void log_shared_forget(RelFileLocator locator);

@@ -224,19 +224,35 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 
 /*
  * Collect the rows of the data page that was read by its block number and is locked.  False
- * if there are none; *sound tells whether that may be.
+ * if there are none; *sound tells whether that may be.  shared is NULL on a standby.
  */
 static bool
-collect_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot, bool *sound)
+collect_block(LogPageScan *ps, BlockNumber block, LogShared *shared, Snapshot snapshot,
+			  bool *sound)
 {
 	LogPageOpaque *opaque = LOG_OPAQUE(BufferGetPage(ps->buffer));
 	int64		end = opaque->base + opaque->nrows;
+	int64		first = 0;
+	int64		next = 0;
 
 	ps->partition = opaque->partition;
-	*sound = opaque->nrows == 0 || end <= log_next_offset(ps->rel, ps->partition);
+	if (shared != NULL)
+	{
+		next = (int64) pg_atomic_read_u64(&shared->next_offset);
+		first = (int64) pg_atomic_read_u64(&shared->first_offset);
+	}
+	else if (opaque->nrows > 0)
+	{
+		LogTail		tail;
+
+		log_tail_load(ps->rel, ps->partition, &tail);
+		next = tail.next_offset;
+		first = tail.first_offset;
+	}
+	*sound = opaque->nrows == 0 || end <= next;
 
 	/* a block that was freed and not used again still looks like a page */
-	if (!*sound || opaque->nrows == 0 || end <= log_first_offset(ps->rel, ps->partition) ||
+	if (!*sound || opaque->nrows == 0 || end <= first ||
 		!collect_ranges(ps, snapshot, LOG_STOP_NEVER))
 		return false;
 
@@ -280,10 +296,13 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		LockBuffer(ps->buffer, BUFFER_LOCK_SHARE);
 		if (log_page_is(page, LOG_PAGE_DATA, -1))
 		{
-			if (log_shared_known(ps->rel, LOG_OPAQUE(page)->partition))
-				live = collect_block(ps, block, snapshot, &sound);
+			int			partition = LOG_OPAQUE(page)->partition;
+			LogShared  *shared = log_shared_at_hand(ps->rel, partition);
+
+			if (shared == NULL && log_use_shared())
+				unknown = partition;
 			else
-				unknown = LOG_OPAQUE(page)->partition;
+				live = collect_block(ps, block, shared, snapshot, &sound);
 		}
 		LockBuffer(ps->buffer, BUFFER_LOCK_UNLOCK);
 

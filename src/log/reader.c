@@ -344,7 +344,7 @@ log_count_messages(Relation rel, int partition, Snapshot snapshot)
 TimestampTz
 log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64 *to)
 {
-	LogRelCache *cache = rel->rd_amcache;
+	LogRelCache *cache;
 	LogCursor	cursor;
 	Buffer		buffer;
 	TimestampTz result = DT_NOBEGIN;
@@ -353,6 +353,7 @@ log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64
 	*to = off + 1;
 	if (off < log_first_offset(rel, partition) || off >= log_next_offset(rel, partition))
 		return DT_NOBEGIN;
+	cache = rel->rd_amcache;
 	if (cache && partition == cache->scanned_partition &&
 		off >= cache->scanned_from && off < cache->scanned_to)
 	{

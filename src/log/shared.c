@@ -142,8 +142,9 @@ lookup(Relation rel, int partition)
 	bool		found;
 
 	/* an appender waits for page locks with the append lock held */
-	Assert(!LWLockAnyHeldByMe(&GetBufferDescriptor(0)->content_lock, NBuffers,
-							  sizeof(BufferDescPadded)));
+	if (LWLockAnyHeldByMe(&GetBufferDescriptor(0)->content_lock, NBuffers,
+						  sizeof(BufferDescPadded)))
+		elog(ERROR, "the tail of a stream is looked for while a page is locked");
 	attach();
 	make_key(&key, RelationLocator(rel), partition);
 	shared = dshash_find_or_insert(table, &key, &found);

@@ -200,11 +200,12 @@ log_count_dead(Relation rel, int partition, int64 from, int64 to)
 		return 0;
 	do
 	{
-		Buffer		buffer = log_cursor_read(&cursor);
+		Buffer		buffer;
 		Page		page;
 		uint32		pos;
 
 		CHECK_FOR_INTERRUPTS();
+		buffer = log_cursor_read(&cursor);
 		if (!BufferIsValid(buffer))
 			break;
 		page = BufferGetPage(buffer);

@@ -18,12 +18,13 @@
 int64
 log_frozen_offset(Relation rel, int partition)
 {
+	LogShared  *shared = log_shared_at_hand(rel, partition);
 	BlockNumber block;
 	Buffer		buffer;
 	int64		frozen;
 
-	if (log_use_shared())
-		return (int64) pg_atomic_read_u64(&log_shared(rel, partition)->frozen_offset);
+	if (shared != NULL)
+		return (int64) pg_atomic_read_u64(&shared->frozen_offset);
 
 	block = log_head_block(rel, partition);
 	if (!BlockNumberIsValid(block))
@@ -58,10 +59,10 @@ log_xid_committed(Relation rel, const LogRun *run, Buffer buffer)
 void
 log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen)
 {
-	if (log_use_shared())
-	{
-		LogShared  *shared = log_shared(rel, partition);
+	LogShared  *shared = log_shared_at_hand(rel, partition);
 
+	if (shared != NULL)
+	{
 		/*
 		 * The page was pinned before this is read, as blocks are looked at
 		 * for pins after it was written.  Expiry moves the first offset
@@ -112,7 +113,7 @@ set_hint(LogRun *run, Buffer buffer, uint16 hint)
 static bool
 run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer buffer)
 {
-	LogShared  *shared = NULL;
+	LogShared  *shared = log_shared_at_hand(rel, partition);
 	bool		committed;
 
 	if (run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD))
@@ -120,9 +121,8 @@ run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer 
 	if (run->flags & LOG_RUN_COMMITTED)
 		return true;
 
-	if (log_use_shared())
+	if (shared != NULL)
 	{
-		shared = log_shared(rel, partition);
 		LWLockAcquire(&shared->freeze_lock, LW_SHARED);
 		if (first_row < (int64) pg_atomic_read_u64(&shared->frozen_offset))
 		{

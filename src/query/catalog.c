@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/catalog.h"
+#include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -264,6 +265,36 @@ bool
 job_find_by_target(Oid target, JobRow *job)
 {
 	return find_by_relation(Anum_job_target, target, "job_target_key", job);
+}
+
+bool
+job_may_have_target(Oid target)
+{
+	Oid			relid = base_catalog_oid("job", true);
+	Relation	rel = OidIsValid(relid) ? try_table_open(relid, AccessShareLock) : NULL;
+	AttrNumber	attno;
+	Oid			index;
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	attno = get_attnum(relid, "target");
+	if (attno == InvalidAttrNumber)
+	{
+		table_close(rel, AccessShareLock);
+		return true;
+	}
+	index = get_relname_relid("job_target_key", RelationGetNamespace(rel));
+	if (OidIsValid(index) && IndexGetRelation(index, true) != relid)
+		index = InvalidOid;
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(target));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
 }
 
 bool

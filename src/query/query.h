@@ -280,6 +280,12 @@ extern void job_insert(JobRow *job, const char *late, Interval *delay,
 /* false if there is none */
 extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
+
+/*
+ * Could the view be a job's?  Asked about every view of the database, also where the
+ * catalog is that of another version: then nothing but this is read from it.
+ */
+extern bool job_may_have_target(Oid target);
 extern bool job_find_by_state(Oid state, JobRow *job);
 
 /* the job of that name, as the user writes it, or ERRCODE_UNDEFINED_OBJECT */

@@ -20,8 +20,10 @@
 #include "access/skey.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "common/hashfn.h"
@@ -193,22 +195,54 @@ state_grant(Oid state, Oid role, bool grant)
 
 /* ---- groups ---- */
 
+/*
+ * The index by which groups are found.  There may be others, which help those who read the
+ * view, or half-made ones; of expressions or with a condition they cannot be kept up to date.
+ */
+static Oid
+find_index(Relation rel, bool windowed)
+{
+	Oid			result = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+
+		if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL) ||
+			!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+			form->indisexclusion)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("index \"%s\" of state table \"%s\" must be on plain columns and without a condition",
+							RelationGetRelationName(index), RelationGetRelationName(rel)),
+					 errhint("Drop the index.")));
+		if (!OidIsValid(result) && form->indisvalid &&
+			index->rd_rel->relam == BTREE_AM_OID &&
+			index->rd_indoption[0] == 0 &&
+			form->indnkeyatts == (windowed ? 2 : 1) && form->indkey.values[0] == 1 &&
+			(!windowed || form->indkey.values[1] == 3))
+			result = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+	}
+	if (!OidIsValid(result))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("state table \"%s\" has lost its index",
+						RelationGetRelationName(rel)),
+				 errhint("Drop and create the continuous view again.")));
+	return result;
+}
+
 StateTable *
 state_open(Relation rel, ViewQuery *vq, AggSet *aggs)
 {
 	StateTable *state = palloc0(sizeof(StateTable));
-	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
 
-	if (list_length(indexes) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("state table \"%s\" must have exactly one index",
-						RelationGetRelationName(rel)),
-				 errhint("Drop and create the continuous view again.")));
-
 	state->rel = rel;
-	state->index = linitial_oid(indexes);
+	state->index = find_index(rel, vq->window_rti != 0);
 	state->windowed = vq->window_rti != 0;
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;

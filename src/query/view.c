@@ -546,7 +546,8 @@ refuse_rule(Oid rule)
 	Oid			view = rule_relation(rule);
 	JobRow		job;
 
-	if (OidIsValid(view) && job_find_by_target(view, &job) &&
+	if (OidIsValid(view) && job_may_have_target(view) &&
+		job_find_by_target(view, &job) &&
 		job.format != JOB_FORMAT_RESTORED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -576,6 +577,7 @@ job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 		(access != OAT_DROP && access != OAT_POST_ALTER))
 		return;
 	if (get_rel_relkind(objectId) != RELKIND_VIEW ||
+		!job_may_have_target(objectId) ||
 		!job_find_by_target(objectId, &job))
 		return;
 

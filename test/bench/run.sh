@@ -161,30 +161,53 @@ group_client()
 	done
 }
 
+# another session keeps its snapshot, until release_snapshot
+hold_snapshot()
+{
+	PGAPPNAME=holder sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT' \
+		-c 'SELECT pg_sleep(3600)' >"$work/ignored" 2>&1 &
+	until [ "$(value "SELECT count(*) FROM pg_stat_activity
+			WHERE application_name = 'holder' AND wait_event = 'PgSleep'")" = 1 ]; do
+		sleep 0.1
+	done
+}
+
+release_snapshot()
+{
+	sql -c "SELECT FROM pg_stat_activity, pg_terminate_backend(pid) WHERE application_name = 'holder'" >"$work/ignored"
+	wait
+}
+
 # the peer is the queue that one would make of a table
 group_consume()
 {
-	local r t n=$((batches / 2))
+	local r t how n=$((batches / 5))
 	local -A statement
 
 	statement[stream]="SELECT * FROM streamq.consume('batch', 'g', 1000, auto_ack => true)"
 	statement[heap_pk]="DELETE FROM batch_pk WHERE id IN
 		(SELECT id FROM batch_pk ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *"
 	for r in $(seq "$rounds"); do
-		sql -c "TRUNCATE batch, batch_pk"
-		# one more than are counted: the first call makes the group, and the plan
-		for t in batch batch_pk; do
-			sql -c "INSERT INTO $t (key, payload) SELECT key, payload FROM input LIMIT $((n + 1)) * 1000"
-		done
-		sql -c 'VACUUM (FREEZE, ANALYZE) batch' -c 'VACUUM (FREEZE, ANALYZE) batch_pk' -c CHECKPOINT
-		for t in $(in_turn "$r" stream heap_pk); do
-			measure_warm "consume.$t" 1 $n "${statement[$t]}"
+		for how in alone held; do
+			sql -c "TRUNCATE batch, batch_pk"
+			# one more than are counted: the first call makes the group
+			for t in batch batch_pk; do
+				sql -c "INSERT INTO $t (key, payload) SELECT key, payload FROM input LIMIT $((n + 1)) * 1000"
+			done
+			sql -c 'VACUUM (FREEZE, ANALYZE) batch' -c 'VACUUM (FREEZE, ANALYZE) batch_pk' -c CHECKPOINT
+			[ $how = alone ] || hold_snapshot
+			for t in $(in_turn "$r" stream heap_pk); do
+				measure_warm "$how.$t" 1 $n "${statement[$t]}"
+			done
+			[ $how = alone ] || release_snapshot
+			[ "$(value "SELECT sum(lag) FROM streamq.consumer_groups")" = 0 ] || die "not everything was consumed"
 		done
 	done
-	[ "$(value "SELECT sum(lag) FROM streamq.consumer_groups")" = 0 ] || die "not everything was consumed"
 	sql -c "TRUNCATE batch, batch_pk"
-	faster "consume 1,000 and acknowledge, 1 client" "DELETE ... RETURNING, heap+pk" 2.0 \
-		consume.stream consume.heap_pk $((n * 1000))
+	faster "consume 1,000 and acknowledge" "a queue in heap+pk" 2.0 \
+		alone.stream alone.heap_pk $((n * 1000))
+	faster "consume 1,000 while a snapshot is held" "a queue in heap+pk" 4.0 \
+		held.stream held.heap_pk $((n * 1000))
 }
 
 group_concurrent()

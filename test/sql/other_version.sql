@@ -65,6 +65,15 @@ BEGIN; SELECT make_older('job_progress'); SELECT try(statements) FROM cases WHER
 BEGIN; SELECT make_older('job_stats'); SELECT try(statements) FROM cases WHERE name = 'job_stats'; ROLLBACK;
 BEGIN; SELECT make_older('job_error_log'); SELECT try(statements) FROM cases WHERE name = 'job_error_log'; ROLLBACK;
 
+-- other views have nothing to do with it
+BEGIN;
+CREATE VIEW ordinary AS SELECT 1 AS a;
+SELECT make_older('job');
+SELECT try(ARRAY['CREATE VIEW another AS SELECT 1 AS a', 'CREATE OR REPLACE VIEW ordinary AS SELECT 2 AS a',
+	'ALTER VIEW ordinary OWNER TO pg_monitor', 'DROP VIEW ordinary',
+	'CREATE OR REPLACE VIEW v AS SELECT 1::bigint AS n', 'ALTER VIEW v OWNER TO pg_monitor', 'DROP VIEW v']);
+ROLLBACK;
+
 -- or do not know a table yet
 BEGIN;
 ALTER EXTENSION streamq DROP TABLE streamq.restored_group;

@@ -122,6 +122,32 @@ SELECT streamq.run_job('found');
 SELECT count FROM found;
 SELECT sqlstate, message FROM streamq.job_errors WHERE job = 'found';
 
+-- an index for those who read the view
+SELECT paused_view('by_word', 'SELECT words, count(*) FROM searches GROUP BY words');
+SELECT state_table AS state FROM streamq.job WHERE target = 'by_word'::regclass \gset
+CREATE INDEX by_word_idx ON :state (key_1);
+SELECT streamq.run_job('by_word');
+INSERT INTO searches VALUES ('look'), ('words');
+REINDEX TABLE CONCURRENTLY :state;
+SELECT streamq.run_job('by_word');
+SELECT * FROM by_word ORDER BY 1;
+SET enable_seqscan = off;
+SELECT * FROM by_word WHERE words = 'words';
+RESET enable_seqscan;
+DROP INDEX streamq.by_word_idx;
+CREATE INDEX by_word_idx ON :state (upper(key_1));
+INSERT INTO searches VALUES ('more');
+CREATE FUNCTION error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE command;
+	RETURN 'none';
+EXCEPTION WHEN OTHERS THEN
+	RETURN sqlstate || ' ' || regexp_replace(sqlerrm, '\d+', 'N');
+END $$;
+SELECT error_of($$SELECT streamq.run_job('by_word')$$);
+DROP INDEX streamq.by_word_idx;
+SELECT streamq.run_job('by_word');
+
 -- messages that quote a large value are cut
 INSERT INTO input VALUES ('2024-01-01', 'x' || repeat('0123456789', 10000)), ('2024-01-01', '1');
 SELECT streamq.run_job('numbers');

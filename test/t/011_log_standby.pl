@@ -5,6 +5,8 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use IPC::Run ();
+use Time::HiRes ();
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
@@ -79,9 +81,41 @@ like($err, qr/0A000: cannot access unlogged stream "light" during recovery/, 'no
 ($ret, $out, $err) = $standby->psql('postgres', q{SELECT * FROM light});
 like($err, qr/cannot access temporary or unlogged relations during recovery/, 'in whatever way');
 
+# promotion comes in the middle of scans, of which each page is locked for a moment
+$primary->safe_psql('postgres', q{
+CREATE TABLE scanned (payload text) USING streamq;
+SELECT streamq.alter_stream('scanned', partitions => 3);
+SELECT cardinality(streamq.produce_batch('scanned', array_fill(repeat('x', 400), ARRAY[60000])));
+});
+$primary->wait_for_catchup($standby);
 my $before = $standby->safe_psql('postgres', $digest);
 $primary->stop;
+my %readers = (
+	forward => 'SELECT 1 / (count(payload) = 60000)::int FROM scanned;',
+	backward => "SELECT 1 / (count(payload) = 60000)::int FROM (SELECT payload FROM scanned ORDER BY streamq.msg_id(tableoid, ctid) DESC OFFSET 0) x;",
+	parallel => "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+SELECT 1 / (count(payload) = 60000)::int FROM scanned;",
+	sample => 'SELECT 1 / (count(payload) = 60000)::int FROM scanned TABLESAMPLE SYSTEM (100);',
+);
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my @running;
+for my $name (sort keys %readers)
+{
+	append_to_file("$dir/$name.sql", "$readers{$name}\n");
+	my %r = (name => $name, out => '', err => '');
+	$r{h} = IPC::Run::start(
+		[ 'pgbench', '-h', $standby->host, '-p', $standby->port, '-n', '-T', 4,
+			'-c', 2, '-f', "$dir/$name.sql", 'postgres' ],
+		'>', \$r{out}, '2>', \$r{err});
+	push @running, \%r;
+}
+Time::HiRes::sleep(2);
 $standby->promote;
+for my $r (@running)
+{
+	$r->{h}->finish;
+	ok($r->{err} !~ /ERROR|aborted/, "promotion amid scans: $r->{name}") or diag($r->{err});
+}
 is($standby->safe_psql('postgres', $digest), $before, 'the same after promotion');
 my $next = $standby->safe_psql('postgres', 'SELECT sum(next_offset) FROM streamq.partitions');
 $standby->safe_psql('postgres', q{INSERT INTO s SELECT i, 'k' || i, 'promoted' FROM generate_series(1, 1000) i});
