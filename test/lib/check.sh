@@ -45,6 +45,7 @@ accept()
 	[ "$1" = regress ] || to=$top/test/isolation/expected
 	mkdir -p "$to"
 	for f in "$2"/*.out; do
+		[ -e "$f" ] || continue
 		cat "$f" >"$to/$(basename "$f")"
 	done
 }
