@@ -391,14 +391,15 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 		append_page(&s);
 	LWLockRelease(&shared->append_lock);
 
+	pgstat_count_heap_insert(rel, nrows);
+	if (log_append_hook)
+		log_append_hook(RelationGetRelid(rel), partition, first + nrows - 1);
+
 	/*
 	 * Who reads takes his predicate lock and then looks where the partition
 	 * ends: if the lock was not there yet, he finds the rows.
 	 */
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
-	pgstat_count_heap_insert(rel, nrows);
-	if (log_append_hook)
-		log_append_hook(RelationGetRelid(rel), partition, first + nrows - 1);
 	return first;
 }
