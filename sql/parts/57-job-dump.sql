@@ -53,10 +53,12 @@ SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
 		'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
 		'target', t.oid, 'source', s.oid, 'state_table', b.oid,
 		'format', 0, 'query_tree', ''))).*
-FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_class b
+FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_am a, pg_catalog.pg_class b
 WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
   AND t.relkind OPERATOR(pg_catalog.=) 'v'
   AND s.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.source)::pg_catalog.oid
+  AND a.oid OPERATOR(pg_catalog.=) s.relam
+  AND a.amname OPERATOR(pg_catalog.=) 'streamq'
   AND b.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.state_table)::pg_catalog.oid
 ON CONFLICT DO NOTHING
 RETURNING job_id

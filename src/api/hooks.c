@@ -12,16 +12,22 @@
 #include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -30,6 +36,7 @@
 #include "group/group.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "streamq.h"
 
 static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
@@ -201,6 +208,38 @@ refuse_index_on_stream(Oid indexid)
 	}
 }
 
+/*
+ * streamq's own tables are changed behind the executor's back, so that a trigger or a
+ * foreign key to them would miss it; a tool that follows a table by a trigger
+ * while it copies it would put old rows back.
+ */
+static void
+refuse_trigger_on_catalog(Oid triggerid)
+{
+	HeapTuple	tuple;
+	Oid			relid;
+	Oid			extension;
+
+	if (creating_extension || IsBinaryUpgrade)
+		return;
+	tuple = base_row_by_oid(TriggerRelationId, TriggerOidIndexId,
+							Anum_pg_trigger_oid, triggerid);
+	if (!HeapTupleIsValid(tuple))
+		return;
+	relid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	heap_freetuple(tuple);
+	if (get_rel_namespace(relid) != get_namespace_oid(STREAMQ_SCHEMA, true))
+		return;
+	extension = getExtensionOfObject(RelationRelationId, relid);
+	if (OidIsValid(extension) && extension == get_extension_oid("streamq", true))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create a trigger on table \"%s\" of extension \"%s\"",
+						get_rel_name(relid), "streamq"),
+				 errdetail("The extension changes its tables without firing triggers."),
+				 errhint("Leave the tables of the extension out; pg_repack does with --exclude-extension=streamq.")));
+}
+
 /* does the relation have an access method that could be ours? */
 static bool
 may_be_stream(Oid relid)
@@ -271,6 +310,8 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
 
+	if (classId == TriggerRelationId && access == OAT_POST_CREATE)
+		refuse_trigger_on_catalog(objectId);
 	if (classId != RelationRelationId)
 		return;
 	switch (access)

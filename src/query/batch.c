@@ -671,7 +671,7 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 
 	batch->source = log_open_stream(batch->job.source, NoLock);
 	batch->state = table_open(batch->job.state, NoLock);
-	if (batch->job.format != job_format())
+	if (!job_is_current(&batch->job))
 	{
 		if (!job_rebuild(&batch->job, batch->state, owner))
 		{

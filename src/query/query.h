@@ -324,8 +324,12 @@ extern int	job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows);
 
 /* ---- rebuild.c ---- */
 
+/* can this server work with the query and the state as they are stored? */
+extern bool job_is_current(JobRow *job);
+
 /*
- * Compute the view's state anew: empties it and begins at the first message.
+ * Make a job current (job_is_current): analyzes its query anew, empties the
+ * view's state and begins at the first message.
  * False if the state table is not complete yet, because a restore is going on.
  * The job is locked; errors are those of the query.
  */

@@ -1,15 +1,15 @@
 /*
  * rebuild.c
- *	  Continuous views that come from a logical dump or from another version of the
- *	  server: their state is computed anew from the stream.
+ *	  Continuous views that come from a logical dump or from another version or
+ *	  cluster of the server: their state is computed anew from the stream.
  *
  * A dump holds the view, its state table and, through streamq.job_dump, what its job is.  That
  * table is always empty: what pg_dump reads there is computed at that moment, and
  * rows that a restore writes there become jobs of format 0, which nothing can work with.
- * The first batch of a job whose format is not the server's analyzes the query anew,
- * empties the state and begins with the first message that is there.  A restored job
- * waits until the view reads its state table and that has its trigger, which a dump
- * makes last: the rows of the state table are before it.
+ * The first batch of a job whose format is not the server's, or that went through
+ * pg_upgrade, analyzes the query anew, empties the state and begins with the first message
+ * that is there.  A restored job waits until the view reads its state table and that has
+ * its trigger, which a dump makes last: the rows of the state table are before it.
  */
 #include "query/query.h"
 
@@ -62,35 +62,53 @@ fits(ViewQuery *vq, Relation state)
 	return true;
 }
 
-/* is all of the view there? */
+/* does an object depend on a relation, in this way? */
 static bool
-is_complete(Oid view, Relation state)
+depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
 {
-	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, true);
-	Relation	depend;
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found = false;
 
-	if (!state->rd_rel->relhastriggers || !OidIsValid(rule))
-		return false;
-	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RewriteRelationId));
+				ObjectIdGetDatum(classid));
 	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(rule));
+				ObjectIdGetDatum(objid));
 	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 
-		found = form->refclassid == RelationRelationId &&
-			form->refobjid == RelationGetRelid(state);
+		found = form->refclassid == RelationRelationId && form->refobjid == relid &&
+			form->deptype == (char) deptype;
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
 	return found;
+}
+
+/* is all of the view there? */
+static bool
+is_complete(Oid view, Relation state)
+{
+	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, true);
+
+	return state->rd_rel->relhastriggers && OidIsValid(rule) &&
+		depends_on(RewriteRelationId, rule, RelationGetRelid(state), DEPENDENCY_NORMAL);
+}
+
+bool
+job_is_current(JobRow *job)
+{
+	/*
+	 * pg_upgrade, which is possible within one major version too, gives functions,
+	 * operators and more other OIDs than the query tree has.  It makes
+	 * the dependencies that follow from definitions; this one does not.
+	 */
+	return job->format == job_format() &&
+		depends_on(RelationRelationId, job->state, job->target, DEPENDENCY_INTERNAL);
 }
 
 static void
@@ -151,6 +169,27 @@ job_rebuild(JobRow *job, Relation state, Oid owner)
 }
 
 /*
+ * What job_rebuild will say better, which a paused job does not come to: the stream stays
+ * as long as the view, and the state goes with it.
+ */
+static void
+tie_restored(int32 job_id)
+{
+	JobRow		job;
+	ObjectAddress view;
+	ObjectAddress source;
+	ObjectAddress state;
+
+	if (!job_read(job_id, &job))
+		return;
+	ObjectAddressSet(view, RelationRelationId, job.target);
+	ObjectAddressSet(source, RelationRelationId, job.source);
+	ObjectAddressSet(state, RelationRelationId, job.state);
+	recordDependencyOn(&view, &source, DEPENDENCY_NORMAL);
+	recordDependencyOn(&state, &view, DEPENDENCY_INTERNAL);
+}
+
+/*
  * job_definition(job_id int4) text: what a dump is to say the query is.  The caller has set
  * a search_path in which everything else is named with its schema.
  */
@@ -164,7 +203,7 @@ streamq_job_definition(PG_FUNCTION_ARGS)
 	streamq_require_loaded();
 	if (!job_read(PG_GETARG_INT32(0), &job))
 		PG_RETURN_NULL();
-	if (job.format == job_format())
+	if (job_is_current(&job))
 		text = pg_get_querydef(castNode(Query, stringToNode(job.query_tree)), false);
 	else
 		text = job.definition;
@@ -186,7 +225,10 @@ streamq_job_dump_restored(PG_FUNCTION_ARGS)
 										  "SELECT streamq.restore_job($1)", &isnull);
 
 	if (!isnull)
+	{
 		job_insert_stats(DatumGetInt32(job_id));
+		tie_restored(DatumGetInt32(job_id));
+	}
 	worker_note_jobs_changed();
 	PG_RETURN_POINTER(NULL);
 }

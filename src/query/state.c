@@ -349,6 +349,26 @@ is_sealed(bytea *sealed, int i)
 		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
 }
 
+/* a group shows the first of the values that are equal: what was stored, not what came now */
+static void
+take_keys(StateTable *state, StateGroup *group, Datum *keys)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->mcxt);
+
+	for (int i = 0; i < state->nkeys; i++)
+	{
+		StateKey   *key = &state->keys[i];
+
+		if (group->nulls[i] || datum_image_eq(group->keys[i], keys[i], key->byval, key->len))
+			continue;
+		if (!key->byval)
+			pfree(DatumGetPointer(group->keys[i]));
+		group->keys[i] = key->len == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(keys[i])) :
+			datumCopy(keys[i], key->byval, key->len);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* the row's states become the group's, if it is the group's row */
 static bool
 take_row(StateTable *state, StateGroup *group, HeapTuple tup)
@@ -368,6 +388,7 @@ take_row(StateTable *state, StateGroup *group, HeapTuple tup)
 	{
 		group->tid = tup->t_self;
 		group->stored = true;
+		take_keys(state, group, values + first);
 		if (!nulls[desc->natts - 1])
 			sealed = DatumGetByteaPP(values[desc->natts - 1]);
 		for (int i = 0; i < state->aggs->ncalls; i++)

@@ -173,10 +173,16 @@ streamq_job_main(Datum arg)
 		if (!ok)
 		{
 			TimestampTz until;
+			ErrorData  *another;
 
-			if (worker_run(note_error, &batch, "recording an error", NULL) &&
-				batch.result == JOB_GONE)
-				worker_leave();
+			if (worker_run(note_error, &batch, "recording an error", &another))
+			{
+				if (batch.result == JOB_GONE)
+					worker_leave();
+			}
+			/* mostly for the same reason */
+			else if (strcmp(another->message, batch.error->message) != 0)
+				worker_log_error(another);
 			worker_log_error(batch.error);
 			worker_signal_progress(batch.job_id);
 			pgstat_report_stat(true);

@@ -8,6 +8,8 @@
  */
 #include "streamq.h"
 
+#include "access/transam.h"
+#include "access/twophase.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
@@ -17,6 +19,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/procsignal.h"
 #include "storage/shmem.h"
@@ -599,6 +602,13 @@ worker_start_launcher(void)
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	worker_shared->launcher = MyProc;
 	LWLockRelease(worker_shared->lock);
+
+	/* nobody knows what those did that were prepared before the server started */
+	for (int i = 0; i < max_prepared_xacts; i++)
+	{
+		if (TransactionIdIsValid(PreparedXactProcs[i].xid))
+			worker_shared_set_prepared();
+	}
 	on_shmem_exit(worker_shmem_detach, (Datum) 0);
 
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);

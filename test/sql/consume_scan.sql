@@ -127,7 +127,7 @@ BEGIN
 	END LOOP;
 END $$;
 BEGIN;
-SELECT plan($q$SELECT n, msg_id FROM generate_series(1, 3) n, LATERAL (SELECT * FROM streamq.consume('s', 'g', 2) c WHERE c.msg_id >= n - 2 OFFSET 0) x$q$) AS line;
+SELECT plan($q$SELECT n, msg_id FROM generate_series(1, 3) n, LATERAL (SELECT * FROM streamq.consume('s', 'g', 2) c WHERE c.msg_id >= n - 3 OFFSET 0) x$q$) AS line;
 SELECT group_name, acked_offset, in_flight FROM streamq.consumer_groups;
 INSERT INTO t VALUES (2, 'x'), (3, 'y'), (1, 'x');
 SELECT t.g, msg_id, deliveries FROM t, LATERAL streamq.consume('s', t.g, t.n::int) ORDER BY 1, 2;

@@ -102,6 +102,19 @@ SELECT try(statements) FROM cases WHERE name = 'consumer_group';
 SELECT streamq.run_job('v') >= 0 AS ran;
 SELECT * FROM v;
 
+-- after pg_upgrade, which does not keep this dependency, the state is computed anew
+SET allow_system_table_mods = on;
+BEGIN;
+TRUNCATE s;
+SELECT streamq.run_job('v');
+SELECT * FROM v;
+DELETE FROM pg_depend WHERE objid = (SELECT state_table FROM streamq.job WHERE target = 'v'::regclass) AND refobjid = 'v'::regclass RETURNING deptype;
+SELECT streamq.run_job('v');
+SELECT * FROM v;
+SELECT deptype FROM pg_depend WHERE objid = (SELECT state_table FROM streamq.job WHERE target = 'v'::regclass) AND refobjid = 'v'::regclass;
+ROLLBACK;
+RESET allow_system_table_mods;
+
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA other_version_test CASCADE;

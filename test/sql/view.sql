@@ -122,6 +122,15 @@ SELECT streamq.run_job('found');
 SELECT count FROM found;
 SELECT sqlstate, message FROM streamq.job_errors WHERE job = 'found';
 
+-- of values that are equal the first is shown, as in the query run by hand
+CREATE TABLE amounts (amount numeric, f float8) USING streamq;
+SELECT paused_view('by_amount', 'SELECT amount, f, count(*) FROM amounts GROUP BY amount, f');
+INSERT INTO amounts VALUES (1.0, 0), (1.00, '-0'), (2, NULL);
+SELECT streamq.run_job('by_amount');
+INSERT INTO amounts VALUES (1.000, '-0'), (2.0, NULL), (1, 0);
+SELECT streamq.run_job('by_amount');
+SELECT * FROM by_amount ORDER BY 1;
+
 -- an index for those who read the view
 SELECT paused_view('by_word', 'SELECT words, count(*) FROM searches GROUP BY words');
 SELECT state_table AS state FROM streamq.job WHERE target = 'by_word'::regclass \gset

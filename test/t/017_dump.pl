@@ -190,6 +190,16 @@ command_ok([ 'pg_dump', '-U', 'backup', '-f', "$dir/backup.sql", '-d', $src ], '
 is(slurp_file("$dir/backup.sql") =~ s/^.(un)?restrict .*$//mgr, slurp_file("$dir/plain.sql") =~ s/^.(un)?restrict .*$//mgr, 'it is the same dump');
 is($node->safe_psql('less', q{INSERT INTO zoo."Odd ""name" SELECT generate_series(1, 50);
 SELECT count(*) FROM streamq.consume('zoo."Odd ""name"', 'g', 100, auto_ack => true)}), 50, 'other messages than those of the dump are not skipped');
+# as ordinary tables, one of them made before as a stream
+restored('mixed');
+$node->safe_psql('mixed', 'CREATE EXTENSION streamq; CREATE SCHEMA zoo; CREATE TABLE zoo.envelope (key text, payload jsonb NOT NULL, headers jsonb) USING streamq;');
+my ($out, $err) = ('', '');
+IPC::Run::run([ 'pg_restore', '--no-table-access-method', '-d', $node->connstr('mixed'), "$dir/custom" ], '>', \$out, '2>', \$err);
+is(join(' ', grep { !/already exists/ } $err =~ /ERROR:  (.*)/g), '', 'no errors but about what is there already');
+is($node->safe_psql('mixed', q{SELECT relid, npartitions FROM streamq.stream_options UNION ALL SELECT stream, partitions FROM streamq.streams}),
+	"zoo.envelope|2\nzoo.envelope|2", 'what is no stream has no options');
+is($node->safe_psql('mixed', q{SELECT relid::regclass FROM streamq.consumer_group}), 'zoo.envelope', 'and no groups');
+is($node->safe_psql('mixed', q{SELECT count(*) FROM app.single}), 6000, 'but rows');
 my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init;
 $other->append_conf('postgresql.conf', "shared_preload_libraries = 'streamq'");

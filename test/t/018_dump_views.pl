@@ -152,6 +152,29 @@ command_ok([ 'pg_dump', '-Fc', '-T', 'app.named', '-f', "$dir/less", '-d', $node
 command_ok([ 'pg_restore', '-e', '-d', made('less'), "$dir/less" ], 'restored without a view');
 is($node->safe_psql('less', 'SELECT count(*) FROM streamq.job'), 3, 'its job is not there');
 
+# a view that nothing has run since holds together with its stream and its state already
+$node->safe_psql('postgres', 'CREATE DATABASE paused');
+$node->safe_psql('paused', q{
+CREATE EXTENSION streamq;
+CREATE TABLE s (n int) USING streamq;
+INSERT INTO s SELECT generate_series(1, 100);
+SELECT streamq.create_continuous_view('v', 'SELECT count(*) AS n FROM s');
+SELECT streamq.create_continuous_view('w', 'SELECT sum(n) AS n FROM s');
+SELECT streamq.run_job('v');
+SELECT streamq.pause('v');
+SELECT streamq.pause('w');
+});
+command_ok([ 'pg_dump', '-Fc', '-f', "$dir/paused", '-d', $node->connstr('paused') ], 'pg_dump of paused views');
+command_ok([ 'pg_restore', '-e', '-d', made('unpaused'), "$dir/paused" ], 'restored');
+my ($rc, $out, $err) = $node->psql('unpaused', 'DROP TABLE s');
+like($err, qr/cannot drop table s because other objects depend on it.*view v depends on table s/s, 'the stream of a paused view');
+$node->safe_psql('unpaused', 'DROP VIEW w');
+is($node->safe_psql('unpaused', q{SELECT (SELECT count(*) FROM streamq.job), (SELECT count(*) FROM pg_class WHERE relname LIKE 'view_state%' AND relkind = 'r')}), '1|1', 'a paused view goes with its state');
+$node->safe_psql('unpaused', q{SELECT streamq.resume('v')});
+is($node->safe_psql('unpaused', q{SELECT streamq.run_job('v') >= 0; SELECT n FROM v}), "t\n100", 'and the other one goes on');
+$node->safe_psql('unpaused', 'DROP TABLE s CASCADE');
+is($node->safe_psql('unpaused', q{SELECT (SELECT count(*) FROM streamq.job), (SELECT count(*) FROM pg_class WHERE relname LIKE 'view_state%' AND relkind = 'r')}), '0|0', 'nothing stays');
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'clean log');
 done_testing();

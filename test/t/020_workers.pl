@@ -191,6 +191,18 @@ $writer->query_safe('COMMIT');
 $listener->quit;
 $writer->quit;
 
+# a transaction that was prepared before the server was restarted
+$node->safe_psql('postgres', q(BEGIN; INSERT INTO other VALUES (3); PREPARE TRANSACTION 'q'));
+$node->restart;
+$listener = $node->background_psql('postgres');
+$channel = $node->safe_psql('postgres', q(SELECT streamq.channel('other')));
+$listener->query_safe("LISTEN $channel");
+is(scalar notifications(0), 0, 'none yet');
+$node->safe_psql('postgres', q(COMMIT PREPARED 'q'));
+@got = notifications(1);
+is(scalar @got, 1, 'one after COMMIT PREPARED, after a restart');
+$listener->quit;
+
 # ---- idle processes use no transaction ids
 
 my $xid = $node->safe_psql('postgres', 'SELECT pg_snapshot_xmax(pg_current_snapshot())');
