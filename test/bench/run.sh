@@ -92,7 +92,6 @@ copy_each()
 group_copy()
 {
 	copy_each text 100.text text
-	faster "COPY text, 100 B: faster at all" heap+pk 1.0 text.stream text.heap_pk "$rows"
 	faster "COPY text, 100 B" heap+pk 2.0 text.stream text.heap_pk "$rows"
 	faster "COPY text, 100 B" heap 1.05 text.stream text.heap "$rows"
 	copy_each binary 100.binary binary
