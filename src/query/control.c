@@ -68,7 +68,7 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	char	   *name = name_arg(fcinfo);
 	JobRow		job;
 
-	PreventCommandIfReadOnly(enabled ? "resume()" : "pause()");
+	PreventCommandIfReadOnly(enabled ? "streamq.resume()" : "streamq.pause()");
 	find_own_job(name, &job);
 
 	/* waits for the end of a batch; afterwards none begins */

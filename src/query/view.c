@@ -384,7 +384,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	Oid			existing;
 
 	streamq_require_loaded();
-	PreventCommandIfReadOnly("create_continuous_view()");
+	PreventCommandIfReadOnly("streamq.create_continuous_view()");
 	if (PG_ARGISNULL(6))
 		api_null_argument("if_not_exists");
 	if (strcmp(late, "update") != 0 && strcmp(late, "drop") != 0)
@@ -424,7 +424,6 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	view_record_dependencies(job.target, job.state, query);
 	job.settings = collect_settings();
 	job.query = text;
-
 	job.query_tree = nodeToString(query);
 	job_insert(&job, late, delay, lateness, start_at);
 	if (vq->single_group)
@@ -450,7 +449,7 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 	JobRow		job;
 
 	streamq_require_loaded();
-	PreventCommandIfReadOnly("drop_continuous_view()");
+	PreventCommandIfReadOnly("streamq.drop_continuous_view()");
 	if (PG_ARGISNULL(1))
 		api_null_argument("if_exists");
 	if (!OidIsValid(view))

@@ -194,6 +194,31 @@ INSERT INTO sums SELECT 0, sum((payload->>'n')::int) FROM c;
 INSERT INTO sums SELECT 0, count(*) FROM streamq.consume('m', 'to_sums', 10, auto_ack => true)
 ON CONFLICT (n) DO UPDATE SET total = sums.total + excluded.total;
 UPDATE sums SET total = total + 1 FROM streamq.consume('m', 'to_update', 1, auto_ack => true);
+-- rows that are checked again: the function, and the quick form
+MERGE INTO sums USING (SELECT count(*) AS c FROM streamq.consume('m', 'to_merge', 4, auto_ack => true)) x ON n = 0 WHEN MATCHED THEN UPDATE SET total = total + x.c;
+MERGE INTO copied USING streamq.consume('m', 'to_merge', 4, auto_ack => true) x ON copied.n = x.msg_id
+WHEN MATCHED THEN UPDATE SET payload = 'null' WHEN NOT MATCHED THEN INSERT VALUES (-1, NULL);
+SELECT count(*), count(*) FILTER (WHERE payload = 'null') AS merged FROM copied;
+DELETE FROM copied USING streamq.consume('m', 'to_delete', 4, auto_ack => true) x WHERE copied.n = x.msg_id;
+WITH c AS MATERIALIZED (SELECT * FROM streamq.consume('m', 'to_delete', 4, auto_ack => true)) DELETE FROM copied USING c WHERE copied.n = c.msg_id;
+SELECT count(*) FROM copied;
+-- parameters
+PREPARE take(regclass, text, int) AS SELECT msg_id FROM streamq.consume($1, $2, $3, auto_ack => true);
+EXECUTE take('s', 'prepared', 2);
+SET plan_cache_mode = force_generic_plan;
+EXECUTE take('s', 'prepared', 1);
+EXECUTE take('s', 'prepared', NULL);
+DEALLOCATE take;
+RESET plan_cache_mode;
+DO $$
+DECLARE
+	ids text;
+BEGIN
+	FOR n IN 1 .. 3 LOOP
+		SELECT string_agg(msg_id::text, ' ') INTO ids FROM streamq.consume('s', 'looped', n, auto_ack => true);
+		RAISE NOTICE '%', ids;
+	END LOOP;
+END $$;
 CREATE TABLE again AS SELECT msg_id FROM streamq.consume('m', 'to_table', 5, auto_ack => true);
 SELECT (SELECT count(*) FROM copied), total, (SELECT count(*) FROM again) FROM sums;
 CREATE FUNCTION take() RETURNS SETOF streamq.message LANGUAGE sql AS $$ SELECT * FROM streamq.consume('m', 'to_function', 4) $$;
