@@ -4,6 +4,7 @@
 SET LOCAL default_table_access_method = heap;
 
 GRANT USAGE ON SCHEMA streamq TO PUBLIC;
+COMMENT ON SCHEMA streamq IS 'streams, consumer groups and continuous views';
 
 CREATE FUNCTION streamq.version() RETURNS pg_catalog.text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE

@@ -33,27 +33,50 @@ FROM pg_catalog.pg_class c
 WHERE a.amname OPERATOR(pg_catalog.=) 'streamq'
   AND c.relkind OPERATOR(pg_catalog.=) 'r';
 COMMENT ON VIEW streamq.partitions IS 'partitions of streams: offsets, size, and which transaction holds readers back';
-COMMENT ON COLUMN streamq.partitions.stable_offset IS 'nothing below it is still in flight';
-COMMENT ON COLUMN streamq.partitions.blocked_by_pid IS 'backend whose transaction wrote at stable_offset and is not over; null with blocked_since set: a prepared transaction';
+COMMENT ON COLUMN streamq.partitions.stream IS 'the stream';
+COMMENT ON COLUMN streamq.partitions.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamq.partitions.first_offset IS 'offset of the first message that is kept';
+COMMENT ON COLUMN streamq.partitions.next_offset IS 'offset that the next message will get';
+COMMENT ON COLUMN streamq.partitions.stable_offset IS 'nothing below this offset is still in flight: groups and views read up to here';
+COMMENT ON COLUMN streamq.partitions.blocked_by_pid IS 'backend whose open transaction wrote at stable_offset; null with blocked_since set: a prepared transaction';
+COMMENT ON COLUMN streamq.partitions.blocked_since IS 'start of the transaction that holds readers at stable_offset; null: there is none';
+COMMENT ON COLUMN streamq.partitions.bytes IS 'size of the partitions extents in the streams file';
+COMMENT ON COLUMN streamq.partitions.extents IS 'extents that hold messages';
+COMMENT ON COLUMN streamq.partitions.free_extents IS 'extents that are reserved for messages to come';
+COMMENT ON COLUMN streamq.partitions.messages IS 'committed messages';
+COMMENT ON COLUMN streamq.partitions.oldest_at IS 'time at which the oldest message was appended';
+COMMENT ON COLUMN streamq.partitions.newest_at IS 'time at which the newest message was appended';
 GRANT SELECT ON streamq.partitions TO PUBLIC;
 
--- first_offset and next_offset bound the offsets of all partitions.
+-- What one looks at first comes first: it fits into 80 columns of a terminal.
 CREATE VIEW streamq.streams AS
 SELECT p.stream,
        pg_catalog.count(*)::pg_catalog.int4 AS partitions,
-       pg_catalog.min(p.first_offset) AS first_offset,
-       pg_catalog.max(p.next_offset) AS next_offset,
        pg_catalog.sum(p.messages)::pg_catalog.int8 AS messages,
        pg_catalog.sum(p.bytes)::pg_catalog.int8 AS bytes,
+       pg_catalog.max(p.newest_at) AS newest_at,
+       pg_catalog.min(p.oldest_at) AS oldest_at,
        pg_catalog.min(o.retention) AS retention,
        pg_catalog.min(o.max_bytes) AS max_bytes,
-       pg_catalog.min(p.oldest_at) AS oldest_at,
-       pg_catalog.max(p.newest_at) AS newest_at,
        pg_catalog.min(o.max_messages) AS max_messages,
-       coalesce(pg_catalog.bool_or(o.keep_unacked), false) AS keep_unacked
+       coalesce(pg_catalog.bool_or(o.keep_unacked), false) AS keep_unacked,
+       pg_catalog.min(p.first_offset) AS first_offset,
+       pg_catalog.max(p.next_offset) AS next_offset
 FROM streamq.partitions p
      LEFT JOIN streamq.stream_options o
      ON o.relid::pg_catalog.oid OPERATOR(pg_catalog.=) p.stream::pg_catalog.oid
 GROUP BY p.stream;
 COMMENT ON VIEW streamq.streams IS 'streams: what they hold and since when, and their limits (null: none)';
+COMMENT ON COLUMN streamq.streams.stream IS 'the stream';
+COMMENT ON COLUMN streamq.streams.partitions IS 'number of partitions';
+COMMENT ON COLUMN streamq.streams.messages IS 'committed messages in all partitions';
+COMMENT ON COLUMN streamq.streams.bytes IS 'size of all extents in the streams file';
+COMMENT ON COLUMN streamq.streams.newest_at IS 'time at which the newest message was appended';
+COMMENT ON COLUMN streamq.streams.oldest_at IS 'time at which the oldest message was appended';
+COMMENT ON COLUMN streamq.streams.retention IS 'messages older than this are dropped; null: no limit';
+COMMENT ON COLUMN streamq.streams.max_bytes IS 'the oldest messages are dropped above this size; null: no limit';
+COMMENT ON COLUMN streamq.streams.max_messages IS 'the oldest messages are dropped above this number; null: no limit';
+COMMENT ON COLUMN streamq.streams.keep_unacked IS 'true: nothing is dropped that a group or a continuous view of the stream has still to read';
+COMMENT ON COLUMN streamq.streams.first_offset IS 'least first_offset of the partitions';
+COMMENT ON COLUMN streamq.streams.next_offset IS 'greatest next_offset of the partitions';
 GRANT SELECT ON streamq.streams TO PUBLIC;

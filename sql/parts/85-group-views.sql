@@ -19,10 +19,23 @@ COMMENT ON FUNCTION streamq.group_leases(pg_catalog.oid, pg_catalog.int4)
 
 CREATE VIEW streamq.consumer_groups AS
 SELECT c.relid::pg_catalog.regclass AS stream, c.group_name, c.mode, s.partition, s.acked_offset,
-	s.lag, s.lag_time, s.in_flight, s.redelivered, s.dead_lettered, s.last_consumed_at, s.lost
+	s.lag, s.lag_time, s.in_flight, s.redelivered,
+	NULLIF(s.dead_lettered, 0) AS dead_lettered, s.last_consumed_at, s.lost
 FROM streamq.consumer_group c
 CROSS JOIN LATERAL streamq.group_status(c.relid, c.group_id) s;
 COMMENT ON VIEW streamq.consumer_groups IS 'where each consumer group stands in each partition of its stream';
+COMMENT ON COLUMN streamq.consumer_groups.stream IS 'the stream';
+COMMENT ON COLUMN streamq.consumer_groups.group_name IS 'name of the group';
+COMMENT ON COLUMN streamq.consumer_groups.mode IS 'how the group shares out messages: ordered';
+COMMENT ON COLUMN streamq.consumer_groups.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamq.consumer_groups.acked_offset IS 'the group has acknowledged everything below this offset';
+COMMENT ON COLUMN streamq.consumer_groups.lag IS 'messages still to be delivered or acknowledged; gaps are not counted';
+COMMENT ON COLUMN streamq.consumer_groups.lag_time IS 'how long ago the oldest of these messages was appended';
+COMMENT ON COLUMN streamq.consumer_groups.in_flight IS 'messages that were delivered and not acknowledged yet';
+COMMENT ON COLUMN streamq.consumer_groups.redelivered IS 'deliveries of messages that had been delivered before';
+COMMENT ON COLUMN streamq.consumer_groups.dead_lettered IS 'messages that went to the groups dead letter; null: none';
+COMMENT ON COLUMN streamq.consumer_groups.last_consumed_at IS 'time of the last delivery';
+COMMENT ON COLUMN streamq.consumer_groups.lost IS 'offsets that expired before the group had read them, rolled-back messages included';
 GRANT SELECT ON streamq.consumer_groups TO PUBLIC;
 
 CREATE VIEW streamq.leases AS
@@ -31,4 +44,12 @@ SELECT c.relid::pg_catalog.regclass AS stream, c.group_name, l.partition, l.firs
 FROM streamq.consumer_group c
 CROSS JOIN LATERAL streamq.group_leases(c.relid, c.group_id) l;
 COMMENT ON VIEW streamq.leases IS 'messages that are with a consumer now';
+COMMENT ON COLUMN streamq.leases.stream IS 'the stream';
+COMMENT ON COLUMN streamq.leases.group_name IS 'name of the group';
+COMMENT ON COLUMN streamq.leases.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamq.leases.first_msg_id IS 'first message of the lease';
+COMMENT ON COLUMN streamq.leases.last_msg_id IS 'last message of the lease';
+COMMENT ON COLUMN streamq.leases.consumer IS 'who holds the lease: the name given to consume(), or the session';
+COMMENT ON COLUMN streamq.leases.expires_at IS 'time from which the messages may be delivered to somebody else';
+COMMENT ON COLUMN streamq.leases.deliveries IS 'how often these messages were delivered';
 GRANT SELECT ON streamq.leases TO PUBLIC;

@@ -30,8 +30,24 @@ CROSS JOIN LATERAL (SELECT CASE WHEN j.enabled THEN streamq.job_waits_for(j.job_
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
    OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
 COMMENT ON VIEW streamq.jobs IS 'continuous views with their state, lag and counters';
+COMMENT ON COLUMN streamq.jobs.name IS 'name of the continuous view';
+COMMENT ON COLUMN streamq.jobs.kind IS 'what the job is: continuous view';
+COMMENT ON COLUMN streamq.jobs.state IS 'running; waiting for a process; paused; or failing: the last batch raised an error and is tried again';
+COMMENT ON COLUMN streamq.jobs.source IS 'the stream that the job reads';
+COMMENT ON COLUMN streamq.jobs.lag IS 'messages not processed yet';
+COMMENT ON COLUMN streamq.jobs.watermark IS 'windows that end at or before this time are closed';
+COMMENT ON COLUMN streamq.jobs.rows_processed IS 'rows of the stream that were read';
+COMMENT ON COLUMN streamq.jobs.late_rows IS 'rows that came after their window was closed';
+COMMENT ON COLUMN streamq.jobs.errors IS 'messages left out because the query raised an error on them, see streamq.job_errors';
+COMMENT ON COLUMN streamq.jobs.last_error IS 'the last error; for the owner of the job';
+COMMENT ON COLUMN streamq.jobs.worker_pid IS 'process that runs the job now';
+COMMENT ON COLUMN streamq.jobs.watermark_delay IS 'how far the watermark stays behind the greatest event time';
+COMMENT ON COLUMN streamq.jobs.late IS 'what is done with late rows: update or drop';
+COMMENT ON COLUMN streamq.jobs.lateness IS 'how long after its end a window still takes rows in as if it were open';
+COMMENT ON COLUMN streamq.jobs.query IS 'the query as it was given to create_continuous_view()';
+COMMENT ON COLUMN streamq.jobs.created_at IS 'when the job was created';
+COMMENT ON COLUMN streamq.jobs.lost_rows IS 'offsets that expired before the job had read them, rolled-back messages included';
 COMMENT ON COLUMN streamq.jobs.waiting_for IS 'what keeps the job from getting a process, if something does';
-COMMENT ON COLUMN streamq.jobs.lost_rows IS 'messages that retention dropped before the job had read them, rolled-back ones included';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 
 CREATE VIEW streamq.job_errors AS
@@ -45,4 +61,9 @@ JOIN streamq.job j ON j.job_id OPERATOR(pg_catalog.=) e.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW streamq.job_errors IS 'messages that a job passed over because the query raised an error on them';
+COMMENT ON COLUMN streamq.job_errors.job IS 'name of the continuous view';
+COMMENT ON COLUMN streamq.job_errors.msg_id IS 'the message';
+COMMENT ON COLUMN streamq.job_errors.at IS 'when the error was raised';
+COMMENT ON COLUMN streamq.job_errors.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN streamq.job_errors.message IS 'text of the error';
 GRANT SELECT ON streamq.job_errors TO PUBLIC;

@@ -24,6 +24,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
+#include "commands/comment.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "commands/view.h"
@@ -310,6 +311,16 @@ check_duration(Interval *value, const char *arg)
 		window_check_size(value, &size);
 }
 
+/* \d+ shows how the view is stored; tell where the query is */
+static void
+describe_view(Oid view, Oid source)
+{
+	char	   *comment = psprintf("continuous view of stream \"%s\"; its query is in streamq.jobs",
+								   get_rel_name(source));
+
+	CreateComments(view, RelationRelationId, 0, comment);
+}
+
 /* without GROUP BY there is one row from the start: count(*) of nothing is 0 */
 void
 view_store_single_group(ViewQuery *vq, Oid state_oid)
@@ -422,6 +433,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job.state = state_create(vq, job.job_id, GetUserId());
 	job.target = define_view(rv, make_view_query(vq, job.state));
 	view_record_dependencies(job.target, job.state, query);
+	describe_view(job.target, job.source);
 	job.settings = collect_settings();
 	job.query = text;
 	job.query_tree = nodeToString(query);
