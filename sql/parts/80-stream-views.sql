@@ -40,7 +40,7 @@ COMMENT ON COLUMN streamq.partitions.next_offset IS 'offset that the next messag
 COMMENT ON COLUMN streamq.partitions.stable_offset IS 'nothing below this offset is still in flight: groups and views read up to here';
 COMMENT ON COLUMN streamq.partitions.blocked_by_pid IS 'backend whose open transaction wrote at stable_offset; null with blocked_since set: a prepared transaction';
 COMMENT ON COLUMN streamq.partitions.blocked_since IS 'start of the transaction that holds readers at stable_offset; null: there is none';
-COMMENT ON COLUMN streamq.partitions.bytes IS 'size of the partitions extents in the streams file';
+COMMENT ON COLUMN streamq.partitions.bytes IS 'size of the partition''s extents in the stream''s file';
 COMMENT ON COLUMN streamq.partitions.extents IS 'extents that hold messages';
 COMMENT ON COLUMN streamq.partitions.free_extents IS 'extents that are reserved for messages to come';
 COMMENT ON COLUMN streamq.partitions.messages IS 'committed messages';
@@ -70,7 +70,7 @@ COMMENT ON VIEW streamq.streams IS 'streams: what they hold and since when, and 
 COMMENT ON COLUMN streamq.streams.stream IS 'the stream';
 COMMENT ON COLUMN streamq.streams.partitions IS 'number of partitions';
 COMMENT ON COLUMN streamq.streams.messages IS 'committed messages in all partitions';
-COMMENT ON COLUMN streamq.streams.bytes IS 'size of all extents in the streams file';
+COMMENT ON COLUMN streamq.streams.bytes IS 'size of all extents in the stream''s file';
 COMMENT ON COLUMN streamq.streams.newest_at IS 'time at which the newest message was appended';
 COMMENT ON COLUMN streamq.streams.oldest_at IS 'time at which the oldest message was appended';
 COMMENT ON COLUMN streamq.streams.retention IS 'messages older than this are dropped; null: no limit';

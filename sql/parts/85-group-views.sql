@@ -33,7 +33,7 @@ COMMENT ON COLUMN streamq.consumer_groups.lag IS 'messages still to be delivered
 COMMENT ON COLUMN streamq.consumer_groups.lag_time IS 'how long ago the oldest of these messages was appended';
 COMMENT ON COLUMN streamq.consumer_groups.in_flight IS 'messages that were delivered and not acknowledged yet';
 COMMENT ON COLUMN streamq.consumer_groups.redelivered IS 'deliveries of messages that had been delivered before';
-COMMENT ON COLUMN streamq.consumer_groups.dead_lettered IS 'messages that went to the groups dead letter; null: none';
+COMMENT ON COLUMN streamq.consumer_groups.dead_lettered IS 'messages that went to the group''s dead letter; null: none';
 COMMENT ON COLUMN streamq.consumer_groups.last_consumed_at IS 'time of the last delivery';
 COMMENT ON COLUMN streamq.consumer_groups.lost IS 'offsets that expired before the group had read them, rolled-back messages included';
 GRANT SELECT ON streamq.consumer_groups TO PUBLIC;
