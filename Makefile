@@ -6,14 +6,22 @@ SCRIPT_GOALS = check demo demo-clean bench
 
 ifneq ($(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)),)
 
+FILE_GIVEN := $(origin FILE)
+
 .NOTPARALLEL:
 .PHONY: $(MAKECMDGOALS)
 
+# What the user gives reaches the scripts through the environment and as it is
+# written: a file's name may hold quotes, spaces and dollar signs.
+override FILE := $(value FILE)
+override SUITES := $(value SUITES)
+export FILE SUITES
+
 check:
-	@test/lib/check.sh $(SUITES)
+	@test/lib/check.sh $$SUITES
 
 demo:
-	@demo/run.sh $(if $(FILE),'$(FILE)')
+	@demo/run.sh $(if $(filter-out undefined,$(FILE_GIVEN)),"$$FILE")
 
 demo-clean:
 	@demo/clean.sh
@@ -38,7 +46,10 @@ PGFILEDESC = "streamq - streams, consumer groups and continuous queries"
 EXTENSION = streamq
 DATA_built = sql/streamq--1.0.sql
 
-# "make installcheck" wants a running server with streamq installed and loaded
+# "make installcheck" wants a running server with streamq installed and loaded.
+# The output must not depend on what else is loaded there: with pg_stat_statements
+# EXPLAIN VERBOSE would show query identifiers.
+installcheck: export PGOPTIONS := $(PGOPTIONS) -c compute_query_id=regress
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test --outputdir=. --load-extension=streamq
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
@@ -49,10 +60,21 @@ EXTRA_CLEAN = build/check
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -Wall -Wno-declaration-after-statement
 
-PG_CONFIG ?= pg_config
+# An empty PG_CONFIG is none.
+override PG_CONFIG := $(or $(PG_CONFIG),pg_config)
+PG_MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -nE 's/^PostgreSQL ([0-9]+).*/\1/p')
+ifeq ($(PG_MAJOR),)
+$(error "$(PG_CONFIG)" is no pg_config that can be run: install postgresql-server-dev-N, or set PG_CONFIG to the pg_config of PostgreSQL 15 or newer (its path without spaces))
+endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifneq ($(words $(PGXS)),1)
+$(error PostgreSQL's build files are in a path with a space, "$(PGXS)", which PGXS cannot take)
+endif
 ifeq ($(wildcard $(PGXS)),)
-$(error no PGXS found through "$(PG_CONFIG)": install postgresql-server-dev-N, or set PG_CONFIG to the pg_config of a PostgreSQL that has it)
+$(error no PGXS of PostgreSQL $(PG_MAJOR), whose pg_config is "$(PG_CONFIG)", at $(PGXS): install postgresql-server-dev-$(PG_MAJOR), or set PG_CONFIG to the pg_config of a PostgreSQL that has it)
+endif
+ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server)/postgres.h),)
+$(error no server headers of PostgreSQL $(PG_MAJOR), whose pg_config is "$(PG_CONFIG)": install postgresql-server-dev-$(PG_MAJOR), or set PG_CONFIG to the pg_config of a PostgreSQL that has them)
 endif
 include $(PGXS)
 

@@ -8,4 +8,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/demo/lib.sh"
 
 choose_user
+stays=$(say_what_stays)
+rm -f "$installed_list"
 remove_place
+[ -z "$stays" ] || echo "$stays"

@@ -8,13 +8,14 @@
 state=$top/build/demo
 
 # The server lives in build/demo.  Where the unprivileged user cannot reach
-# that (root's own directory, say), or the path is too long for a socket, it
-# lives in /tmp and build/demo/place says where.
+# that (root's own directory, say), or the path is too long for a socket or has
+# something in it that PGXS cannot take, such as a space, it lives in /tmp and
+# build/demo/place says where.
 make_place()
 {
 	mkdir -p "$state" || die "cannot write to $top/build"
 	[ -z "$RUN_USER" ] || chown "$RUN_USER" "$state"
-	if [ ${#state} -lt 80 ] && run_as_user test -w "$state" 2>/dev/null; then
+	if [ ${#state} -lt 80 ] && [[ $state != *[!A-Za-z0-9/._+-]* ]] && can_run_in "$state"; then
 		work=$state
 	else
 		make_work_dir streamq-demo
@@ -39,9 +40,10 @@ remove_place()
 	touch "$work/stop"
 	stop_servers "$work"
 	case $work in
-		"$state" | /tmp/streamq-demo.*) rm -rf "$work" ;;
+		"$state" | /tmp/streamq-demo.* | /var/tmp/streamq-demo.*) rm -rf "$work" ;;
 	esac
 	rm -rf "$state"
+	[ ! -e "$state" ] || die "cannot remove $state: it belongs to another user, who can run make demo-clean"
 	rmdir "$top/build" 2>/dev/null
 	return 0
 }
@@ -59,10 +61,7 @@ start_server()
 	run_as_user "$pgbin/createdb" -h "$work" -U postgres demo
 	run_as_user "$pgbin/psql" -X -q -h "$work" -U postgres -d demo \
 		-c 'CREATE EXTENSION streamq' || die "CREATE EXTENSION failed"
-	cat >"$work/psql" <<-EOF
-		#!/bin/sh
-		exec '$pgbin/psql' -h '$work' -U postgres -d demo "\$@"
-	EOF
+	printf '#!/bin/bash\nexec %q -h %q -U postgres -d demo "$@"\n' "$pgbin/psql" "$work" >"$work/psql"
 	chmod +x "$work/psql"
 	[ "$work" = "$state" ] || ln -sf "$work/psql" "$state/psql"
 }
@@ -107,6 +106,9 @@ how_to_look_around()
 		    demo=# \\d+
 		    demo=# SELECT * FROM streamq.streams;
 		    demo=# SELECT * FROM $1 ORDER BY window_start DESC LIMIT 10;
+		Its files are in $work,
+		its log is $work/data/log. Nothing was installed into your PostgreSQL.
 		To stop it and remove everything: make demo-clean
 	EOF
+	say_what_stays
 }

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 #
-# server_log.sh: PostgreSQL's own log as a stream.  Part of run.sh.
+# server_log.sh: PostgreSQL's own log as a stream.  Part of run.sh, which sets
+# "load".
 
-load=${SECONDS_OF_LOAD:-20}
 src=${work:?}/src/demo
 csv=$work/data/log/server.csv
 
@@ -16,7 +16,7 @@ consume "$src/consume_slow.sql" &
 consumer=$!
 listen statements &
 
-say "pgbench runs for $load s; its statements come in through the server's log"
+say "pgbench runs for ${load:?} s; its statements come in through the server's log"
 run_as_user "${pgbin:?}/createdb" -h "$work" -U postgres bench
 run_as_user "$pgbin/pgbench" -h "$work" -U postgres -i -q bench >"$work/pgbench.log" 2>&1
 sql -c 'ALTER DATABASE bench SET log_min_duration_statement = 0'

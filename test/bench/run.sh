@@ -410,7 +410,7 @@ group_vacuum()
 		"heap $(median vacuum.pages.heap)"
 }
 
-need_postgres
+need_postgres bench
 choose_user
 make_work_dir streamq-bench
 trap finish EXIT

@@ -84,7 +84,7 @@ run_pg_regress()
 	[ $# -gt 0 ] || return 0
 	say "$suite: $# tests"
 	log=$work/$suite.log
-	(cd "$dir" && run_as_user "$program" --bindir="$pgbin" \
+	(cd "$dir" && run_as_user "$work/reaper" "$program" --bindir="$pgbin" \
 		--inputdir="$dir" --outputdir="$dir" --temp-instance="$dir/server" \
 		--temp-config="$src/test/streamq.conf" --no-locale --encoding=UTF8 \
 		--load-extension=streamq --dbname=streamq_test \
@@ -119,7 +119,7 @@ run_tap()
 		PERL5LIB="$pgxs/src/test/perl" PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 		TESTDIR="$dir" TESTDATADIR="$dir/tmp_check" TESTLOGDIR="$dir/tmp_check/log" \
 		STREAMQ_SOURCE="$src" STREAMQ_TEST_DATA="$data" \
-		prove -v "$src/test/t/$name.pl" >"$dir/prove.log" 2>&1); then
+		"$work/reaper" prove -v "$src/test/t/$name.pl" >"$dir/prove.log" 2>&1); then
 		if grep -q 'skipped: ' "$dir/prove.log"; then
 			skipped=$((skipped + 1))
 			outcome="skipped: $(sed -n 's/.*skipped: //p' "$dir/prove.log" | tail -n 1)"
@@ -143,7 +143,7 @@ run_tap()
 }
 
 suites=("$@")
-need_postgres
+need_postgres check
 choose_user
 make_work_dir streamq-check
 src=$work/src
@@ -164,6 +164,9 @@ say "PostgreSQL $PGMAJOR, $work"
 copy_tree "$src"
 private_pg "$work/pg"
 build_into "$src" || die "the build failed"
+"$("$PG_CONFIG" --cc | sed 's/ .*//')" -O1 -Wall -o "$work/reaper" "$src/test/lib/reaper.c" ||
+	die "cannot build the reaper"
+chmod 755 "$work/reaper"
 pgxs=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
 
 if [ ${#suites[@]} -gt 0 ]; then
