@@ -70,7 +70,7 @@ choose_pg()
 			[ -n "$PGMAJOR" ] || PGMAJOR=$(release_pg_major)
 		fi
 		[ -n "${PGMAJOR:-}" ] ||
-			die "no PostgreSQL found; set PG_CONFIG to the pg_config of PostgreSQL 15 or newer"
+			die "no PostgreSQL found, and apt knows none (apt-get update?); set PG_CONFIG to the pg_config of PostgreSQL 15 or newer"
 	fi
 	: "${PG_CONFIG:=$debian_pg/$PGMAJOR/bin/pg_config}"
 	[ "$PGMAJOR" -ge 15 ] 2>/dev/null || die "PostgreSQL 15 or newer is needed, not \"$PGMAJOR\""

@@ -26,7 +26,7 @@ forbid()
 shopt -s globstar nullglob
 code=(src/**/*.c src/**/*.h)
 sql=(sql/parts/*.sql)
-scripts=(.ci/run test/lib/*.sh test/bench/*.sh demo/*.sh)
+scripts=(.ci/run .ci/*.sh test/lib/*.sh test/bench/*.sh demo/*.sh)
 text=(*.md docs/*.md src/*.md)
 
 for f in "${code[@]}" "${sql[@]}" "${scripts[@]}" demo/*.pl; do
