@@ -7,12 +7,12 @@
 # fresh-SUITE-KIND.log
 fresh_machine()
 {
-	local dir=$work/fresh/$1-$3
+	local dir=${work:?}/fresh/$1-$3
 
 	mkdir -p "$work/fresh" &&
 		cp -a "$(chroot_dir "$@")" "$dir" &&
 		apt_as_here "$dir" &&
-		tar -C "$src" -cf "$dir/streamq.tar" . &&
+		tar -C "${src:?}" -cf "$dir/streamq.tar" . &&
 		cp "$src/.ci/newcomer.sh" "$dir/newcomer.sh" &&
 		fresh_run "$dir" bash /newcomer.sh "$2" "$3"
 }
@@ -34,13 +34,13 @@ apt_as_here()
 
 # fresh_run DIR COMMAND...: in the chroot, with processes of its own that end with it.
 # Process 1 waits for nobody but its child, as in many containers: what is killed
-# stays a zombie unless the scripts see to it.
+# stays a zombie unless the scripts see to it.  Ends the shell that calls it.
 fresh_run()
 {
 	local dir=$1
 	shift
 	# shellcheck disable=SC2016	# for the inner shells
-	unshare --mount --pid --fork --kill-child=KILL sh -c '
+	exec unshare --mount --pid --fork --kill-child=KILL sh -c '
 		dir=$1; shift
 		mount -t proc proc "$dir/proc" &&
 		mount -t tmpfs tmpfs "$dir/dev/shm" &&
@@ -51,7 +51,7 @@ fresh_run()
 				my $pid = fork() // die;
 				if (!$pid) { exec @ARGV or die }
 				waitpid($pid, 0);
-				exit($? >> 8 || $?)'\'' "$@"' sh "$dir" "$@" </dev/null
+				exit($? >> 8 || $?)'\'' "$@"' sh "$dir" "$@" </dev/null 9>&-
 }
 
 # fresh_outcome PID LOG: of a machine in the background
