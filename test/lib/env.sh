@@ -79,7 +79,7 @@ choose_pg()
 # Is everything of this PostgreSQL here?  The compiler and the like come afterwards.
 is_complete()
 {
-	! missing_files | grep -q '^postgresql-'
+	[ -z "$(missing_files | grep '^postgresql-')" ]
 }
 
 # pg_major PG_CONFIG: its major version

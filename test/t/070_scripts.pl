@@ -30,7 +30,7 @@ sub run
 	my $h = IPC::Run::start(\@command, '<', \'', '>&', \$out, init => sub { chdir $dir or die $! });
 	$h->finish;
 	note "in $dir: @command: " . $h->full_result . "\n$out";
-	return ($h->full_result, $out);
+	return ($h->full_result || 0, $out);
 }
 
 sub write_file
