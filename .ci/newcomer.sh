@@ -150,7 +150,7 @@ else
 	does "make check of a user" as_user make check SUITES="regress/window isolation/view tap/001_preload"
 	says "3 passed, 0 failed"
 fi
-does "plain make of a user" as_user make -s with_llvm=no PG_CONFIG=
+does "plain make of a user" as_user make -s PG_CONFIG=
 does "build/demo/psql of a user" as_user build/demo/psql -c 'TABLE streamq.streams'
 does "make demo-clean of a user" as_user make demo-clean
 does "make demo-clean" as_root make demo-clean
