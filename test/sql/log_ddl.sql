@@ -200,35 +200,6 @@ SELECT pg_stat_force_next_flush();
 SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = 'counted'::regclass;
 SELECT pg_total_relation_size('counted') = pg_relation_size('counted') AS one_fork;
 
--- prepared transactions: readers stop before what is prepared
-CREATE TABLE prep (i int) USING streamq;
-INSERT INTO prep VALUES (1);
-BEGIN;
-INSERT INTO prep VALUES (2);
-PREPARE TRANSACTION 'log_ddl';
-INSERT INTO prep VALUES (3);
-SELECT * FROM prep;
-SELECT payload FROM streamq.read('prep');
-SELECT payload FROM streamq.consume('prep', 'g', auto_ack => true);
-SELECT next_offset, stable_offset, blocked_by_pid, blocked_since IS NOT NULL AS since FROM streamq.partitions WHERE stream = 'prep'::regclass;
-COMMIT PREPARED 'log_ddl';
-SELECT payload FROM streamq.consume('prep', 'g', auto_ack => true);
-SELECT next_offset, stable_offset, blocked_by_pid, blocked_since FROM streamq.partitions WHERE stream = 'prep'::regclass;
-BEGIN;
-CREATE TABLE prep2 (i int) USING streamq;
-INSERT INTO prep2 VALUES (1);
-TRUNCATE prep;
-PREPARE TRANSACTION 'log_ddl';
-ROLLBACK PREPARED 'log_ddl';
-SELECT count(*) FROM prep;
-BEGIN;
-TRUNCATE prep;
-INSERT INTO prep VALUES (4);
-PREPARE TRANSACTION 'log_ddl';
-COMMIT PREPARED 'log_ddl';
-INSERT INTO prep VALUES (5);
-SELECT ctid, i FROM prep;
-
 SET client_min_messages = warning;
 DROP SCHEMA log_ddl CASCADE;
 DROP ROLE regress_log_ddl;

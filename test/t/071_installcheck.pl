@@ -15,7 +15,7 @@ my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
 chomp(my $lib = `$pg_config --pkglibdir`);
 
 # Those that show plans, messages and errors, and whose views are run by workers.
-my $regress = 'consume_scan group_error group_privilege message planning produce refusals stream view window';
+my $regress = 'consume_scan group_error group_privilege message planning prepared produce refusals stream view window';
 my $isolation = 'planned-scan view';
 
 my $settings = q{
