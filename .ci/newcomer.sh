@@ -101,6 +101,8 @@ mkdir -p "$root_tree" "$user_tree"
 tar -C "$root_tree" --no-same-owner -xf /streamq.tar
 tar -C "$user_tree" --no-same-owner -xf /streamq.tar
 chmod 700 /root
+echo 'user:x:1000:1000::/home/user:/bin/bash' >>/etc/passwd
+echo 'user:x:1000:' >>/etc/group
 chown -R 1000:1000 /home/user
 
 refuses "a user without rights is told what is missing" as_user make demo

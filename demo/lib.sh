@@ -52,12 +52,12 @@ start_server()
 {
 	say "starting a private server in $work"
 	run_as_user "$pgbin/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --no-sync \
-		>"$work/initdb.log" 2>&1 || die "initdb failed, see $work/initdb.log"
+		>"$work/initdb.log" 2>&1 || { tail -n 5 "$work/initdb.log"; die "initdb failed, see $work/initdb.log"; }
 	cat "$top/demo/postgresql.conf" >>"$work/data/postgresql.conf"
 	echo "unix_socket_directories = '$work'" >>"$work/data/postgresql.conf"
 	# not in the way of any other server: no TCP, a socket in a directory of our own
 	run_as_user "$pgbin/pg_ctl" -D "$work/data" -l "$work/start.log" -w start \
-		>/dev/null || die "the server does not start, see $work/start.log"
+		>/dev/null || { tail -n 5 "$work/start.log"; die "the server does not start, see $work/start.log"; }
 	run_as_user "$pgbin/createdb" -h "$work" -U postgres demo
 	run_as_user "$pgbin/psql" -X -q -h "$work" -U postgres -d demo \
 		-c 'CREATE EXTENSION streamq' || die "CREATE EXTENSION failed"
