@@ -1,7 +1,5 @@
 -- Streams: their options, creating, altering and dropping them.
 
-GRANT USAGE ON SCHEMA streamq TO PUBLIC;
-
 -- A stream without a row has the defaults: one partition, by the column "key"
 -- where there is one (partition_by null; an empty list spreads all rows), and
 -- no limit (retention, max_bytes, max_messages null).
@@ -21,7 +19,6 @@ CREATE TABLE streamq.stream_options (
     PRIMARY KEY (relid)
 );
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
-GRANT SELECT ON streamq.stream_options TO PUBLIC;
 
 -- Rows that come by SQL, as from a restored dump, take effect as those of
 -- alter_stream do, whether the messages come before them or after.

@@ -21,7 +21,7 @@ AS 'MODULE_PATHNAME', 'streamq_partition_stats';
 COMMENT ON FUNCTION streamq.partition_stats(pg_catalog.oid)
 IS 'figures of the partitions of a stream, for the views streams and partitions';
 
-CREATE VIEW streamq.partitions AS
+CREATE VIEW streamq.partitions WITH (security_barrier = true) AS
 SELECT c.oid::pg_catalog.regclass AS stream,
        p.partition, p.first_offset, p.next_offset, p.stable_offset,
        p.blocked_by_pid, p.blocked_since,
@@ -49,7 +49,7 @@ COMMENT ON COLUMN streamq.partitions.newest_at IS 'time at which the newest mess
 GRANT SELECT ON streamq.partitions TO PUBLIC;
 
 -- What one looks at first comes first: it fits into 80 columns of a terminal.
-CREATE VIEW streamq.streams AS
+CREATE VIEW streamq.streams WITH (security_barrier = true) AS
 SELECT p.stream,
        pg_catalog.count(*)::pg_catalog.int4 AS partitions,
        pg_catalog.sum(p.messages)::pg_catalog.int8 AS messages,

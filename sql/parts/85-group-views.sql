@@ -17,7 +17,7 @@ AS 'MODULE_PATHNAME', 'streamq_group_leases';
 COMMENT ON FUNCTION streamq.group_leases(pg_catalog.oid, pg_catalog.int4)
 	IS 'a group''s leases: use the view streamq.leases';
 
-CREATE VIEW streamq.consumer_groups AS
+CREATE VIEW streamq.consumer_groups WITH (security_barrier = true) AS
 SELECT c.relid::pg_catalog.regclass AS stream, c.group_name, c.mode, s.partition, s.acked_offset,
 	s.lag, s.lag_time, s.in_flight, s.redelivered,
 	NULLIF(s.dead_lettered, 0) AS dead_lettered, s.last_consumed_at, s.lost
@@ -38,7 +38,7 @@ COMMENT ON COLUMN streamq.consumer_groups.last_consumed_at IS 'time of the last 
 COMMENT ON COLUMN streamq.consumer_groups.lost IS 'offsets that expired before the group had read them, rolled-back messages included';
 GRANT SELECT ON streamq.consumer_groups TO PUBLIC;
 
-CREATE VIEW streamq.leases AS
+CREATE VIEW streamq.leases WITH (security_barrier = true) AS
 SELECT c.relid::pg_catalog.regclass AS stream, c.group_name, l.partition, l.first_msg_id,
 	l.last_msg_id, l.consumer, l.expires_at, l.deliveries
 FROM streamq.consumer_group c

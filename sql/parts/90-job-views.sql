@@ -1,7 +1,7 @@
 -- Looking at jobs.  Who may read a continuous view sees its job; what is in
 -- messages that failed is for its owner.
 
-CREATE VIEW streamq.jobs AS
+CREATE VIEW streamq.jobs WITH (security_barrier = true) AS
 SELECT j.target::pg_catalog.text AS name,
 	   j.kind,
 	   CASE WHEN NOT j.enabled THEN 'paused'
@@ -50,7 +50,7 @@ COMMENT ON COLUMN streamq.jobs.lost_rows IS 'offsets that expired before the job
 COMMENT ON COLUMN streamq.jobs.waiting_for IS 'what keeps the job from getting a process, if something does';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 
-CREATE VIEW streamq.job_errors AS
+CREATE VIEW streamq.job_errors WITH (security_barrier = true) AS
 SELECT j.target::pg_catalog.text AS job,
 	   e.msg_id,
 	   e.at,

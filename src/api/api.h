@@ -71,6 +71,9 @@ extern void message_read_end(MessageRead *read);
 extern void api_check_produce(Relation rel);
 extern void api_check_read(Relation rel);
 
+/* the same as an answer: SELECT, and no policies that hide rows from the user */
+extern bool api_may_read(Relation rel);
+
 /*
  * May the current user see the figures of a relation?  With SELECT on it, or as
  * a member of pg_read_all_stats; not if it is gone.
@@ -82,6 +85,12 @@ extern void api_check_produce_rls(Relation rel);
 
 /* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
 extern void api_null_argument(const char *name) pg_attribute_noreturn();
+
+/*
+ * CREATE EXTENSION is about to run the script of this extension.  If it is streamq: is its
+ * schema one in which nobody else has a say?
+ */
+extern void api_check_extension_schema(Oid extension);
 
 /* from _PG_init: executor and utility hooks that refuse what streams cannot do,
  * object access hook that cleans up after DROP */

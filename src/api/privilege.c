@@ -51,6 +51,13 @@ api_check_read(Relation rel)
 				 errhint("Use SELECT, which applies the policies.")));
 }
 
+bool
+api_may_read(Relation rel)
+{
+	return pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(RelationGetRelid(rel), InvalidOid, true) != RLS_ENABLED;
+}
+
 void
 api_null_argument(const char *name)
 {

@@ -37,7 +37,8 @@
 #include "streamq.h"
 #include "worker/worker.h"
 
-#define ENVELOPE_COLUMNS "key text, payload jsonb NOT NULL, headers jsonb"
+#define ENVELOPE_COLUMNS \
+	"key pg_catalog.text, payload pg_catalog.jsonb NOT NULL, headers pg_catalog.jsonb"
 
 static void
 check_partitions(int npartitions)

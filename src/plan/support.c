@@ -12,6 +12,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/rel.h"
 
+#include "api/api.h"
 #include "log/log.h"
 #include "plan/plan_internal.h"
 
@@ -24,7 +25,11 @@ known_argument(SupportRequestRows *request, FuncExpr *call, int n)
 	return IsA(arg, Const) && !((Const *) arg)->constisnull ? (Const *) arg : NULL;
 }
 
-/* messages of a stream from an id on; -1 if there is no such stream here */
+/*
+ * Messages of a stream from an id on; -1 if there is no such stream here, or the
+ * user could not read it: EXPLAIN shows the number to whoever may plan a call, and that
+ * is everybody.
+ */
 static double
 count_messages(Oid relid, int64 from)
 {
@@ -35,7 +40,7 @@ count_messages(Oid relid, int64 from)
 
 	if (stream == NULL)
 		return -1;
-	if (log_is_stream(stream) && log_is_accessible(stream))
+	if (log_is_stream(stream) && log_is_accessible(stream) && api_may_read(stream))
 	{
 		range.from = from;
 		count = log_range_count(stream, &range, &npartitions);

@@ -62,6 +62,21 @@ check_select(JobRow *job)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_VIEW, get_rel_name(job->target));
 }
 
+/*
+ * Is there such a job, and may the current user see its figures?  Who sees it in the
+ * view streamq.jobs does.
+ */
+static bool
+read_visible_job(int32 job_id, JobRow *job)
+{
+	bool		gone = false;
+
+	if (!job_read(job_id, job))
+		return false;
+	return object_ownercheck(RelationRelationId, job->target, GetUserId()) ||
+		pg_class_aclcheck_ext(job->target, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK;
+}
+
 static void
 set_enabled(FunctionCallInfo fcinfo, bool enabled)
 {
@@ -277,7 +292,7 @@ streamq_job_lag(PG_FUNCTION_ARGS)
 	JobProgress *progress;
 	int64		lag = 0;
 
-	if (!job_read(PG_GETARG_INT32(0), &job))
+	if (!read_visible_job(PG_GETARG_INT32(0), &job))
 		PG_RETURN_NULL();
 	stream = try_relation_open(job.source, AccessShareLock);
 	if (stream == NULL)
@@ -298,8 +313,12 @@ streamq_job_lag(PG_FUNCTION_ARGS)
 Datum
 streamq_job_waits_for(PG_FUNCTION_ARGS)
 {
-	char	   *reason = worker_job_waits_for(PG_GETARG_INT32(0));
+	JobRow		job;
+	char	   *reason;
 
+	if (!read_visible_job(PG_GETARG_INT32(0), &job))
+		PG_RETURN_NULL();
+	reason = worker_job_waits_for(job.job_id);
 	if (reason == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(reason));
@@ -309,8 +328,12 @@ streamq_job_waits_for(PG_FUNCTION_ARGS)
 Datum
 streamq_job_worker_pid(PG_FUNCTION_ARGS)
 {
-	int			pid = worker_job_pid(PG_GETARG_INT32(0));
+	JobRow		job;
+	int			pid;
 
+	if (!read_visible_job(PG_GETARG_INT32(0), &job))
+		PG_RETURN_NULL();
+	pid = worker_job_pid(job.job_id);
 	if (pid == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(pid);
