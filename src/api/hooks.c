@@ -17,6 +17,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
@@ -312,6 +313,8 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 
 	if (classId == TriggerRelationId && access == OAT_POST_CREATE)
 		refuse_trigger_on_catalog(objectId);
+	if (classId == ExtensionRelationId && access == OAT_POST_CREATE && !IsBinaryUpgrade)
+		api_check_extension_schema(objectId);
 	if (classId != RelationRelationId)
 		return;
 	switch (access)
