@@ -19,6 +19,14 @@ COMMENT ON TABLE streamq.consumer_group IS 'consumer groups of streams';
 
 CREATE SEQUENCE streamq.consumer_group_id AS pg_catalog.int4;
 
+CREATE FUNCTION streamq.consumer_group_restored() RETURNS pg_catalog.trigger
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_consumer_group_restored';
+REVOKE ALL ON FUNCTION streamq.consumer_group_restored() FROM PUBLIC;
+COMMENT ON FUNCTION streamq.consumer_group_restored() IS 'records the roles of groups that come with a restored dump';
+CREATE TRIGGER consumer_group_restored AFTER INSERT ON streamq.consumer_group
+FOR EACH ROW EXECUTE FUNCTION streamq.consumer_group_restored();
+
 CREATE FUNCTION streamq.create_group(stream pg_catalog.regclass, group_name pg_catalog.text,
 	mode pg_catalog.text = 'ordered', start_at pg_catalog.text = 'earliest',
 	lease pg_catalog.interval = '30 s', max_in_flight pg_catalog.int4 = 1000,

@@ -14,6 +14,7 @@
 #include "group/args.h"
 #include "group/group.h"
 #include "group/memory.h"
+#include "group/roles.h"
 #include "group/seek.h"
 #include "group/store.h"
 #include "group/version.h"
@@ -149,4 +150,5 @@ group_init(void)
 	log_register_state_callbacks(&callbacks);
 	group_store_init();
 	group_memory_init();
+	group_roles_init();
 }

@@ -16,8 +16,11 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
+#include "commands/trigger.h"
 #include "common/pg_prng.h"
+#include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -32,8 +35,10 @@
 #include "group/catalog.h"
 #include "group/group.h"
 #include "group/restore.h"
+#include "group/roles.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "streamq.h"
 
 #define GROUP_CATALOG				"consumer_group"
 
@@ -95,19 +100,20 @@ begin_scan(Relation catalog, Oid relid, const char *name, Snapshot snapshot)
 							  snapshot, name != NULL ? 2 : 1, keys);
 }
 
+/* with room for one more grantee */
 static void
-read_grantees(Relation catalog, HeapTuple tuple, Oid **grantees, int *ngrantees)
+read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles)
 {
 	Datum	   *values;
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, COL_GRANTEES,
-									 RelationGetDescr(catalog), &isnull);
+	Datum		value = heap_getattr(tuple, COL_GRANTEES, desc, &isnull);
 
 	deconstruct_array(DatumGetArrayTypeP(value), OIDOID, sizeof(Oid), true,
-					  TYPALIGN_INT, &values, NULL, ngrantees);
-	*grantees = palloc(sizeof(Oid) * (*ngrantees + 1));
-	for (int i = 0; i < *ngrantees; i++)
-		(*grantees)[i] = DatumGetObjectId(values[i]);
+					  TYPALIGN_INT, &values, NULL, &roles->ngrantees);
+	roles->grantees = palloc(sizeof(Oid) * (roles->ngrantees + 1));
+	for (int i = 0; i < roles->ngrantees; i++)
+		roles->grantees[i] = DatumGetObjectId(values[i]);
+	roles->owner = DatumGetObjectId(heap_getattr(tuple, COL_OWNER, desc, &isnull));
 }
 
 static void
@@ -115,8 +121,7 @@ read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
 	TupleDesc	desc = RelationGetDescr(catalog);
 	bool		isnull;
-	Oid		   *grantees;
-	int			ngrantees;
+	GroupRoles	roles;
 
 	group->group_id = DatumGetInt32(heap_getattr(tuple, COL_GROUP_ID,
 												 desc, &isnull));
@@ -130,10 +135,10 @@ read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 	group->usable = has_privs_of_role(GetUserId(), group->owner);
 	if (!group->usable)
 	{
-		read_grantees(catalog, tuple, &grantees, &ngrantees);
-		for (int i = 0; i < ngrantees && !group->usable; i++)
-			group->usable = !OidIsValid(grantees[i]) ||
-				has_privs_of_role(GetUserId(), grantees[i]);
+		read_roles(desc, tuple, &roles);
+		for (int i = 0; i < roles.ngrantees && !group->usable; i++)
+			group->usable = !OidIsValid(roles.grantees[i]) ||
+				has_privs_of_role(GetUserId(), roles.grantees[i]);
 	}
 }
 
@@ -312,6 +317,7 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 			 bool wait, ConsumerGroup *group)
 {
 	Relation	catalog;
+	GroupRoles	roles = {0};
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS] = {0};
 
@@ -323,6 +329,7 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
 	free_pages(catalog, rel);
 
+	roles.owner = GetUserId();
 	values[COL_GROUP_ID - 1] =
 		Int32GetDatum((int32) nextval_internal(base_catalog_oid("consumer_group_id", false),
 											   false));
@@ -332,30 +339,27 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 	values[COL_START_AT - 1] = CStringGetTextDatum(options->start_at);
 	values[COL_LEASE - 1] = IntervalPGetDatum(&options->lease);
 	values[COL_MAX_IN_FLIGHT - 1] = Int32GetDatum(options->max_in_flight);
-	values[COL_OWNER - 1] = ObjectIdGetDatum(GetUserId());
+	values[COL_OWNER - 1] = ObjectIdGetDatum(roles.owner);
 	values[COL_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[COL_GRANTEES - 1] = PointerGetDatum(construct_empty_array(OIDOID));
 	base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, RowExclusiveLock);
+	group_roles_changed(RelationGetRelid(rel), NULL, &roles);
 
 	(void) group_find(rel, name, false, group);
 	return GROUP_CREATED;
 }
 
-void
-group_drop(Relation rel, const char *name)
+/* the name is locked */
+static void
+remove_group(Relation rel, const char *name)
 {
 	Relation	catalog;
 	ConsumerGroup group;
+	GroupRoles	roles;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	/* not a way to hold up others without the right to */
-	group_find(rel, name, false, &group);
-	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
-		group_check_usable(rel, name, &group);
-
-	(void) group_lock_name(RelationGetRelid(rel), name, true);
 	group_find(rel, name, false, &group);
 
 	/* consumers and acknowledgements in progress come first */
@@ -363,15 +367,69 @@ group_drop(Relation rel, const char *name)
 		group_lock_state(group.group_id, p, true);
 
 	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
-	free_pages(catalog, rel);
+	if (log_is_accessible(rel))
+		free_pages(catalog, rel);
 	scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		report_missing(rel, name);
+	read_roles(RelationGetDescr(catalog), tuple, &roles);
 	base_catalog_delete(catalog, tuple);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
+	group_roles_changed(RelationGetRelid(rel), &roles, NULL);
 	group_forget_restored(group.group_id);
+}
+
+void
+group_drop(Relation rel, const char *name)
+{
+	ConsumerGroup group;
+
+	/* not a way to hold up others without the right to */
+	group_find(rel, name, false, &group);
+	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
+		group_check_usable(rel, name, &group);
+
+	(void) group_lock_name(RelationGetRelid(rel), name, true);
+	remove_group(rel, name);
+}
+
+/* ---- roles ---- */
+
+/* give the group of a row other roles */
+static void
+set_roles(Relation rel, Relation catalog, HeapTuple tuple, const GroupRoles *now)
+{
+	TupleDesc	desc = RelationGetDescr(catalog);
+	GroupRoles	before;
+	Datum	   *grantees = palloc(sizeof(Datum) * (now->ngrantees + 1));
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {0};
+	bool		replace[NCOLUMNS] = {0};
+
+	read_roles(desc, tuple, &before);
+	for (int i = 0; i < now->ngrantees; i++)
+		grantees[i] = ObjectIdGetDatum(now->grantees[i]);
+	values[COL_OWNER - 1] = ObjectIdGetDatum(now->owner);
+	values[COL_GRANTEES - 1] =
+		PointerGetDatum(construct_array(grantees, now->ngrantees, OIDOID, sizeof(Oid), true,
+										TYPALIGN_INT));
+	replace[COL_OWNER - 1] = true;
+	replace[COL_GRANTEES - 1] = true;
+	base_catalog_update(catalog, tuple, values, nulls, replace);
+	group_roles_changed(RelationGetRelid(rel), &before, now);
+}
+
+static void
+remove_grantee(GroupRoles *roles, Oid grantee)
+{
+	int			n = 0;
+
+	for (int i = 0; i < roles->ngrantees; i++)
+		if (roles->grantees[i] != grantee)
+			roles->grantees[n++] = roles->grantees[i];
+	roles->ngrantees = n;
 }
 
 void
@@ -381,13 +439,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 	ConsumerGroup group;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid		   *grantees;
-	int			ngrantees;
-	Datum	   *datums;
-	int			n = 0;
-	Datum		values[NCOLUMNS];
-	bool		nulls[NCOLUMNS] = {0};
-	bool		replace[NCOLUMNS] = {0};
+	GroupRoles	roles;
 
 	for (int locked = 0; locked < 2; locked++)
 	{
@@ -406,26 +458,148 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		report_missing(rel, name);
-	read_grantees(catalog, tuple, &grantees, &ngrantees);
-
-	datums = palloc(sizeof(Datum) * (ngrantees + 1));
-	for (int i = 0; i < ngrantees; i++)
-		if (grantees[i] != grantee)
-			datums[n++] = ObjectIdGetDatum(grantees[i]);
+	read_roles(RelationGetDescr(catalog), tuple, &roles);
+	remove_grantee(&roles, grantee);
 	if (grant)
-		datums[n++] = ObjectIdGetDatum(grantee);
-
-	values[COL_GRANTEES - 1] =
-		PointerGetDatum(construct_array(datums, n, OIDOID, sizeof(Oid), true,
-										TYPALIGN_INT));
-	replace[COL_GRANTEES - 1] = true;
-	base_catalog_update(catalog, tuple, values, nulls, replace);
+		roles.grantees[roles.ngrantees++] = grantee;
+	set_roles(rel, catalog, tuple, &roles);
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
 }
 
+List *
+group_list_of_role(Oid relid, Oid role, int max)
+{
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, AccessShareLock, true);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *groups = NIL;
+
+	if (catalog == NULL)
+		return NIL;
+	scan = begin_scan(catalog, relid, NULL, NULL);
+	while (list_length(groups) < max && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(catalog);
+		GroupRoles	roles;
+		GroupOfRole *group;
+		bool		found;
+		bool		isnull;
+
+		read_roles(desc, tuple, &roles);
+		found = roles.owner == role;
+		for (int i = 0; i < roles.ngrantees && !found; i++)
+			found = roles.grantees[i] == role;
+		if (!found)
+			continue;
+		group = palloc(sizeof(GroupOfRole));
+		group->name = TextDatumGetCString(heap_getattr(tuple, COL_NAME, desc, &isnull));
+		group->owned = roles.owner == role;
+		groups = lappend(groups, group);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return groups;
+}
+
+void
+group_take(Relation rel, const char *name, Oid role, Oid newrole)
+{
+	Relation	catalog;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	GroupRoles	roles;
+	bool		owned = false;
+
+	(void) group_lock_name(RelationGetRelid(rel), name, true);
+	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, RowExclusiveLock, false);
+	scan = begin_scan(catalog, RelationGetRelid(rel), name, NULL);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		read_roles(RelationGetDescr(catalog), tuple, &roles);
+		owned = roles.owner == role;
+		if (OidIsValid(newrole) && owned)
+		{
+			roles.owner = newrole;
+			set_roles(rel, catalog, tuple, &roles);
+		}
+		else if (!OidIsValid(newrole) && !owned)
+		{
+			remove_grantee(&roles, role);
+			set_roles(rel, catalog, tuple, &roles);
+		}
+	}
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+	if (owned && !OidIsValid(newrole))
+		remove_group(rel, name);
+}
+
+void
+group_each_roles(void (*func) (Oid relid, const GroupRoles *roles, void *arg), void *arg)
+{
+	Relation	catalog = base_catalog_open(GROUP_CATALOG, NCOLUMNS, AccessShareLock, true);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (catalog == NULL)
+		return;
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc	desc = RelationGetDescr(catalog);
+		GroupRoles	roles;
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		read_roles(desc, tuple, &roles);
+		func(DatumGetObjectId(heap_getattr(tuple, COL_RELID, desc, &isnull)), &roles, arg);
+		pfree(roles.grantees);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+void
+group_lock_catalog(void)
+{
+	LockRelationOid(base_catalog_oid(GROUP_CATALOG, false), ShareLock);
+}
+
 /*
- * The stream and its pages are gone; the rows go with it.
+ * AFTER INSERT on streamq.consumer_group, for rows that come by SQL: those of a
+ * restored dump do.
+ */
+PG_FUNCTION_INFO_V1(streamq_consumer_group_restored);
+Datum
+streamq_consumer_group_restored(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	GroupRoles	roles;
+	bool		isnull;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != base_catalog_oid(GROUP_CATALOG, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is the trigger of table \"%s\" only",
+						"consumer_group_restored", "streamq.consumer_group")));
+	streamq_require_loaded();
+	read_roles(RelationGetDescr(trigdata->tg_relation), trigdata->tg_trigtuple, &roles);
+	group_roles_changed(DatumGetObjectId(heap_getattr(trigdata->tg_trigtuple, COL_RELID,
+													  RelationGetDescr(trigdata->tg_relation),
+													  &isnull)),
+						NULL, &roles);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * The stream and its pages are gone; the rows go with it.  What PostgreSQL knows of their
+ * roles goes with the stream's row type.
  */
 void
 group_stream_dropped(Oid relid)

@@ -8,8 +8,10 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "utils/rel.h"
 
+#include "group/roles.h"
 #include "group/store.h"
 
 #define GROUP_NAME_MAX		63	/* bytes */
@@ -78,5 +80,28 @@ extern void group_drop(Relation rel, const char *name);
 /* 42501 unless the current user owns the group; grantee InvalidOid is PUBLIC */
 extern void group_set_grant(Relation rel, const char *name, Oid grantee,
 							bool grant);
+
+/* a group that belongs to a role, or is shared with it */
+typedef struct GroupOfRole
+{
+	char	   *name;
+	bool		owned;
+} GroupOfRole;
+
+/* those of a stream, at most so many */
+extern List *group_list_of_role(Oid relid, Oid role, int max);
+
+/*
+ * Take a group from a role.  Its groups get the new owner; without one they are dropped, and
+ * it may no longer use those of others.  No privileges are checked.
+ */
+extern void group_take(Relation rel, const char *name, Oid role, Oid newrole);
+
+/* call a function for each group of the database */
+extern void group_each_roles(void (*func) (Oid relid, const GroupRoles *roles, void *arg),
+							 void *arg);
+
+/* keep others from creating, sharing and dropping groups until the transaction is over */
+extern void group_lock_catalog(void);
 
 #endif

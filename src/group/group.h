@@ -19,6 +19,12 @@ extern void group_init(void);	/* from _PG_init: state callbacks, hooks */
 extern void group_stream_dropped(Oid relid);
 
 /*
+ * After pg_upgrade PostgreSQL does not know the roles of groups: tell it of all that it does
+ * not know.
+ */
+extern void group_record_roles(void);
+
+/*
  * For each of npartitions the least offset that any group of the stream has not
  * acknowledged, PG_INT64_MAX where there is no group.
  */

@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "group/group.h"
 #include "log/options.h"
 #include "query/job.h"
 #include "worker/doorbell.h"
@@ -51,6 +52,7 @@ typedef struct SchedulerJob
 static HTAB *jobs = NULL;
 static bool extension_found;
 static bool limits_found;		/* a stream has a limit on what it keeps */
+static bool roles_recorded = false; /* of all consumer groups */
 
 static void
 look_at_jobs(void *arg)
@@ -85,6 +87,11 @@ look_at_jobs(void *arg)
 	}
 	PopActiveSnapshot();
 	limits_found = options_list_limited() != NIL;
+
+	/* once is enough: while a server runs nobody comes from pg_upgrade */
+	if (!roles_recorded)
+		group_record_roles();
+	roles_recorded = true;
 
 	hash_seq_init(&status, jobs);
 	while ((job = hash_seq_search(&status)) != NULL)
