@@ -249,6 +249,16 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 }
 #endif
 
+/* 18: columns by which rows are grouped have a range table entry of their own */
+#include "nodes/parsenodes.h"
+#if PG_VERSION_NUM < 180000
+#define COMPAT_RTE_IS_GROUP(rte)		false
+#define COMPAT_GROUP_EXPR(rte, attno)	NULL
+#else
+#define COMPAT_RTE_IS_GROUP(rte)		((rte)->rtekind == RTE_GROUP)
+#define COMPAT_GROUP_EXPR(rte, attno)	((Node *) list_nth((rte)->groupexprs, (attno) - 1))
+#endif
+
 /* 18: the direction of a path key */
 #if PG_VERSION_NUM < 180000
 #include "access/stratnum.h"

@@ -29,13 +29,13 @@ COMMENT ON FUNCTION streamq.make_msg_id(pg_catalog.int4, pg_catalog.int8)
 IS 'id of a message, partition * 2^48 + msg_offset';
 
 CREATE FUNCTION streamq.msg_id(tableoid pg_catalog.oid, ctid pg_catalog.tid) RETURNS pg_catalog.int8
-LANGUAGE C STABLE STRICT PARALLEL SAFE
+LANGUAGE C STABLE STRICT PARALLEL SAFE SUPPORT streamq.row_identity
 AS 'MODULE_PATHNAME', 'streamq_msg_id';
 COMMENT ON FUNCTION streamq.msg_id(pg_catalog.oid, pg_catalog.tid)
 IS 'msg_id of a row of a stream';
 
 CREATE FUNCTION streamq.produced_at(tableoid pg_catalog.oid, ctid pg_catalog.tid) RETURNS pg_catalog.timestamptz
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 SUPPORT streamq.row_identity
 AS 'MODULE_PATHNAME', 'streamq_produced_at';
 COMMENT ON FUNCTION streamq.produced_at(pg_catalog.oid, pg_catalog.tid)
 IS 'when a row of a stream was appended';

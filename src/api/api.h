@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "access/htup.h"
+#include "catalog/pg_collation_d.h"
 #include "executor/tuptable.h"
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
@@ -70,6 +71,12 @@ extern void message_read_end(MessageRead *read);
  */
 extern void api_check_produce(Relation rel);
 extern void api_check_read(Relation rel);
+
+/*
+ * The input collation of calls of msg_id() and produced_at() about a row that the query has
+ * read, see plan/row.c.
+ */
+#define API_OWN_ROW		C_COLLATION_OID
 
 /* the same as an answer: SELECT, and no policies that hide rows from the user */
 extern bool api_may_read(Relation rel);

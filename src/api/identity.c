@@ -7,10 +7,14 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "storage/itemptr.h"
+#include "utils/acl.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -70,6 +74,7 @@ streamq_make_msg_id(PG_FUNCTION_ARGS)
 typedef struct LastRow
 {
 	Oid			relid;
+	Oid			user;			/* who may know: only asked where it matters */
 	LocalTransactionId lxid;
 	SubTransactionId subxid;
 	int			partition;
@@ -93,6 +98,28 @@ last_row(FunctionCallInfo fcinfo)
 	return last;
 }
 
+/*
+ * The row need not be one that the query has read: the caller must be allowed to read
+ * every row of the stream.  Before the stream is locked, which is a privilege, too.
+ */
+static void
+check_any_row(Oid relid)
+{
+	bool		gone = false;
+	AclResult	result = pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &gone);
+
+	if (gone)
+		return;
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, get_rel_name(relid));
+	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot look at any row of stream \"%s\" under row-level security",
+						get_rel_name(relid)),
+				 errhint("Pass the columns tableoid and ctid of a row that the query reads.")));
+}
+
 static bool
 is_valid_tid(ItemPointer tid)
 {
@@ -105,8 +132,11 @@ is_valid_tid(ItemPointer tid)
  * if that does not tell.
  */
 static inline bool
-find_row(LastRow *last, Oid relid, ItemPointer tid, int *partition, int64 *off)
+find_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, int *partition,
+		 int64 *off)
 {
+	if (PG_GET_COLLATION() != API_OWN_ROW && last->user != GetUserId())
+		return false;
 	if (last->relid != relid || last->partition != log_tid_partition(tid) ||
 		last->lxid != COMPAT_MY_LXID || last->subxid != GetCurrentSubTransactionId() ||
 		!is_valid_tid(tid))
@@ -117,9 +147,15 @@ find_row(LastRow *last, Oid relid, ItemPointer tid, int *partition, int64 *off)
 }
 
 /* the same by the stream, which stays locked as the query has it anyway */
-static void
-look_up_row(LastRow *last, Relation rel, ItemPointer tid, int *partition, int64 *off)
+static Relation
+look_up_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, int *partition,
+			int64 *off)
 {
+	Relation	rel;
+
+	if (PG_GET_COLLATION() != API_OWN_ROW)
+		check_any_row(relid);
+	rel = log_open_stream(relid, AccessShareLock);
 	*partition = log_tid_partition(tid);
 	if (!is_valid_tid(tid) ||
 		(*partition > 0 && *partition >= log_partition_count(rel)))
@@ -129,13 +165,15 @@ look_up_row(LastRow *last, Relation rel, ItemPointer tid, int *partition, int64 
 						ItemPointerGetBlockNumberNoCheck(tid),
 						ItemPointerGetOffsetNumberNoCheck(tid),
 						RelationGetRelationName(rel))));
-	last->relid = RelationGetRelid(rel);
+	last->relid = relid;
+	last->user = GetUserId();
 	last->lxid = COMPAT_MY_LXID;
 	last->subxid = GetCurrentSubTransactionId();
 	last->partition = *partition;
 	last->next_offset = log_next_offset(rel, *partition);
 	last->from = last->to = 0;
 	*off = log_tid_offset_near(tid, last->next_offset);
+	return rel;
 }
 
 PG_FUNCTION_INFO_V1(streamq_msg_id);
@@ -148,13 +186,8 @@ streamq_msg_id(PG_FUNCTION_ARGS)
 	int			partition;
 	int64		off;
 
-	if (!find_row(last, relid, tid, &partition, &off))
-	{
-		Relation	rel = log_open_stream(relid, AccessShareLock);
-
-		look_up_row(last, rel, tid, &partition, &off);
-		table_close(rel, NoLock);
-	}
+	if (!find_row(fcinfo, last, relid, tid, &partition, &off))
+		table_close(look_up_row(fcinfo, last, relid, tid, &partition, &off), NoLock);
 	PG_RETURN_INT64(LOG_MSG_ID(partition, off));
 }
 
@@ -168,12 +201,11 @@ streamq_produced_at(PG_FUNCTION_ARGS)
 	int			partition;
 	int64		off;
 
-	if (!find_row(last, relid, tid, &partition, &off) ||
+	if (!find_row(fcinfo, last, relid, tid, &partition, &off) ||
 		off < last->from || off >= last->to)
 	{
-		Relation	rel = log_open_stream(relid, AccessShareLock);
+		Relation	rel = look_up_row(fcinfo, last, relid, tid, &partition, &off);
 
-		look_up_row(last, rel, tid, &partition, &off);
 		last->time = log_produced_at_range(rel, partition, off, &last->from, &last->to);
 		table_close(rel, NoLock);
 	}

@@ -74,16 +74,20 @@ SELECT planned_rows($$SELECT * FROM streamq.read('secret', 0, 1000)$$);
 
 -- What everybody may read and call.  A line that comes here is one that has been thought of.
 RESET ROLE;
+\pset format unaligned
+\t on
 SELECT c.oid::regclass AS readable
 FROM pg_class c, aclexplode(c.relacl) a
 WHERE c.relnamespace = 'streamq'::regnamespace AND a.grantee = 0
   AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY c.relname COLLATE "C";
-SELECT p.proname AS callable, count(*)
+SELECT p.proname AS callable, count(*) AS functions
 FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 WHERE p.pronamespace = 'streamq'::regnamespace AND a.grantee = 0
 GROUP BY p.proname
 ORDER BY p.proname COLLATE "C";
+\t off
+\pset format aligned
 
 SET client_min_messages = warning;
 DROP SCHEMA view_barrier CASCADE;
