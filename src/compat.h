@@ -249,6 +249,13 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 }
 #endif
 
+/* 18: a lock that is not to be had at once can be logged */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_TRY_LOCK_TUPLE(rel, tid, mode)	ConditionalLockTuple(rel, tid, mode)
+#else
+#define COMPAT_TRY_LOCK_TUPLE(rel, tid, mode)	ConditionalLockTuple(rel, tid, mode, false)
+#endif
+
 /* 18: columns by which rows are grouped have a range table entry of their own */
 #include "nodes/parsenodes.h"
 #if PG_VERSION_NUM < 180000

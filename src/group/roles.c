@@ -35,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "group/catalog.h"
 #include "group/group.h"
 #include "group/roles.h"
@@ -126,7 +127,7 @@ delete_dependency(Oid type, Oid role)
 		Form_pg_shdepend form = (Form_pg_shdepend) GETSTRUCT(tuple);
 
 		if (form->refclassid != AuthIdRelationId || form->refobjid != role ||
-			!ConditionalLockTuple(depend, &tuple->t_self, ExclusiveLock) ||
+			!COMPAT_TRY_LOCK_TUPLE(depend, &tuple->t_self, ExclusiveLock) ||
 			!systable_recheck_tuple(scan, tuple))
 			continue;
 		CatalogTupleDelete(depend, &tuple->t_self);
