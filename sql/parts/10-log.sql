@@ -6,3 +6,6 @@ AS 'MODULE_PATHNAME', 'streamq_handler';
 
 CREATE ACCESS METHOD streamq TYPE TABLE HANDLER streamq.streamq_handler;
 COMMENT ON ACCESS METHOD streamq IS 'append-only, partitioned, durable log';
+
+-- the tables below are no streams, whatever the session's default is
+SET LOCAL default_table_access_method = heap;

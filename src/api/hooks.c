@@ -17,6 +17,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
@@ -241,6 +242,52 @@ refuse_trigger_on_catalog(Oid triggerid)
 				 errhint("Leave the tables of the extension out; pg_repack does with --exclude-extension=streamq.")));
 }
 
+/*
+ * A foreign key of a stream must not change its rows, whether it is made with the
+ * table, added later or comes with a partition.
+ */
+static void
+refuse_foreign_key_on_stream(Oid constraintid)
+{
+	HeapTuple	tuple = base_row_by_oid(ConstraintRelationId, ConstraintOidIndexId,
+										Anum_pg_constraint_oid, constraintid);
+	Form_pg_constraint key;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	key = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (key->contype == CONSTRAINT_FOREIGN && OidIsValid(key->conrelid))
+	{
+		Relation	rel = relation_open(key->conrelid, NoLock);
+
+		if (log_is_stream(rel))
+			log_check_foreign_key(key, false);
+		relation_close(rel, NoLock);
+	}
+	heap_freetuple(tuple);
+}
+
+/*
+ * A table became a child of another.  As a partition it would be published with
+ * it, unlike a child by inheritance.
+ */
+static void
+refuse_published_partition(Oid relid, Oid parent)
+{
+	ListCell   *lc;
+
+	if (get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+
+		if (log_is_stream(rel))
+			log_check_partition(rel, parent);
+		relation_close(rel, NoLock);
+	}
+}
+
 /* does the relation have an access method that could be ours? */
 static bool
 may_be_stream(Oid relid)
@@ -315,6 +362,10 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 		refuse_trigger_on_catalog(objectId);
 	if (classId == ExtensionRelationId && access == OAT_POST_CREATE && !IsBinaryUpgrade)
 		api_check_extension_schema(objectId);
+	if (classId == ConstraintRelationId && access == OAT_POST_CREATE)
+		refuse_foreign_key_on_stream(objectId);
+	if (classId == InheritsRelationId && access == OAT_POST_ALTER)
+		refuse_published_partition(objectId, ((ObjectAccessPostAlter *) arg)->auxiliary_id);
 	if (classId != RelationRelationId)
 		return;
 	switch (access)

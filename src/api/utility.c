@@ -61,7 +61,8 @@ check_tables(List *objects)
 		relid = RangeVarGetRelid(name, NoLock, true);
 		if (!OidIsValid(relid))
 			continue;
-		if (name->inh)
+		/* a partitioned table is published with its partitions, with ONLY too */
+		if (name->inh || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		{
 			foreach(child, find_all_inheritors(relid, AccessShareLock, NULL))
 				refuse_stream(lfirst_oid(child));

@@ -149,28 +149,26 @@ write_pages(NewFile *file, SMgrRelation smgr, const RelFileLocator *locator, cha
 /*
  * ALTER TABLE rewrites a table through a transient one named after its OID.
  * Messages would be numbered anew there, so it is refused when the old table is
- * a stream too.
+ * a stream too.  If it is none, it is about to become one.
  */
 static void
-refuse_rewrite(Relation rel)
+check_transient(Relation rel)
 {
 	unsigned int oid;
 	char		end;
 	HeapTuple	tuple;
-	bool		stream = false;
+	bool		stream;
 
 	if (sscanf(RelationGetRelationName(rel), "pg_temp_%u%c", &oid, &end) != 1)
 		return;
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
-
-		stream = form->relam == rel->rd_rel->relam;
-		ReleaseSysCache(tuple);
-	}
+	if (!HeapTupleIsValid(tuple))
+		return;
+	stream = ((Form_pg_class) GETSTRUCT(tuple))->relam == rel->rd_rel->relam;
+	ReleaseSysCache(tuple);
 	if (stream)
 		log_refuse(get_rel_name(oid), LOG_REFUSE_REWRITE);
+	log_check_conversion(oid);
 }
 
 void
@@ -190,11 +188,8 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 				 errmsg("temporary streams are not supported"),
 				 errhint("Use an unlogged stream, or a temporary table that is no stream.")));
 	if (rel->rd_rel->relkind == RELKIND_MATVIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a materialized view cannot be a stream"),
-				 errhint("Use CREATE TABLE ... USING streamq.")));
-	refuse_rewrite(rel);
+		log_refuse_materialized_view();
+	check_transient(rel);
 
 	memset(&file, 0, sizeof(file));
 	if (truncate)

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/tableam.h"
+#include "catalog/pg_constraint.h"
 #include "datatype/timestamp.h"
 #include "executor/tuptable.h"
 #include "storage/itemptr.h"
@@ -67,6 +68,15 @@ typedef enum LogRefusal
 
 /* ERRCODE_FEATURE_NOT_SUPPORTED, with the name of the stream and what to do instead */
 extern void log_refuse(const char *stream, LogRefusal what) pg_attribute_noreturn();
+
+/*
+ * ERRCODE_FEATURE_NOT_SUPPORTED for a foreign key of a stream, or of a table that is to
+ * become one, that would change its rows.
+ */
+extern void log_check_foreign_key(Form_pg_constraint key, bool conversion);
+
+/* the same for a stream that is becoming a partition of a table that is published */
+extern void log_check_partition(Relation rel, Oid parent);
 
 /* ---- identity ---- */
 

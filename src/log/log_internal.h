@@ -392,6 +392,12 @@ extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated)
 extern void log_fill_head(Page page, int partition, int64 origin);
 extern void log_head_set_content(Page page);
 
+/* ---- convert.c ---- */
+
+/* a table is about to become a stream: refuse what streams cannot have */
+extern void log_check_conversion(Oid relid);
+extern void log_refuse_materialized_view(void) pg_attribute_noreturn();
+
 /* ---- blocks.c: pick, lock the meta page, take, all under the extension lock ---- */
 extern LogBlockRange log_pick_blocks(Relation rel, uint32 nblocks);
 extern BlockNumber log_pick_block(Relation rel, const LogBlockRange *taken);
