@@ -150,6 +150,13 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_OLDEST_XID()	(TransamVariables->oldestXid)
 #endif
 
+/* the oldest one that the commit log knows; XactTruncationLock is held */
+#if PG_VERSION_NUM < 170000
+#define COMPAT_OLDEST_CLOG_XID()	(ShmemVariableCache->oldestClogXid)
+#else
+#define COMPAT_OLDEST_CLOG_XID()	(TransamVariables->oldestClogXid)
+#endif
+
 /* 16: a function; the caller includes storage/buf_internals.h */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \

@@ -303,6 +303,17 @@ may_be_stream(Oid relid)
 	return result;
 }
 
+/* a column is added, changed or about to be dropped; the command holds the lock */
+static void
+column_changed(Oid relid, AttrNumber attnum, bool dropped)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel))
+		options_column_changed(rel, attnum, dropped);
+	relation_close(rel, NoLock);
+}
+
 /* a relation is about to be dropped; the command holds its lock */
 static void
 relation_dropped(Oid relid)
@@ -373,6 +384,8 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 		case OAT_POST_CREATE:
 			if (subId == 0)
 				refuse_index_on_stream(objectId);
+			else if (may_be_stream(objectId))
+				column_changed(objectId, subId, false);
 			break;
 		case OAT_DROP:
 			if (!may_be_stream(objectId))
@@ -380,7 +393,7 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			if (subId == 0)
 				relation_dropped(objectId);
 			else
-				options_column_changed(objectId, subId, true);
+				column_changed(objectId, subId, true);
 			break;
 		case OAT_POST_ALTER:
 			if (!may_be_stream(objectId))
@@ -388,7 +401,7 @@ api_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			if (subId == 0)
 				refuse_other_access_method(objectId);
 			else
-				options_column_changed(objectId, subId, false);
+				column_changed(objectId, subId, false);
 			break;
 		default:
 			break;

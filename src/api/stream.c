@@ -377,7 +377,12 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(2))
 	{
+		StreamOptions before = options;
+
 		parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(2)), &options);
+		if (options.nkeys != before.nkeys ||
+			memcmp(options.keys, before.keys, options.nkeys * sizeof(AttrNumber)) != 0)
+			log_add_barrier(rel);
 		changed = true;
 	}
 	if (!PG_ARGISNULL(1) && PG_GETARG_INT32(1) != options.npartitions)

@@ -70,6 +70,8 @@ typedef struct Consume
 	int			npartitions;
 	TupleTableSlot *slot;
 	int64		positions[LOG_MAX_PARTITIONS];
+	bool		limited;		/* by what others must finish first */
+	int64		limits[LOG_MAX_PARTITIONS];
 	bool		advanced;		/* a position moved */
 	bool		waits_for_parent;
 	bool		busy;			/* a partition was locked by somebody else */
@@ -164,7 +166,8 @@ look_at_state(Consume *c, int partition, const PartitionState *state,
 		c->wake_at = Min(c->wake_at, state->retry_at);
 		return OUTLOOK_NOTHING;
 	}
-	if (partition > 0 && !parents_are_done(c, partition))
+	if ((c->limited && from >= c->limits[partition]) ||
+		(partition > 0 && !parents_are_done(c, partition)))
 	{
 		c->waits_for_parent = true;
 		return OUTLOOK_NOTHING;
@@ -196,6 +199,8 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 
 	if (state->retry_at > now)
 		limit = Max(state->cursor, state->retry_offset);
+	if (c->limited)
+		limit = Min(limit, c->limits[partition]);
 	group_state_room_init(&room, state);
 
 	reader = log_reader_begin(c->rel, partition, state->cursor, limit, snapshot, true);
@@ -223,6 +228,7 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 			group_state_lose(state, Max(from, state->cursor), to);
 		if (!found)
 		{
+			c->waits_for_parent |= c->limited && off >= c->limits[partition];
 			group_state_skip(state, off);
 			break;
 		}
@@ -368,9 +374,10 @@ consume_partitions(Consume *c)
 	start = rotation++ % c->npartitions;
 
 	/*
-	 * a partition's parents have lower numbers: their positions are known
-	 * then
+	 * A partition's parents have lower numbers: their positions are known
+	 * then.  Limits depend on all positions; they are looked at below.
 	 */
+	c->limited = false;
 	for (int p = 0; p < c->npartitions; p++)
 	{
 		PartitionState state;
@@ -386,6 +393,8 @@ consume_partitions(Consume *c)
 			others[nothers++] = p;
 		MemoryContextReset(pass_context);
 	}
+
+	c->limited = log_barrier_limits(c->rel, c->npartitions, c->positions, c->limits);
 
 	for (int i = 0; i < nheld && wants_more(c); i++)
 	{

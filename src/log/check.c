@@ -300,6 +300,21 @@ check_parents(Structure *s, CheckPartition *p, BlockNumber block, LogHead *head)
 	}
 }
 
+static void
+check_barriers(Structure *s, CheckPartition *p, BlockNumber block, LogHead *head)
+{
+	for (int i = 0; i < head->nbarriers; i++)
+	{
+		LogBarrier *barrier = &LOG_HEAD_BARRIERS(head)[i];
+
+		if (barrier->offset < (i > 0 ? barrier[-1].offset : 0) ||
+			barrier->id <= (i > 0 ? barrier[-1].id : 0))
+			log_check_report(s->check, p->partition, block, -1,
+							 "barrier %u at offset " INT64_FORMAT " is not in order",
+							 barrier->id, barrier->offset);
+	}
+}
+
 /* the tail as the rest of the server sees it */
 static void
 get_tail(Check *check, void *arg)
@@ -345,6 +360,7 @@ check_head(Structure *s, CheckPartition *p, BlockNumber block)
 						 INT64_FORMAT " dead rows are more than there are frozen ones",
 						 head->frozen_dead);
 	check_parents(s, p, block, head);
+	check_barriers(s, p, block, head);
 
 	root = LOG_HEAD_ROOT(head);
 	for (int r = 0; r < head->nroot; r++)

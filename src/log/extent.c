@@ -173,6 +173,7 @@ log_head_set_content(Page page)
 	LogHead    *head = LOG_HEAD(page);
 
 	log_page_set_content(page, sizeof(LogHead) + head->nparents * sizeof(LogParent) +
+						 head->nbarriers * sizeof(LogBarrier) +
 						 head->nroot * sizeof(LogRootEntry));
 }
 
@@ -271,10 +272,10 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 	if (nparents > 0)
 	{
 		LogHead    *head = LOG_HEAD(headpage);
-		LogRootEntry *root = LOG_HEAD_ROOT(head);
-		LogRootEntry *moved = (LogRootEntry *) (LOG_HEAD_PARENTS(head) + nparents);
 
-		memmove(moved, root, head->nroot * sizeof(LogRootEntry));
+		/* what comes behind them */
+		memmove(LOG_HEAD_PARENTS(head) + nparents, LOG_HEAD_BARRIERS(head),
+				head->nbarriers * sizeof(LogBarrier) + head->nroot * sizeof(LogRootEntry));
 		memcpy(LOG_HEAD_PARENTS(head), parents, nparents * sizeof(LogParent));
 		head->nparents = nparents;
 		log_head_set_content(headpage);

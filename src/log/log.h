@@ -131,6 +131,21 @@ extern int	log_get_parents(Relation rel, int partition,
  */
 extern void log_add_partitions(Relation rel, int npartitions);
 
+/*
+ * Rows are about to be routed by other columns: note where each partition ends.  The
+ * caller's lock is as for log_add_partitions.  Not undone by rollback: then it
+ * holds up a little what need not wait.
+ */
+extern void log_add_barrier(Relation rel);
+
+/*
+ * How far each partition may be delivered to a group that has finished what is below
+ * positions, if there is such a limit: the rest comes after what other partitions had
+ * when the columns changed.
+ */
+extern bool log_barrier_limits(Relation rel, int npartitions, const int64 *positions,
+							   int64 *limits);
+
 /* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
 

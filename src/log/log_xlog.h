@@ -54,6 +54,7 @@ typedef enum LogPagesReason
 	LOG_PAGES_STATE,			/* state pages allocated or freed */
 	LOG_PAGES_EXPIRE,			/* extents freed at a partition's head */
 	LOG_PAGES_FREE,				/* the list of free blocks was made anew */
+	LOG_PAGES_BARRIER,			/* rows are routed by other columns now */
 } LogPagesReason;
 
 typedef struct xl_log_pages

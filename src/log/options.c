@@ -321,19 +321,24 @@ options_delete(Oid relid)
 	table_close(catalog, NoLock);
 }
 
-/*
- * The name the column has now: written by the running command, so not in the
- * caches yet.
- */
-static char *
-new_column_name(Oid relid, AttrNumber attnum)
+/* a column as the running command has left it */
+typedef struct ColumnNow
+{
+	char	   *name;			/* NULL: dropped */
+	Oid			type;
+	Oid			collation;
+} ColumnNow;
+
+/* that is not in the caches yet */
+static void
+read_column(Oid relid, AttrNumber attnum, ColumnNow *column)
 {
 	Relation	pg_attribute = table_open(AttributeRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	char	   *name = NULL;
 
+	memset(column, 0, sizeof(ColumnNow));
 	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(relid));
 	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber,
@@ -346,59 +351,117 @@ new_column_name(Oid relid, AttrNumber attnum)
 		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
 
 		if (!att->attisdropped)
-			name = pstrdup(NameStr(att->attname));
+		{
+			column->name = pstrdup(NameStr(att->attname));
+			column->type = att->atttypid;
+			column->collation = att->attcollation;
+		}
 	}
 	systable_endscan(scan);
 	table_close(pg_attribute, AccessShareLock);
-	return name;
+}
+
+/* the row of a stream follows a column that gets another name or goes (NULL) */
+static void
+rename_in_row(Relation catalog, HeapTuple tuple, const char *old_name, const char *new_name)
+{
+	Datum		values[Natts_stream_options];
+	bool		nulls[Natts_stream_options];
+	bool		replaces[Natts_stream_options] = {false};
+	Datum	   *names;
+	int			n;
+	int			kept = 0;
+
+	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+	n = read_names(values[Anum_partition_by - 1], &names);
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(TextDatumGetCString(names[i]), old_name) != 0)
+			names[kept++] = names[i];
+		else
+		{
+			replaces[Anum_partition_by - 1] = true;
+			if (new_name != NULL)
+				names[kept++] = CStringGetTextDatum(new_name);
+		}
+	}
+	if (replaces[Anum_partition_by - 1])
+	{
+		values[Anum_partition_by - 1] =
+			PointerGetDatum(construct_array(names, kept, TEXTOID, -1,
+											false, TYPALIGN_INT));
+		base_catalog_update(catalog, tuple, values, nulls, replaces);
+	}
+}
+
+/* does the running command change what rows are routed by, or how? */
+static bool
+routing_changes(Relation rel, AttrNumber attnum, const ColumnNow *now, bool by_default)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	StreamOptions options;
+	bool		is_key = false;
+	bool		renamed = true;
+	bool		retyped = false;
+
+	options_get(rel, &options);
+	for (int i = 0; i < options.nkeys; i++)
+		is_key |= options.keys[i] == attnum;
+	if (now->name == NULL)
+		return is_key;
+	/* one that is being added is not in the relation cache yet */
+	if (attnum <= desc->natts)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+
+		renamed = strcmp(NameStr(att->attname), now->name) != 0;
+		retyped = now->type != att->atttypid || now->collation != att->attcollation;
+	}
+	if (!is_key)
+		return by_default && (renamed || retyped) && strcmp(now->name, "key") == 0;
+	if (!retyped)
+		return by_default && renamed;
+	if (!by_default &&
+		!OidIsValid(lookup_type_cache(now->type, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("could not identify a hash function for type %s",
+						format_type_be(now->type)),
+				 errdetail("Stream \"%s\" is partitioned by column \"%s\".",
+						   RelationGetRelationName(rel), now->name),
+				 errhint("Change partition_by with streamq.alter_stream() first.")));
+	return true;
 }
 
 void
-options_column_changed(Oid relid, AttrNumber attnum, bool dropped)
+options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 {
+	Oid			relid = RelationGetRelid(rel);
 	Relation	catalog = open_options(RowExclusiveLock, true);
 	HeapTuple	tuple;
-	Datum		values[Natts_stream_options];
-	bool		nulls[Natts_stream_options];
+	ColumnNow	now = {0};
 	char	   *old_name;
-	char	   *new_name;
+	bool		by_default = true;
 
 	if (catalog == NULL)
 		return;
-	/* the caches still have the old name */
+	if (!dropped)
+		read_column(relid, attnum, &now);
+	/* the caches still have the old name; none of a column that is being added */
 	old_name = get_attname(relid, attnum, true);
-	new_name = dropped ? NULL : new_column_name(relid, attnum);
 	tuple = fetch_row(catalog, relid);
-	if (HeapTupleIsValid(tuple) && old_name != NULL &&
-		(new_name == NULL || strcmp(old_name, new_name) != 0))
+	if (HeapTupleIsValid(tuple))
 	{
-		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
-		if (!nulls[Anum_partition_by - 1])
-		{
-			bool		replaces[Natts_stream_options] = {false};
-			Datum	   *names;
-			int			n = read_names(values[Anum_partition_by - 1], &names);
-			int			kept = 0;
+		Datum		values[Natts_stream_options];
+		bool		nulls[Natts_stream_options];
 
-			for (int i = 0; i < n; i++)
-			{
-				if (strcmp(TextDatumGetCString(names[i]), old_name) != 0)
-					names[kept++] = names[i];
-				else
-				{
-					replaces[Anum_partition_by - 1] = true;
-					if (new_name != NULL)
-						names[kept++] = CStringGetTextDatum(new_name);
-				}
-			}
-			if (replaces[Anum_partition_by - 1])
-			{
-				values[Anum_partition_by - 1] =
-					PointerGetDatum(construct_array(names, kept, TEXTOID, -1,
-													false, TYPALIGN_INT));
-				base_catalog_update(catalog, tuple, values, nulls, replaces);
-			}
-		}
+		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+		by_default = nulls[Anum_partition_by - 1];
 	}
+	if (routing_changes(rel, attnum, &now, by_default))
+		log_add_barrier(rel);
+	if (!by_default && old_name != NULL &&
+		(now.name == NULL || strcmp(old_name, now.name) != 0))
+		rename_in_row(catalog, tuple, old_name, now.name);
 	table_close(catalog, NoLock);
 }

@@ -69,9 +69,10 @@ extern List *options_list_limited(void);
 extern void options_delete(Oid relid);
 
 /*
- * A column of the relation is renamed or (dropped) goes away with the running
- * command, which other commands of the transaction do not see yet.
+ * A column of the stream is added, changed or (dropped) goes away with the running
+ * command, which other commands of the transaction do not see yet.  If rows are routed
+ * in another way from now on the log gets a barrier.
  */
-extern void options_column_changed(Oid relid, AttrNumber attnum, bool dropped);
+extern void options_column_changed(Relation rel, AttrNumber attnum, bool dropped);
 
 #endif

@@ -66,8 +66,9 @@ content_fits(Page page, LogPageKind kind)
 			{
 				LogHead    *head = LOG_HEAD(page);
 
-				return head->nparents < LOG_META_PARTITIONS &&
+				return head->nbarriers <= LOG_MAX_BARRIERS &&
 					content == sizeof(LogHead) + head->nparents * sizeof(LogParent) +
+					head->nbarriers * sizeof(LogBarrier) +
 					head->nroot * sizeof(LogRootEntry);
 			}
 		case LOG_PAGE_DIRECTORY:

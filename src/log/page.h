@@ -99,6 +99,17 @@ typedef struct LogParent
 	uint32		reserved;
 } LogParent;
 
+/* the columns that rows are routed by changed here */
+typedef struct LogBarrier
+{
+	int64		offset;			/* before it the old ones held */
+	uint64		xid;			/* full id of the transaction that made it */
+	uint32		id;				/* the same in all partitions, growing */
+	uint32		reserved;
+} LogBarrier;
+
+#define LOG_MAX_BARRIERS	32
+
 typedef struct LogRootEntry
 {
 	BlockNumber block;			/* directory page */
@@ -116,22 +127,27 @@ typedef struct LogHead
 	int64		frozen_dead;	/* rows of aborted transactions in
 								 * [first_offset, frozen_offset) */
 	uint32		next_leaf_id;
-	uint16		nparents;
+	uint8		nparents;
+	uint8		nbarriers;
 	uint16		nroot;
-	/* LogParent[nparents], LogRootEntry[nroot] follow */
+	/* LogParent[nparents], LogBarrier[nbarriers], LogRootEntry[nroot] follow */
 } LogHead;
 
 StaticAssertDecl(sizeof(LogHead) == 48, "on-disk format");
 StaticAssertDecl(sizeof(LogParent) == 16, "on-disk format");
+StaticAssertDecl(sizeof(LogBarrier) == 24, "on-disk format");
 StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
 
 #define LOG_HEAD(page)		((LogHead *) LOG_PAGE_CONTENT(page))
 #define LOG_HEAD_PARENTS(head)	((LogParent *) ((char *) (head) + sizeof(LogHead)))
+#define LOG_HEAD_BARRIERS(head) \
+	((LogBarrier *) (LOG_HEAD_PARENTS(head) + (head)->nparents))
 #define LOG_HEAD_ROOT(head) \
-	((LogRootEntry *) (LOG_HEAD_PARENTS(head) + (head)->nparents))
+	((LogRootEntry *) (LOG_HEAD_BARRIERS(head) + (head)->nbarriers))
 #define LOG_HEAD_MAX_ROOT(head) \
 	((int) ((LOG_PAGE_END - LOG_PAGE_START - sizeof(LogHead) - \
-			 (head)->nparents * sizeof(LogParent)) / sizeof(LogRootEntry)))
+			 (head)->nparents * sizeof(LogParent) - \
+			 (head)->nbarriers * sizeof(LogBarrier)) / sizeof(LogRootEntry)))
 
 /* ---- extent directory ---- */
 

@@ -1,0 +1,272 @@
+/*
+ * barrier.c
+ *	  Points where rows began to be routed by other columns.
+ *
+ * When a stream is partitioned by other columns than before, the next message of a
+ * key may go to another partition than those that were written before.  A
+ * barrier keeps them in order: a set of offsets, one per partition, up to which
+ * every partition has to be finished before anything behind them is delivered.
+ * It is kept in the heads, so it goes with the file and is undone by TRUNCATE, which
+ * leaves nothing to be finished.  Rollback does not undo it: then it only holds
+ * up messages that could have been delivered a little sooner, and goes with the
+ * next change.
+ *
+ * Partition 0, which is always there, says which barriers there are.  It is written
+ * last, so what others have of one that was not completed counts for nothing.  A
+ * partition that does not know a barrier was added later: it lies behind it as a
+ * whole.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/lwlock.h"
+#include "utils/rel.h"
+
+#include "log/log_internal.h"
+#include "log/log_xlog.h"
+
+/* what the head of a partition says of barriers and what goes with them */
+typedef struct Barriers
+{
+	int			n;
+	LogBarrier	entries[LOG_MAX_BARRIERS];
+	int64		first_offset;
+	int64		origin_offset;
+} Barriers;
+
+static void
+read_barriers(Relation rel, int partition, Barriers *barriers)
+{
+	BlockNumber block = log_head_block(rel, partition);
+	Buffer		buffer;
+	LogHead    *head;
+
+	barriers->n = 0;
+	barriers->first_offset = barriers->origin_offset = 0;
+	if (!BlockNumberIsValid(block))
+		return;
+	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
+	head = LOG_HEAD(BufferGetPage(buffer));
+	barriers->n = head->nbarriers;
+	memcpy(barriers->entries, LOG_HEAD_BARRIERS(head), head->nbarriers * sizeof(LogBarrier));
+	barriers->first_offset = head->first_offset;
+	barriers->origin_offset = head->origin_offset;
+	UnlockReleaseBuffer(buffer);
+}
+
+/* the extension lock is held, so nothing else makes the head's content longer */
+static void
+write_barriers(Relation rel, int partition, const Barriers *barriers)
+{
+	BlockNumber block = log_head_block(rel, partition);
+	Buffer		buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition,
+									   BUFFER_LOCK_EXCLUSIVE);
+	Page		page = BufferGetPage(buffer);
+	LogHead    *head = LOG_HEAD(page);
+
+	/* the directory's root comes behind them */
+	if (barriers->n > head->nbarriers &&
+		head->nroot + barriers->n - head->nbarriers > LOG_HEAD_MAX_ROOT(head))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("partition %d of stream \"%s\" has too many extents",
+						partition, RelationGetRelationName(rel)),
+				 errdetail("There is no room to note that it is partitioned by other columns from here on.")));
+
+	START_CRIT_SECTION();
+	memmove(LOG_HEAD_BARRIERS(head) + barriers->n, LOG_HEAD_ROOT(head),
+			head->nroot * sizeof(LogRootEntry));
+	memcpy(LOG_HEAD_BARRIERS(head), barriers->entries, barriers->n * sizeof(LogBarrier));
+	head->nbarriers = barriers->n;
+	log_head_set_content(page);
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(rel))
+		log_xlog_pages(LOG_PAGES_BARRIER, &buffer, 1);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+/* the offset of a barrier in a partition */
+static int64
+barrier_offset(const Barriers *barriers, uint32 id)
+{
+	for (int i = 0; i < barriers->n; i++)
+		if (barriers->entries[i].id == id)
+			return barriers->entries[i].offset;
+	return 0;
+}
+
+/* is everything before this barrier gone from the stream? */
+static bool
+is_outlived(const Barriers *all, int npartitions, uint32 id)
+{
+	for (int p = 0; p < npartitions; p++)
+		if (barrier_offset(&all[p], id) > all[p].first_offset)
+			return false;
+	return true;
+}
+
+/*
+ * Did the transaction that made it fail?  The caller's lock on the stream lets nobody
+ * else be at it.  Of a transaction that the commit log has forgotten it is not known.
+ */
+static bool
+is_undone(const LogBarrier *barrier)
+{
+	FullTransactionId full = FullTransactionIdFromU64(barrier->xid);
+	TransactionId xid = XidFromFullTransactionId(full);
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	bool		undone = false;
+
+	if (!TransactionIdIsNormal(xid) || barrier->xid >= next ||
+		next - barrier->xid > PG_INT32_MAX ||
+		TransactionIdIsCurrentTransactionId(xid))
+		return false;
+	LWLockAcquire(XactTruncationLock, LW_SHARED);
+	if (!TransactionIdPrecedes(xid, COMPAT_OLDEST_CLOG_XID()))
+		undone = !TransactionIdDidCommit(xid);
+	LWLockRelease(XactTruncationLock);
+	return undone;
+}
+
+/* leave out of what partition 0 knows what counts no longer */
+static void
+drop_barriers(const Barriers *all, int npartitions, Barriers *known)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < known->n; i++)
+		if (!is_undone(&known->entries[i]))
+			known->entries[kept++] = known->entries[i];
+	known->n = kept;
+
+	/* a consumer may still hold messages that have expired: not before it must be */
+	if (known->n == LOG_MAX_BARRIERS)
+	{
+		while (known->n > 0 && is_outlived(all, npartitions, known->entries[0].id))
+			memmove(&known->entries[0], &known->entries[1],
+					--known->n * sizeof(LogBarrier));
+	}
+}
+
+/* only those that are known */
+static void
+keep_barriers(Barriers *barriers, const Barriers *known)
+{
+	int			kept = 0;
+
+	for (int i = 0, k = 0; i < barriers->n; i++)
+	{
+		while (k < known->n && known->entries[k].id < barriers->entries[i].id)
+			k++;
+		if (k < known->n && known->entries[k].id == barriers->entries[i].id)
+			barriers->entries[kept++] = barriers->entries[i];
+	}
+	barriers->n = kept;
+}
+
+void
+log_add_barrier(Relation rel)
+{
+	int			npartitions;
+	Barriers   *all;
+	Barriers	known;
+	int64	   *next;
+	uint64		xid = U64FromFullTransactionId(GetCurrentFullTransactionId());
+	uint32		last = 0;
+	bool		anything = false;
+	bool		moved = false;
+
+	/* in one partition everything is in order */
+	if (RelationGetNumberOfBlocks(rel) == 0 ||
+		(npartitions = log_partition_count(rel)) == 1)
+		return;
+
+	all = palloc(npartitions * sizeof(Barriers));
+	next = palloc(npartitions * sizeof(int64));
+	for (int p = 0; p < npartitions; p++)
+		next[p] = log_next_offset(rel, p);
+
+	LockRelationForExtension(rel, ExclusiveLock);
+	for (int p = 0; p < npartitions; p++)
+		read_barriers(rel, p, &all[p]);
+	known = all[0];
+	if (known.n > 0)
+		last = known.entries[known.n - 1].id;
+	drop_barriers(all, npartitions, &known);
+	for (int p = 0; p < npartitions; p++)
+	{
+		anything |= next[p] > all[p].origin_offset;
+		moved |= known.n == 0 ||
+			barrier_offset(&all[p], known.entries[known.n - 1].id) != next[p];
+	}
+
+	/* nothing to be finished, or nothing since the last one */
+	if (!anything || !moved)
+	{
+		UnlockRelationForExtension(rel, ExclusiveLock);
+		pfree(next);
+		pfree(all);
+		return;
+	}
+
+	if (known.n == LOG_MAX_BARRIERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot change the columns that stream \"%s\" is partitioned by more than %d times",
+						RelationGetRelationName(rel), LOG_MAX_BARRIERS),
+				 errdetail("It still has messages from before the first of these changes."),
+				 errhint("Use TRUNCATE, or copy the messages into a new stream.")));
+	for (int p = npartitions - 1; p >= 0; p--)
+	{
+		keep_barriers(&all[p], &known);
+		all[p].entries[all[p].n].offset = next[p];
+		all[p].entries[all[p].n].xid = xid;
+		all[p].entries[all[p].n].id = last + 1;
+		all[p].entries[all[p].n].reserved = 0;
+		all[p].n++;
+		write_barriers(rel, p, &all[p]);
+	}
+	UnlockRelationForExtension(rel, ExclusiveLock);
+	pfree(next);
+	pfree(all);
+}
+
+bool
+log_barrier_limits(Relation rel, int npartitions, const int64 *positions, int64 *limits)
+{
+	Barriers	known;
+	Barriers	barriers;
+	uint32		waiting = PG_UINT32_MAX;
+
+	if (npartitions == 1)
+		return false;
+	read_barriers(rel, 0, &known);
+	if (known.n == 0)
+		return false;
+
+	/* the first barrier that some partition has not come to */
+	for (int p = 0; p < npartitions; p++)
+	{
+		read_barriers(rel, p, &barriers);
+		keep_barriers(&barriers, &known);
+		for (int i = 0; i < barriers.n; i++)
+			if (barriers.entries[i].offset > positions[p])
+			{
+				waiting = Min(waiting, barriers.entries[i].id);
+				break;
+			}
+	}
+	if (waiting == PG_UINT32_MAX)
+		return false;
+	for (int p = 0; p < npartitions; p++)
+	{
+		read_barriers(rel, p, &barriers);
+		limits[p] = barrier_offset(&barriers, waiting);
+	}
+	return true;
+}
