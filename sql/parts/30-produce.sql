@@ -1,6 +1,7 @@
 -- Producing: functions for what INSERT and COPY do, too, that return message ids.
 --
 -- An argument that is null counts as not given: the column gets its default.
+-- Where a trigger leaves a row out there is null instead of its msg_id.
 -- An untyped payload is taken as text, the preferred type of its category.
 
 CREATE FUNCTION streamq.produce(
@@ -14,6 +15,18 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_produce_jsonb';
 COMMENT ON FUNCTION streamq.produce(pg_catalog.regclass, pg_catalog.jsonb, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)
 IS 'append a message to a stream, return its msg_id (null if a trigger left it out)';
+
+CREATE FUNCTION streamq.produce(
+    stream pg_catalog.regclass,
+    payload pg_catalog.json,
+    key pg_catalog.text DEFAULT NULL,
+    headers pg_catalog.jsonb DEFAULT NULL,
+    partition pg_catalog.int4 DEFAULT NULL)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_produce_json';
+COMMENT ON FUNCTION streamq.produce(pg_catalog.regclass, pg_catalog.json, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4)
+IS 'append a message, given as json, to a stream, return its msg_id';
 
 CREATE FUNCTION streamq.produce(
     stream pg_catalog.regclass,

@@ -90,6 +90,13 @@ extern bool api_may_see(Oid relid);
 /* the part of api_check_produce about row-level security alone */
 extern void api_check_produce_rls(Relation rel);
 
+/*
+ * The parts of a qualified name, with the parser's NOTICE for those that are too long;
+ * the NOTICE alone, for a list of names.
+ */
+extern List *api_qualified_name(const char *name);
+extern void api_note_truncation(const char *list, char separator);
+
 /* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
 extern void api_null_argument(const char *name) pg_attribute_noreturn();
 

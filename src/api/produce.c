@@ -39,7 +39,7 @@
 typedef struct ProduceRows
 {
 	int			n;
-	Oid			payload_type;	/* text, jsonb or bytea */
+	Oid			payload_type;	/* text, jsonb, json or bytea */
 	Datum	   *payloads;
 	bool	   *payload_nulls;
 	Datum	   *keys;			/* text; NULL: none given */
@@ -291,15 +291,15 @@ produce_rows(Relation rel, ProduceTarget *target, const ProduceRows *rows,
  * rows; suppressed (all false at first) tells where a trigger left one out.
  */
 static void
-produce(Oid stream, const ProduceRows *rows, bool partition_given, int partition,
+produce(const char *funcname, Oid stream, const ProduceRows *rows, bool partition_given, int partition,
 		int64 *msg_ids, bool *suppressed)
 {
 	Relation	rel;
 	ProduceTarget *target;
 
 	streamq_require_loaded();
-	PreventCommandIfReadOnly("produce()");
-	PreventCommandIfParallelMode("produce()");
+	PreventCommandIfReadOnly(funcname);
+	PreventCommandIfParallelMode(funcname);
 	rel = log_open_stream(stream, RowExclusiveLock);
 	target = produce_target_get(rel);
 	PG_TRY();
@@ -353,7 +353,7 @@ produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 		rows.headers = &fcinfo->args[3].value;
 		rows.header_nulls = &fcinfo->args[3].isnull;
 	}
-	produce(PG_GETARG_OID(0), &rows, !PG_ARGISNULL(4),
+	produce("produce()", PG_GETARG_OID(0), &rows, !PG_ARGISNULL(4),
 			PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4), &msg_id, &suppressed);
 	if (suppressed)
 		PG_RETURN_NULL();
@@ -365,6 +365,13 @@ Datum
 streamq_produce_jsonb(PG_FUNCTION_ARGS)
 {
 	return produce_one(fcinfo, JSONBOID);
+}
+
+PG_FUNCTION_INFO_V1(streamq_produce_json);
+Datum
+streamq_produce_json(PG_FUNCTION_ARGS)
+{
+	return produce_one(fcinfo, JSONOID);
 }
 
 PG_FUNCTION_INFO_V1(streamq_produce_text);
@@ -383,7 +390,7 @@ streamq_produce_bytea(PG_FUNCTION_ARGS)
 
 /* ---- many: (stream, payloads, keys, headers, partition) ---- */
 
-/* elements of a one-dimensional array; all three types are aligned alike */
+/* elements of a one-dimensional array; all types are aligned alike */
 static int
 array_elements(ArrayType *array, const char *name, Oid type, Datum **values, bool **nulls)
 {
@@ -445,7 +452,7 @@ make_result(const int64 *msg_ids, bool *suppressed, int n)
 }
 
 static Datum
-produce_many(FunctionCallInfo fcinfo, Oid payload_type)
+produce_many(FunctionCallInfo fcinfo, const char *funcname, Oid payload_type)
 {
 	ProduceRows rows = {0};
 	int64	   *msg_ids;
@@ -464,7 +471,7 @@ produce_many(FunctionCallInfo fcinfo, Oid payload_type)
 
 	msg_ids = palloc(Max(rows.n, 1) * sizeof(int64));
 	suppressed = palloc0(Max(rows.n, 1) * sizeof(bool));
-	produce(PG_GETARG_OID(0), &rows, !PG_ARGISNULL(4),
+	produce(funcname, PG_GETARG_OID(0), &rows, !PG_ARGISNULL(4),
 			PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4), msg_ids, suppressed);
 	PG_RETURN_ARRAYTYPE_P(make_result(msg_ids, suppressed, rows.n));
 }
@@ -473,19 +480,19 @@ PG_FUNCTION_INFO_V1(streamq_produce_batch_text);
 Datum
 streamq_produce_batch_text(PG_FUNCTION_ARGS)
 {
-	return produce_many(fcinfo, TEXTOID);
+	return produce_many(fcinfo, "produce_batch()", TEXTOID);
 }
 
 PG_FUNCTION_INFO_V1(streamq_produce_batch_jsonb);
 Datum
 streamq_produce_batch_jsonb(PG_FUNCTION_ARGS)
 {
-	return produce_many(fcinfo, JSONBOID);
+	return produce_many(fcinfo, "produce_batch_jsonb()", JSONBOID);
 }
 
 PG_FUNCTION_INFO_V1(streamq_produce_batch_bytea);
 Datum
 streamq_produce_batch_bytea(PG_FUNCTION_ARGS)
 {
-	return produce_many(fcinfo, BYTEAOID);
+	return produce_many(fcinfo, "produce_batch_bytea()", BYTEAOID);
 }

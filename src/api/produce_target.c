@@ -338,11 +338,17 @@ produce_convert(ProduceColumn *column, Oid argtype, Datum value, bool isnull)
 				return value;
 			str = TextDatumGetCString(value);
 			break;
+		case JSONOID:
 		case JSONBOID:
 			{
-				Jsonb	   *json = DatumGetJsonbP(value);
+				if (argtype == JSONOID)
+					str = TextDatumGetCString(value);
+				else
+				{
+					Jsonb	   *json = DatumGetJsonbP(value);
 
-				str = JsonbToCString(NULL, &json->root, VARSIZE(json));
+					str = JsonbToCString(NULL, &json->root, VARSIZE(json));
+				}
 				if (column->basetype == BYTEAOID)
 				{
 					Datum		bytes = PointerGetDatum(cstring_to_text(str));

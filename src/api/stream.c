@@ -127,6 +127,7 @@ parse_partition_by(Relation rel, const char *list, StreamOptions *options)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("invalid list of columns in partition_by: \"%s\"", list),
 				 errhint("partition_by is a list of column names, separated by commas.")));
+	api_note_truncation(list, ',');
 	if (list_length(names) > OPTIONS_MAX_KEYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
@@ -282,11 +283,12 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 		api_null_argument("partitions");
 	if (PG_ARGISNULL(6))
 		api_null_argument("if_not_exists");
+	PreventCommandIfReadOnly("create_stream()");
 	npartitions = PG_GETARG_INT32(2);
 	check_partitions(npartitions);
 	(void) get_limits(fcinfo, 4, 2, &options);
 
-	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0)));
+	name = makeRangeVarFromNameList(api_qualified_name(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 	if (strlen(name->relname) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),

@@ -114,7 +114,7 @@ streamq_ack(PG_FUNCTION_ARGS)
 	PartitionChange change;
 	bool		acked = false;
 
-	group_begin_change("streamq.ack()");
+	group_begin_change("ack()");
 	group_require_arg(fcinfo, 2, "msg_id");
 	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
 	rel = group_open(fcinfo, &name, &group);
@@ -144,7 +144,7 @@ streamq_ack_through(PG_FUNCTION_ARGS)
 	PartitionChange change;
 	int64		count = 0;
 
-	group_begin_change("streamq.ack_through()");
+	group_begin_change("ack_through()");
 	group_require_arg(fcinfo, 2, "msg_id");
 	msg_id = group_check_msg_id(PG_GETARG_INT64(2));
 	rel = group_open(fcinfo, &name, &group);
@@ -227,7 +227,7 @@ PG_FUNCTION_INFO_V1(streamq_ack_batch);
 Datum
 streamq_ack_batch(PG_FUNCTION_ARGS)
 {
-	group_begin_change("streamq.ack_batch()");
+	group_begin_change("ack_batch()");
 	PG_RETURN_INT64(change_batch(fcinfo, ack_ids, 0));
 }
 
@@ -270,7 +270,7 @@ streamq_extend_lease(PG_FUNCTION_ARGS)
 {
 	TimestampTz until;
 
-	group_begin_change("streamq.extend_lease()");
+	group_begin_change("extend_lease()");
 	group_require_arg(fcinfo, 3, "lease");
 	until = group_add_interval(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(3),
 							   "lease", false);
@@ -290,7 +290,7 @@ streamq_nack(PG_FUNCTION_ARGS)
 	TimestampTz retry_at;
 	bool		given_back = false;
 
-	group_begin_change("streamq.nack()");
+	group_begin_change("nack()");
 	group_require_arg(fcinfo, 2, "msg_id");
 	group_require_arg(fcinfo, 3, "retry_after");
 	msg_id = group_check_msg_id(PG_GETARG_INT64(2));

@@ -50,7 +50,7 @@ streamq_create_group(PG_FUNCTION_ARGS)
 	GroupStart	start;
 	ConsumerGroup group;
 
-	group_begin_change("streamq.create_group()");
+	group_begin_change("create_group()");
 	for (int i = 0; i < lengthof(argnames); i++)
 		group_require_arg(fcinfo, i, argnames[i]);
 
@@ -93,7 +93,7 @@ streamq_drop_group(PG_FUNCTION_ARGS)
 	char	   *name;
 	Relation	rel;
 
-	group_begin_change("streamq.drop_group()");
+	group_begin_change("drop_group()");
 	group_require_arg(fcinfo, 0, "stream");
 	name = group_get_name_arg(fcinfo);
 	rel = group_open_stream(fcinfo);
@@ -124,7 +124,7 @@ PG_FUNCTION_INFO_V1(streamq_grant_group);
 Datum
 streamq_grant_group(PG_FUNCTION_ARGS)
 {
-	group_begin_change("streamq.grant_group()");
+	group_begin_change("grant_group()");
 	set_grant(fcinfo, true);
 	PG_RETURN_VOID();
 }
@@ -133,7 +133,7 @@ PG_FUNCTION_INFO_V1(streamq_revoke_group);
 Datum
 streamq_revoke_group(PG_FUNCTION_ARGS)
 {
-	group_begin_change("streamq.revoke_group()");
+	group_begin_change("revoke_group()");
 	set_grant(fcinfo, false);
 	PG_RETURN_VOID();
 }

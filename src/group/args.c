@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lockdefs.h"
@@ -22,7 +21,6 @@ void
 group_begin_change(const char *funcname)
 {
 	streamq_require_loaded();
-	PreventCommandDuringRecovery(funcname);
 	PreventCommandIfReadOnly(funcname);
 }
 

@@ -582,7 +582,7 @@ group_consume(FunctionCallInfo fcinfo)
 {
 	Consume		c;
 
-	group_begin_change("streamq.consume()");
+	group_begin_change("consume()");
 	group_require_arg(fcinfo, 0, "stream");
 	get_arguments(fcinfo, &c);
 	c.messages = group_messages_create(false);
@@ -596,7 +596,7 @@ group_consume_as(FunctionCallInfo fcinfo, Oid row_type)
 	Consume		c;
 	Oid			relid = OidIsValid(row_type) ? get_typ_typrelid(row_type) : InvalidOid;
 
-	group_begin_change("streamq.consume_as()");
+	group_begin_change("consume_as()");
 	get_arguments(fcinfo, &c);
 	if (!OidIsValid(relid))
 		ereport(ERROR,

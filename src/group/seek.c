@@ -77,7 +77,7 @@ streamq_seek(PG_FUNCTION_ARGS)
 	int			npartitions;
 	int			ngiven = !PG_ARGISNULL(2) + !PG_ARGISNULL(3) + !PG_ARGISNULL(4);
 
-	group_begin_change("streamq.seek()");
+	group_begin_change("seek()");
 	if (ngiven != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -45,6 +45,9 @@ extern bool log_is_stream_class(Form_pg_class form);
  */
 extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 
+/* the hint: what to use instead of a relation that is no stream */
+extern char *log_not_a_stream_hint(Relation rel);
+
 /*
  * Is the stream's file there?  Not that of an unlogged stream on a standby.
  * log_open_stream fails in that case, ERRCODE_FEATURE_NOT_SUPPORTED.

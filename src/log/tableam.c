@@ -8,8 +8,10 @@
 #include "access/relation.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
 #include "commands/vacuum.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
@@ -18,6 +20,9 @@
 
 #include "log/log_internal.h"
 #include "streamq.h"
+
+/* names in a hint */
+#define MAX_LISTED	5
 
 #define APPEND_ONLY	"Streams are append-only."
 
@@ -392,6 +397,61 @@ log_is_accessible(Relation rel)
 	return RelationIsPermanent(rel) || !RecoveryInProgress();
 }
 
+/* streams among what is below a partitioned or inherited table, as "a, b"; NULL: none */
+static char *
+list_streams_below(Oid relid)
+{
+	StringInfoData names;
+	int			n = 0;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Oid			child = lfirst_oid(lc);
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(child));
+
+		/* nothing keeps it from being dropped */
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (child != relid && log_is_stream_class((Form_pg_class) GETSTRUCT(tuple)))
+		{
+			if (n < MAX_LISTED)
+				appendStringInfo(&names, "%s\"%s\"", n > 0 ? ", " : "",
+								 NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname));
+			else if (n == MAX_LISTED)
+				appendStringInfoString(&names, ", ...");
+			n++;
+		}
+		ReleaseSysCache(tuple);
+	}
+	return n > 0 ? names.data : NULL;
+}
+
+char *
+log_not_a_stream_hint(Relation rel)
+{
+	char		kind = rel->rd_rel->relkind;
+	bool		partitioned = kind == RELKIND_PARTITIONED_TABLE;
+
+	if (partitioned || (kind == RELKIND_RELATION && rel->rd_rel->relhassubclass))
+	{
+		char	   *names = list_streams_below(RelationGetRelid(rel));
+
+		if (names != NULL)
+			return psprintf(partitioned ?
+							_("Use its partitions that are streams: %s.") :
+							_("Use its child tables that are streams: %s."), names);
+		if (partitioned)
+			return _("Use its partitions; none of them is a stream yet. CREATE TABLE ... PARTITION OF ... USING streamq makes one.");
+	}
+	if (kind == RELKIND_VIEW)
+		return _("Use the stream that the view reads.");
+	if (kind == RELKIND_FOREIGN_TABLE)
+		return _("Streams are used in the database where they are.");
+	return _("Streams are made by streamq.create_stream() or CREATE TABLE ... USING streamq.");
+}
+
 Relation
 log_open_stream(Oid relid, LOCKMODE lockmode)
 {
@@ -407,7 +467,7 @@ log_open_stream(Oid relid, LOCKMODE lockmode)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", RelationGetRelationName(rel)),
-				 errhint("Streams are made by streamq.create_stream() or CREATE TABLE ... USING streamq.")));
+				 errhint("%s", log_not_a_stream_hint(rel))));
 	if (!log_is_accessible(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -114,10 +114,12 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 	Relation	rel;
 	bool		is_stream;
 	bool		is_permanent;
+	char	   *hint;
 
 	rel = table_open(rte->relid, AccessShareLock);
 	is_stream = log_is_stream(rel);
 	is_permanent = RelationIsPermanent(rel);
+	hint = is_stream || !rel->rd_rel->relhassubclass ? NULL : log_not_a_stream_hint(rel);
 	table_close(rel, NoLock);
 
 	if (from->source_rti != 0)
@@ -136,6 +138,7 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", get_rel_name(rte->relid)),
+				 hint ? errhint("%s", hint) :
 				 errhint("A stream is a table created with USING streamq; a continuous view reads exactly one.")));
 
 	/*

@@ -83,7 +83,7 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	char	   *name = name_arg(fcinfo);
 	JobRow		job;
 
-	PreventCommandIfReadOnly(enabled ? "streamq.resume()" : "streamq.pause()");
+	PreventCommandIfReadOnly(enabled ? "resume()" : "pause()");
 	find_own_job(name, &job);
 
 	/* waits for the end of a batch; afterwards none begins */

@@ -388,14 +388,14 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	char	   *late = text_to_cstring(required_text(fcinfo, 3, "late"));
 	Interval   *lateness = duration_arg(fcinfo, 4, "lateness");
 	char	   *start_at = text_to_cstring(required_text(fcinfo, 5, "start_at"));
-	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	RangeVar   *rv = makeRangeVarFromNameList(api_qualified_name(name));
 	JobRow		job = {0};
 	Query	   *query;
 	ViewQuery  *vq;
 	Oid			existing;
 
 	streamq_require_loaded();
-	PreventCommandIfReadOnly("streamq.create_continuous_view()");
+	PreventCommandIfReadOnly("create_continuous_view()");
 	if (PG_ARGISNULL(6))
 		api_null_argument("if_not_exists");
 	if (strcmp(late, "update") != 0 && strcmp(late, "drop") != 0)
@@ -461,7 +461,7 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 	JobRow		job;
 
 	streamq_require_loaded();
-	PreventCommandIfReadOnly("streamq.drop_continuous_view()");
+	PreventCommandIfReadOnly("drop_continuous_view()");
 	if (PG_ARGISNULL(1))
 		api_null_argument("if_exists");
 	if (!OidIsValid(view))

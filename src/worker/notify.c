@@ -102,6 +102,7 @@ streamq_channel(PG_FUNCTION_ARGS)
 				 errmsg("\"%s\" is not a stream or continuous view",
 						RelationGetRelationName(rel)),
 				 errdetail("Only streams and continuous views have a notification channel."),
+				 rel->rd_rel->relhassubclass ? errhint("%s", log_not_a_stream_hint(rel)) :
 				 errhint("Streams are tables created with USING streamq; continuous views are made by streamq.create_continuous_view.")));
 	relation_close(rel, AccessShareLock);
 
