@@ -37,6 +37,13 @@ typedef Oid RelFileNumber;
 #define LocatorDatabase(l)		((l).dbOid)
 #endif
 
+/* 16: a new file for a relation; the caller includes utils/relcache.h */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SET_NEW_RELATION_FILE(rel, persistence)	RelationSetNewRelfilenode(rel, persistence)
+#else
+#define COMPAT_SET_NEW_RELATION_FILE(rel, persistence)	RelationSetNewRelfilenumber(rel, persistence)
+#endif
+
 /* 17: the ids of a transaction's locks moved */
 #if PG_VERSION_NUM < 170000
 #define COMPAT_MY_LXID	(MyProc->lxid)

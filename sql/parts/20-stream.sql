@@ -28,6 +28,7 @@ AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';
 COMMENT ON FUNCTION streamq.stream_options_restored() IS 'trigger of streamq.stream_options';
 CREATE TRIGGER stream_options_restored BEFORE INSERT OR UPDATE ON streamq.stream_options
 FOR EACH ROW EXECUTE FUNCTION streamq.stream_options_restored();
+ALTER TABLE streamq.stream_options ENABLE ALWAYS TRIGGER stream_options_restored;
 
 CREATE FUNCTION streamq.create_stream(
     name pg_catalog.text,

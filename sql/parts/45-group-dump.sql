@@ -2,6 +2,9 @@
 
 -- Always empty: pg_dump reads there what the groups are at that moment, and what a
 -- restore writes there becomes groups.
+-- messages, done, prints: of each partition how many messages there were, how many from the
+-- first on were done, and a print; islands: what else was done, partition, how many
+-- messages before it, how many with it.
 CREATE TABLE streamq.group_dump (
 	stream pg_catalog.text NOT NULL,
 	group_name pg_catalog.text NOT NULL,
@@ -10,7 +13,8 @@ CREATE TABLE streamq.group_dump (
 	options pg_catalog.jsonb NOT NULL,
 	messages pg_catalog.int8[] NOT NULL,
 	done pg_catalog.int8[] NOT NULL,
-	prints pg_catalog.int8[] NOT NULL
+	prints pg_catalog.int8[] NOT NULL,
+	islands pg_catalog.int8[] NOT NULL
 );
 COMMENT ON TABLE streamq.group_dump IS 'consumer groups on their way through a dump; always empty';
 
@@ -20,12 +24,14 @@ CREATE TABLE streamq.restored_group (
 	group_id pg_catalog.int4 PRIMARY KEY,
 	messages pg_catalog.int8[] NOT NULL,
 	done pg_catalog.int8[] NOT NULL,
-	prints pg_catalog.int8[] NOT NULL
+	prints pg_catalog.int8[] NOT NULL,
+	islands pg_catalog.int8[] NOT NULL
 );
 COMMENT ON TABLE streamq.restored_group IS 'where consumer groups from a dump stood in it';
 
 CREATE FUNCTION streamq.group_progress(relid pg_catalog.oid, group_id pg_catalog.int4,
-	OUT messages pg_catalog.int8[], OUT done pg_catalog.int8[], OUT prints pg_catalog.int8[])
+	OUT messages pg_catalog.int8[], OUT done pg_catalog.int8[], OUT prints pg_catalog.int8[],
+	OUT islands pg_catalog.int8[])
 RETURNS pg_catalog.record
 LANGUAGE C VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
@@ -47,7 +53,7 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
 		  FROM pg_catalog.unnest(g.grantees) r),
 	pg_catalog.to_jsonb(g) OPERATOR(pg_catalog.-)
 		ARRAY['group_id', 'relid', 'group_name', 'owner', 'grantees']::pg_catalog.text[],
-	p.messages, p.done, p.prints
+	p.messages, p.done, p.prints, p.islands
 FROM streamq.consumer_group g
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relid
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -84,7 +90,7 @@ WITH made AS (
 	ON CONFLICT DO NOTHING
 	RETURNING group_id)
 INSERT INTO streamq.restored_group
-SELECT made.group_id, g.messages, g.done, g.prints FROM made
+SELECT made.group_id, g.messages, g.done, g.prints, g.islands FROM made
 $$;
 REVOKE ALL ON FUNCTION streamq.restore_group(streamq.group_dump) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.restore_group(streamq.group_dump) IS 'makes a consumer group of what a dump says of it';
@@ -96,6 +102,7 @@ REVOKE ALL ON FUNCTION streamq.group_dump_restored() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.group_dump_restored() IS 'makes consumer groups of the rows of a restored dump';
 CREATE TRIGGER group_dump_restored BEFORE INSERT ON streamq.group_dump
 FOR EACH ROW EXECUTE FUNCTION streamq.group_dump_restored();
+ALTER TABLE streamq.group_dump ENABLE ALWAYS TRIGGER group_dump_restored;
 
 -- pg_dump reads "SELECT columns FROM table" with this behind it.
 SELECT pg_catalog.pg_extension_config_dump('streamq.group_dump',

@@ -73,6 +73,7 @@ REVOKE ALL ON FUNCTION streamq.job_dump_restored() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.job_dump_restored() IS 'makes jobs of the rows of a restored dump';
 CREATE TRIGGER job_dump_restored BEFORE INSERT ON streamq.job_dump
 FOR EACH ROW EXECUTE FUNCTION streamq.job_dump_restored();
+ALTER TABLE streamq.job_dump ENABLE ALWAYS TRIGGER job_dump_restored;
 
 -- pg_dump reads "SELECT columns FROM table" with this behind it.
 SELECT pg_catalog.pg_extension_config_dump('streamq.job_dump',

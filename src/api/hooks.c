@@ -325,6 +325,7 @@ relation_dropped(Oid relid)
 		log_note_dropped(rel);
 		group_stream_dropped(relid);
 		options_delete(relid);
+		log_plan_forget(relid);
 	}
 	relation_close(rel, NoLock);
 }

@@ -30,7 +30,6 @@
 #include "utils/varlena.h"
 
 #include "api/api.h"
-#include "base/dump.h"
 #include "compat.h"
 #include "log/log.h"
 #include "log/options.h"
@@ -441,22 +440,6 @@ streamq_drop_stream(PG_FUNCTION_ARGS)
 	appendStringInfo(&sql, "DROP TABLE %s", quote_qualified_identifier(namespace, relname));
 	run_utility((Node *) drop, sql.data);
 	PG_RETURN_VOID();
-}
-
-/*
- * BEFORE INSERT on streamq.stream_dump: gives the stream its options, and keeps the row
- * out of the table.
- */
-PG_FUNCTION_INFO_V1(streamq_stream_dump_restored);
-Datum
-streamq_stream_dump_restored(PG_FUNCTION_ARGS)
-{
-	bool		isnull;
-
-	(void) base_restore_row(fcinfo, "stream_dump_restored",
-							"SELECT streamq.restore_stream($1)", &isnull);
-	worker_note_jobs_changed();
-	PG_RETURN_POINTER(NULL);
 }
 
 /*

@@ -7,6 +7,9 @@
  * later would follow, so it is refused like tables that are not in the WAL.  As with those,
  * a publication of all tables or of a schema leaves streams out without a word.
  *
+ * Triggers of the tables that a restore writes into: pg_restore --disable-triggers
+ * disables them, and nothing would be made of the rows.  They stay as they are.
+ *
  * Another access method: hooks.c refuses it when the catalog is changed, but that is after
  * all rows were copied, if there is no other error until then.
  */
@@ -109,6 +112,49 @@ check_access_method(AlterTableStmt *stmt)
 	}
 }
 
+/* is it a table through which a dump goes? */
+static bool
+is_dump_table(Oid relid)
+{
+	static const char *const names[] = {"stream_dump", "group_dump", "job_dump"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (relid == base_catalog_oid(names[i], true))
+			return true;
+	return false;
+}
+
+static bool
+disables_trigger(AlterTableCmd *cmd)
+{
+	return cmd->subtype == AT_DisableTrig || cmd->subtype == AT_DisableTrigAll ||
+		cmd->subtype == AT_DisableTrigUser;
+}
+
+/* enabling them all would make them triggers that a replica does not fire */
+static bool
+enables_triggers(AlterTableCmd *cmd)
+{
+	return cmd->subtype == AT_EnableTrigAll || cmd->subtype == AT_EnableTrigUser;
+}
+
+/* is there nothing to be done? */
+static bool
+keeps_triggers(AlterTableStmt *stmt)
+{
+	AlterTableCmd *cmd;
+	Oid			relid;
+
+	if (list_length(stmt->cmds) != 1)
+		return false;
+	cmd = linitial_node(AlterTableCmd, stmt->cmds);
+	if (!disables_trigger(cmd) && !enables_triggers(cmd))
+		return false;
+	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	return OidIsValid(relid) && is_dump_table(relid) &&
+		object_ownercheck(RelationRelationId, relid, GetUserId());
+}
+
 static void
 check_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 					  ProcessUtilityContext context, ParamListInfo params,
@@ -121,7 +167,11 @@ check_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 	NodeTag		tag = nodeTag(stmt);
 
 	if (tag == T_AlterTableStmt && ((AlterTableStmt *) stmt)->objtype == OBJECT_TABLE)
+	{
 		check_access_method((AlterTableStmt *) stmt);
+		if (keeps_triggers((AlterTableStmt *) stmt))
+			return;
+	}
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,

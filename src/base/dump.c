@@ -6,9 +6,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "utils/array.h"
 
 #include "base/dump.h"
 #include "streamq.h"
@@ -41,4 +43,38 @@ base_restore_row(FunctionCallInfo fcinfo, const char *name, const char *command,
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
 	SPI_finish();
 	return result;
+}
+
+Datum
+base_make_numbers(const int64 *numbers, int n)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		elems[i] = Int64GetDatum(numbers[i]);
+	return PointerGetDatum(construct_array(elems, n, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+int
+base_count_numbers(Datum array)
+{
+	ArrayType  *a = DatumGetArrayTypeP(array);
+
+	return ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
+}
+
+int
+base_read_numbers(Datum array, int max, int64 *numbers)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
+	n = Min(n, max);
+	for (int i = 0; i < n; i++)
+		numbers[i] = nulls[i] ? 0 : DatumGetInt64(elems[i]);
+	return n;
 }

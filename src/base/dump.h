@@ -18,4 +18,9 @@
 extern Datum base_restore_row(FunctionCallInfo fcinfo, const char *name,
 							  const char *command, bool *isnull);
 
+/* arrays of int8: making one, the number of elements, and up to max of them */
+extern Datum base_make_numbers(const int64 *numbers, int n);
+extern int	base_count_numbers(Datum array);
+extern int	base_read_numbers(Datum array, int max, int64 *numbers);
+
 #endif

@@ -9,7 +9,8 @@
  *
  * Offsets are not the same in a restored stream.  A dump tells for each
  * partition how many messages it had, how many from the first on the group had done, as
- * the dump's snapshot sees it, and a print of some of these.
+ * the dump's snapshot sees it, which others behind them (islands: acknowledged out of
+ * order), and a print of all.
  * The messages may be restored later than the groups, so this is kept in
  * streamq.restored_group and looked at when the group has no state yet.  Where the
  * messages cannot be recognized, the group begins at the first one.
@@ -39,9 +40,6 @@
 #include "log/log.h"
 #include "streamq.h"
 
-/* messages that make up a print */
-#define PRINT_SAMPLES		64
-
 #define RESTORED_CATALOG	"restored_group"
 
 enum
@@ -50,97 +48,70 @@ enum
 	Anum_restored_messages,
 	Anum_restored_done,
 	Anum_restored_prints,
-	Natts_restored = Anum_restored_prints
+	Anum_restored_islands,
+	Natts_restored = Anum_restored_islands
 };
 
-/* ---- prints of messages ---- */
-
-/* values in their binary form, which no setting changes */
-static uint64
-hash_row(TupleTableSlot *slot)
+/* an island: from the first to the second of these numbers of messages */
+typedef struct Islands
 {
-	TupleDesc	desc = slot->tts_tupleDescriptor;
-	uint64		hash = 0;
+	int			n;				/* numbers, of which three are an island */
+	int			max;
+	int64	   *numbers;		/* partition, done before it, done with it */
+} Islands;
 
-	slot_getallattrs(slot);
-	for (int i = 0; i < desc->natts; i++)
+static void
+add_island(Islands *islands, int partition, int64 from, int64 to)
+{
+	if (islands->n + 3 > islands->max)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		HeapTuple	tuple;
-		Oid			send;
-		uint64		h = 0;
-
-		if (att->attisdropped)
-			continue;
-		if (!slot->tts_isnull[i])
-		{
-			tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(att->atttypid));
-			if (!HeapTupleIsValid(tuple))
-				elog(ERROR, "cache lookup failed for type %u", att->atttypid);
-			send = ((Form_pg_type) GETSTRUCT(tuple))->typsend;
-			ReleaseSysCache(tuple);
-			h = 1;
-			if (OidIsValid(send))
-			{
-				bytea	   *bytes = OidSendFunctionCall(send, slot->tts_values[i]);
-
-				h = hash_bytes_extended((unsigned char *) VARDATA(bytes),
-										VARSIZE(bytes) - VARHDRSZ, 1);
-				pfree(bytes);
-			}
-		}
-		hash = hash_combine64(hash, h);
+		islands->max = Max(96, islands->max * 2);
+		islands->numbers = islands->numbers == NULL ?
+			palloc(islands->max * sizeof(int64)) :
+			repalloc_huge(islands->numbers, islands->max * sizeof(int64));
 	}
-	return hash;
+	islands->numbers[islands->n++] = partition;
+	islands->numbers[islands->n++] = from;
+	islands->numbers[islands->n++] = to;
 }
 
-/* of messages spread over the first n; 0 if there are not so many */
+/* messages that are done, from the first one on; adds the islands behind them */
 static int64
-make_print(Relation rel, int partition, int64 n, Snapshot snapshot)
+count_done(Relation rel, int partition, const PartitionState *state, Snapshot snapshot,
+		   Islands *islands)
 {
-	TupleTableSlot *slot = log_slot_create(rel);
-	int64		ns[PRINT_SAMPLES];
-	int64		offsets[PRINT_SAMPLES];
-	int			nsamples = (int) Min(n, PRINT_SAMPLES);
-	uint64		hash = 0;
+	int			n = 1 + 2 * state->ndone;
+	int64	   *offsets = palloc(n * sizeof(int64));
+	int64	   *counts = palloc(n * sizeof(int64));
+	int64		done;
 
-	for (int i = 0; i < nsamples; i++)
-		ns[i] = nsamples == 1 ? 1 :
-			1 + (int64) ((double) (n - 1) * i / (nsamples - 1));
-	log_nth_rows(rel, partition, ns, nsamples, snapshot, offsets);
-	for (int i = 0; i < nsamples; i++)
+	offsets[0] = state->position;
+	for (int i = 0; i < state->ndone; i++)
 	{
-		LogReader  *reader;
-
-		if (offsets[i] < 0)
-		{
-			hash = 0;
-			break;
-		}
-		reader = log_reader_begin(rel, partition, offsets[i], offsets[i] + 1, snapshot, false);
-		if (log_reader_next(reader, slot))
-			hash = hash_combine64(hash, hash_row(slot));
-		log_reader_end(reader);
+		offsets[1 + 2 * i] = state->done[i].from;
+		offsets[2 + 2 * i] = state->done[i].to;
 	}
-	ExecDropSingleTupleTableSlot(slot);
-	return (int64) hash;
-}
+	log_count_below(rel, partition, offsets, n, snapshot, counts);
+	done = counts[0];
+	for (int i = 0; i < state->ndone; i++)
+	{
+		int64		from = counts[1 + 2 * i];
+		int64		to = counts[2 + 2 * i];
 
-/* ---- dump ---- */
-
-static Datum
-make_array(const int64 *numbers, int n)
-{
-	Datum	   *elems = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		elems[i] = Int64GetDatum(numbers[i]);
-	return PointerGetDatum(construct_array(elems, n, INT8OID, sizeof(int64),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		if (from >= to)
+			continue;			/* no messages */
+		if (from == done)
+			done = to;
+		else
+			add_island(islands, partition, from, to);
+	}
+	pfree(offsets);
+	pfree(counts);
+	return done;
 }
 
 /*
- * group_progress(relid oid, group_id int4): messages, done, prints by partition
+ * group_progress(relid oid, group_id int4): messages, done, prints by partition, islands
  */
 PG_FUNCTION_INFO_V1(streamq_group_progress);
 Datum
@@ -152,10 +123,11 @@ streamq_group_progress(PG_FUNCTION_ARGS)
 	int64		messages[LOG_MAX_PARTITIONS];
 	int64		done[LOG_MAX_PARTITIONS];
 	int64		prints[LOG_MAX_PARTITIONS];
+	Islands		islands = {0};
 	int			npartitions;
 	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {0};
+	Datum		values[4];
+	bool		nulls[4] = {0};
 
 	streamq_require_loaded();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -167,22 +139,25 @@ streamq_group_progress(PG_FUNCTION_ARGS)
 		char		data[LOG_STATE_MAX];
 		int			len;
 		int64		first = log_first_offset(rel, p);
-		int64		position;
+		PartitionState state;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!log_state_read(rel, (uint32) group_id, p, data, &len))
-			position = group_restored_position(rel, group_id, p);
-		else if (!group_version_position(data, len, snapshot, &position))
-			position = first;
+			group_restored_state(rel, group_id, p, &state);
+		else if (!group_version_seen(data, len, snapshot, &state))
+			group_state_init(&state, first);
 		messages[p] = log_count_rows(rel, p, first, PG_INT64_MAX, snapshot);
-		done[p] = log_count_rows(rel, p, first, position, snapshot);
-		prints[p] = make_print(rel, p, done[p], snapshot);
+		done[p] = count_done(rel, p, &state, snapshot, &islands);
+		prints[p] = log_print(rel, p, messages[p], snapshot);
+		if (state.done)
+			pfree(state.done);
 	}
 	table_close(rel, AccessShareLock);
 
-	values[0] = make_array(messages, npartitions);
-	values[1] = make_array(done, npartitions);
-	values[2] = make_array(prints, npartitions);
+	values[0] = base_make_numbers(messages, npartitions);
+	values[1] = base_make_numbers(done, npartitions);
+	values[2] = base_make_numbers(prints, npartitions);
+	values[3] = base_make_numbers(islands.numbers, islands.n);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
@@ -203,24 +178,6 @@ streamq_group_dump_restored(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-static int
-read_numbers(HeapTuple tuple, int attnum, TupleDesc desc, int64 *numbers)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
-	Datum	   *elems;
-	int			n;
-
-	if (isnull)
-		return 0;
-	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &elems, NULL, &n);
-	n = Min(n, LOG_MAX_PARTITIONS);
-	for (int i = 0; i < n; i++)
-		numbers[i] = DatumGetInt64(elems[i]);
-	return n;
-}
-
 /* find the group's row; both are to be closed by the caller if it is there */
 static HeapTuple
 find_restored(Relation catalog, int32 group_id, SysScanDesc *scan)
@@ -234,27 +191,123 @@ find_restored(Relation catalog, int32 group_id, SysScanDesc *scan)
 	return systable_getnext(*scan);
 }
 
-/* are the first done messages of every partition where they were? */
-static bool
-same_places(Relation rel, const LogLoad *load, const int64 *messages, const int64 *done,
-			const int64 *prints, int n, Snapshot snapshot)
+/* what a dump said about one partition */
+typedef struct Restored
 {
-	for (int p = 0; p < Max(n, load->npartitions); p++)
-	{
-		int64		was = p < n ? messages[p] : 0;
-		int64		is = p < load->npartitions ? load->rows[p] : 0;
+	int64		messages;
+	int64		done;
+	int64		print;
+	int			nislands;
+	int64	   *ends;			/* of islands, two each */
+	bool		all;			/* of all partitions: everything was done */
+	int64		total;
+} Restored;
 
-		if (was != is)
-			return false;
+/* false if the dump did not have the partition */
+static bool
+read_restored(Relation catalog, HeapTuple tuple, int partition, Restored *r)
+{
+	Datum		values[Natts_restored];
+	bool		nulls[Natts_restored];
+	int64		messages[LOG_MAX_PARTITIONS];
+	int64		done[LOG_MAX_PARTITIONS];
+	int64		prints[LOG_MAX_PARTITIONS];
+	int64	   *numbers;
+	int			n;
+	int			nnumbers;
+
+	memset(r, 0, sizeof(*r));
+	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+	n = base_read_numbers(values[Anum_restored_messages - 1], LOG_MAX_PARTITIONS, messages);
+	if (base_read_numbers(values[Anum_restored_done - 1], LOG_MAX_PARTITIONS, done) != n ||
+		base_read_numbers(values[Anum_restored_prints - 1], LOG_MAX_PARTITIONS, prints) != n)
+		return false;
+	r->all = true;
+	for (int p = 0; p < n; p++)
+	{
+		r->all &= done[p] == messages[p];
+		r->total += messages[p];
 	}
-	for (int p = 0; p < Min(n, load->npartitions); p++)
-		if (done[p] > 0 && make_print(rel, p, done[p], snapshot) != prints[p])
-			return false;
+	if (partition >= n)
+		return false;
+	r->messages = messages[partition];
+	r->done = Max(done[partition], 0);
+	r->print = prints[partition];
+
+	nnumbers = base_count_numbers(values[Anum_restored_islands - 1]);
+	numbers = palloc(Max(nnumbers, 1) * sizeof(int64));
+	(void) base_read_numbers(values[Anum_restored_islands - 1], nnumbers, numbers);
+	r->ends = palloc(Max(nnumbers, 1) * sizeof(int64));
+	for (int i = 0; i + 2 < nnumbers; i += 3)
+	{
+		int64		before = r->nislands > 0 ? r->ends[2 * r->nislands - 1] : r->done;
+
+		if (numbers[i] != partition || numbers[i + 1] <= before || numbers[i + 2] <= numbers[i + 1])
+			continue;
+		r->ends[2 * r->nislands] = numbers[i + 1];
+		r->ends[2 * r->nislands + 1] = numbers[i + 2];
+		r->nislands++;
+	}
+	pfree(numbers);
 	return true;
 }
 
-int64
-group_restored_position(Relation rel, int32 group_id, int partition)
+/* the messages are those of the dump: where are those that were done? */
+static void
+find_done(Relation rel, int partition, const Restored *r, Snapshot snapshot,
+		  PartitionState *state)
+{
+	int			n = 1 + 2 * r->nislands;
+	int64	   *ns = palloc(n * sizeof(int64));
+	int64	   *offsets = palloc(n * sizeof(int64));
+	int64		undone = -r->done;
+
+	/* before an island there is a message that is not done */
+	ns[0] = r->nislands > 0 ? r->done + 1 : r->done;
+	for (int i = 0; i < r->nislands; i++)
+	{
+		ns[1 + 2 * i] = r->ends[2 * i] + 1;
+		ns[2 + 2 * i] = r->ends[2 * i + 1];
+	}
+	log_nth_rows(rel, partition, ns, n, snapshot, offsets);
+	if (r->nislands == 0)
+		group_state_init(state, offsets[0] + 1);
+	else
+	{
+		group_state_init(state, offsets[0]);
+		for (int i = 0; i < r->nislands; i++)
+		{
+			group_state_append_done(state, offsets[1 + 2 * i], offsets[2 + 2 * i] + 1);
+			undone += r->ends[2 * i] - (i > 0 ? r->ends[2 * i - 1] : 0);
+		}
+		/* the others before them are like new */
+		state->delivered = offsets[n - 1] + 1;
+		state->ndeliveries = 1;
+		state->deliveries[0].to = state->delivered;
+		state->deliveries[0].token = 0;
+		state->deliveries[0].deliveries = 0;
+
+		/* what does not count as done there must be a message */
+		if (group_state_count_undone(state, state->delivered) != undone)
+			group_state_move(state, state->position);
+	}
+	pfree(ns);
+	pfree(offsets);
+}
+
+/* does the stream hold as many messages as the dump had? */
+static bool
+same_number(Relation rel, int64 total, Snapshot snapshot)
+{
+	int			npartitions = log_partition_count(rel);
+
+	for (int p = 0; p < npartitions; p++)
+		total -= log_count_messages(rel, p, snapshot);
+	return total == 0;
+}
+
+void
+group_restored_state(Relation rel, int32 group_id, int partition, PartitionState *state)
 {
 	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, AccessShareLock, false);
 	SysScanDesc scan;
@@ -264,52 +317,25 @@ group_restored_position(Relation rel, int32 group_id, int partition)
 	 * a partition without a state was added after the group: all of it is to
 	 * come
 	 */
-	int64		position = log_origin_offset(rel, partition);
+	group_state_init(state, log_origin_offset(rel, partition));
 
 	if (HeapTupleIsValid(tuple))
 	{
-		TupleDesc	desc = RelationGetDescr(catalog);
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-		LogLoad    *load = log_load_read(rel, snapshot);
-		int64		messages[LOG_MAX_PARTITIONS];
-		int64		done[LOG_MAX_PARTITIONS];
-		int64		prints[LOG_MAX_PARTITIONS];
-		int64		rows[LOG_MAX_PARTITIONS] = {0};
-		int64		total = 0;
-		int			n = read_numbers(tuple, Anum_restored_messages, desc, messages);
-		int			ndone = read_numbers(tuple, Anum_restored_done, desc, done);
-		int			nprints = read_numbers(tuple, Anum_restored_prints, desc, prints);
+		Restored	r;
+		bool		had = read_restored(catalog, tuple, partition, &r);
 
-		for (int p = 0; p < n; p++)
-			total += messages[p];
-		if (n == ndone && n == nprints && total == load->total)
-		{
-			if (same_places(rel, load, messages, done, prints, n, snapshot))
-				memcpy(rows, done, sizeof(int64) * n);
-			else
-			{
-				int64		prefix = 0;
-
-				/* up to the first message that was not done */
-				for (int p = 0; p < n; p++)
-				{
-					prefix += done[p];
-					if (done[p] < messages[p])
-						break;
-				}
-				log_load_prefix(load, prefix, rows);
-			}
-			if (rows[partition] > 0)
-			{
-				log_nth_rows(rel, partition, &rows[partition], 1, snapshot, &position);
-				position++;
-			}
-		}
+		if (had && (r.done > 0 || r.nislands > 0) &&
+			log_ends_load(rel, partition, r.messages, snapshot) &&
+			log_print(rel, partition, r.messages, snapshot) == r.print)
+			find_done(rel, partition, &r, snapshot, state);
+		/* wherever they are now */
+		else if (r.all && r.total > 0 && same_number(rel, r.total, snapshot))
+			group_state_init(state, log_next_offset(rel, partition));
 		UnregisterSnapshot(snapshot);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	return position;
 }
 
 void

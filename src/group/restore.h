@@ -9,11 +9,14 @@
 
 #include "utils/rel.h"
 
+#include "group/state.h"
+
 /*
  * Where a group begins in a partition that it has no state for yet: where it stood
  * in the dump it comes from, otherwise at the first message.
  */
-extern int64 group_restored_position(Relation rel, int32 group_id, int partition);
+extern void group_restored_state(Relation rel, int32 group_id, int partition,
+								 PartitionState *state);
 
 /* the group is being dropped in this transaction */
 extern void group_forget_restored(int32 group_id);

@@ -124,7 +124,7 @@ group_read_state(Relation rel, int32 group_id, int partition,
 		group_version_find(data, len, &blob, &bloblen))
 		group_state_decode(state, blob, bloblen);
 	else
-		group_state_init(state, group_restored_position(rel, group_id, partition));
+		group_restored_state(rel, group_id, partition, state);
 }
 
 void

@@ -4,7 +4,8 @@
  *
  * The bytes, oldest version first:
  *
- *		format (1 byte), number of versions (1 byte), length of the trail (1 byte)
+ *		format (1 byte), number of versions (1 byte), length of the trail (1 byte),
+ *		who settled the settled version (4 bytes)
  *		for each version: xid (4 bytes), length (2 bytes), encoded state
  *		for each step of the trail, oldest first: xid (4 bytes), position (8 bytes)
  *
@@ -15,7 +16,8 @@
  * The trail tells where the group stood in the eyes of an older snapshot, that of a
  * dump: each step is a position and the transaction that committed it.  Of the steps
  * that every snapshot sees only the last is kept, so that mostly there is one.
- * A step without an xid counts for everybody.
+ * A step without an xid counts for everybody.  The settled version itself is what such
+ * a snapshot sees if it sees the transaction that made it.
  */
 #include "postgres.h"
 
@@ -28,8 +30,8 @@
 #include "group/version.h"
 #include "log/log.h"
 
-#define VERSION_FORMAT		2
-#define VERSION_HEADER		3	/* of the page's bytes */
+#define VERSION_FORMAT		3
+#define VERSION_HEADER		7	/* of the page's bytes */
 #define VERSION_PREFIX		6	/* of each version */
 #define VERSIONS_MAX		255
 #define TRAIL_STEP			12
@@ -56,6 +58,8 @@ typedef struct Trail
 {
 	int			n;
 	Step		steps[TRAIL_MAX];
+	TransactionId settled;		/* who made the version without an xid, if
+								 * that may matter to anybody */
 } Trail;
 
 static void
@@ -107,6 +111,9 @@ parse_versions(const char *data, int len, Version *versions, Trail *trail)
 		report_corrupt();
 	if (trail != NULL)
 	{
+		memcpy(&trail->settled, data + 3, sizeof(TransactionId));
+		if (TransactionIdIsValid(trail->settled) && !is_possible(trail->settled))
+			report_corrupt();
 		trail->n = (uint8) data[2];
 		for (int i = 0; i < trail->n; i++)
 		{
@@ -129,6 +136,7 @@ format_versions(const Version *versions, int n, const Trail *trail, char *result
 	result[0] = VERSION_FORMAT;
 	result[1] = (char) n;
 	result[2] = (char) trail->n;
+	memcpy(result + 3, &trail->settled, sizeof(TransactionId));
 	for (int i = 0; i < n; i++)
 	{
 		uint32		xid = versions[i].xid;
@@ -160,6 +168,7 @@ trail_add(Trail *trail, const Version *version)
 	PartitionState state;
 	Step	   *step;
 
+	trail->settled = version->xid;
 	group_state_decode(&state, version->blob, version->len);
 	if (state.done)
 		pfree(state.done);
@@ -277,7 +286,7 @@ is_seen(TransactionId xid, Snapshot snapshot)
 }
 
 bool
-group_version_position(const char *data, int len, Snapshot snapshot, int64 *position)
+group_version_seen(const char *data, int len, Snapshot snapshot, PartitionState *state)
 {
 	Version		versions[VERSIONS_MAX];
 	Trail		trail;
@@ -287,28 +296,22 @@ group_version_position(const char *data, int len, Snapshot snapshot, int64 *posi
 	{
 		if (is_seen(versions[n].xid, snapshot))
 		{
-			PartitionState state;
-
-			group_state_decode(&state, versions[n].blob, versions[n].len);
-			*position = state.position;
+			group_state_decode(state, versions[n].blob, versions[n].len);
 			return true;
 		}
 	}
 
-	/* nothing but facts so far, that are true for everybody */
-	if (trail.n == 0 && n >= 0)
+	/* or nothing but facts so far, that are true for everybody */
+	if (n >= 0 && is_seen(trail.settled, snapshot))
 	{
-		PartitionState state;
-
-		group_state_decode(&state, versions[n].blob, versions[n].len);
-		*position = state.position;
+		group_state_decode(state, versions[n].blob, versions[n].len);
 		return true;
 	}
 	for (int i = trail.n - 1; i >= 0; i--)
 	{
 		if (is_seen(trail.steps[i].xid, snapshot))
 		{
-			*position = trail.steps[i].position;
+			group_state_init(state, trail.steps[i].position);
 			return true;
 		}
 	}
@@ -445,6 +448,7 @@ group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
 			trail_add(&trail, &versions[i]);
 			nkept = 0;
 			xid = InvalidTransactionId;
+			trail.settled = InvalidTransactionId;
 		}
 		else if (TransactionIdIsNormal(xid) &&
 				 (!TransactionIdIsValid(oldest) ||
@@ -452,6 +456,16 @@ group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
 			oldest = xid;
 		kept[nkept] = versions[i];
 		kept[nkept++].xid = xid;
+	}
+	if (TransactionIdIsNormal(trail.settled))
+	{
+		if (TransactionIdPrecedes(trail.settled, cutoff))
+		{
+			*changed = true;
+			trail.settled = InvalidTransactionId;
+		}
+		else if (!TransactionIdIsValid(oldest) || TransactionIdPrecedes(trail.settled, oldest))
+			oldest = trail.settled;
 	}
 	for (int i = 0; i < trail.n; i++)
 	{

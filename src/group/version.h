@@ -20,6 +20,8 @@
 #include "access/transam.h"
 #include "utils/snapshot.h"
 
+#include "group/state.h"
+
 /*
  * The state that counts for the current transaction: false if there is none.
  * *blob points into data.
@@ -28,11 +30,11 @@ extern bool group_version_find(const char *data, int len,
 							   const char **blob, int *bloblen);
 
 /*
- * Where the group stood for an older snapshot, or before that; false if nothing is
- * known about it.
+ * The state as an older snapshot sees it; false if nothing is known about that.  What was
+ * acknowledged out of order is missing where only the position is known.
  */
-extern bool group_version_position(const char *data, int len, Snapshot snapshot,
-								   int64 *position);
+extern bool group_version_seen(const char *data, int len, Snapshot snapshot,
+							   PartitionState *state);
 
 /* is there a version of a transaction that this backend is still in? */
 extern bool group_version_is_pending(const char *data, int len);

@@ -30,6 +30,7 @@ struct LogBatch
 	LogRow	   *rows;
 	int16	   *partitions;		/* of each row, if they go their ways; -1: any */
 	LogRoute   *route;
+	bool		note;			/* a dump is being restored */
 	RowMemory	memory;
 };
 
@@ -140,6 +141,8 @@ append_routed(LogBatch *batch, CommandId cid, int64 *msg_ids)
 	}
 	pfree(order);
 	pfree(rows);
+	if (batch->note)
+		log_restore_note(batch->rel, batch->partitions, batch->nrows);
 }
 
 LogBatch *
@@ -240,6 +243,8 @@ append_slots_routed(Relation rel, TupleTableSlot **slots, int nslots, CommandId 
 		get_row(slots[i], &batch->rows[i], &batch->memory);
 	}
 	batch->nrows = nslots;
+	if (batch->partitions)
+		log_restore_place(rel, slots, nslots, batch->partitions, &batch->note);
 	log_batch_append(batch, cid, msg_ids);
 	for (int i = 0; i < nslots; i++)
 		set_identity(rel, slots[i], LOG_MSG_PARTITION(msg_ids[i]), LOG_MSG_OFFSET(msg_ids[i]));

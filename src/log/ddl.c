@@ -22,6 +22,7 @@
 #include "storage/smgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -36,6 +37,9 @@ typedef struct NewFile
 	int			maxpages;
 	char	  **pages;
 } NewFile;
+
+/* the next new file has no past: log_begin_anew */
+static bool anew = false;
 
 static Page
 add_page(NewFile *file)
@@ -192,8 +196,9 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 	check_transient(rel);
 
 	memset(&file, 0, sizeof(file));
-	if (truncate)
+	if (truncate && !anew)
 		carry_on(rel, &file);
+	log_restore_file_changed();
 
 	*freezeXid = RecentXmin;
 	*minmulti = GetOldestMultiXactId();
@@ -213,6 +218,22 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 		log_shared_forget_at_commit(old);
 }
 
+/* the messages of a restored dump get other places (restore.c) */
+void
+log_begin_anew(Relation rel)
+{
+	anew = true;
+	PG_TRY();
+	{
+		COMPAT_SET_NEW_RELATION_FILE(rel, rel->rd_rel->relpersistence);
+	}
+	PG_FINALLY();
+	{
+		anew = false;
+	}
+	PG_END_TRY();
+}
+
 /* TRUNCATE of a file made in the same transaction */
 void
 log_nontransactional_truncate(Relation rel)
@@ -221,6 +242,7 @@ log_nontransactional_truncate(Relation rel)
 	RelFileLocator locator = RelationLocator(rel);
 
 	carry_on(rel, &file);
+	log_restore_file_changed();
 	RelationTruncate(rel, 0);
 	write_pages(&file, RelationGetSmgr(rel), &locator, rel->rd_rel->relpersistence);
 	log_shared_forget(locator);

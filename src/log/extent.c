@@ -235,8 +235,8 @@ log_head_block(Relation rel, int partition)
 }
 
 /*
- * Add one head, or (set_parents, for a head that is there) only set what must
- * be finished before it.
+ * Add one head, or (for a head that is there) only set what must be finished
+ * before it.
  */
 static void
 put_head(Relation rel, int partition, int nparents, const LogParent *parents)
@@ -259,6 +259,16 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 		buffers[1] = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_EXCLUSIVE);
 	headpage = BufferGetPage(buffers[1]);
 
+	/* in a very large log there is no room for as many */
+	if (!added && nparents > LOG_HEAD(headpage)->nparents &&
+		nparents - LOG_HEAD(headpage)->nparents + LOG_HEAD(headpage)->nroot >
+		LOG_HEAD_MAX_ROOT(LOG_HEAD(headpage)))
+	{
+		UnlockReleaseBuffer(buffers[1]);
+		UnlockReleaseBuffer(buffers[0]);
+		return;
+	}
+
 	START_CRIT_SECTION();
 	if (added)
 	{
@@ -269,14 +279,15 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 		meta->npartitions = Max(meta->npartitions, (uint32) partition + 1);
 		log_fill_head(headpage, partition, 0);
 	}
-	if (nparents > 0)
+	if (nparents > 0 || !added)
 	{
 		LogHead    *head = LOG_HEAD(headpage);
 
 		/* what comes behind them */
 		memmove(LOG_HEAD_PARENTS(head) + nparents, LOG_HEAD_BARRIERS(head),
 				head->nbarriers * sizeof(LogBarrier) + head->nroot * sizeof(LogRootEntry));
-		memcpy(LOG_HEAD_PARENTS(head), parents, nparents * sizeof(LogParent));
+		if (nparents > 0)
+			memcpy(LOG_HEAD_PARENTS(head), parents, nparents * sizeof(LogParent));
 		head->nparents = nparents;
 		log_head_set_content(headpage);
 	}
@@ -336,6 +347,28 @@ log_add_partitions(Relation rel, int npartitions)
 		put_head(rel, p, nparents, parents);
 	UnlockRelationForExtension(rel, ExclusiveLock);
 	pfree(parents);
+}
+
+void
+log_set_parents(Relation rel, int partition, int nparents, const int *parents,
+				const int64 *offsets)
+{
+	LogParent	list[LOG_MAX_PARTITIONS];
+	int			present[LOG_MAX_PARTITIONS];
+	int64		ends[LOG_MAX_PARTITIONS];
+
+	if (nparents == 0 && log_get_parents(rel, partition, present, ends) == 0)
+		return;
+	for (int i = 0; i < nparents; i++)
+	{
+		list[i].offset = offsets[i];
+		list[i].partition = parents[i];
+		list[i].reserved = 0;
+	}
+	log_ensure_partitions(rel, partition + 1);
+	LockRelationForExtension(rel, ExclusiveLock);
+	put_head(rel, partition, nparents, list);
+	UnlockRelationForExtension(rel, ExclusiveLock);
 }
 
 int

@@ -1,25 +1,26 @@
 /*
  * load.c
- *	  How a restored dump has filled a stream.
+ *	  Messages of a partition by their number, and what they are recognized by.
  *
- * A dump holds a stream's messages partition after partition, each in offset
- * order, and is loaded by one COPY, hence one transaction, the first that wrote to the
- * stream.  Its rows may have got other places than they had: when the stream's options
- * came later all are in the first partition, in the dump's order; when rows
- * without a key were spread anew nothing can be told of their order.
+ * Offsets are not the same in a restored stream, but the n-th message of a
+ * partition is.  That it is the one which was dumped tells a print: a hash of what is in
+ * some messages.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "log/log_internal.h"
 
 typedef struct LoadRun
 {
-	TimestampTz time;
 	TransactionId xid;
-	int			partition;
 	int			nrows;
 	int64		off;
 } LoadRun;
@@ -65,9 +66,7 @@ collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 					repalloc_huge(result->runs, result->max * sizeof(LoadRun));
 			}
 			r = &result->runs[result->n++];
-			r->time = run->time;
 			r->xid = run->xid;
-			r->partition = cursor->partition;
 			r->nrows = run->nrows;
 			r->off = off;
 		}
@@ -114,68 +113,206 @@ log_nth_rows(Relation rel, int partition, const int64 *ns, int n, Snapshot snaps
 		pfree(runs.runs);
 }
 
-LogLoad *
-log_load_read(Relation rel, Snapshot snapshot)
+bool
+log_ends_load(Relation rel, int partition, int64 n, Snapshot snapshot)
 {
-	LogLoad    *load = palloc0(sizeof(LogLoad));
+	LogCursor	cursor;
 	LoadRuns	runs = {0};
 	TransactionId xid = InvalidTransactionId;
-	TimestampTz first_time = DT_NOEND;
+	int64		before = 0;
+	bool		result = false;
+	bool		decided = n == 0;
 
-	load->npartitions = log_partition_count(rel);
-	/* the first run of all tells whose load it is */
-	for (int p = 0; p < load->npartitions; p++)
+	if (decided)
+		return true;
+	log_cursor_init(&cursor, rel, partition);
+	if (!log_cursor_seek(&cursor, log_first_offset(rel, partition)))
+		return false;
+	do
 	{
-		LogCursor	cursor;
-		int			begin = runs.n;
-
-		log_cursor_init(&cursor, rel, p);
-		if (!log_cursor_seek(&cursor, log_first_offset(rel, p)))
-			continue;
-		do
+		CHECK_FOR_INTERRUPTS();
+		runs.n = 0;
+		if (!collect_page(&cursor, snapshot, &runs))
+			break;
+		for (int i = 0; i < runs.n && !decided; i++)
 		{
-			CHECK_FOR_INTERRUPTS();
-			if (!collect_page(&cursor, snapshot, &runs))
-				break;
-			/* other transactions came after it */
-		} while ((runs.n == begin ||
-				  runs.runs[runs.n - 1].xid == runs.runs[begin].xid) &&
-				 log_cursor_next(&cursor));
-		for (int i = begin; i < runs.n; i++)
-			if (runs.runs[i].xid != runs.runs[begin].xid)
-				runs.n = i;
-		if (runs.n > begin && runs.runs[begin].time < first_time)
-		{
-			first_time = runs.runs[begin].time;
-			xid = runs.runs[begin].xid;
+			if (before == n)
+			{
+				result = runs.runs[i].xid != xid;
+				decided = true;
+			}
+			else if (before + runs.runs[i].nrows > n)
+				decided = true;
+			else
+			{
+				before += runs.runs[i].nrows;
+				xid = runs.runs[i].xid;
+			}
 		}
-	}
-	for (int i = 0; i < runs.n; i++)
-	{
-		LoadRun    *run = &runs.runs[i];
-
-		if (run->xid == xid)
-		{
-			load->rows[run->partition] += run->nrows;
-			load->total += run->nrows;
-		}
-	}
-	return load;
+	} while (!decided && log_cursor_next(&cursor));
+	if (runs.runs)
+		pfree(runs.runs);
+	return decided ? result : before == n;
 }
 
 void
-log_load_prefix(const LogLoad *load, int64 done, int64 *rows)
+log_count_below(Relation rel, int partition, const int64 *offsets, int n, Snapshot snapshot,
+				int64 *counts)
 {
-	memset(rows, 0, sizeof(int64) * load->npartitions);
-	for (int p = 0; p < load->npartitions; p++)
+	LogCursor	cursor;
+	LoadRuns	runs = {0};
+	int64		before = 0;
+	int			found = 0;
+
+	log_cursor_init(&cursor, rel, partition);
+	if (n > 0 && log_cursor_seek(&cursor, log_first_offset(rel, partition)))
 	{
-		if (done >= load->total)
-			rows[p] = load->rows[p];
-		/* all in one place: their order is the dump's */
-		else if (load->rows[p] == load->total)
+		do
 		{
-			rows[p] = done;
-			return;
-		}
+			CHECK_FOR_INTERRUPTS();
+			runs.n = 0;
+			if (!collect_page(&cursor, snapshot, &runs))
+				break;
+			for (int i = 0; i < runs.n; i++)
+			{
+				LoadRun    *run = &runs.runs[i];
+
+				while (found < n && offsets[found] < run->off + run->nrows)
+				{
+					counts[found] = before + Max(0, offsets[found] - run->off);
+					found++;
+				}
+				before += run->nrows;
+			}
+		} while (found < n && log_cursor_next(&cursor));
 	}
+	while (found < n)
+		counts[found++] = before;
+	if (runs.runs)
+		pfree(runs.runs);
+}
+
+/* ---- prints ---- */
+
+/*
+ * Does the binary form of a type's values say the same in every database?  That of some has
+ * OIDs in it.
+ */
+static bool
+has_portable_form(Oid type)
+{
+	Oid			element;
+
+	type = getBaseType(type);
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return element < FirstNormalObjectId && has_portable_form(element);
+	switch (type)
+	{
+		case OIDOID:
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGTYPEOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case REGNAMESPACEOID:
+		case REGROLEOID:
+		case REGCOLLATIONOID:
+			return false;
+		default:
+			break;
+	}
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_BASE:
+		case TYPTYPE_ENUM:
+			return true;
+		case TYPTYPE_RANGE:
+			return has_portable_form(get_range_subtype(type));
+		case TYPTYPE_MULTIRANGE:
+			return has_portable_form(get_multirange_range(type));
+		default:
+			return false;
+	}
+}
+
+/* values in their binary form, which no setting changes */
+uint64
+log_hash_slot(TupleTableSlot *slot)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	uint64		hash = 0;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		HeapTuple	tuple;
+		Oid			send;
+		uint64		h = 0;
+
+		if (att->attisdropped || COMPAT_IS_VIRTUAL_COLUMN(att))
+			continue;
+		if (!slot->tts_isnull[i])
+		{
+			tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(att->atttypid));
+			if (!HeapTupleIsValid(tuple))
+				elog(ERROR, "cache lookup failed for type %u", att->atttypid);
+			send = ((Form_pg_type) GETSTRUCT(tuple))->typsend;
+			ReleaseSysCache(tuple);
+			h = 1;
+			if (OidIsValid(send) && has_portable_form(att->atttypid))
+			{
+				bytea	   *bytes = OidSendFunctionCall(send, slot->tts_values[i]);
+
+				h = hash_bytes_extended((unsigned char *) VARDATA(bytes),
+										VARSIZE(bytes) - VARHDRSZ, 1);
+				pfree(bytes);
+			}
+		}
+		hash = hash_combine64(hash, h);
+	}
+	return hash;
+}
+
+int
+log_print_samples(int64 n, int64 *ns)
+{
+	int			nsamples = (int) Min(n, LOG_PRINT_SAMPLES);
+
+	for (int i = 0; i < nsamples; i++)
+		ns[i] = nsamples == 1 ? 1 :
+			1 + (int64) ((double) (n - 1) * i / (nsamples - 1));
+	return nsamples;
+}
+
+int64
+log_print(Relation rel, int partition, int64 n, Snapshot snapshot)
+{
+	TupleTableSlot *slot = log_slot_create(rel);
+	int64		ns[LOG_PRINT_SAMPLES];
+	int64		offsets[LOG_PRINT_SAMPLES];
+	int			nsamples = log_print_samples(n, ns);
+	uint64		hash = 0;
+
+	log_nth_rows(rel, partition, ns, nsamples, snapshot, offsets);
+	for (int i = 0; i < nsamples; i++)
+	{
+		LogReader  *reader;
+
+		if (offsets[i] < 0)
+		{
+			hash = 0;
+			break;
+		}
+		reader = log_reader_begin(rel, partition, offsets[i], offsets[i] + 1, snapshot, false);
+		if (log_reader_next(reader, slot))
+			hash = hash_combine64(hash, log_hash_slot(slot));
+		log_reader_end(reader);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return (int64) hash;
 }

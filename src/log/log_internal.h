@@ -632,6 +632,34 @@ extern void log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
 extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 							 int nrows, CommandId cid);
 
+/* ---- restore.c ---- */
+
+/*
+ * Rows on their way into a stream of several partitions, which may come from a dump: their
+ * partitions there take the place of those that they would get.  With *note
+ * log_restore_note is to be told where they went, once they are appended.
+ */
+extern void log_restore_place(Relation rel, TupleTableSlot **slots, int nslots,
+							  int16 *partitions, bool *note);
+extern void log_restore_note(Relation rel, const int16 *partitions, int nrows);
+
+/* the stream's file is another now */
+extern void log_restore_file_changed(void);
+
+/* from log_init */
+extern void log_restore_init(void);
+
+/* ---- ddl.c ---- */
+
+/* give the stream an empty file without a past, with this transaction */
+extern void log_begin_anew(Relation rel);
+
+/* ---- extent.c ---- */
+
+/* what is to be finished before a partition's messages, in the place of what was */
+extern void log_set_parents(Relation rel, int partition, int nparents,
+							const int *parents, const int64 *offsets);
+
 /* ---- route.c ---- */
 
 extern void log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options);

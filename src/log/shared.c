@@ -408,6 +408,7 @@ void
 log_init(void)
 {
 	log_xlog_init();
+	log_restore_init();
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
