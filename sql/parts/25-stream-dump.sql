@@ -4,7 +4,8 @@
 -- restore writes there becomes options of the streams that were restored.
 -- messages, firsts, prints: of each partition the number of messages, a print of the
 -- first one and of all (empty for a stream of one partition).  barriers: what is to be
--- finished before a partition's messages: partition, another one, how many of its messages.
+-- finished before a partition's messages: partition, another one, how many of its messages;
+-- for a changed partition_by: partition, negative number of the change, how many before it.
 CREATE TABLE streamq.stream_dump (
 	stream pg_catalog.text NOT NULL,
 	options pg_catalog.jsonb NOT NULL,

@@ -270,3 +270,49 @@ log_barrier_limits(Relation rel, int npartitions, const int64 *positions, int64 
 	}
 	return true;
 }
+
+/* ---- through a dump ---- */
+
+int
+log_get_barriers(Relation rel, int npartitions, int64 *offsets)
+{
+	Barriers	known;
+	Barriers	barriers;
+
+	read_barriers(rel, 0, &known);
+	for (int p = 0; p < npartitions && known.n > 0; p++)
+	{
+		read_barriers(rel, p, &barriers);
+		for (int i = 0; i < known.n; i++)
+			offsets[i * npartitions + p] = barrier_offset(&barriers, known.entries[i].id);
+	}
+	return known.n;
+}
+
+void
+log_set_barriers(Relation rel, int npartitions, int n, const int64 *offsets)
+{
+	Barriers	barriers;
+	uint64		xid;
+
+	Assert(n <= LOG_MAX_BARRIERS);
+	read_barriers(rel, 0, &barriers);
+	if (n == 0 && barriers.n == 0)
+		return;
+	xid = U64FromFullTransactionId(GetCurrentFullTransactionId());
+	log_ensure_partitions(rel, npartitions);
+	LockRelationForExtension(rel, ExclusiveLock);
+	for (int p = npartitions - 1; p >= 0; p--)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			barriers.entries[i].offset = offsets[i * npartitions + p];
+			barriers.entries[i].xid = xid;
+			barriers.entries[i].id = i + 1;
+			barriers.entries[i].reserved = 0;
+		}
+		barriers.n = n;
+		write_barriers(rel, p, &barriers);
+	}
+	UnlockRelationForExtension(rel, ExclusiveLock);
+}

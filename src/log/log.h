@@ -149,6 +149,14 @@ extern void log_add_barrier(Relation rel);
 extern bool log_barrier_limits(Relation rel, int npartitions, const int64 *positions,
 							   int64 *limits);
 
+/*
+ * All barriers of a stream, the first one first: offsets[i * npartitions + p].  Room is
+ * for LOG_MAX_BARRIERS times npartitions.
+ */
+#define LOG_MAX_BARRIERS	32
+extern int	log_get_barriers(Relation rel, int npartitions, int64 *offsets);
+extern void log_set_barriers(Relation rel, int npartitions, int n, const int64 *offsets);
+
 /* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
 
@@ -480,7 +488,9 @@ extern uint64 log_hash_slot(TupleTableSlot *slot);
  * What a dump says about the places of a stream's messages, each an array of
  * int8.  For each partition: how many messages it had, a print of the first one and of
  * all.  And what was to be finished before a partition's messages: triples of the
- * partition, a parent, and how many messages of the parent.
+ * partition, a parent, and how many messages of the parent; for barriers of a changed
+ * partition_by of the partition, the negative number of the barrier, and how many
+ * messages were before it.
  */
 typedef struct LogPlan
 {

@@ -108,8 +108,6 @@ typedef struct LogBarrier
 	uint32		reserved;
 } LogBarrier;
 
-#define LOG_MAX_BARRIERS	32
-
 typedef struct LogRootEntry
 {
 	BlockNumber block;			/* directory page */

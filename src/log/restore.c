@@ -283,6 +283,28 @@ end_of_rows(Relation rel, int partition, int64 n, Snapshot snapshot)
 	return off + 1;
 }
 
+/* those of a changed partition_by: triples with the negative number of the barrier */
+static void
+set_routing_barriers(Relation rel, const LogPlan *plan, Snapshot snapshot)
+{
+	int64	   *offsets = palloc0(sizeof(int64) * LOG_MAX_BARRIERS * plan->npartitions);
+	int			n = 0;
+
+	for (int i = 0; i < plan->nbarriers; i++)
+	{
+		const int64 *barrier = &plan->barriers[3 * i];
+		int64		k = -barrier[1] - 1;
+
+		if (k < 0 || k >= LOG_MAX_BARRIERS || barrier[0] < 0 || barrier[0] >= plan->npartitions)
+			continue;
+		offsets[k * plan->npartitions + barrier[0]] =
+			end_of_rows(rel, (int) barrier[0], barrier[2], snapshot);
+		n = Max(n, (int) k + 1);
+	}
+	log_set_barriers(rel, plan->npartitions, n, offsets);
+	pfree(offsets);
+}
+
 static void
 set_barriers(Relation rel, const LogPlan *plan)
 {
@@ -308,7 +330,38 @@ set_barriers(Relation rel, const LogPlan *plan)
 		}
 		log_set_parents(rel, p, n, parents, ends);
 	}
+	set_routing_barriers(rel, plan, snapshot);
 	UnregisterSnapshot(snapshot);
+}
+
+static void
+add_routing_barriers(Relation rel, Snapshot snapshot, LogPlan *plan)
+{
+	int64	   *offsets = palloc(sizeof(int64) * LOG_MAX_BARRIERS * plan->npartitions);
+	int			n = log_get_barriers(rel, plan->npartitions, offsets);
+	int			number = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int			before = plan->nbarriers;
+
+		for (int p = 0; p < plan->npartitions; p++)
+		{
+			int64	   *barrier = &plan->barriers[3 * plan->nbarriers];
+			int64		end = offsets[i * plan->npartitions + p];
+			int64		first = log_first_offset(rel, p);
+
+			barrier[0] = p;
+			barrier[1] = -(number + 1);
+			barrier[2] = end <= first ? 0 : log_count_rows(rel, p, first, end, snapshot);
+			if (barrier[2] > 0)
+				plan->nbarriers++;
+		}
+		/* nothing is left of what was before it */
+		if (plan->nbarriers > before)
+			number++;
+	}
+	pfree(offsets);
 }
 
 void
@@ -322,7 +375,8 @@ log_plan_make(Relation rel, Snapshot snapshot, LogPlan *plan)
 	if (options.npartitions == 1 || !log_is_accessible(rel))
 		return;
 	plan->npartitions = options.npartitions;
-	plan->barriers = palloc(sizeof(int64) * 3 * LOG_MAX_PARTITIONS * LOG_MAX_PARTITIONS / 2);
+	plan->barriers = palloc(sizeof(int64) * 3 * LOG_MAX_PARTITIONS *
+							(LOG_MAX_PARTITIONS / 2 + LOG_MAX_BARRIERS));
 	for (int p = 0; p < plan->npartitions; p++)
 	{
 		int			parents[LOG_MAX_PARTITIONS];
@@ -347,6 +401,7 @@ log_plan_make(Relation rel, Snapshot snapshot, LogPlan *plan)
 				plan->nbarriers++;
 		}
 	}
+	add_routing_barriers(rel, snapshot, plan);
 }
 
 /* ---- the plan was there first ---- */

@@ -63,6 +63,61 @@ $standby->promote;
 is($standby->safe_psql('postgres', q{SELECT streamq.seek('s', 'g', 'earliest'); TRUNCATE got;} . $take),
 	"\n1500|0", 'on a promoted standby');
 
+# a dump in the middle, with a part acknowledged, restored in either order
+$standby->safe_psql('postgres', q{
+CREATE SCHEMA app;
+CREATE TABLE app.d (a int, b int, n int) USING streamq;
+SELECT streamq.alter_stream('app.d', partitions => 8, partition_by => 'a');
+SELECT streamq.create_group('app.d', 'g');
+BEGIN; INSERT INTO app.d SELECT 1, i % 5, i FROM generate_series(1, 5) i; ROLLBACK;
+INSERT INTO app.d SELECT 1, i % 5, i FROM generate_series(1, 300) i;
+SELECT streamq.alter_stream('app.d', partition_by => 'b');
+INSERT INTO app.d SELECT i, i % 5, i FROM generate_series(301, 600) i;
+SELECT streamq.alter_stream('app.d', partition_by => 'a');
+INSERT INTO app.d SELECT i % 2, i % 5, i FROM generate_series(601, 900) i;
+SELECT streamq.alter_stream('app.d', partition_by => 'b,a');
+INSERT INTO app.d SELECT 1, i % 5, i FROM generate_series(901, 1200) i;
+});
+my $phases = q{
+DO $$
+DECLARE
+	taken int;
+BEGIN
+	TRUNCATE got;
+	LOOP
+		INSERT INTO got (b, n) SELECT (payload ->> 'b')::int, (payload ->> 'n')::int
+		FROM streamq.consume('app.d', 'g', 7, auto_ack => true);
+		GET DIAGNOSTICS taken = ROW_COUNT;
+		EXIT WHEN taken = 0;
+	END LOOP;
+END $$;
+SELECT count(*), count(*) FILTER (WHERE phase < before)
+FROM (SELECT (n - 1) / 300 AS phase, lag((n - 1) / 300) OVER (ORDER BY at) AS before FROM got) x;
+};
+$standby->safe_psql('postgres', q{SELECT count(*) FROM streamq.consume('app.d', 'g', 450, auto_ack => true)}) for 1 .. 2;
+my $dump = $standby->basedir . '/dump';
+$standby->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $standby->connstr('postgres') ], 'a dump');
+my $todo = $standby->safe_psql('postgres', $phases);
+like($todo, qr/^[1-9]\d*\|0$/, 'the rest comes one change after the other');
+for my $how ('messages last', 'messages first')
+{
+	my $list = `pg_restore -l $dump`;
+	my @data = grep { /TABLE DATA/ } split /\n/, $list;
+	my @rest = grep { !/TABLE DATA/ } split /\n/, $list;
+	my @pre = grep { !/CONSTRAINT|INDEX|TRIGGER|MATERIALIZED VIEW DATA/ } @rest;
+	my @app = grep { / app d / } @data;
+	my @other = grep { !/ app d / } @data;
+	my $file = $standby->basedir . '/list';
+
+	unlink $file;
+	append_to_file($file, join("\n", @pre, $how eq 'messages last' ? (@other, @app) : (@app, @other)) . "\n");
+	$standby->safe_psql('postgres', 'CREATE DATABASE restored');
+	$standby->command_ok([ 'pg_restore', '-e', '-L', $file, '-d', $standby->connstr('restored'), $dump ], "$how: restored");
+	is($standby->safe_psql('restored', $phases), $todo, "$how: so it does from the restored stream");
+	is($standby->safe_psql('restored', q{SELECT count(*) FROM streamq.check_stream('app.d')}), '0', "$how: which is sound");
+	$standby->safe_psql('postgres', 'DROP DATABASE restored');
+}
+
 # one session writes, in transactions, and changes partition_by, others consume
 $standby->safe_psql('postgres', q{
 TRUNCATE s, got;
