@@ -573,13 +573,15 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 		 * within it, since only whole ones can be dropped.
 		 */
 		uint32		npartitions;
-		uint32		blocks = log_blocks_in_use(rel, &npartitions) / npartitions;
-		uint32		max_extent = Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT);
-		uint32		step = Min(Max(blocks / STEP_SHARE, MIN_STEP),
-								   (uint32) log_extend_size);
+		uint32		blocks = log_blocks_in_use(rel, &npartitions);
+		uint32		max_extent;
+		uint32		step;
 
-		max_extent = Max(max_extent, blocks / LEAST_SHARE);
-		step = Max(step, blocks / LEAST_SHARE);
+		blocks /= npartitions;
+		max_extent = Max(Min(Max(blocks / 16, MIN_EXTENT), MAX_EXTENT),
+						 blocks / LEAST_SHARE);
+		step = Max(Min(Max(blocks / STEP_SHARE, MIN_STEP), (uint32) log_extend_size),
+				   blocks / LEAST_SHARE);
 		if (max_bytes > 0)
 			max_extent = Min(max_extent, Max(max_bytes / BLCKSZ / 16 / npartitions,
 											 MIN_EXTENT));
