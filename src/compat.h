@@ -149,12 +149,17 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_PALLOC_PAGE()	palloc_aligned(BLCKSZ, PG_IO_ALIGN_SIZE, MCXT_ALLOC_ZERO)
 #endif
 
-/* 17: the oldest transaction id that may be asked about; a stale one will do */
+/*
+ * 17: the oldest transaction id that may be asked about; a stale one will do.  The
+ * commit log begins with the other one, under XactTruncationLock.
+ */
 #include "access/transam.h"
 #if PG_VERSION_NUM < 170000
 #define COMPAT_OLDEST_XID()	(ShmemVariableCache->oldestXid)
+#define COMPAT_OLDEST_CLOG_XID()	(ShmemVariableCache->oldestClogXid)
 #else
 #define COMPAT_OLDEST_XID()	(TransamVariables->oldestXid)
+#define COMPAT_OLDEST_CLOG_XID()	(TransamVariables->oldestClogXid)
 #endif
 
 /* the oldest one that the commit log knows; XactTruncationLock is held */

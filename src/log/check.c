@@ -166,6 +166,21 @@ log_check_read(Check *check, int partition, BlockNumber block, char *copy)
 	return log_check_guard(check, partition, block, read_page, &args);
 }
 
+/* fields that pages of this kind do not use are zero */
+static void
+check_unused_fields(Check *check, int partition, BlockNumber block, LogPageKind kind, Page page)
+{
+	LogPageOpaque *opaque = LOG_OPAQUE(page);
+	bool		has_owner = kind == LOG_PAGE_DIRECTORY || kind == LOG_PAGE_STATE;
+	uint8		flags = kind == LOG_PAGE_META ? LOG_META_INCOMPLETE : 0;
+
+	if (opaque->base != 0 || opaque->nrows != 0 || opaque->last_run != 0 ||
+		opaque->cont_len != 0 || (opaque->owner != 0 && !has_owner) ||
+		(opaque->flags & ~flags) != 0 ||
+		(kind == LOG_PAGE_DIRECTORY && LOG_DIRECTORY(page)->reserved != 0))
+		log_check_report(check, partition, block, -1, "fields that are not in use are not zero");
+}
+
 /* a page that must be of that kind */
 static bool
 read_kind(Check *check, BlockNumber block, LogPageKind kind, int partition, char *copy,
@@ -185,6 +200,7 @@ read_kind(Check *check, BlockNumber block, LogPageKind kind, int partition, char
 						 name);
 		return false;
 	}
+	check_unused_fields(check, partition, block, kind, (Page) copy);
 	return true;
 }
 
@@ -290,10 +306,13 @@ check_parents(Structure *s, CheckPartition *p, BlockNumber block, LogHead *head)
 	for (int i = 0; i < head->nparents; i++)
 	{
 		LogParent  *parent = &LOG_HEAD_PARENTS(head)[i];
+		CheckPartition *before = &s->partitions[Min(parent->partition, LOG_META_PARTITIONS - 1)];
 
-		if (parent->partition >= (uint32) p->partition ||
+		/* no group could ever finish what was not written */
+		if (parent->partition >= (uint32) p->partition || parent->reserved != 0 ||
 			(i > 0 && parent->partition <= parent[-1].partition) ||
-			parent->offset <= 0)
+			parent->offset <= 0 ||
+			(before->tail_ok && parent->offset > before->tail.next_offset))
 			log_check_report(s->check, p->partition, block, -1,
 							 "parent %u, to be finished below offset " INT64_FORMAT ", is impossible",
 							 parent->partition, parent->offset);
@@ -400,9 +419,10 @@ check_head(Structure *s, CheckPartition *p, BlockNumber block)
 		for (uint32 i = 0; i < directory->nextents; i++)
 			check_extent(s, p, root[r].block, &directory->extents[i]);
 	}
-	if (p->nused > 0 && p->extents[0].base > p->first_offset)
+	if (head->nroot > 0 && root[0].base != LOG_SPARE_EXTENT && root[0].base != p->first_offset)
 		log_check_report(check, p->partition, block, p->first_offset,
-						 "the first offset is in no extent");
+						 "the first extent begins with offset " INT64_FORMAT
+						 ", not with the first offset", root[0].base);
 }
 
 /* does shared memory know the same tail as the directory? */
@@ -669,6 +689,7 @@ check_structure(Structure *s)
 		return false;
 	}
 
+	check_unused_fields(check, -1, 0, LOG_PAGE_META, (Page) copy.data);
 	s->npartitions = (int) meta->npartitions;
 	s->nallocated = meta->nallocated;
 	s->complete = (LOG_OPAQUE(copy.data)->flags & LOG_META_INCOMPLETE) == 0;

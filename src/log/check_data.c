@@ -12,6 +12,7 @@
 #include "access/toast_compression.h"
 #include "access/transam.h"
 #include "miscadmin.h"
+#include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -20,12 +21,22 @@
 
 #define PAGE_ROOM	(LOG_PAGE_END - LOG_PAGE_START)
 
+typedef struct CommitLogArgs
+{
+	TransactionId xid;
+	bool		known;
+	bool		committed;
+} CommitLogArgs;
+
 /* where we are in the log of a partition */
 typedef struct Walk
 {
 	Check	   *check;
 	CheckPartition *p;
 	int64		frozen;			/* not less than when the page was copied */
+	int64		dead;			/* rows of runs marked dead below that */
+	CommitLogArgs asked;		/* the last answer of the commit log */
+	bool		expired;		/* not all pages were looked at */
 	int64		expected;		/* base of the page to come, -1 not known */
 	TimestampTz time;			/* of the run before */
 	bool		seam_known;		/* left tells what has to come */
@@ -192,6 +203,61 @@ run_committed(Walk *w, PageView *v, const LogRun *run, int64 first_row)
 		args.committed;
 }
 
+/* what the commit log says of a transaction that has ended, if it reaches back so far */
+static void
+ask_commit_log(Check *check, void *arg)
+{
+	CommitLogArgs *args = arg;
+
+	args->known = false;
+	if (!TransactionIdIsNormal(args->xid) ||
+		!TransactionIdPrecedes(args->xid, ReadNextTransactionId()) ||
+		TransactionIdIsCurrentTransactionId(args->xid) || TransactionIdIsInProgress(args->xid))
+		return;
+	LWLockAcquire(XactTruncationLock, LW_SHARED);
+	if (!TransactionIdPrecedes(args->xid, COMPAT_OLDEST_CLOG_XID()))
+	{
+		args->known = true;
+		args->committed = TransactionIdDidCommit(args->xid);
+	}
+	LWLockRelease(XactTruncationLock);
+}
+
+/*
+ * Do the flags of a run tell what became of its transaction?  Readers believe them,
+ * and below the frozen offset that there are no others to be dead.
+ */
+static void
+check_flags(Walk *w, PageView *v, const LogRun *run, int64 off)
+{
+	const uint16 rolled_back = LOG_RUN_ABORTED | LOG_RUN_DEAD;
+	bool		frozen = off < w->p->frozen_offset;
+	bool		ask;
+
+	/* once ids have been used again, a frozen run's may be somebody else's */
+	ask = frozen ? EpochFromFullTransactionId(ReadNextFullTransactionId()) == 0 :
+		run->flags != 0;
+	if (ask && (run->xid != w->asked.xid || !w->asked.known))
+	{
+		w->asked.xid = run->xid;
+		ask = log_check_guard(w->check, w->p->partition, v->block, ask_commit_log, &w->asked);
+	}
+
+	if (run->flags & ~(LOG_RUN_HINTS | LOG_RUN_DEAD))
+		report(w, v->block, off, "flags 0x%04x of a run are unknown", run->flags);
+	if (frozen && (run->flags & LOG_RUN_DEAD))
+		w->dead += Min(off + run->nrows, w->p->frozen_offset) - Max(off, w->p->first_offset);
+	if ((run->flags & LOG_RUN_COMMITTED) && (run->flags & rolled_back))
+		report(w, v->block, off, "a run is marked as committed and as rolled back");
+	else if (frozen && (run->flags & rolled_back) == LOG_RUN_ABORTED)
+		report(w, v->block, off, "a run below the frozen offset was rolled back and is not marked as dead");
+	else if (ask && w->asked.known &&
+			 w->asked.committed != ((run->flags & rolled_back) == 0))
+		report(w, v->block, off, w->asked.committed ?
+			   "the transaction %u of a run marked as rolled back has committed" :
+			   "the transaction %u of a run that counts as committed was rolled back", run->xid);
+}
+
 /* the rows of one run; false if the page makes no sense from here on */
 static bool
 check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool committed)
@@ -283,8 +349,7 @@ check_runs(Walk *w, PageView *v, const LogExtent *extent)
 			run->time > extent->last_time)
 			report(w, v->block, off, "append times fall");
 		w->time = Max(w->time, run->time);
-		if (run->flags & ~(LOG_RUN_HINTS | LOG_RUN_DEAD))
-			report(w, v->block, off, "flags 0x%04x of a run are unknown", run->flags);
+		check_flags(w, v, run, off);
 		if (!check_rows(w, v, run, pos, off, run_committed(w, v, run, off)))
 		{
 			w->seam_known = false;
@@ -414,6 +479,8 @@ check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block
 	}
 	v.opaque = LOG_OPAQUE(v.page);
 	v.lower = ((PageHeader) v.page)->pd_lower;
+	if (v.opaque->owner != 0 || v.opaque->flags != 0)
+		report(w, block, v.opaque->base, "fields that are not in use are not zero");
 
 	if (first && v.opaque->base != extent->base)
 		report(w, block, v.opaque->base, "the extent should begin with offset " INT64_FORMAT,
@@ -498,6 +565,7 @@ check_extent(Walk *w, int i)
 		if (!check_page(w, extent, extent_end, block, block == extent->start))
 		{
 			/* gone: go on with what is retained */
+			w->expired = true;
 			w->expected = -1;
 			w->seam_known = false;
 			w->left = 0;
@@ -525,6 +593,7 @@ void
 log_check_data(Check *check, CheckPartition *p)
 {
 	Walk		w;
+	int64		nproblems = check->nproblems;
 
 	memset(&w, 0, sizeof(w));
 	w.check = check;
@@ -537,5 +606,9 @@ log_check_data(Check *check, CheckPartition *p)
 	initStringInfo(&w.bytes);
 	for (int i = 0; i < p->nused; i++)
 		check_extent(&w, i);
+	if (p->head_ok && p->tail_ok && !w.expired && check->nproblems == nproblems &&
+		w.dead != p->frozen_dead)
+		report(&w, InvalidBlockNumber, -1, INT64_FORMAT " dead rows are counted below the frozen offset, there are "
+			   INT64_FORMAT, p->frozen_dead, w.dead);
 	pfree(w.bytes.data);
 }

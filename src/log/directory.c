@@ -488,6 +488,10 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 	if (!found)
 		return;
 
+	/* only whole extents expire; who reads block by block would not notice */
+	if (LOG_HEAD_ROOT(LOG_HEAD(d.head.data))->base != tail->first_offset)
+		log_page_corrupted(rel, tail->head, "its first offset is not where its first extent begins");
+
 	tail->extent_start = extent.start;
 	tail->extent_end = extent.start + extent.nblocks;
 	tail->extent_base = extent.base;
