@@ -43,6 +43,15 @@ extern void message_form(MessageFormat *format, TupleTableSlot *slot,
 						 int partition, int64 off, TimestampTz produced_at,
 						 int deliveries, uint32 wanted, Datum *values, bool *nulls);
 
+/*
+ * Not every value can be in a jsonb.  Is it sure, by a quick look, that this one's
+ * columns can?  If message_form fails for what the message holds, the error names it.
+ */
+extern bool message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wanted);
+
+/* is an error of message_form the message's own, so that it comes each time? */
+extern bool message_is_own_error(int sqlerrcode);
+
 /* can a column "payload" of this type be written by produce()? */
 extern bool message_is_payload_type(Oid type);
 

@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/base64.h"
@@ -21,6 +23,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
@@ -31,8 +34,10 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "api/api.h"
 #include "compat.h"
@@ -62,6 +67,8 @@ typedef struct MessageColumn
 	char	   *name;			/* whole rows only */
 	int			namelen;
 	FmgrInfo	to_jsonb;		/* JSON_CONVERTED only */
+	bool		may_fail;		/* there may be values it fails for */
+	bool		is_varlena;
 } MessageColumn;
 
 typedef struct MessageKey
@@ -69,11 +76,13 @@ typedef struct MessageKey
 	AttrNumber	attnum;
 	bool		is_text;		/* varlena text: taken as it is */
 	bool		has_style;		/* the output depends on settings */
+	bool		may_fail;
 	FmgrInfo	out;
 } MessageKey;
 
 struct MessageFormat
 {
+	char	   *stream;			/* name, for errors */
 	bool		whole_row;
 	int			ncolumns;		/* 1 unless whole_row */
 	MessageColumn *columns;
@@ -83,11 +92,47 @@ struct MessageFormat
 	MessageColumn headers;
 };
 
+/*
+ * May the conversion of a value to JSON, or to text, raise an error?  Output functions
+ * of PostgreSQL's own types do not; of others nobody knows, nor of casts to JSON that
+ * users made.  The type json holds what jsonb does not take.
+ */
+static bool
+type_may_fail(Oid type)
+{
+	Oid			element;
+
+	check_stack_depth();
+	type = getBaseType(type);
+	if (type == JSONOID)
+		return true;
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return type_may_fail(element);
+	if (get_typtype(type) == TYPTYPE_COMPOSITE)
+	{
+		TupleDesc	desc;
+		Oid			castfunc;
+		bool		result = type >= FirstNormalObjectId &&
+			find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &castfunc) ==
+			COERCION_PATH_FUNC;
+
+		desc = lookup_rowtype_tupdesc(type, -1);
+		for (int i = 0; i < desc->natts && !result; i++)
+			result = !TupleDescAttr(desc, i)->attisdropped &&
+				type_may_fail(TupleDescAttr(desc, i)->atttypid);
+		ReleaseTupleDesc(desc);
+		return result;
+	}
+	return type >= FirstNormalObjectId;
+}
+
 static void
 column_init(MessageColumn *column, Form_pg_attribute att)
 {
 	Oid			basetype = getBaseType(att->atttypid);
 
+	column->is_varlena = att->attlen == -1;
 	column->attnum = att->attnum;
 	column->basetype = basetype;
 	column->name = pstrdup(NameStr(att->attname));
@@ -123,6 +168,7 @@ column_init(MessageColumn *column, Form_pg_attribute att)
 			break;
 		default:
 			column->form = JSON_CONVERTED;
+			column->may_fail = type_may_fail(basetype);
 			fmgr_info(F_TO_JSONB, &column->to_jsonb);
 			/* to_jsonb asks for the type of its argument */
 			fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
@@ -160,6 +206,7 @@ key_init(MessageKey *key, Form_pg_attribute att)
 			break;
 		default:
 			key->has_style = get_typtype(basetype) != TYPTYPE_ENUM;
+			key->may_fail = key->has_style && type_may_fail(basetype);
 			break;
 	}
 	getTypeOutputInfo(att->atttypid, &outfunc, &isvarlena);
@@ -204,6 +251,7 @@ message_format_create(Relation rel)
 	Form_pg_attribute payload = find_column(desc, "payload");
 	Form_pg_attribute key = NULL;
 
+	format->stream = pstrdup(RelationGetRelationName(rel));
 	if (payload != NULL && message_is_payload_type(payload->atttypid))
 	{
 		Form_pg_attribute headers = find_column(desc, "headers");
@@ -487,35 +535,146 @@ form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 	return any;
 }
 
+/* ---- messages that cannot be formed ---- */
+
+/* more than this may not fit into a jsonb, whatever becomes of it */
+#define SURE_SIZE	(16 * 1024 * 1024)
+#define SURE_DEPTH	64
+
 /*
- * A group cannot pass by a message that does not fit into jsonb: say which it is,
- * and what to do.
+ * Is this text of type json surely converted to jsonb?  Not where it has escapes of
+ * characters, numbers with exponents or of many digits, or is deeply nested: those may
+ * be all right.
  */
-static void
-message_error_context(void *arg)
+static bool
+json_is_sure(Datum value)
 {
-	errcontext("message %lld", (long long) *(int64 *) arg);
-	if (geterrcode() == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
-		errhint("Use consume_as() or SELECT, which return messages as they are.");
+	struct varlena *json = PG_DETOAST_DATUM_PACKED(value);
+	const char *p = VARDATA_ANY(json);
+	const char *end = p + VARSIZE_ANY_EXHDR(json);
+	const char *number = NULL;	/* beginning of a row of digits */
+	bool		in_string = false;
+	int			depth = 0;
+
+	for (; p < end; p++)
+	{
+		if (in_string)
+		{
+			if (*p == '"')
+				in_string = false;
+			else if (*p == '\\' && ++p < end && *p == 'u')
+				break;
+			continue;
+		}
+		if (*p >= '0' && *p <= '9')
+		{
+			if (number == NULL)
+				number = p;
+			else if (p - number > 1000)
+				break;
+			continue;
+		}
+		if (number != NULL && (*p == 'e' || *p == 'E'))
+			break;
+		number = NULL;
+		if (*p == '"')
+			in_string = true;
+		else if (*p == '[' || *p == '{')
+		{
+			if (++depth > SURE_DEPTH)
+				break;
+		}
+		else if (*p == ']' || *p == '}')
+			depth--;
+	}
+	if (PointerGetDatum(json) != value)
+		pfree(json);
+	return p >= end;
 }
 
-void
-message_form(MessageFormat *format, TupleTableSlot *slot,
-			 int partition, int64 off, TimestampTz produced_at,
-			 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+static bool
+column_is_sure(const MessageColumn *column, TupleTableSlot *slot, Size *size)
 {
-	int64		msg_id = LOG_MSG_ID(partition, off);
-	ErrorContextCallback callback;
+	bool		isnull;
+	Datum		value = slot_getattr(slot, column->attnum, &isnull);
 
-	callback.callback = message_error_context;
-	callback.arg = &msg_id;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
+	if (isnull)
+		return true;
+	if (column->is_varlena)
+		*size += toast_raw_datum_size(value);
+	if (*size > SURE_SIZE)
+		return false;
+	return !column->may_fail || (column->basetype == JSONOID && json_is_sure(value));
+}
 
+bool
+message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wanted)
+{
+	Size		size = 0;
+
+	if (wanted & MESSAGE_COLUMN(5))
+		for (int i = 0; i < format->nkeys; i++)
+			if (format->keys[i].may_fail)
+				return false;
+	if (wanted & MESSAGE_COLUMN(6))
+		for (int i = 0; i < format->ncolumns; i++)
+			if (!column_is_sure(&format->columns[i], slot, &size))
+				return false;
+	return !format->has_headers || !(wanted & MESSAGE_COLUMN(7)) ||
+		column_is_sure(&format->headers, slot, &size);
+}
+
+/*
+ * Is it the message's own, or may it be different another time?
+ */
+bool
+message_is_own_error(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):
+		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * A group cannot pass by a message that cannot be formed by itself: the error says
+ * which it is, and what to do.
+ */
+static void
+throw_own_error(MessageFormat *format, int64 msg_id, bool consumed)
+{
+	ErrorData  *edata;
+
+	MemoryContextSwitchTo(TopTransactionContext);
+	edata = CopyErrorData();
+	FlushErrorState();
+	edata->detail = edata->detail ?
+		psprintf("%s: %s", edata->message, edata->detail) : edata->message;
+	edata->message = psprintf("message %lld of stream \"%s\" cannot be returned",
+							  (long long) msg_id, format->stream);
+	edata->hint = consumed ?
+		psprintf("Use consume_as() or SELECT, which return messages as they are, or pass over it with seek(..., to_msg_id => %lld).",
+				 (long long) msg_id + 1) :
+		psprintf("Use SELECT, which returns messages as they are, or read from message %lld on.",
+				 (long long) msg_id + 1);
+	ReThrowError(edata);
+}
+
+static void
+form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz produced_at,
+	 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+{
 	memset(nulls, 0, MESSAGE_NATTS * sizeof(bool));
 	values[0] = Int64GetDatum(msg_id);
-	values[1] = Int32GetDatum(partition);
-	values[2] = Int64GetDatum(off);
+	values[1] = Int32GetDatum(LOG_MSG_PARTITION(msg_id));
+	values[2] = Int64GetDatum(LOG_MSG_OFFSET(msg_id));
 	values[3] = TimestampTzGetDatum(produced_at);
 	values[4] = Int32GetDatum(deliveries);
 	nulls[5] = !(wanted & MESSAGE_COLUMN(5)) || !form_key(format, slot, &values[5]);
@@ -540,5 +699,29 @@ message_form(MessageFormat *format, TupleTableSlot *slot,
 		if (!nulls[7])
 			values[7] = column_to_jsonb(&format->headers, value);
 	}
-	error_context_stack = callback.previous;
+}
+
+void
+message_form(MessageFormat *format, TupleTableSlot *slot,
+			 int partition, int64 off, TimestampTz produced_at,
+			 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+{
+	int64		msg_id = LOG_MSG_ID(partition, off);
+
+	if (likely(message_is_sure(format, slot, wanted)))
+	{
+		form(format, slot, msg_id, produced_at, deliveries, wanted, values, nulls);
+		return;
+	}
+	PG_TRY();
+	{
+		form(format, slot, msg_id, produced_at, deliveries, wanted, values, nulls);
+	}
+	PG_CATCH();
+	{
+		if (!message_is_own_error(geterrcode()))
+			PG_RE_THROW();
+		throw_own_error(format, msg_id, deliveries > 0);
+	}
+	PG_END_TRY();
 }

@@ -98,6 +98,7 @@ streamq_drop_group(PG_FUNCTION_ARGS)
 	name = group_get_name_arg(fcinfo);
 	rel = group_open_stream(fcinfo);
 	group_drop(rel, name);
+	group_ring_at_end(RelationGetRelid(rel), true);
 	table_close(rel, NoLock);
 	PG_RETURN_VOID();
 }

@@ -608,6 +608,8 @@ group_stream_dropped(Oid relid)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	/* who waits for messages learns that there will be none */
+	group_ring_at_end(relid, true);
 	if (catalog == NULL)
 		return;
 	scan = begin_scan(catalog, relid, NULL, NULL);

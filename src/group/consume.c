@@ -22,10 +22,12 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -251,6 +253,9 @@ deliver_messages(Consume *c, int partition, PartitionState *state, uint64 token,
 
 		row.msg_id = LOG_MSG_ID(partition, off);
 		row.produced_at = log_reader_produced_at(reader);
+		row.note = 1;
+		if (!group_messages_try(c->messages, c->rel, c->slot, &row))
+			break;
 		row.note = group_state_deliver(state, off, token);
 		group_messages_add(c->messages, c->rel, c->slot, &row);
 		n++;
@@ -499,14 +504,29 @@ sleep_time(Consume *c, TimestampTz now, TimestampTz end)
 	return timeout;
 }
 
+/* open the stream again after waiting: its name is for who finds it gone */
+static void
+reopen_stream(Consume *c, Oid relid, const char *name)
+{
+	/* what another transaction is just doing to it comes first */
+	LockRelationOid(relid, AccessShareLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("stream \"%s\" was dropped while messages were waited for", name)));
+	c->rel = log_open_stream(relid, NoLock);
+}
+
 static void
 consume(Consume *c, Oid relid, const Interval *wait)
 {
+	NameData	name;
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz end = group_add_interval(start, wait, "wait", true);
 	TimestampTz patience = Max(end, TimestampTzPlusMilliseconds(start, CREATE_PATIENCE));
 	MemoryContext try_context;
 	bool		stale = false;
+	bool		waited = false;
 
 	if (c->lease)
 		(void) group_add_interval(GetCurrentTimestamp(), c->lease, "lease", false);
@@ -520,13 +540,18 @@ consume(Consume *c, Oid relid, const Interval *wait)
 		uint64		seen;
 		MemoryContext old;
 
-		c->rel = log_open_stream(relid, AccessShareLock);
+		if (waited)
+			reopen_stream(c, relid, NameStr(name));
+		else
+			c->rel = log_open_stream(relid, AccessShareLock);
+		namestrcpy(&name, RelationGetRelationName(c->rel));
 		api_check_read(c->rel);
 		seen = doorbell_count(relid);
 		old = MemoryContextSwitchTo(try_context);
 		try_consume(c, last);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(try_context);
+		group_messages_throw(c->messages);
 		if (group_messages_count(c->messages) > 0 || (last && !(c->creating && !stale && now < patience)))
 		{
 			table_close(c->rel, NoLock);
@@ -536,6 +561,7 @@ consume(Consume *c, Oid relid, const Interval *wait)
 		table_close(c->rel, AccessShareLock);
 		InvalidateCatalogSnapshot();
 		doorbell_wait(relid, seen, sleep_time(c, now, last ? patience : end));
+		waited = true;
 		/* what is new is for the next transaction: this one cannot see it */
 		stale = IsolationIsSerializable() && doorbell_count(relid) != seen;
 		CHECK_FOR_INTERRUPTS();
@@ -578,14 +604,14 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 }
 
 GroupMessages *
-group_consume(FunctionCallInfo fcinfo)
+group_consume(FunctionCallInfo fcinfo, uint32 wanted)
 {
 	Consume		c;
 
 	group_begin_change("consume()");
 	group_require_arg(fcinfo, 0, "stream");
 	get_arguments(fcinfo, &c);
-	c.messages = group_messages_create(false);
+	c.messages = group_messages_create(false, wanted);
 	consume(&c, PG_GETARG_OID(0), PG_GETARG_INTERVAL_P(3));
 	return c.messages;
 }
@@ -603,7 +629,7 @@ group_consume_as(FunctionCallInfo fcinfo, Oid row_type)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("argument \"%s\" must be of the row type of a stream", "row_type"),
 				 errhint("Call it as streamq.consume_as(NULL::stream_name, ...).")));
-	c.messages = group_messages_create(true);
+	c.messages = group_messages_create(true, MESSAGE_ALL);
 	consume(&c, relid, PG_GETARG_INTERVAL_P(3));
 	return c.messages;
 }
@@ -635,7 +661,7 @@ Datum
 streamq_consume(PG_FUNCTION_ARGS)
 {
 	InitMaterializedSRF(fcinfo, 0);
-	return_messages(fcinfo, group_consume(fcinfo));
+	return_messages(fcinfo, group_consume(fcinfo, MESSAGE_ALL));
 	return (Datum) 0;
 }
 

@@ -40,16 +40,16 @@ typedef struct GroupMessages GroupMessages;
 #define GROUP_TYPED_NATTS	6
 
 /*
- * What streamq.consume() does, with its seven arguments; with a row type,
- * streamq.consume_as() for the stream of that type.  The result is in the current memory
- * context.
+ * What streamq.consume() does, with its seven arguments, if these columns are wanted (see
+ * MESSAGE_COLUMN); with a row type, streamq.consume_as() for the stream of that type.  The
+ * result is in the current memory context.
  */
-extern GroupMessages *group_consume(FunctionCallInfo fcinfo);
+extern GroupMessages *group_consume(FunctionCallInfo fcinfo, uint32 wanted);
 extern GroupMessages *group_consume_as(FunctionCallInfo fcinfo, Oid row_type);
 
 /*
- * The next of them, as a row of the function's result, with the columns that are wanted (see
- * MESSAGE_COLUMN).  The values are good until the next call, or the reset of the current
+ * The next of them, as a row of the function's result, with the columns that are
+ * wanted.  The values are good until the next call, or the reset of the current
  * memory context.  False at the end.
  */
 extern bool group_messages_next(GroupMessages *messages, uint32 wanted,

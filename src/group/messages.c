@@ -8,7 +8,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/executor.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "api/api.h"
@@ -18,19 +21,107 @@ struct GroupMessages
 {
 	MemoryContext context;
 	bool		typed;
+	uint32		wanted;			/* columns, unless typed */
+	ErrorData  *error;			/* of the first that cannot be returned */
 	LogRowStore *store;			/* NULL: none */
 	MessageFormat *format;		/* unless typed */
 	int			count;
 };
 
 GroupMessages *
-group_messages_create(bool typed)
+group_messages_create(bool typed, uint32 wanted)
 {
 	GroupMessages *messages = palloc0(sizeof(GroupMessages));
 
 	messages->context = CurrentMemoryContext;
 	messages->typed = typed;
+	messages->wanted = wanted;
 	return messages;
+}
+
+/*
+ * Form the message and forget it.  What functions of a user's types do meanwhile is
+ * undone: they are called again for the caller.
+ */
+static bool
+can_form(GroupMessages *messages, TupleTableSlot *slot, const LogKeptRow *row)
+{
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(old, "streamq message to be tried",
+												  ALLOCSET_DEFAULT_SIZES);
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		Datum		values[MESSAGE_NATTS];
+		bool		nulls[MESSAGE_NATTS];
+
+		MemoryContextSwitchTo(context);
+		message_form(messages->format, slot, LOG_MSG_PARTITION(row->msg_id),
+					 LOG_MSG_OFFSET(row->msg_id), row->produced_at, row->note,
+					 messages->wanted, values, nulls);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(messages->context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(old);
+	CurrentResourceOwner = owner;
+	MemoryContextDelete(context);
+	if (error == NULL)
+		return true;
+	if (!message_is_own_error(error->sqlerrcode))
+		ReThrowError(error);
+	if (messages->error == NULL)
+		messages->error = error;
+	return false;
+}
+
+bool
+group_messages_try(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
+				   const LogKeptRow *row)
+{
+	if (messages->typed)
+		return true;
+	if (messages->format == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(messages->context);
+
+		messages->format = message_format_create(rel);
+		MemoryContextSwitchTo(old);
+	}
+	return message_is_sure(messages->format, slot, messages->wanted) ||
+		can_form(messages, slot, row);
+}
+
+void
+group_messages_throw(GroupMessages *messages)
+{
+	/* the last warning of this session: one for each message will do */
+	static char *last = NULL;
+	ErrorData  *error = messages->error;
+
+	if (error == NULL)
+		return;
+	if (messages->count == 0)
+		ReThrowError(error);
+	if (last == NULL || strcmp(last, error->message) != 0)
+	{
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg_internal("%s", error->message),
+				 errdetail_internal("%s", error->detail),
+				 errhint("%s", error->hint)));
+		if (last)
+			pfree(last);
+		last = MemoryContextStrdup(TopMemoryContext, error->message);
+	}
 }
 
 void
@@ -41,8 +132,6 @@ group_messages_add(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
 	{
 		MemoryContext old = MemoryContextSwitchTo(messages->context);
 
-		if (!messages->typed)
-			messages->format = message_format_create(rel);
 		messages->store = log_row_store_create(rel);
 		MemoryContextSwitchTo(old);
 	}

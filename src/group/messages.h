@@ -10,8 +10,19 @@
 #include "group/group.h"
 #include "log/log.h"
 
-/* in the current memory context; typed: of consume_as() */
-extern GroupMessages *group_messages_create(bool typed);
+/*
+ * In the current memory context; typed: of consume_as().  The caller wants these columns
+ * (MESSAGE_COLUMN) of the others.
+ */
+extern GroupMessages *group_messages_create(bool typed, uint32 wanted);
+
+/*
+ * Can the message be returned?  If not, it is not to be handed out, nor what is behind it;
+ * group_messages_throw raises its error if nothing else was added, else it warns.
+ */
+extern bool group_messages_try(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
+							   const LogKeptRow *row);
+extern void group_messages_throw(GroupMessages *messages);
 
 /* the row's note is the number of its deliveries */
 extern void group_messages_add(GroupMessages *messages, Relation rel, TupleTableSlot *slot,

@@ -39,6 +39,7 @@ typedef struct Ring
 
 static Ring rings[RINGS_MAX];
 static int	nrings = 0;
+static bool rings_lost = false; /* there were more than that */
 
 static void
 set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
@@ -199,12 +200,13 @@ group_ring_at_end(Oid relid, bool on_commit)
 			return;
 		}
 	}
-	/* beyond that many, waiters look again by themselves after a while */
 	if (nrings < RINGS_MAX)
 	{
 		rings[nrings].relid = relid;
 		rings[nrings++].on_commit = on_commit;
 	}
+	else
+		rings_lost = true;
 }
 
 /*
@@ -221,7 +223,10 @@ store_release_callback(ResourceReleasePhase phase, bool isCommit,
 	for (int i = 0; i < nrings; i++)
 		if (rings[i].on_commit || !isCommit)
 			doorbell_ring(rings[i].relid);
+	if (rings_lost)
+		doorbell_ring_all();
 	nrings = 0;
+	rings_lost = false;
 }
 
 void

@@ -340,7 +340,7 @@ begin_read(MessageScanState *state, FunctionCallInfo fcinfo)
 static void
 begin_consume(MessageScanState *state, FunctionCallInfo fcinfo)
 {
-	state->messages = group_consume(fcinfo);
+	state->messages = group_consume(fcinfo, state->wanted);
 }
 
 static void

@@ -90,8 +90,12 @@ is(sql(q(SELECT count(*) FROM streamq.check_stream('rows'))), 0, 'nothing wrong 
 # too large for jsonb: which message, and how to get it
 sql(q(INSERT INTO bytes SELECT convert_to(repeat(d, 4), 'UTF8') FROM source));
 my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT length(payload::text) FROM streamq.read('bytes', 1)");
-like($err, qr/ERROR: +54000: value is too large to be returned as jsonb/, 'too large for jsonb');
-like($err, qr/HINT: +Use consume_as\(\) or SELECT.*\n.*CONTEXT: +message 1\n/, 'it says what to do, and for which message');
+like($err, qr/ERROR: +54000: message 1 of stream "bytes" cannot be returned\nDETAIL: +value is too large to be returned as jsonb/, 'too large for jsonb');
+like($err, qr/HINT: +Use SELECT.*, or read from message 2 on/, 'it says what to do');
+($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT length(payload::text) FROM streamq.consume('bytes', 'h', auto_ack => true)");
+is($out, 4 * int(($size + 2) / 3) + 2, 'what is before it is consumed');
+($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT length(payload::text) FROM streamq.consume('bytes', 'h', auto_ack => true)");
+like($err, qr/ERROR: +54000: message 1 of stream "bytes" cannot be returned\nDETAIL: +value is too large.*\n(.*\n)?HINT: +Use consume_as\(\) or SELECT/, 'then it is an error');
 is(sql(q(SELECT msg_id, length((message).payload) FROM streamq.consume_as(NULL::bytes, 'g') WHERE msg_id = 1)), '1|' . 4 * $size, 'consume_as gives it');
 
 # too large for anything
