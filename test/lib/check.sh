@@ -7,7 +7,8 @@
 #
 # Environment: PG_CONFIG or PGMAJOR (which PostgreSQL), COPT (more flags for the
 # compiler), KEEP=1 (leave the directory for a look), ACCEPT=1 (put the output of
-# regression scripts and specs into expected/: look at the difference after that).
+# regression scripts and specs into expected/: look at the difference after that),
+# TEST_ENV (words VARIABLE=VALUE for the environment of tests and servers).
 #
 # Counts one for each regression script, isolation spec and TAP file; the last
 # line is "N passed, N failed".  Logs of what failed go to build/check.
@@ -84,7 +85,8 @@ run_pg_regress()
 	[ $# -gt 0 ] || return 0
 	say "$suite: $# tests"
 	log=$work/$suite.log
-	(cd "$dir" && run_as_user "$work/reaper" "$program" --bindir="$pgbin" \
+	# shellcheck disable=SC2086	# a list of words
+	(cd "$dir" && run_as_user env ${TEST_ENV:-} "$work/reaper" "$program" --bindir="$pgbin" \
 		--inputdir="$dir" --outputdir="$dir" --temp-instance="$dir/server" \
 		--temp-config="$src/test/streamq.conf" --no-locale --encoding=UTF8 \
 		--load-extension=streamq --dbname=streamq_test \
@@ -115,7 +117,8 @@ run_tap()
 	local name=$1 dir=$work/tap/$1 start=$SECONDS outcome
 
 	run_as_user mkdir -p "$dir/tmp_check/log"
-	if (cd "$dir" && run_as_user env PATH="$pgbin:$PATH" \
+	# shellcheck disable=SC2086	# a list of words
+	if (cd "$dir" && run_as_user env ${TEST_ENV:-} PATH="$pgbin:$PATH" \
 		PERL5LIB="$pgxs/src/test/perl" PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 		TESTDIR="$dir" TESTDATADIR="$dir/tmp_check" TESTLOGDIR="$dir/tmp_check/log" \
 		STREAMQ_SOURCE="$src" STREAMQ_TEST_DATA="$data" \
