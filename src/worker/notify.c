@@ -24,6 +24,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -32,6 +33,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -185,10 +188,90 @@ notify_everybody(void *arg)
 	table_close(rel, AccessShareLock);
 }
 
-/* NULL if the relation is gone; takes no lock, as its owner may be busy dropping it */
+/* ---- what was written, for notifications that came without it ---- */
+
+/* the last message that a snapshot of now sees in the partition that was written last; -1: none */
+static int64
+read_last_message(Relation rel)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = log_range_scan_begin(rel, snapshot);
+	TupleTableSlot *slot = log_slot_create(rel);
+	int			npartitions = log_partition_count(rel);
+	TimestampTz last_time = DT_NOBEGIN;
+	int64		last = -1;
+
+	for (int p = 0; p < npartitions; p++)
+	{
+		LogMessageRange range = LOG_WHOLE_RANGE;
+		int64		msg_id;
+		TimestampTz time;
+
+		range.from = LOG_MSG_ID(p, 0);
+		range.to = LOG_MSG_ID(p, LOG_OFFSET_MASK);
+		log_range_scan_set(scan, &range);
+		if (!log_range_scan_next(scan, BackwardScanDirection, slot))
+			continue;
+		msg_id = log_tid_msg_id(rel, &slot->tts_tid);
+		time = log_produced_at(rel, p, LOG_MSG_OFFSET(msg_id));
+		if (last < 0 || time >= last_time)
+		{
+			last = msg_id;
+			last_time = time;
+		}
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return last;
+}
+
+/*
+ * The same for a stream that may be gone, locked or damaged: -1 then.  Nobody is waited for,
+ * and other notifications do not fail for it.
+ */
+static int64
+find_last_message(Oid relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int64 last = -1;
+
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return -1;
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		Relation	rel = try_relation_open(relid, NoLock);
+
+		if (rel != NULL)
+		{
+			if (log_is_stream(rel) && log_is_accessible(rel))
+				last = read_last_message(rel);
+			relation_close(rel, NoLock);
+		}
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		last = -1;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	UnlockRelationOid(relid, AccessShareLock);
+	return last;
+}
+
+/* NULL if the relation is gone; waits for no lock, as its owner may be busy dropping it */
 static char *
 form_payload(const Channel *channel)
 {
+	int64		last_msg_id = -1;
 	StringInfoData buf;
 	HeapTuple	tuple;
 	Form_pg_class form;
@@ -205,16 +288,27 @@ form_payload(const Channel *channel)
 		return NULL;
 	}
 
+	if (channel->details && !channel->is_view)
+		last_msg_id = channel->news.msg_id;
+	else if (!channel->is_view)
+		last_msg_id = find_last_message(channel->relid);
+
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "{\"%s\": ", channel->is_view ? "view" : "stream");
 	escape_json(&buf, quote_qualified_identifier(schema, NameStr(form->relname)));
 	ReleaseSysCache(tuple);
 
-	if (!channel->details)
-		appendStringInfoString(&buf, channel->is_view ?
-							   ", \"watermark\": null, \"closed\": null}" :
-							   ", \"partition\": null, \"last_msg_id\": null}");
-	else if (channel->is_view)
+	if (!channel->is_view)
+	{
+		if (last_msg_id < 0)
+			appendStringInfoString(&buf, ", \"partition\": null, \"last_msg_id\": null}");
+		else
+			appendStringInfo(&buf, ", \"partition\": %d, \"last_msg_id\": " INT64_FORMAT "}",
+							 LOG_MSG_PARTITION(last_msg_id), last_msg_id);
+	}
+	else if (!channel->details)
+		appendStringInfoString(&buf, ", \"watermark\": null, \"closed\": null}");
+	else
 	{
 		char		at[MAXDATELEN + 1];
 
@@ -223,9 +317,6 @@ form_payload(const Channel *channel)
 		appendStringInfo(&buf, ", \"watermark\": \"%s\", \"closed\": " INT64_FORMAT "}",
 						 at, channel->news.closed);
 	}
-	else
-		appendStringInfo(&buf, ", \"partition\": %d, \"last_msg_id\": " INT64_FORMAT "}",
-						 LOG_MSG_PARTITION(channel->news.msg_id), channel->news.msg_id);
 	return buf.data;
 }
 
