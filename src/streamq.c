@@ -24,6 +24,7 @@ PG_MODULE_MAGIC;
 int			streamq_naptime = 1000;
 int			streamq_notify_interval = 10;
 int			streamq_max_workers = 8;
+int			streamq_job_timeout = 0;
 
 bool		streamq_loaded = false;
 
@@ -88,6 +89,13 @@ _PG_init(void)
 							&streamq_max_workers,
 							8, 0, 256,
 							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamq.job_timeout",
+							"Most time that a batch of a continuous job may take.",
+							"Zero turns this off. A job can have a limit of its own.",
+							&streamq_job_timeout,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("streamq.extend_size",

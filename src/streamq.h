@@ -15,6 +15,7 @@
 extern PGDLLIMPORT int streamq_naptime; /* ms, streamq.naptime */
 extern PGDLLIMPORT int streamq_notify_interval; /* ms, streamq.notify_interval */
 extern PGDLLIMPORT int streamq_max_workers; /* streamq.max_workers */
+extern PGDLLIMPORT int streamq_job_timeout; /* ms, streamq.job_timeout */
 
 /* true if loaded through shared_preload_libraries */
 extern PGDLLIMPORT bool streamq_loaded;

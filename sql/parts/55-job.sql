@@ -16,9 +16,11 @@ CREATE TABLE streamq.job (
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
-	definition pg_catalog.text
+	definition pg_catalog.text,
+	job_timeout pg_catalog.interval
 );
 COMMENT ON COLUMN streamq.job.definition IS 'the query as a dump had it; null for a job made here';
+COMMENT ON COLUMN streamq.job.job_timeout IS 'most time for a batch; null for what streamq.job_timeout says, zero for no limit';
 COMMENT ON TABLE streamq.job IS 'continuous jobs; streamq.jobs shows them';
 
 -- These change with every batch: nothing that changes is indexed, and pages
@@ -96,11 +98,12 @@ CREATE FUNCTION streamq.create_continuous_view(
 	late pg_catalog.text DEFAULT 'update',
 	lateness pg_catalog.interval DEFAULT '0',
 	start_at pg_catalog.text DEFAULT 'earliest',
-	if_not_exists pg_catalog.bool DEFAULT false)
+	if_not_exists pg_catalog.bool DEFAULT false,
+	job_timeout pg_catalog.interval DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
-COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
+COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
@@ -119,6 +122,18 @@ CREATE FUNCTION streamq.resume(job pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE C VOLATILE
 AS 'MODULE_PATHNAME', 'streamq_resume';
 COMMENT ON FUNCTION streamq.resume(pg_catalog.text) IS 'let a paused job go on';
+
+CREATE FUNCTION streamq.cancel_job(job pg_catalog.text) RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_cancel_job';
+COMMENT ON FUNCTION streamq.cancel_job(pg_catalog.text)
+IS 'cancel the batch that a worker runs of a job; it is tried again later. False when there is none';
+
+CREATE FUNCTION streamq.alter_job(job pg_catalog.text, job_timeout pg_catalog.interval) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE
+AS 'MODULE_PATHNAME', 'streamq_alter_job';
+COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval)
+IS 'set how long a batch of a job may take; null for what streamq.job_timeout says, zero for no limit';
 
 CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.timestamptz
 LANGUAGE C VOLATILE

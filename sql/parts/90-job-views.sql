@@ -22,7 +22,8 @@ SELECT j.target::pg_catalog.text AS name,
 	   j.query,
 	   j.created_at,
 	   s.lost_rows,
-	   w.reason AS waiting_for
+	   w.reason AS waiting_for,
+	   j.job_timeout
 FROM streamq.job j
 JOIN streamq.job_stats s ON s.job_id OPERATOR(pg_catalog.=) j.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
@@ -48,6 +49,7 @@ COMMENT ON COLUMN streamq.jobs.query IS 'the query as it was given to create_con
 COMMENT ON COLUMN streamq.jobs.created_at IS 'when the job was created';
 COMMENT ON COLUMN streamq.jobs.lost_rows IS 'offsets that expired before the job had read them, rolled-back messages included';
 COMMENT ON COLUMN streamq.jobs.waiting_for IS 'what keeps the job from getting a process, if something does';
+COMMENT ON COLUMN streamq.jobs.job_timeout IS 'most time for a batch of the job; null for what streamq.job_timeout says';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 
 CREATE VIEW streamq.job_errors WITH (security_barrier = true) AS

@@ -46,6 +46,9 @@
 /* and a batch after so many of them */
 #define MAX_ROUNDS		50
 
+/* most rows of a round between two looks at the clock */
+#define CLOCK_ROWS		256
+
 typedef struct BadRow
 {
 	int			partition;
@@ -66,6 +69,7 @@ typedef struct Batch
 	JobProgress *progress;
 	JobStats	stats;
 	BadRow	   *bad;			/* the next round begins with this row */
+	TimestampTz deadline;		/* a worker goes on to another job; 0: none */
 } Batch;
 
 /* an open partition of a round */
@@ -104,6 +108,11 @@ typedef struct Round
 	int			partition;
 	int64		off;
 	bool		more;
+
+	/* when to look at the clock next */
+	int64		next_look;
+	int64		look_rows;
+	TimestampTz last_look;
 } Round;
 
 /* ---- one row ---- */
@@ -326,6 +335,25 @@ prepare_round(Round *round)
 	round->state = state_open(batch->state, vq, round->aggs);
 }
 
+/* is it time for the worker to go on?  Slow rows are looked at one by one */
+static bool
+out_of_time(Round *round)
+{
+	TimestampTz now;
+
+	if (round->batch->deadline == 0 || round->rows < round->next_look)
+		return false;
+	now = GetCurrentTimestamp();
+	if (now >= round->batch->deadline)
+		return round->rows > 0;
+	round->look_rows = round->last_look != 0 &&
+		now - round->last_look < USECS_PER_SEC / 1000 ?
+		Min(round->look_rows * 2, CLOCK_ROWS) : 1;
+	round->last_look = now;
+	round->next_look = round->rows + round->look_rows;
+	return false;
+}
+
 /* at most max_rows rows, not counting a bad row at the front */
 static void
 run_round(Round *round, int64 max_rows)
@@ -354,7 +382,7 @@ run_round(Round *round, int64 max_rows)
 			bad = NULL;
 			continue;
 		}
-		if (round->rows >= max_rows ||
+		if (round->rows >= max_rows || out_of_time(round) ||
 			(round->rows % 256 == 255 &&
 			 MemoryContextMemAllocated(round->mcxt, true) > ROUND_MAX_BYTES))
 			break;
@@ -479,6 +507,7 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 static bool
 run_rounds(Batch *batch, int64 max_rows, int64 *total)
 {
+	TimestampTz deadline = batch->deadline;
 	bool		more = true;
 
 	*total = 0;
@@ -493,6 +522,8 @@ run_rounds(Batch *batch, int64 max_rows, int64 *total)
 			*total += rows + (front ? 1 : 0);
 			if (rows == 0 && !front)
 				break;
+			if (deadline != 0 && GetCurrentTimestamp() >= deadline)
+				break;
 			continue;
 		}
 
@@ -503,9 +534,13 @@ run_rounds(Batch *batch, int64 max_rows, int64 *total)
 		if (prefix > 0 || front)
 		{
 			BadRow	   *failed = batch->bad;
+			bool		ok;
 
 			batch->bad = front;
-			if (!try_round(batch, prefix, &rows, &more, &prefix))
+			batch->deadline = 0;
+			ok = try_round(batch, prefix, &rows, &more, &prefix);
+			batch->deadline = deadline;
+			if (!ok)
 				continue;
 			*total += rows + (front ? 1 : 0);
 			batch->bad = failed;
@@ -599,9 +634,20 @@ lock_job(int32 job_id, JobRow *job, bool wait, bool *busy)
 	*busy = false;
 	if (!job_read(job_id, job))
 		return false;
-	LockRelationOid(job->source, AccessShareLock);
-	LockRelationOid(job->target, AccessShareLock);
-	LockRelationOid(job->state, RowExclusiveLock);
+	if (wait)
+	{
+		LockRelationOid(job->source, AccessShareLock);
+		LockRelationOid(job->target, AccessShareLock);
+		LockRelationOid(job->state, RowExclusiveLock);
+	}
+	else if (!ConditionalLockRelationOid(job->source, AccessShareLock) ||
+			 !ConditionalLockRelationOid(job->target, AccessShareLock) ||
+			 !ConditionalLockRelationOid(job->state, RowExclusiveLock))
+	{
+		/* a worker has other jobs, and may be in the way of who has the lock */
+		*busy = true;
+		return true;
+	}
 	if (!job_lock(job_id, wait))
 	{
 		*busy = true;
@@ -615,7 +661,7 @@ lock_job(int32 job_id, JobRow *job, bool wait, bool *busy)
  * of the session that made it.  True: there are more.
  */
 static bool
-process_input(Batch *batch, Oid owner, int64 max_rows, int64 *rows)
+process_input(Batch *batch, Oid owner, int64 max_rows, bool timed, int64 *rows)
 {
 	Oid			save_user;
 	int			save_context;
@@ -634,6 +680,8 @@ process_input(Batch *batch, Oid owner, int64 max_rows, int64 *rows)
 	PopActiveSnapshot();
 
 	batch->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	if (timed)
+		batch->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), JOB_BATCH_TIME);
 	more = run_rounds(batch, max_rows, rows);
 	UnregisterSnapshot(batch->snapshot);
 
@@ -655,7 +703,7 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 	if (!lock_job(job_id, &batch->job, wait, &busy))
 		return JOB_GONE;
 	if (busy)
-		return JOB_CAUGHT_UP;
+		return JOB_BUSY;
 	if (!batch->job.enabled && !wait)
 		return JOB_GONE;
 	owner = relation_owner(batch->job.target);
@@ -692,7 +740,7 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 		Timestamp	watermark = batch->stats.watermark;
 		bool		changed = batch->stats.failing;
 
-		more = process_input(batch, owner, max_rows, rows);
+		more = process_input(batch, owner, max_rows, !wait, rows);
 		batch->stats.failing = false;
 		for (int i = 0; i < batch->npartitions; i++)
 			changed |= batch->progress[i].changed;

@@ -39,6 +39,7 @@
 
 #include "query/job.h"
 #include "streamq.h"
+#include "worker/worker.h"
 
 /* version of what is stored in streamq.job, behind the server's major version */
 #define JOB_FORMAT	1
@@ -61,7 +62,8 @@ enum
 	Anum_job_query,
 	Anum_job_query_tree,
 	Anum_job_definition,
-	Natts_job = Anum_job_definition
+	Anum_job_job_timeout,
+	Natts_job = Anum_job_job_timeout
 };
 
 enum
@@ -143,6 +145,7 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 {
 	bool		isnull;
 	char	   *late = get_text(tup, Anum_job_late, desc);
+	Datum		timeout;
 
 	memset(job, 0, sizeof(*job));
 	job->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
@@ -158,6 +161,12 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->query = get_text(tup, Anum_job_query, desc);
 	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
 	job->definition = get_text(tup, Anum_job_definition, desc);
+	timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
+	if (!isnull)
+	{
+		job->timeout = palloc(sizeof(Interval));
+		*job->timeout = *DatumGetIntervalP(timeout);
+	}
 }
 
 int32
@@ -216,6 +225,8 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
 	nulls[Anum_job_definition - 1] = true;
+	values[Anum_job_job_timeout - 1] = PointerGetDatum(job->timeout);
+	nulls[Anum_job_job_timeout - 1] = job->timeout == NULL;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 
@@ -340,11 +351,14 @@ job_list(void)
 	{
 		JobInfo    *info = palloc0(sizeof(JobInfo));
 		TupleDesc	desc = RelationGetDescr(rel);
+		Datum		timeout;
 		bool		isnull;
 
 		info->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
 		info->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
 		info->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
+		timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
+		info->timeout = isnull ? -1 : (int) Min(INT_MAX, (interval_micros(timeout) + 999) / 1000);
 		result = lappend(result, info);
 	}
 	systable_endscan(scan);
@@ -352,8 +366,9 @@ job_list(void)
 	return result;
 }
 
-void
-job_set_enabled(int32 job_id, bool enabled)
+/* change one column of a job */
+static void
+set_column(int32 job_id, int attno, Datum value, bool isnull)
 {
 	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
 	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
@@ -365,14 +380,27 @@ job_set_enabled(int32 job_id, bool enabled)
 		bool		nulls[Natts_job] = {0};
 		bool		replace[Natts_job] = {0};
 
-		values[Anum_job_enabled - 1] = BoolGetDatum(enabled);
-		replace[Anum_job_enabled - 1] = true;
+		values[attno - 1] = value;
+		nulls[attno - 1] = isnull;
+		replace[attno - 1] = true;
 		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
 		CatalogTupleUpdate(rel, &tup->t_self, tup);
 	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
+}
+
+void
+job_set_enabled(int32 job_id, bool enabled)
+{
+	set_column(job_id, Anum_job_enabled, BoolGetDatum(enabled), false);
+}
+
+void
+job_set_timeout(int32 job_id, Interval *timeout)
+{
+	set_column(job_id, Anum_job_job_timeout, PointerGetDatum(timeout), timeout == NULL);
 }
 
 /* the first n tables lose what they have of the job */
@@ -686,13 +714,28 @@ job_note_error(int32 job_id, int sqlerrcode, const char *message)
 	PopActiveSnapshot();
 }
 
-bool
-job_lock(int32 job_id, bool wait)
+static bool
+lock_job_tag(int32 job_id, LOCKMODE mode, bool wait)
 {
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, base_catalog_oid("job", false), job_id, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	return true;
+	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+job_lock(int32 job_id, bool wait)
+{
+	return lock_job_tag(job_id, ExclusiveLock, wait);
+}
+
+void
+job_lock_out(int32 job_id)
+{
+	/*
+	 * A batch that begins after this is cancelled by the scheduler, for the
+	 * mode we wait in (watch.c).
+	 */
+	(void) worker_cancel_job(job_id);
+	(void) lock_job_tag(job_id, AccessExclusiveLock, true);
 }

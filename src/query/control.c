@@ -27,6 +27,8 @@
 
 PG_FUNCTION_INFO_V1(streamq_pause);
 PG_FUNCTION_INFO_V1(streamq_resume);
+PG_FUNCTION_INFO_V1(streamq_cancel_job);
+PG_FUNCTION_INFO_V1(streamq_alter_job);
 PG_FUNCTION_INFO_V1(streamq_watermark);
 PG_FUNCTION_INFO_V1(streamq_wait_until_caught_up);
 PG_FUNCTION_INFO_V1(streamq_run_job);
@@ -86,8 +88,11 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	PreventCommandIfReadOnly(enabled ? "resume()" : "pause()");
 	find_own_job(name, &job);
 
-	/* waits for the end of a batch; afterwards none begins */
-	job_lock(job.job_id, true);
+	/* afterwards no batch begins */
+	if (enabled)
+		job_lock(job.job_id, true);
+	else
+		job_lock_out(job.job_id);
 	if (!job_read(job.job_id, &job))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -112,6 +117,35 @@ Datum
 streamq_resume(PG_FUNCTION_ARGS)
 {
 	set_enabled(fcinfo, true);
+	PG_RETURN_VOID();
+}
+
+/* cancel_job(job text) bool: was there a batch to cancel? */
+Datum
+streamq_cancel_job(PG_FUNCTION_ARGS)
+{
+	JobRow		job;
+
+	find_own_job(name_arg(fcinfo), &job);
+	PG_RETURN_BOOL(worker_cancel_job(job.job_id));
+}
+
+/* alter_job(job text, job_timeout interval) void: NULL is the setting again */
+Datum
+streamq_alter_job(PG_FUNCTION_ARGS)
+{
+	Interval   *timeout = NULL;
+	JobRow		job;
+
+	PreventCommandIfReadOnly("alter_job()");
+	find_own_job(name_arg(fcinfo), &job);
+	if (!PG_ARGISNULL(1))
+	{
+		timeout = PG_GETARG_INTERVAL_P(1);
+		view_check_duration(timeout, "job_timeout");
+	}
+	job_set_timeout(job.job_id, timeout);
+	worker_note_jobs_changed();
 	PG_RETURN_VOID();
 }
 
@@ -309,7 +343,7 @@ streamq_job_lag(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(lag);
 }
 
-/* job_waits_for(job_id int) text: NULL when nothing is in its way */
+/* job_waits_for() text: NULL when nothing is in the way of jobs */
 Datum
 streamq_job_waits_for(PG_FUNCTION_ARGS)
 {
@@ -318,7 +352,7 @@ streamq_job_waits_for(PG_FUNCTION_ARGS)
 
 	if (!read_visible_job(PG_GETARG_INT32(0), &job))
 		PG_RETURN_NULL();
-	reason = worker_job_waits_for(job.job_id);
+	reason = worker_job_waits_for();
 	if (reason == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(reason));

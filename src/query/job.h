@@ -17,11 +17,13 @@ typedef struct JobInfo
 	int32		job_id;
 	Oid			source;			/* the stream it reads */
 	bool		enabled;		/* not paused */
+	int			timeout;		/* for a batch, ms: 0 none, -1 as the setting */
 } JobInfo;
 
 typedef enum JobBatchResult
 {
-	JOB_GONE,					/* dropped or paused: stop the worker */
+	JOB_GONE,					/* dropped or paused: leave it alone */
+	JOB_BUSY,					/* what it needs is locked: try again later */
 	JOB_CAUGHT_UP,				/* nothing more to do now */
 	JOB_MORE					/* call again at once */
 } JobBatchResult;
@@ -40,7 +42,8 @@ extern void job_least_processed(Oid source, int npartitions, int64 *offsets);
 
 /*
  * Run one micro-batch in the caller's transaction (READ COMMITTED, no snapshot
- * pushed), which the caller commits.  Advances the job's position, its state,
+ * pushed), which the caller commits.  Waits for no lock on what it works on, and
+ * takes about JOB_BATCH_TIME at most, if the rows allow it.  Advances the job's position, its state,
  * results and counters together.  Errors are the caller's to catch: it aborts,
  * calls job_note_error in a new transaction, and backs off.
  */

@@ -233,6 +233,7 @@ typedef struct JobRow
 	int64		delay;			/* watermark_delay, microseconds */
 	int64		lateness;		/* microseconds */
 	int32		format;
+	Interval   *timeout;		/* for a batch; NULL: as the setting says */
 	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
 	char	   *definition;		/* as a dump had it, or NULL */
@@ -291,6 +292,7 @@ extern bool job_find_by_state(Oid state, JobRow *job);
 /* the job of that name, as the user writes it, or ERRCODE_UNDEFINED_OBJECT */
 extern void job_find_by_name(const char *name, JobRow *job);
 extern void job_set_enabled(int32 job_id, bool enabled);
+extern void job_set_timeout(int32 job_id, Interval *timeout);
 
 /* remove the job and all its rows */
 extern void job_delete(int32 job_id);
@@ -312,9 +314,18 @@ extern void job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char
  */
 extern bool job_lock(int32 job_id, bool wait);
 
+/*
+ * The same for who stops the job or drops it: a worker's batch is in the way no
+ * longer than it takes to cancel it.
+ */
+extern void job_lock_out(int32 job_id);
+
 /* ---- batch.c ---- */
 
 #define JOB_BATCH_ROWS	50000
+
+/* ms after which a worker's batch takes no more rows: others have their turn */
+#define JOB_BATCH_TIME	100
 
 /*
  * As job_run_batch, with a limit of rows and (wait) waiting for another
@@ -334,6 +345,9 @@ extern bool job_is_current(JobRow *job);
  * The job is locked; errors are those of the query.
  */
 extern bool job_rebuild(JobRow *job, Relation state, Oid owner);
+
+/* view.c: a duration of days and smaller units, not negative, else 22023 */
+extern void view_check_duration(Interval *value, const char *arg);
 
 /* for the rest of the GUC nest level */
 extern void job_apply_settings(ArrayType *settings);

@@ -291,8 +291,8 @@ collect_settings(void)
 	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
-static void
-check_duration(Interval *value, const char *arg)
+void
+view_check_duration(Interval *value, const char *arg)
 {
 	WindowSize	size;
 
@@ -371,13 +371,13 @@ duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		api_null_argument(name);
 	value = PG_GETARG_INTERVAL_P(arg);
-	check_duration(value, name);
+	view_check_duration(value, name);
 	return value;
 }
 
 /*
  * create_continuous_view(name text, query text, watermark_delay interval, late text,
- *		lateness interval, start_at text, if_not_exists bool) regclass
+ *		lateness interval, start_at text, if_not_exists bool, job_timeout interval) regclass
  */
 Datum
 streamq_create_continuous_view(PG_FUNCTION_ARGS)
@@ -408,6 +408,9 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unrecognized value for \"start_at\": \"%s\"", start_at),
 				 errhint("Use \"earliest\" or \"latest\".")));
+
+	if (!PG_ARGISNULL(7))
+		job.timeout = duration_arg(fcinfo, 7, "job_timeout");
 
 	(void) RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
 	if (OidIsValid(existing))
@@ -594,8 +597,8 @@ job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 
 	if (access == OAT_DROP)
 	{
-		/* a batch that runs now has locked the view: we come after it */
-		job_lock(job.job_id, true);
+		/* no batch runs now, as it would have locked the view, but run_job may */
+		job_lock_out(job.job_id);
 		job_delete(job.job_id);
 		worker_note_jobs_changed();
 	}

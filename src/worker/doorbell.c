@@ -21,6 +21,7 @@
 #include "storage/shmem.h"
 
 #include "worker/doorbell.h"
+#include "worker/jobs.h"
 #include "worker/xactnote.h"
 
 #define DOORBELLS	1024
@@ -29,6 +30,8 @@ typedef struct Doorbell
 {
 	pg_atomic_uint64 count;
 	pg_atomic_uint32 listeners;
+	pg_atomic_uint32 jobs;		/* that wait for input, with no worker asleep
+								 * here for them */
 	ConditionVariable sleepers;
 } Doorbell;
 
@@ -66,6 +69,7 @@ doorbell_shmem_startup(void)
 
 			pg_atomic_init_u64(&bell->count, 0);
 			pg_atomic_init_u32(&bell->listeners, 0);
+			pg_atomic_init_u32(&bell->jobs, 0);
 			ConditionVariableInit(&bell->sleepers);
 		}
 	}
@@ -79,11 +83,17 @@ doorbell_init(void)
 }
 
 static inline Doorbell *
-find_bell(Oid relid)
+find_bell_in(Oid dboid, Oid relid)
 {
-	uint32		hash = hash_combine(murmurhash32(MyDatabaseId), murmurhash32(relid));
+	uint32		hash = hash_combine(murmurhash32(dboid), murmurhash32(relid));
 
 	return &doorbells[hash % DOORBELLS].bell;
+}
+
+static inline Doorbell *
+find_bell(Oid relid)
+{
+	return find_bell_in(MyDatabaseId, relid);
 }
 
 uint64
@@ -108,6 +118,9 @@ ring(Doorbell *bell)
 	pg_atomic_fetch_add_u64(&bell->count, 1);
 	if (!proclist_is_empty(&bell->sleepers.wakeup))
 		ConditionVariableBroadcast(&bell->sleepers);
+	/* likewise: who adds a job here looks at the count after that */
+	if (pg_atomic_read_u32(&bell->jobs) > 0)
+		jobs_rung();
 }
 
 void
@@ -161,4 +174,10 @@ void
 doorbell_add_listener(Oid relid, int n)
 {
 	pg_atomic_fetch_add_u32(&find_bell(relid)->listeners, n);
+}
+
+void
+doorbell_add_job(Oid dboid, Oid relid, int n)
+{
+	pg_atomic_fetch_add_u32(&find_bell_in(dboid, relid)->jobs, n);
 }

@@ -48,6 +48,12 @@ extern void doorbell_ring_all(void);
 extern uint32 doorbell_listeners(Oid relid);
 extern void doorbell_add_listener(Oid relid, int n);
 
+/*
+ * So many jobs more, or less, wait for input of the stream without a process
+ * that sleeps on its doorbell: a ring then wakes a job worker of the database.
+ */
+extern void doorbell_add_job(Oid dboid, Oid relid, int n);
+
 extern void doorbell_shmem_request(void);
 extern void doorbell_shmem_startup(void);
 extern void doorbell_init(void);	/* from _PG_init: transaction callbacks */

@@ -1,10 +1,12 @@
 /*
  * jobworker.c
- *	  A process that runs one continuous job, batch by batch.
+ *	  A process that runs continuous jobs, a batch at a time, whichever has
+ *	  waited longest (jobs.c).
  *
- * Caught up, it sleeps on the doorbell of the job's source; naptime is the
- * slow poll behind it.  An error ends the batch, is recorded with the job and
- * makes the worker wait, longer each time, before it tries again.
+ * With nothing to do, it sleeps on the doorbell of the source of the job it has
+ * run last; naptime is the slow poll behind it.  An error ends the batch, is
+ * recorded with the job, and the job waits, longer each time, before it is
+ * tried again.  A batch that was cancelled waits likewise, but is no error.
  */
 #include "streamq.h"
 
@@ -19,11 +21,9 @@
 #include "api/api.h"
 #include "query/job.h"
 #include "worker/doorbell.h"
+#include "worker/jobs.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
-
-#define RETRY_MIN	1000		/* ms after an error */
-#define RETRY_MAX	(60 * 1000)
 
 typedef struct Batch
 {
@@ -77,57 +77,73 @@ note_error(void *arg)
 		job_note_error(batch->job_id, batch->error->sqlerrcode, batch->error->message);
 }
 
-/* the job to run now: the scheduler may have given us another */
-static int32
-current_job(Oid *source, bool *changed)
+/* record the error that ended the batch; the outcome for the job */
+static JobOutcome
+end_failed(Batch *batch)
 {
-	int32		job_id;
+	ErrorData  *another;
 
-	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	*changed = worker_slot->next_job != 0;
-	if (*changed)
+	if (worker_run(note_error, batch, "recording an error", &another))
 	{
-		worker_slot->job_id = worker_slot->next_job;
-		worker_slot->source = worker_slot->next_source;
-		worker_slot->next_job = 0;
-		worker_slot->idle = false;
-		worker_slot->not_before = 0;
-		worker_slot->since = GetCurrentTimestamp();
+		if (batch->result == JOB_GONE)
+			return TURN_GONE;
 	}
-	worker_slot->relook = false;
-	job_id = worker_slot->job_id;
-	*source = worker_slot->source;
-	LWLockRelease(worker_shared->lock);
-	return job_id;
+	/* mostly for the same reason */
+	else if (strcmp(another->message, batch->error->message) != 0)
+		worker_log_error(another);
+	worker_log_error(batch->error);
+	return TURN_FAILED;
 }
 
-/* for the scheduler: this worker could do something else */
-static void
-set_idle(bool idle, uint64 seen, TimestampTz not_before)
+/* why the error is what it is */
+static JobOutcome
+end_canceled(Batch *batch, WorkerCancel why, bool timed_out, int timeout)
 {
-	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	if (worker_slot->idle != idle)
+	if (timed_out && why == CANCEL_NONE)
 	{
-		worker_slot->since = GetCurrentTimestamp();
-		if (idle)
-			worker_wake_scheduler(MyDatabaseId, true);
+		batch->error->message = psprintf("canceling batch that took longer than the job's timeout of %d ms",
+										 timeout);
+		return end_failed(batch);
 	}
-	worker_slot->idle = idle;
-	worker_slot->seen = seen;
-	worker_slot->not_before = not_before;
-	LWLockRelease(worker_shared->lock);
+	ereport(LOG,
+			(errmsg("canceled a batch of streamq job %d", batch->job_id),
+			 why == CANCEL_ASKED ?
+			 errdetail("The owner of the job has stopped it.") :
+			 why == CANCEL_BLOCKING ?
+			 errdetail("Another session waits for a lock that the batch held.") : 0));
+	return TURN_CANCELED;
 }
 
-/* has something changed for which not to go on sleeping? */
-static bool
-is_wanted(void)
+/* one batch of the job this worker has */
+static JobOutcome
+run_turn(Batch *batch)
 {
-	bool		wanted;
+	int			timeout = jobs_timeout();
+	WorkerCancel why;
+	bool		timed_out;
+	bool		ok;
 
-	LWLockAcquire(worker_shared->lock, LW_SHARED);
-	wanted = worker_slot->next_job != 0 || worker_slot->relook;
-	LWLockRelease(worker_shared->lock);
-	return wanted;
+	batch->job_id = worker_slot->job_id;
+	watch_begin(timeout);
+	ok = worker_run(run_batch, batch, "running a batch of a continuous job",
+					&batch->error);
+	why = watch_end(&timed_out);
+
+	if (!ok)
+		return batch->error->sqlerrcode == ERRCODE_QUERY_CANCELED ?
+			end_canceled(batch, why, timed_out, timeout) : end_failed(batch);
+	switch (batch->result)
+	{
+		case JOB_GONE:
+			return TURN_GONE;
+		case JOB_BUSY:
+			return TURN_BUSY;
+		case JOB_MORE:
+			return TURN_MORE;
+		case JOB_CAUGHT_UP:
+			return TURN_CAUGHT_UP;
+	}
+	return TURN_GONE;
 }
 
 void
@@ -135,11 +151,12 @@ streamq_job_main(Datum arg)
 {
 	MemoryContext loop_context;
 	ErrorContextCallback callback;
-	int			retry_delay = RETRY_MIN;
-	bool		idle = false;
+	JobOutcome	outcome = TURN_NONE;
+	uint64		seen = 0;
 	Batch		batch;
 
 	worker_start("streamq worker");
+	jobs_attach();
 
 	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq worker",
 										 ALLOCSET_DEFAULT_SIZES);
@@ -148,90 +165,31 @@ streamq_job_main(Datum arg)
 	callback.callback = batch_error_context;
 	callback.arg = &batch.job_id;
 	callback.previous = error_context_stack;
-	error_context_stack = &callback;
 
 	for (;;)
 	{
-		Oid			source;
-		bool		changed;
-		bool		ok;
-		uint64		seen;
+		long		timeout;
 
+		worker_check();
 		MemoryContextReset(loop_context);
-		batch.job_id = current_job(&source, &changed);
-		if (changed)
+		if (jobs_next(outcome, seen, &timeout))
 		{
-			retry_delay = RETRY_MIN;
-			idle = false;
-		}
-
-		/* before the batch takes its snapshot, so that no ring is missed */
-		seen = doorbell_count(source);
-		ok = worker_run(run_batch, &batch, "running a batch of a continuous job",
-						&batch.error);
-
-		if (!ok)
-		{
-			TimestampTz until;
-			ErrorData  *another;
-
-			if (worker_run(note_error, &batch, "recording an error", &another))
-			{
-				if (batch.result == JOB_GONE)
-					worker_leave();
-			}
-			/* mostly for the same reason */
-			else if (strcmp(another->message, batch.error->message) != 0)
-				worker_log_error(another);
-			worker_log_error(batch.error);
+			/* before the batch takes its snapshot, so that no ring is missed */
+			seen = doorbell_count(worker_slot->source);
+			error_context_stack = &callback;
+			outcome = run_turn(&batch);
+			error_context_stack = callback.previous;
 			worker_signal_progress(batch.job_id);
-			pgstat_report_stat(true);
-
-			until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry_delay);
-			retry_delay = Min(retry_delay * 2, RETRY_MAX);
-			idle = true;
-			set_idle(true, seen, until);
-			for (;;)
-			{
-				long		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-
-				if (wait <= 0 || is_wanted())
-					break;
-				worker_sleep(wait);
-			}
 			continue;
 		}
 
-		retry_delay = RETRY_MIN;
-		worker_signal_progress(batch.job_id);
-
-		switch (batch.result)
-		{
-			case JOB_GONE:
-				worker_leave();
-				break;
-			case JOB_MORE:
-				if (idle)
-					set_idle(false, seen, 0);
-				idle = false;
-				worker_check();
-				break;
-			case JOB_CAUGHT_UP:
-				if (!idle)
-				{
-					/*
-					 * counters that were held back are shown before a long
-					 * sleep
-					 */
-					pgstat_report_stat(true);
-				}
-				idle = true;
-				set_idle(true, seen, 0);
-				if (!is_wanted())
-					worker_sleep_on(source, seen, streamq_naptime);
-				else
-					worker_check();
-				break;
-		}
+		/* counters that were held back are shown before a long sleep */
+		if (outcome != TURN_NONE)
+			pgstat_report_stat(true);
+		outcome = TURN_NONE;
+		if (worker_slot->job_id != 0)
+			worker_sleep_on(worker_slot->source, seen, timeout);
+		else
+			worker_sleep(timeout);
 	}
 }

@@ -271,7 +271,7 @@ start_schedulers(TimestampTz now, int lookers)
 		if (lookers >= LOOKERS || full)
 			continue;
 
-		switch (worker_launch(WORKER_SCHEDULER, entry->dboid, 0, InvalidOid))
+		switch (worker_launch(WORKER_SCHEDULER, entry->dboid))
 		{
 			case LAUNCH_DONE:
 			case LAUNCH_EXISTS:

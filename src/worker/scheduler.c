@@ -3,11 +3,9 @@
  *	  One process for each database with the extension: keeps its notifier,
  *	  its maintenance process and its job workers running.
  *
- * Every enabled job has a worker to itself as long as streamq.max_workers
- * allows.  With more jobs than workers, those without one are watched from
- * here (their source's doorbell tells without a transaction whether there is
- * something to do), and a worker that has caught up, or has had its turn,
- * is told to change over.
+ * There are as many workers as enabled jobs, up to streamq.max_workers.  Which
+ * of them works on which job is theirs to find out (jobs.c); the scheduler tells
+ * them what jobs there are, and wakes them for those whose time has come.
  */
 #include "streamq.h"
 
@@ -15,7 +13,6 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -23,7 +20,7 @@
 #include "group/group.h"
 #include "log/options.h"
 #include "query/job.h"
-#include "worker/doorbell.h"
+#include "worker/jobs.h"
 #include "worker/notify_queue.h"
 #include "worker/worker_shared.h"
 
@@ -32,24 +29,7 @@
 #define RETRY_MIN		1000	/* ms after a failed look */
 #define RETRY_MAX		(60 * 1000)
 #define RESTART_DELAY	1000	/* ms between two starts of the same process */
-#define TURN			1000	/* ms a busy job may keep its worker while
-								 * others wait */
 
-typedef struct SchedulerJob
-{
-	int32		job_id;			/* hash key */
-	Oid			source;
-	bool		enabled;
-	bool		listed;
-	bool		assigned;		/* a worker has it, or is about to */
-	TimestampTz last_start;
-	TimestampTz last_run;		/* when a worker gave it up */
-	uint64		seen;			/* doorbell count it had caught up with then */
-	bool		caught_up;
-	TimestampTz not_before;
-} SchedulerJob;
-
-static HTAB *jobs = NULL;
 static bool extension_found;
 static bool limits_found;		/* a stream has a limit on what it keeps */
 static bool roles_recorded = false; /* of all consumer groups */
@@ -57,34 +37,12 @@ static bool roles_recorded = false; /* of all consumer groups */
 static void
 look_at_jobs(void *arg)
 {
-	HASH_SEQ_STATUS status;
-	SchedulerJob *job;
-	ListCell   *lc;
-
 	extension_found = OidIsValid(get_extension_oid("streamq", true));
 	if (!extension_found)
 		return;
 
-	hash_seq_init(&status, jobs);
-	while ((job = hash_seq_search(&status)) != NULL)
-		job->listed = false;
-
 	PushActiveSnapshot(GetTransactionSnapshot());
-	foreach(lc, job_list())
-	{
-		JobInfo    *info = lfirst(lc);
-		bool		found;
-
-		job = hash_search(jobs, &info->job_id, HASH_ENTER, &found);
-		if (!found)
-		{
-			memset(job, 0, sizeof(*job));
-			job->job_id = info->job_id;
-		}
-		job->source = info->source;
-		job->enabled = info->enabled;
-		job->listed = true;
-	}
+	jobs_set_list(job_list());
 	PopActiveSnapshot();
 	limits_found = options_list_limited() != NIL;
 
@@ -92,13 +50,6 @@ look_at_jobs(void *arg)
 	if (!roles_recorded)
 		group_record_roles();
 	roles_recorded = true;
-
-	hash_seq_init(&status, jobs);
-	while ((job = hash_seq_search(&status)) != NULL)
-	{
-		if (!job->listed)
-			hash_search(jobs, &job->job_id, HASH_REMOVE, NULL);
-	}
 }
 
 /*
@@ -142,6 +93,7 @@ leave_database(void)
 	worker_slot->quit = true;
 	LWLockRelease(worker_shared->lock);
 
+	jobs_set_list(NIL);
 	worker_quit_all(MyDatabaseId);
 	notify_purge(not_this_database, NULL);
 
@@ -152,35 +104,6 @@ leave_database(void)
 	worker_leave();
 }
 
-/* is there reason to believe that a job without a worker has something to do? */
-static bool
-job_wants_worker(const SchedulerJob *job, TimestampTz now)
-{
-	if (job->not_before > now)
-		return false;
-	return !job->caught_up || doorbell_count(job->source) != job->seen ||
-		TimestampDifferenceExceeds(job->last_run, now, streamq_naptime * LOOK_NAPTIMES);
-}
-
-/* the job that has waited longest for a worker, NULL if none is in need of one */
-static SchedulerJob *
-next_job(TimestampTz now)
-{
-	HASH_SEQ_STATUS status;
-	SchedulerJob *job;
-	SchedulerJob *best = NULL;
-
-	hash_seq_init(&status, jobs);
-	while ((job = hash_seq_search(&status)) != NULL)
-	{
-		if (!job->enabled || job->assigned || !job_wants_worker(job, now))
-			continue;
-		if (best == NULL || job->last_run < best->last_run)
-			best = job;
-	}
-	return best;
-}
-
 static void
 wake_worker(WorkerSlot *slot)
 {
@@ -189,209 +112,141 @@ wake_worker(WorkerSlot *slot)
 }
 
 /*
- * Look at the workers that run: which jobs have one.  Workers on jobs that
- * are gone or paused, and those above the limit, are told to stop.  Returns
- * the number that go on.
+ * Look at what runs.  Workers above the number wanted are told to stop, those
+ * that are asleep first.  Returns the number that go on.
  */
 static int
-look_at_workers(bool *has_notifier, bool *has_maintenance)
+look_at_workers(int wanted, bool *has_notifier, bool *has_maintenance)
 {
-	HASH_SEQ_STATUS status;
-	SchedulerJob *job;
 	int			nworkers = 0;
 
 	*has_notifier = *has_maintenance = false;
-	hash_seq_init(&status, jobs);
-	while ((job = hash_seq_search(&status)) != NULL)
-		job->assigned = false;
-
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < worker_shared->nslots; i++)
 	{
 		WorkerSlot *slot = &worker_shared->slots[i];
-		int32		job_id = slot->next_job != 0 ? slot->next_job : slot->job_id;
 
-		if ((slot->state != SLOT_STARTING && slot->state != SLOT_RUNNING) ||
-			slot->dboid != MyDatabaseId)
+		if (!worker_slot_is_live(slot) || slot->dboid != MyDatabaseId)
 			continue;
 		if (slot->kind == WORKER_NOTIFIER)
 			*has_notifier = true;
 		if (slot->kind == WORKER_MAINTENANCE)
 			*has_maintenance = true;
-		if (slot->kind != WORKER_JOB)
-			continue;
-
-		job = hash_search(jobs, &job_id, HASH_FIND, NULL);
-		if (slot->quit || job == NULL || !job->enabled || nworkers >= streamq_max_workers)
+		if (slot->kind == WORKER_JOB && !slot->quit)
+			nworkers++;
+	}
+	for (int busy = 0; busy <= 1 && nworkers > wanted; busy++)
+	{
+		for (int i = 0; i < worker_shared->nslots && nworkers > wanted; i++)
 		{
-			/* until it is gone nobody else may run the job */
-			if (job != NULL)
-				job->assigned = true;
+			WorkerSlot *slot = &worker_shared->slots[i];
+
+			if (!worker_slot_is_live(slot) || slot->dboid != MyDatabaseId ||
+				slot->kind != WORKER_JOB || slot->quit || (!busy && !slot->idle))
+				continue;
 			slot->quit = true;
 			wake_worker(slot);
-			continue;
+			nworkers--;
 		}
-		job->assigned = true;
-		nworkers++;
 	}
 	LWLockRelease(worker_shared->lock);
 	return nworkers;
 }
 
-/*
- * Give the job to a worker that has caught up, or to one that has had its
- * turn.  False if there is none.
- */
+/* start one more, if it can be had; false: there is none to be had now */
 static bool
-change_over(SchedulerJob *job, TimestampTz now)
+launch(WorkerKind kind, TimestampTz now, bool *launched)
 {
-	WorkerSlot *victim = NULL;
+	static TimestampTz full_until = 0;
+	static bool complained = false;
 
-	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < worker_shared->nslots; i++)
-	{
-		WorkerSlot *slot = &worker_shared->slots[i];
-
-		if (slot->state != SLOT_RUNNING || slot->kind != WORKER_JOB ||
-			slot->dboid != MyDatabaseId || slot->quit || slot->next_job != 0)
-			continue;
-		if (!slot->idle && !TimestampDifferenceExceeds(slot->since, now, TURN))
-			continue;
-		if (victim == NULL || (slot->idle && !victim->idle) ||
-			(slot->idle == victim->idle && slot->since < victim->since))
-			victim = slot;
-	}
-	if (victim != NULL)
-	{
-		SchedulerJob *left = hash_search(jobs, &victim->job_id, HASH_FIND, NULL);
-
-		if (left != NULL)
-		{
-			left->last_run = now;
-			left->caught_up = victim->idle && victim->not_before == 0;
-			left->seen = victim->seen;
-			left->not_before = victim->not_before;
-		}
-		victim->next_job = job->job_id;
-		victim->next_source = job->source;
-		wake_worker(victim);
-	}
-	LWLockRelease(worker_shared->lock);
-
-	if (victim == NULL)
+	*launched = false;
+	if (now < full_until)
 		return false;
-	job->assigned = true;
-	return true;
+	switch (worker_launch(kind, MyDatabaseId))
+	{
+		case LAUNCH_DONE:
+			*launched = true;
+			complained = false;
+			return true;
+		case LAUNCH_EXISTS:
+		case LAUNCH_HELD:
+			return true;
+		case LAUNCH_FULL:
+			break;
+	}
+	full_until = TimestampTzPlusMilliseconds(now, WORKER_FULL_RETRY);
+	if (!complained)
+		ereport(LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker is free for streamq in database %u",
+						MyDatabaseId),
+				 errhint("You might need to increase \"max_worker_processes\".")));
+	complained = true;
+	return false;
 }
 
-/* start and move workers; returns the time until the next look, in ms */
+/*
+ * Keep the right number of processes running; returns the time until the next
+ * look, in ms, -1 if there need be none.
+ */
 static long
-assign_jobs(TimestampTz now)
+keep_processes(TimestampTz now)
 {
 	static TimestampTz notifier_started = 0;
 	static TimestampTz maintenance_started = 0;
-	static TimestampTz full_until = 0;
-	static bool complained = false;
+	static TimestampTz workers_after = 0;
+	static int	expected = 0;
+	int			wanted = Min(jobs_count(), streamq_max_workers);
 	bool		has_notifier;
 	bool		has_maintenance;
-	int			nworkers = look_at_workers(&has_notifier, &has_maintenance);
-	HASH_SEQ_STATUS status;
-	SchedulerJob *job;
+	int			nworkers = look_at_workers(wanted, &has_notifier, &has_maintenance);
+	bool		full = false;
+	bool		launched = true;
 	long		timeout = -1;
-	bool		full = now < full_until;
-	bool		waiting = false;
 
-	if (!has_notifier && !full &&
+	if (!has_notifier &&
 		TimestampDifferenceExceeds(notifier_started, now, RESTART_DELAY))
 	{
-		full = worker_launch(WORKER_NOTIFIER, MyDatabaseId, 0, InvalidOid) == LAUNCH_FULL;
+		full |= !launch(WORKER_NOTIFIER, now, &launched);
 		notifier_started = now;
 	}
-	if (limits_found && !has_maintenance && !full &&
+	if (limits_found && !has_maintenance &&
 		TimestampDifferenceExceeds(maintenance_started, now, RESTART_DELAY))
 	{
-		full = worker_launch(WORKER_MAINTENANCE, MyDatabaseId, 0, InvalidOid) == LAUNCH_FULL;
+		full |= !launch(WORKER_MAINTENANCE, now, &launched);
 		maintenance_started = now;
 	}
 	if (!has_notifier || (limits_found && !has_maintenance))
 		timeout = RESTART_DELAY;
 
-	/* free places go to any job that has none, whether it has work or not */
-	hash_seq_init(&status, jobs);
-	while ((job = hash_seq_search(&status)) != NULL)
+	/* one that ended unasked may do so again */
+	if (nworkers < Min(expected, wanted))
+		workers_after = TimestampTzPlusMilliseconds(now, RESTART_DELAY);
+	if (nworkers < wanted && workers_after <= now)
 	{
-		if (!job->enabled || job->assigned || full || nworkers >= streamq_max_workers)
-			continue;
-		if (!TimestampDifferenceExceeds(job->last_start, now, RESTART_DELAY))
+		for (launched = true; launched && !full && nworkers < wanted;)
 		{
-			timeout = RESTART_DELAY;
-			continue;
-		}
-		switch (worker_launch(WORKER_JOB, MyDatabaseId, job->job_id, job->source))
-		{
-			case LAUNCH_DONE:
-				job->last_start = now;
+			full = !launch(WORKER_JOB, now, &launched);
+			if (launched)
 				nworkers++;
-				complained = false;
-				/* fall through */
-			case LAUNCH_EXISTS:
-				job->assigned = true;
-				break;
-			case LAUNCH_HELD:
-				break;
-			case LAUNCH_FULL:
-				full = true;
-				break;
 		}
 	}
-	if (full && now >= full_until)
-	{
-		full_until = TimestampTzPlusMilliseconds(now, WORKER_FULL_RETRY);
-		if (!complained)
-			ereport(LOG,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("no background worker is free for streamq in database %u",
-							MyDatabaseId),
-					 errhint("You might need to increase \"max_worker_processes\".")));
-		complained = true;
-	}
-	if (full)
-		timeout = WORKER_FULL_RETRY;
-
-	/* the others share what there is */
-	if (nworkers > 0)
-	{
-		while ((job = next_job(now)) != NULL && change_over(job, now))
-			;
-	}
-	hash_seq_init(&status, jobs);
-	while ((job = hash_seq_search(&status)) != NULL)
-	{
-		if (job->enabled && !job->assigned && nworkers > 0)
-		{
-			timeout = timeout < 0 ? streamq_naptime : Min(timeout, streamq_naptime);
-			waiting |= job_wants_worker(job, now);
-		}
-	}
-
-	/* then a worker that has caught up tells us at once */
-	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	worker_slot->waiting = waiting;
-	LWLockRelease(worker_shared->lock);
-	return timeout;
+	expected = nworkers;
+	if (nworkers < wanted)
+		timeout = RESTART_DELAY;
+	return full ? WORKER_FULL_RETRY : timeout;
 }
 
 void
 streamq_scheduler_main(Datum arg)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(SchedulerJob)};
 	MemoryContext loop_context;
 	TimestampTz next_look = 0;
 	int			retry_delay = RETRY_MIN;
 
 	worker_start("streamq scheduler");
-
-	jobs = hash_create("streamq jobs", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	jobs_attach();
 	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq scheduler",
 										 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(loop_context);
@@ -445,10 +300,16 @@ streamq_scheduler_main(Datum arg)
 		timeout = TimestampDifferenceMilliseconds(now, next_look);
 		if (extension_found)
 		{
-			long		t = assign_jobs(now);
+			long		processes = keep_processes(now);
+			long		tend = jobs_tend(now);
+			long		watch = watch_batches(now);
 
-			if (t >= 0)
-				timeout = Min(timeout, t);
+			if (processes >= 0)
+				timeout = Min(timeout, processes);
+			if (tend >= 0)
+				timeout = Min(timeout, tend);
+			if (watch >= 0)
+				timeout = Min(timeout, watch);
 		}
 		worker_sleep(Max(timeout, 1));
 	}

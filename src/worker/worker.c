@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "worker/doorbell.h"
+#include "worker/jobs.h"
 #include "worker/notify_queue.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
@@ -92,6 +93,7 @@ void
 worker_shmem_request(void)
 {
 	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(jobs_shared_size(slot_count()));
 	RequestNamedLWLockTranche("streamq_workers", 1);
 	notify_shmem_request();
 }
@@ -117,6 +119,7 @@ worker_shmem_startup(void)
 			pg_atomic_init_u64(&worker_shared->progress[i].count, 0);
 			ConditionVariableInit(&worker_shared->progress[i].cv);
 		}
+		jobs_init_shared();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -255,8 +258,8 @@ worker_init(void)
 
 /* ---- slots ---- */
 
-static bool
-slot_is_live(const WorkerSlot *slot)
+bool
+worker_slot_is_live(const WorkerSlot *slot)
 {
 	return slot->state == SLOT_STARTING || slot->state == SLOT_RUNNING;
 }
@@ -285,7 +288,7 @@ free_slot(WorkerSlot *slot)
 }
 
 WorkerLaunchResult
-worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
+worker_launch(WorkerKind kind, Oid dboid)
 {
 	BackgroundWorker worker;
 	WorkerTicket ticket;
@@ -315,8 +318,7 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 			if (slot == NULL)
 				slot = s;
 		}
-		else if (s->kind == kind && s->dboid == dboid &&
-				 (kind != WORKER_JOB || s->job_id == job_id || s->next_job == job_id))
+		else if (s->kind == kind && s->dboid == dboid && kind != WORKER_JOB)
 		{
 			LWLockRelease(worker_shared->lock);
 			return LAUNCH_EXISTS;
@@ -335,10 +337,7 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 	slot->kind = kind;
 	slot->generation = ticket.generation;
 	slot->dboid = dboid;
-	slot->job_id = job_id;
-	slot->source = source;
 	slot->started_at = now;
-	slot->since = now;
 	LWLockRelease(worker_shared->lock);
 
 	memset(&worker, 0, sizeof(worker));
@@ -363,17 +362,27 @@ worker_launch(WorkerKind kind, Oid dboid, int32 job_id, Oid source)
 	return LAUNCH_FULL;
 }
 
-void
-worker_wake_scheduler(Oid dboid, bool if_waiting)
+WorkerSlot *
+worker_find_scheduler(Oid dboid)
 {
 	for (int i = 0; i < worker_shared->nslots; i++)
 	{
 		WorkerSlot *slot = &worker_shared->slots[i];
 
 		if (slot->state == SLOT_RUNNING && slot->kind == WORKER_SCHEDULER &&
-			slot->dboid == dboid && (slot->waiting || !if_waiting))
-			SetLatch(&slot->proc->procLatch);
+			slot->dboid == dboid)
+			return slot;
 	}
+	return NULL;
+}
+
+void
+worker_wake_scheduler(Oid dboid)
+{
+	WorkerSlot *slot = worker_find_scheduler(dboid);
+
+	if (slot != NULL)
+		SetLatch(&slot->proc->procLatch);
 }
 
 void
@@ -384,7 +393,7 @@ worker_quit_all(Oid dboid)
 	{
 		WorkerSlot *slot = &worker_shared->slots[i];
 
-		if (!slot_is_live(slot) || slot->dboid != dboid || slot == worker_slot)
+		if (!worker_slot_is_live(slot) || slot->dboid != dboid || slot == worker_slot)
 			continue;
 		if (slot->state == SLOT_STARTING)
 			free_slot(slot);
@@ -443,7 +452,7 @@ worker_hold_database(Oid dboid)
 		{
 			WorkerSlot *slot = &worker_shared->slots[i];
 
-			if (!slot_is_live(slot) || slot->dboid != dboid)
+			if (!worker_slot_is_live(slot) || slot->dboid != dboid)
 				continue;
 			any = true;
 			if (signal_now)
@@ -537,6 +546,7 @@ worker_shmem_detach(int code, Datum arg)
 		bool		done = worker_slot->kind == WORKER_SCHEDULER &&
 			worker_slot->state == SLOT_DONE;
 
+		jobs_leave(worker_slot);
 		free_slot(worker_slot);
 		if (done)
 			worker_slot->state = SLOT_DONE;
@@ -548,7 +558,7 @@ worker_shmem_detach(int code, Datum arg)
 				SetLatch(&worker_shared->launcher->procLatch);
 		}
 		else
-			worker_wake_scheduler(dboid, false);
+			worker_wake_scheduler(dboid);
 	}
 	LWLockRelease(worker_shared->lock);
 	elog(DEBUG1, "%s stopped", MyBgworkerEntry->bgw_name);
@@ -577,7 +587,7 @@ worker_start(const char *name)
 	slot->state = SLOT_RUNNING;
 	slot->pid = MyProcPid;
 	slot->proc = MyProc;
-	slot->started_at = slot->since = GetCurrentTimestamp();
+	slot->started_at = GetCurrentTimestamp();
 	dboid = slot->dboid;
 	worker_slot = slot;
 	LWLockRelease(worker_shared->lock);
@@ -767,7 +777,7 @@ worker_job_pid(int32 job_id)
 }
 
 char *
-worker_job_waits_for(int32 job_id)
+worker_job_waits_for(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		has_worker = false;
@@ -788,9 +798,10 @@ worker_job_waits_for(int32 job_id)
 	{
 		WorkerSlot *slot = &worker_shared->slots[i];
 
-		if (!slot_is_live(slot) || slot->dboid != MyDatabaseId)
+		if (!worker_slot_is_live(slot) || slot->dboid != MyDatabaseId)
 			continue;
-		if (slot->kind == WORKER_JOB && (slot->job_id == job_id || slot->next_job == job_id))
+		/* whichever is free takes the job */
+		if (slot->kind == WORKER_JOB)
 			has_worker = true;
 		if (slot->kind == WORKER_SCHEDULER)
 			has_parent = true;

@@ -33,10 +33,16 @@ extern void worker_nudge_maintenance(void);
 extern int	worker_job_pid(int32 job_id);
 
 /*
- * What an enabled job of this database without a worker waits for, in words; NULL
- * if nothing is in its way.
+ * What the enabled jobs of this database wait for when there is no worker for
+ * them, in words; NULL if nothing is in their way.
  */
-extern char *worker_job_waits_for(int32 job_id);
+extern char *worker_job_waits_for(void);
+
+/*
+ * Ask the worker that runs a batch of the job now to end it.  False if none
+ * does.  What the batch has done is rolled back; the job is tried again later.
+ */
+extern bool worker_cancel_job(int32 job_id);
 
 /*
  * Wait until the job's worker has had a chance to run again, at most

@@ -17,6 +17,7 @@
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "utils/dsa.h"
 
 typedef enum WorkerKind
 {
@@ -34,6 +35,14 @@ typedef enum WorkerSlotState
 	SLOT_DONE					/* a scheduler found no extension and is gone */
 } WorkerSlotState;
 
+/* why the batch in progress is to end before its time */
+typedef enum WorkerCancel
+{
+	CANCEL_NONE,
+	CANCEL_ASKED,				/* its owner wants it to */
+	CANCEL_BLOCKING				/* somebody waits for a lock it holds */
+} WorkerCancel;
+
 /* all fields under WorkerShared's lock */
 typedef struct WorkerSlot
 {
@@ -49,18 +58,31 @@ typedef struct WorkerSlot
 	/* scheduler */
 	bool		relook;			/* the jobs changed */
 	bool		found;			/* there is an extension */
-	bool		waiting;		/* there are jobs without a worker */
 
 	/* job worker */
-	int32		job_id;
+	int32		job_id;			/* the job it has now, 0 if none */
 	Oid			source;
-	int32		next_job;		/* change to this job, 0 if not */
-	Oid			next_source;
-	bool		idle;			/* caught up, or waiting after an error */
-	TimestampTz since;			/* of the job, or of idle */
-	uint64		seen;			/* idle: the doorbell count it waits on */
-	TimestampTz not_before;		/* idle after an error: until then */
+	bool		idle;			/* asleep, or about to be */
+	bool		poked;			/* idle, and on its way to look for a job */
+	TimestampTz idle_since;
+	TimestampTz batch_at;		/* when the batch in progress began, 0 if none */
+	WorkerCancel cancel;		/* why that batch is to end */
 } WorkerSlot;
+
+/*
+ * The jobs of one database (jobs.c).  There is one for each slot, so that no
+ * process ever finds none for its database.
+ */
+typedef struct WorkerPool
+{
+	pg_atomic_uint32 dboid;		/* invalid: never used; written under the lock */
+	pg_atomic_uint32 nidle;		/* workers that may be poked; the same */
+
+	/* under the lock */
+	dsa_pointer jobs;			/* array of WorkerJob */
+	int			njobs;
+	int			nalloc;
+} WorkerPool;
 
 #define WORKER_REQUESTS		64
 #define WORKER_HOLDS		128
@@ -97,6 +119,8 @@ typedef struct WorkerShared
 
 	ConditionVariable slot_freed;
 	WorkerProgress progress[WORKER_PROGRESS];	/* by hash of database and job */
+	WorkerPool *pools;			/* nslots of them */
+	void	   *dsa;			/* area of the pools' arrays */
 	int			nslots;
 	WorkerSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } WorkerShared;
@@ -116,9 +140,8 @@ typedef enum WorkerLaunchResult
 	LAUNCH_FULL					/* no background worker to be had */
 } WorkerLaunchResult;
 
-/* start a background process; job_id and source for WORKER_JOB only */
-extern WorkerLaunchResult worker_launch(WorkerKind kind, Oid dboid,
-										int32 job_id, Oid source);
+/* start a background process: another one for WORKER_JOB, the only one of its kind else */
+extern WorkerLaunchResult worker_launch(WorkerKind kind, Oid dboid);
 
 /*
  * First thing in a background process: signals, slot, connection.  Does not
@@ -151,8 +174,14 @@ extern bool worker_run(void (*func) (void *arg), void *arg, const char *activity
 					   ErrorData **error);
 extern void worker_log_error(ErrorData *error);
 
-/* wake the scheduler of a database; caller has the lock */
-extern void worker_wake_scheduler(Oid dboid, bool if_waiting);
+/* the scheduler of a database, NULL if none runs; caller has the lock */
+extern WorkerSlot *worker_find_scheduler(Oid dboid);
+
+/* wake it; caller has the lock */
+extern void worker_wake_scheduler(Oid dboid);
+
+/* does a process run or start in this slot? */
+extern bool worker_slot_is_live(const WorkerSlot *slot);
 
 /* tell the processes of a database to stop, the caller's own excepted */
 extern void worker_quit_all(Oid dboid);

@@ -1,0 +1,222 @@
+/*
+ * watch.c
+ *	  Batches that take long, and how they are made to end.
+ *
+ * A batch is one transaction, so ending it early loses nothing but its work.
+ * It ends by SIGINT, as a query does by pg_cancel_backend, with a note in the
+ * worker's slot that says why.  The note is made under the lock while the slot
+ * says that a batch is on, so it never hits another job's batch; a signal that
+ * comes late is dropped with the batch, or ends one that is tried again.
+ *
+ * A worker in a long batch wakes the scheduler several times a second.  That
+ * looks whether the batch stands in the way of somebody: whoever waits for a
+ * lock on a relation of it (DROP, ALTER, TRUNCATE …) or for the job itself
+ * (pause) goes first, as with autovacuum.  It also repeats a signal that had no
+ * effect, because the query has caught the error.
+ */
+#include "streamq.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "worker/jobs.h"
+#include "worker/worker.h"
+
+#define TICK	200				/* ms; a batch that takes longer is a long one */
+
+/* ---- in the worker ---- */
+
+static TimeoutId tick_timeout = MAX_TIMEOUTS;
+static Latch *volatile scheduler_latch = NULL;
+static volatile TimestampTz deadline = 0;	/* of the batch, 0 if none */
+static volatile sig_atomic_t timed_out = false;
+
+/* in a signal handler */
+static void
+batch_tick(void)
+{
+	if (deadline != 0 && GetCurrentTimestamp() >= deadline)
+	{
+		timed_out = true;
+		InterruptPending = true;
+		QueryCancelPending = true;
+		SetLatch(MyLatch);
+	}
+	if (scheduler_latch != NULL)
+		SetLatch(scheduler_latch);
+}
+
+void
+watch_begin(int timeout_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	WorkerSlot *scheduler;
+	int			tick = timeout_ms > 0 ? Min(timeout_ms, TICK) : TICK;
+
+	if (tick_timeout == MAX_TIMEOUTS)
+		tick_timeout = RegisterTimeout(USER_TIMEOUT, batch_tick);
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	worker_slot->batch_at = now;
+	worker_slot->cancel = CANCEL_NONE;
+	/* a scheduler that follows this one looks by itself when it begins */
+	scheduler = worker_find_scheduler(MyDatabaseId);
+	scheduler_latch = scheduler ? &scheduler->proc->procLatch : NULL;
+	LWLockRelease(worker_shared->lock);
+
+	timed_out = false;
+	deadline = timeout_ms > 0 ? TimestampTzPlusMilliseconds(now, timeout_ms) : 0;
+	enable_timeout_every(tick_timeout, TimestampTzPlusMilliseconds(now, tick), tick);
+}
+
+WorkerCancel
+watch_end(bool *was_timed_out)
+{
+	WorkerCancel cancel;
+
+	disable_timeout(tick_timeout, false);
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	worker_slot->batch_at = 0;
+	cancel = worker_slot->cancel;
+	LWLockRelease(worker_shared->lock);
+
+	/* it was meant for the batch that is over */
+	QueryCancelPending = false;
+	*was_timed_out = timed_out;
+	return cancel;
+}
+
+/* ---- in others ---- */
+
+/* caller has the lock exclusively, and the slot says that a batch is on */
+static void
+cancel_batch(WorkerSlot *slot, WorkerCancel why)
+{
+	slot->cancel = why;
+	(void) kill(slot->pid, SIGINT);
+}
+
+bool
+worker_cancel_job(int32 job_id)
+{
+	bool		found = false;
+
+	streamq_require_loaded();
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (slot->state == SLOT_RUNNING && slot->kind == WORKER_JOB &&
+			slot->dboid == MyDatabaseId && slot->job_id == job_id && slot->batch_at != 0)
+		{
+			cancel_batch(slot, CANCEL_ASKED);
+			found = true;
+		}
+	}
+	LWLockRelease(worker_shared->lock);
+	return found;
+}
+
+/*
+ * Does the process wait for a lock that a batch has to give way for?  Read
+ * without the lock manager's locks: this only decides whether it is worth a
+ * closer look.
+ */
+static bool
+may_wait_for_batch(PGPROC *proc)
+{
+	LOCK	   *lock = proc->waitLock;
+	LOCKTAG		tag;
+
+	if (proc->pid == 0 || lock == NULL || proc->databaseId != MyDatabaseId ||
+		proc->waitStatus != PROC_WAIT_STATUS_WAITING)
+		return false;
+	tag = lock->tag;
+	if (tag.locktag_field1 != MyDatabaseId)
+		return false;
+	/* a job's lock: who runs the job waits for his turn, who stops it does not */
+	return tag.locktag_type == LOCKTAG_RELATION ||
+		(tag.locktag_type == LOCKTAG_OBJECT && proc->waitLockMode == AccessExclusiveLock);
+}
+
+/* of pids, which may hold others' 0, those that somebody waits for get true */
+static void
+find_blocking(const int *pids, bool *blocking, int n)
+{
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+	{
+		PGPROC	   *proc = &ProcGlobal->allProcs[i];
+		int			pid = proc->pid;
+		ArrayType  *array;
+		int		   *blockers;
+		int			nblockers;
+
+		if (pid == MyProcPid || !may_wait_for_batch(proc))
+			continue;
+		array = DatumGetArrayTypeP(OidFunctionCall1(F_PG_BLOCKING_PIDS, Int32GetDatum(pid)));
+		blockers = (int *) ARR_DATA_PTR(array);
+		nblockers = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+		for (int b = 0; b < nblockers; b++)
+		{
+			for (int k = 0; k < n; k++)
+				blocking[k] |= pids[k] != 0 && pids[k] == blockers[b];
+		}
+	}
+}
+
+long
+watch_batches(TimestampTz now)
+{
+	int			n = worker_shared->nslots;
+	int		   *pids = palloc0(sizeof(int) * n);
+	TimestampTz *begun = palloc0(sizeof(TimestampTz) * n);
+	bool	   *blocking = palloc0(sizeof(bool) * n);
+	bool		any = false;
+	bool		look = false;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (slot->state != SLOT_RUNNING || slot->kind != WORKER_JOB ||
+			slot->dboid != MyDatabaseId || slot->batch_at == 0 ||
+			!TimestampDifferenceExceeds(slot->batch_at, now, TICK))
+			continue;
+		any = true;
+		if (slot->cancel != CANCEL_NONE)
+			cancel_batch(slot, slot->cancel);
+		else
+		{
+			pids[i] = slot->pid;
+			begun[i] = slot->batch_at;
+			look = true;
+		}
+	}
+	LWLockRelease(worker_shared->lock);
+	if (!look)
+		return any ? TICK : -1;
+
+	find_blocking(pids, blocking, n);
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		/* still the same batch? */
+		if (blocking[i] && slot->state == SLOT_RUNNING && slot->pid == pids[i] &&
+			slot->batch_at == begun[i])
+			cancel_batch(slot, CANCEL_BLOCKING);
+	}
+	LWLockRelease(worker_shared->lock);
+	return TICK;
+}
