@@ -25,6 +25,12 @@ start_bench_server()
 	sql -c 'CREATE EXTENSION streamq' || die "CREATE EXTENSION failed"
 }
 
+restart_bench_server()
+{
+	run_as_user "$pgbin/pg_ctl" -D "$work/data" -l "$work/server.log" -m fast -w restart >/dev/null ||
+		die "the server does not start: $(tail -n 3 "$work/server.log")"
+}
+
 # programs of our own: a client, and a function in the server
 build_programs()
 {

@@ -6,7 +6,7 @@
 #
 # Environment:
 #   ONLY      names of groups to run (all): copy produce client consume
-#             concurrent insert bytes read scan vacuum
+#             concurrent insert bytes read scan vacuum jobs
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
@@ -19,7 +19,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/bench/lib.sh
 . "$top/test/bench/lib.sh"
 
-all="copy produce client consume concurrent insert bytes read scan vacuum"
+all="copy produce client consume concurrent insert bytes read scan vacuum jobs"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
@@ -408,6 +408,41 @@ group_vacuum()
 		"heap $(median vacuum.wal.heap)"
 	result "VACUUM FREEZE, second: pages read" "" "$(median vacuum.pages.stream)" "<9" \
 		"heap $(median vacuum.pages.heap)"
+}
+
+# jobs_once NAME VIEWS WORKERS: commits until the views have what was committed
+jobs_once()
+{
+	sql -c "ALTER SYSTEM SET streamq.max_workers = $3" -c 'SELECT pg_reload_conf()' \
+		-c "SELECT bench_make_jobs($2)" >"$work/ignored"
+	sleep 2
+	sql -c 'SET synchronous_commit = off' -c "CALL bench_produce($2, 8)"
+	sql -At -c "SELECT streamq.wait_until_caught_up(name) FROM streamq.jobs" >"$work/ignored"
+	read -r p50 p99 <<<"$(sql -At -F ' ' -c 'SELECT * FROM bench_latency()')"
+	record "$1.p50" "$p50"
+	record "$1.p99" "$p99"
+	sql -c 'SET client_min_messages = warning' -c 'SELECT bench_drop_jobs()' >"$work/ignored"
+}
+
+# more views than workers
+group_jobs()
+{
+	local r t p50 p99 few=8 views=22
+
+	sql -c "ALTER SYSTEM SET max_worker_processes = 40" \
+		-c "ALTER SYSTEM SET track_commit_timestamp = on" -f "$top/test/bench/jobs.sql"
+	restart_bench_server
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" $few $views); do
+			jobs_once "jobs$t" $views "$t"
+		done
+	done
+	sql -c 'ALTER SYSTEM RESET ALL'
+	restart_bench_server
+	result "$views views on $few workers, p50 until visible, ms" "" "$(median jobs$few.p50)" "<50" \
+		"with a worker each $(median jobs$views.p50)"
+	result "$views views on $few workers, p99 until visible, ms" "" "$(median jobs$few.p99)" "<150" \
+		"with a worker each $(median jobs$views.p99)"
 }
 
 need_postgres bench
