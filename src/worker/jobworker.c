@@ -95,22 +95,25 @@ end_failed(Batch *batch)
 	return TURN_FAILED;
 }
 
-/* why the error is what it is */
+/*
+ * The batch ended by "query canceled".  Nobody asked for it through us: the query
+ * itself raised it, or a superuser used pg_cancel_backend, which is shown as any error.
+ */
 static JobOutcome
 end_canceled(Batch *batch, WorkerCancel why, bool timed_out, int timeout)
 {
-	if (timed_out && why == CANCEL_NONE)
+	if (why == CANCEL_NONE)
 	{
-		batch->error->message = psprintf("canceling batch that took longer than the job's timeout of %d ms",
-										 timeout);
+		if (timed_out)
+			batch->error->message = psprintf("canceling batch that took longer than the job's timeout of %d ms",
+											 timeout);
 		return end_failed(batch);
 	}
 	ereport(LOG,
 			(errmsg("canceled a batch of streamq job %d", batch->job_id),
 			 why == CANCEL_ASKED ?
 			 errdetail("The owner of the job has stopped it.") :
-			 why == CANCEL_BLOCKING ?
-			 errdetail("Another session waits for a lock that the batch held.") : 0));
+			 errdetail("Another session waits for a lock that the batch held.")));
 	return TURN_CANCELED;
 }
 

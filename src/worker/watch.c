@@ -5,8 +5,8 @@
  * A batch is one transaction, so ending it early loses nothing but its work.
  * It ends by SIGINT, as a query does by pg_cancel_backend, with a note in the
  * worker's slot that says why.  The note is made under the lock while the slot
- * says that a batch is on, so it never hits another job's batch; a signal that
- * comes late is dropped with the batch, or ends one that is tried again.
+ * says that a batch is on, so it never hits another job's batch, and a signal that
+ * comes when the batch has just ended is dropped with it.
  *
  * A worker in a long batch wakes the scheduler several times a second.  That
  * looks whether the batch stands in the way of somebody: whoever waits for a
