@@ -57,6 +57,14 @@ tidcache_fetch(Relation rel, uint64 key, Snapshot snapshot)
 		ItemPointerGetBlockNumber(&entry->tid) >= RelationGetNumberOfBlocks(rel))
 		return NULL;
 
+	/*
+	 * As an index scan does, but heap_fetch does not: make room for the next
+	 * version, which is written soon.
+	 */
+	buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&entry->tid));
+	heap_page_prune_opt(rel, buffer);
+	ReleaseBuffer(buffer);
+
 	tuple.t_self = entry->tid;
 	if (!heap_fetch(rel, snapshot, &tuple, &buffer, false))
 		return NULL;
