@@ -13,6 +13,7 @@
 #include "access/htup.h"
 #include "catalog/pg_collation_d.h"
 #include "executor/tuptable.h"
+#include "nodes/nodes.h"
 #include "storage/lockdefs.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
@@ -114,6 +115,9 @@ extern void api_null_argument(const char *name) pg_attribute_noreturn();
  * schema one in which nobody else has a say?
  */
 extern void api_check_extension_schema(Oid extension);
+
+/* run a utility statement as if the caller had sent it; sql is its text */
+extern void api_run_utility(Node *stmt, const char *sql);
 
 /* from _PG_init: executor and utility hooks that refuse what streams cannot do,
  * object access hook that cleans up after DROP */

@@ -22,6 +22,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/evtcache.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -224,9 +225,8 @@ parse_definition(const char *sql, const char *columns,
 	return create;
 }
 
-/* run a utility statement as if the caller had sent it */
-static void
-run_utility(Node *stmt, const char *sql)
+void
+api_run_utility(Node *stmt, const char *sql)
 {
 	PlannedStmt *wrapper = makeNode(PlannedStmt);
 
@@ -258,7 +258,7 @@ create_table(const char *namespace, const char *relname, const char *columns)
 	error_context_stack = &callback;
 
 	create = parse_definition(sql.data, columns, namespace, relname);
-	run_utility((Node *) create, sql.data);
+	api_run_utility((Node *) create, sql.data);
 
 	error_context_stack = callback.previous;
 }
@@ -343,6 +343,25 @@ check_owner(Oid relid)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
 }
 
+/*
+ * Options of a stream are no options of its table to PostgreSQL.  For event triggers its change is
+ * a command that changes no other: RESET of an option that no table has.
+ */
+static void
+fire_alter_table(Oid relid)
+{
+	StringInfoData sql;
+
+	if (EventCacheLookup(EVT_DDLCommandStart) == NIL &&
+		EventCacheLookup(EVT_DDLCommandEnd) == NIL)
+		return;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TABLE %s RESET (streamq)",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												get_rel_name(relid)));
+	api_run_utility(linitial_node(RawStmt, pg_parse_query(sql.data))->stmt, sql.data);
+}
+
 PG_FUNCTION_INFO_V1(streamq_alter_stream);
 Datum
 streamq_alter_stream(PG_FUNCTION_ARGS)
@@ -405,6 +424,8 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	if (changed)
 		options_set(rel, &options, !PG_ARGISNULL(2));
 	table_close(rel, NoLock);
+	if (changed)
+		fire_alter_table(PG_GETARG_OID(0));
 	PG_RETURN_VOID();
 }
 
@@ -438,7 +459,7 @@ streamq_drop_stream(PG_FUNCTION_ARGS)
 	drop->behavior = DROP_RESTRICT;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DROP TABLE %s", quote_qualified_identifier(namespace, relname));
-	run_utility((Node *) drop, sql.data);
+	api_run_utility((Node *) drop, sql.data);
 	PG_RETURN_VOID();
 }
 

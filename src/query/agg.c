@@ -33,6 +33,7 @@
 #include "utils/expandeddatum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/regproc.h"
 #include "utils/syscache.h"
 
 #include "streamq.h"
@@ -549,6 +550,13 @@ make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("state or result type does not belong to the aggregate")));
+
+	if (transtype == INTERNALOID &&
+		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
+		 !OidIsValid(form->aggcombinefn)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("aggregate %s has no stored state", format_procedure(aggregate))));
 
 	aggref->aggfnoid = aggregate;
 	aggref->aggtype = resulttype;

@@ -11,7 +11,8 @@
  * A round of this runs in a subtransaction.  When a row raises an error the
  * round is undone, done again up to that row under the same snapshot, the row
  * is recorded and passed over, and the next round goes on behind it: every row
- * is read at most twice, however many are bad.
+ * is read at most twice, however many are bad.  When it is the states that cannot
+ * be written, rounds of half as many rows find the row that made them so.
  *
  * Lock order: stream, view, state table, then the job's own lock.  DROP takes
  * the relations in the same order and the job's lock last.
@@ -36,6 +37,7 @@
 #include "utils/timestamp.h"
 
 #include "log/log.h"
+#include "query/fault.h"
 #include "query/job.h"
 #include "worker/notify.h"
 #include "worker/worker.h"
@@ -70,7 +72,17 @@ typedef struct Batch
 	JobStats	stats;
 	BadRow	   *bad;			/* the next round begins with this row */
 	TimestampTz deadline;		/* a worker goes on to another job; 0: none */
+	int64		passed;			/* rows that went through */
+	ErrorData  *doubt;			/* all doubtful errors are this one */
+	bool		doubts_differ;
 } Batch;
+
+typedef enum Stage
+{
+	STAGE_OTHER,
+	STAGE_ROW,					/* evaluating the query for a row */
+	STAGE_FLUSH					/* writing the states */
+} Stage;
 
 /* an open partition of a round */
 typedef struct Input
@@ -104,8 +116,8 @@ typedef struct Round
 
 	/* read when an error comes out of the round */
 	int64		rows;			/* taken so far */
-	bool		in_row;			/* the error is the current row's */
-	int			partition;
+	Stage		stage;
+	int			partition;		/* of the current row */
 	int64		off;
 	bool		more;
 
@@ -389,18 +401,20 @@ run_round(Round *round, int64 max_rows)
 
 		round->partition = input->partition;
 		round->off = input->off;
-		round->in_row = true;
+		round->stage = STAGE_ROW;
 		MemoryContextSwitchTo(round->econtext->ecxt_per_tuple_memory);
 		process_row(round, input);
 		MemoryContextSwitchTo(round->mcxt);
-		round->in_row = false;
+		round->stage = STAGE_OTHER;
 		round->rows++;
 		round->stats.rows_processed++;
 		fetch_row(input);
 	}
 
 	close_inputs(round);
+	round->stage = STAGE_FLUSH;
 	state_flush(round->state);
+	round->stage = STAGE_OTHER;
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 
@@ -415,44 +429,56 @@ run_round(Round *round, int64 max_rows)
 }
 
 /*
- * Errors of the data, which come again whenever the row is read.  Everything else
- * (cancel, lack of memory, privileges, lost relations, deadlock …) fails the
- * batch, which is tried again later.
+ * Whose fault is the error that ended the round?  A state that cannot be loaded is not
+ * that of the row which wants it.
  */
-static bool
-is_row_error(int sqlerrcode)
+static Fault
+fault_of_round(Round *round, ErrorData *edata)
 {
-	/* values that are parsed, as queries of text search and JSON paths are */
-	if (sqlerrcode == ERRCODE_SYNTAX_ERROR || sqlerrcode == ERRCODE_INVALID_NAME)
-		return true;
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):
-		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):
-		case MAKE_SQLSTATE('2', '3', '0', '0', '0'):
-		case MAKE_SQLSTATE('3', '8', '0', '0', '0'):
-		case MAKE_SQLSTATE('3', '9', '0', '0', '0'):
-		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):
-		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'):
-		case MAKE_SQLSTATE('P', '0', '0', '0', '0'):
-			return true;
-		default:
-			return false;
-	}
+	if (round->stage == STAGE_OTHER ||
+		(round->stage == STAGE_ROW && round->state->loading) ||
+		(round->stage == STAGE_FLUSH && round->rows == 0))
+		return FAULT_SYSTEM;
+	return fault_of_row(edata);
+}
+
+typedef enum RoundResult
+{
+	ROUND_DONE,
+	ROUND_BAD_ROW,				/* batch->bad is the row behind the *rows that
+								 * are fine */
+	ROUND_BAD_FLUSH				/* states could not be written after *rows */
+} RoundResult;
+
+/* a row failed: remember it, and whether it alone is to blame */
+static void
+set_bad_row(Batch *batch, Round *round, ErrorData *edata, Fault fault)
+{
+	batch->bad = palloc(sizeof(BadRow));
+	batch->bad->partition = round->partition;
+	batch->bad->off = round->off;
+	batch->bad->sqlerrcode = edata->sqlerrcode;
+	batch->bad->message = edata->message;
+
+	if (fault != FAULT_DOUBTFUL)
+		return;
+	if (batch->doubt == NULL)
+		batch->doubt = edata;
+	else if (!fault_is_same(batch->doubt, edata))
+		batch->doubts_differ = true;
 }
 
 /*
- * A round in a subtransaction.  True when it went through; otherwise it left
- * nothing behind but batch->bad, and *prefix says how many rows before that
- * one were fine.
+ * A round in a subtransaction, which leaves nothing behind but batch->bad if it does not
+ * go through.
  */
-static bool
-try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
+static RoundResult
+try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more)
 {
 	MemoryContext old = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	Round	   *round = palloc0(sizeof(Round));
-	volatile bool ok = false;
+	volatile RoundResult result = ROUND_DONE;
 
 	round->batch = batch;
 	round->mcxt = AllocSetContextCreate(old, "streamq batch", ALLOCSET_DEFAULT_SIZES);
@@ -462,11 +488,11 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 	{
 		run_round(round, max_rows);
 		ReleaseCurrentSubTransaction();
-		ok = true;
 	}
 	PG_CATCH();
 	{
 		ErrorData  *edata;
+		Fault		fault;
 
 		/*
 		 * Whatever the error, the subtransaction ends here: who aborts the
@@ -478,14 +504,19 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(old);
 		CurrentResourceOwner = owner;
-		if (!round->in_row || !is_row_error(edata->sqlerrcode))
+		fault = fault_of_round(round, edata);
+		if (fault == FAULT_SYSTEM)
 			ReThrowError(edata);
 
-		batch->bad = palloc(sizeof(BadRow));
-		batch->bad->partition = round->partition;
-		batch->bad->off = round->off;
-		batch->bad->sqlerrcode = edata->sqlerrcode;
-		batch->bad->message = edata->message;
+		if (round->stage == STAGE_FLUSH && round->rows > 1)
+			result = ROUND_BAD_FLUSH;
+		else
+		{
+			result = ROUND_BAD_ROW;
+			if (round->stage == STAGE_FLUSH)
+				round->rows = 0;
+			set_bad_row(batch, round, edata, fault);
+		}
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
@@ -494,9 +525,8 @@ try_round(Batch *batch, int64 max_rows, int64 *rows, bool *more, int64 *prefix)
 	MemoryContextDelete(round->mcxt);
 
 	*rows = round->rows;
-	*prefix = round->rows;
 	*more = round->more;
-	return ok;
+	return result;
 }
 
 /*
@@ -509,44 +539,54 @@ run_rounds(Batch *batch, int64 max_rows, int64 *total)
 {
 	TimestampTz deadline = batch->deadline;
 	bool		more = true;
+	int64		limit = max_rows;	/* lower while states cannot be written */
 
 	*total = 0;
 	for (int i = 0; more && *total < max_rows && i < MAX_ROUNDS; i++)
 	{
 		BadRow	   *front = batch->bad;
+		BadRow	   *failed = NULL;
 		int64		rows;
-		int64		prefix;
+		RoundResult result;
 
-		if (try_round(batch, max_rows - *total, &rows, &more, &prefix))
+		result = try_round(batch, Min(limit, max_rows - *total), &rows, &more);
+		if (result == ROUND_BAD_ROW && (rows > 0 || front))
 		{
+			/*
+			 * again, without the row that failed; the one at the front is
+			 * still there
+			 */
+			failed = batch->bad;
+			batch->bad = front;
+			batch->deadline = 0;
+			result = try_round(batch, rows, &rows, &more);
+			batch->deadline = deadline;
+		}
+
+		if (result == ROUND_DONE)
+		{
+			batch->passed += rows;
 			*total += rows + (front ? 1 : 0);
 			if (rows == 0 && !front)
 				break;
-			if (deadline != 0 && GetCurrentTimestamp() >= deadline)
-				break;
-			continue;
-		}
-
-		/*
-		 * again, without the row that failed; the one at the front is still
-		 * there
-		 */
-		if (prefix > 0 || front)
-		{
-			BadRow	   *failed = batch->bad;
-			bool		ok;
-
-			batch->bad = front;
-			batch->deadline = 0;
-			ok = try_round(batch, prefix, &rows, &more, &prefix);
-			batch->deadline = deadline;
-			if (!ok)
-				continue;
-			*total += rows + (front ? 1 : 0);
+			limit = Min(limit * 2, max_rows);
 			batch->bad = failed;
+
+			/* not as long as it is open whose fault an error is */
+			if (deadline != 0 && !failed &&
+				(batch->doubt == NULL || batch->passed > 0) &&
+				GetCurrentTimestamp() >= deadline)
+				break;
 		}
-		more = true;
+		else if (result == ROUND_BAD_FLUSH)
+			limit = rows / 2;
+		if (result != ROUND_DONE || failed)
+			more = true;
 	}
+
+	/* if no row got through, it is not their fault */
+	if (batch->doubt && !batch->doubts_differ && batch->passed == 0)
+		ReThrowError(batch->doubt);
 	return more;
 }
 
@@ -690,8 +730,8 @@ process_input(Batch *batch, Oid owner, int64 max_rows, bool timed, int64 *rows)
 	return more;
 }
 
-int
-job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
+static int
+run_batch(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 {
 	Batch	   *batch = palloc0(sizeof(Batch));
 	ItemPointerData stats_tid;
@@ -759,6 +799,61 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 	table_close(batch->state, NoLock);
 	table_close(batch->source, NoLock);
 	return more ? JOB_MORE : JOB_CAUGHT_UP;
+}
+
+/*
+ * The job's lock is this session's own, so it would not keep out a function of the query
+ * that runs the job, or drops its view.
+ */
+typedef struct RunningJob
+{
+	int32		job_id;
+	struct RunningJob *outer;	/* whose query runs this one */
+} RunningJob;
+
+static RunningJob *running = NULL;
+
+bool
+job_is_running_here(int32 job_id)
+{
+	for (RunningJob *job = running; job; job = job->outer)
+	{
+		if (job->job_id == job_id)
+			return true;
+	}
+	return false;
+}
+
+bool
+job_any_running_here(void)
+{
+	return running != NULL;
+}
+
+int
+job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
+{
+	RunningJob	self = {job_id, running};
+	JobRow		job;
+	int			result;
+
+	if (job_is_running_here(job_id) && job_read(job_id, &job))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot run job \"%s\" from within its own batch",
+						get_rel_name(job.target)),
+				 errdetail("The query of the job calls a function that runs the job.")));
+	running = &self;
+	PG_TRY();
+	{
+		result = run_batch(job_id, max_rows, wait, rows);
+	}
+	PG_FINALLY();
+	{
+		running = self.outer;
+	}
+	PG_END_TRY();
+	return result;
 }
 
 JobBatchResult

@@ -42,7 +42,7 @@
 #include "worker/worker.h"
 
 /* version of what is stored in streamq.job, behind the server's major version */
-#define JOB_FORMAT	1
+#define JOB_FORMAT	2
 
 enum
 {

@@ -152,21 +152,24 @@ typedef struct StateGroup
 	Timestamp	window_start;
 	Timestamp	window_end;
 	Datum	   *keys;
+	Datum	   *toasted;		/* as they are in the table; 0: not apart from
+								 * the row */
 	bool	   *nulls;
 	AggValue   *aggs;
 	bool		stored;			/* has a row, at tid */
 	ItemPointerData tid;
 } StateGroup;
 
+typedef struct KeyHash KeyHash;
+
 typedef struct StateKey
 {
 	Oid			collation;
 	int16		len;
 	bool		byval;
-	bool		hashable;		/* hash agrees with what GROUP BY takes for
-								 * equal */
+	KeyHash    *hash;			/* NULL: none that agrees with what GROUP BY
+								 * takes for equal */
 	FmgrInfo	eq;
-	FmgrInfo	hash;
 } StateKey;
 
 typedef struct StateTable
@@ -180,6 +183,7 @@ typedef struct StateTable
 	StateGroup **buckets;
 	uint32		nbuckets;
 	uint32		ngroups;
+	bool		loading;		/* a stored state is being taken */
 	MemoryContext mcxt;
 } StateTable;
 
@@ -214,6 +218,15 @@ extern void state_flush(StateTable *state);
  */
 extern int64 state_count_windows(StateTable *state, bool all, Timestamp first_start,
 								 Timestamp from, Timestamp to);
+
+/* ---- keyhash.c: hash values of grouping keys, as they are stored ---- */
+
+/* NULL if the type has none */
+extern KeyHash *key_hash_create(Oid type, Oid collation);
+extern uint64 key_hash(KeyHash *hash, Datum value);
+
+/* is the rowtype the type, or in it? */
+extern bool key_type_contains(Oid type, Oid rowtype);
 
 /* ---- tidcache.c: latest versions of rows that change all the time ---- */
 
@@ -332,6 +345,10 @@ extern void job_lock_out(int32 job_id);
  * process that runs the job.  *rows is the number of rows read.
  */
 extern int	job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows);
+
+/* are we called by the query of this job, or of any? */
+extern bool job_is_running_here(int32 job_id);
+extern bool job_any_running_here(void);
 
 /* ---- rebuild.c ---- */
 

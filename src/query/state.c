@@ -14,6 +14,7 @@
  */
 #include "query/query.h"
 
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
@@ -127,6 +128,50 @@ append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
 		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
 }
 
+/* what a value takes of a row at most, behind those before it */
+static Size
+add_width(Size width, Oid type)
+{
+	HeapTuple	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tup);
+	if (form->typlen > 0)
+		width = att_align_nominal(width, form->typalign) + form->typlen;
+	else if (form->typlen == -1 && form->typstorage != TYPSTORAGE_PLAIN)
+		width += MAXALIGN(TOAST_POINTER_SIZE);	/* what is larger goes out of the row */
+	ReleaseSysCache(tup);
+	return width;
+}
+
+/* a row must fit into a page whatever is in it: values are not made smaller any more */
+static void
+check_width(ViewQuery *vq)
+{
+	int			natts = state_agg_attno(vq, list_length(vq->aggs));
+	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
+	ListCell   *lc;
+
+	if (vq->window_rti != 0)
+		width = add_width(add_width(width, vq->event_type), vq->event_type);
+	width = add_width(width, INT8OID);
+	foreach(lc, vq->keys)
+		width = add_width(width, ((ViewKey *) lfirst(lc))->type);
+	foreach(lc, vq->aggs)
+		width = add_width(width, ((ViewAgg *) lfirst(lc))->storedtype);
+	width = add_width(width, BYTEAOID);
+
+	if (natts > MaxHeapAttributeNumber || width > MaxHeapTupleSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("too many aggregates in a continuous view"),
+				 errdetail("The state of a group has %d columns and up to %zu bytes, but the limits are %d columns and %zu bytes.",
+						   natts, width, MaxHeapAttributeNumber, (Size) MaxHeapTupleSize),
+				 errhint("Make several continuous views, each with some of the aggregates.")));
+}
+
 Oid
 state_create(ViewQuery *vq, int32 job_id, Oid role)
 {
@@ -137,6 +182,7 @@ state_create(ViewQuery *vq, int32 job_id, Oid role)
 	Oid			state;
 	ListCell   *lc;
 
+	check_width(vq);
 	snprintf(name, sizeof(name), STATE_TABLE_NAME, job_id);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s.%s (", STREAMQ_SCHEMA, name);
@@ -252,22 +298,23 @@ state_open(Relation rel, ViewQuery *vq, AggSet *aggs)
 	{
 		ViewKey    *key = lfirst(lc);
 		StateKey   *sk = &state->keys[foreach_current_index(lc)];
-		TypeCacheEntry *type = lookup_type_cache(key->type,
-												 TYPECACHE_EQ_OPR |
-												 TYPECACHE_HASH_EXTENDED_PROC |
-												 TYPECACHE_HASH_EXTENDED_PROC_FINFO);
+		TypeCacheEntry *type = lookup_type_cache(key->type, TYPECACHE_EQ_OPR);
 
 		sk->collation = key->collation;
 		sk->len = type->typlen;
 		sk->byval = type->typbyval;
 		fmgr_info(get_opcode(key->eqop), &sk->eq);
 
+		/* an attribute may have been added to it that has none */
+		if (!OidIsValid(type->eq_opr) && key_type_contains(key->type, InvalidOid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("could not identify an equality operator for type %s",
+							format_type_be(key->type))));
+
 		/* what GROUP BY takes for equal must hash alike */
-		sk->hashable = type->eq_opr == key->eqop &&
-			OidIsValid(type->hash_extended_proc);
-		if (sk->hashable)
-			fmgr_info_copy(&sk->hash, &type->hash_extended_proc_finfo,
-						   CurrentMemoryContext);
+		if (type->eq_opr == key->eqop)
+			sk->hash = key_hash_create(key->type, key->collation);
 	}
 	state->nbuckets = 1024;
 	state->buckets = MemoryContextAllocZero(state->mcxt,
@@ -285,9 +332,8 @@ hash_keys(StateTable *state, Datum *keys, bool *nulls)
 		StateKey   *key = &state->keys[i];
 		uint64		h = 0;
 
-		if (!nulls[i] && key->hashable)
-			h = DatumGetUInt64(FunctionCall2Coll(&key->hash, key->collation,
-												 keys[i], Int64GetDatum(0)));
+		if (!nulls[i] && key->hash)
+			h = key_hash(key->hash, keys[i]);
 		hash = hash_combine64(hash, h);
 	}
 	return hash;
@@ -369,6 +415,25 @@ take_keys(StateTable *state, StateGroup *group, Datum *keys)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Values that the TOAST table has are written again as pointers to them, not as new values
+ * with every batch.
+ */
+static void
+note_toasted(StateTable *state, StateGroup *group, Datum *keys)
+{
+	for (int i = 0; i < state->nkeys; i++)
+	{
+		if (group->nulls[i] || state->keys[i].len != -1 ||
+			!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(keys[i])))
+			continue;
+		if (group->toasted == NULL)
+			group->toasted = MemoryContextAllocZero(state->mcxt, sizeof(Datum) * state->nkeys);
+		group->toasted[i] = PointerGetDatum(MemoryContextAlloc(state->mcxt, TOAST_POINTER_SIZE));
+		memcpy(DatumGetPointer(group->toasted[i]), DatumGetPointer(keys[i]), TOAST_POINTER_SIZE);
+	}
+}
+
 /* the row's states become the group's, if it is the group's row */
 static bool
 take_row(StateTable *state, StateGroup *group, HeapTuple tup)
@@ -389,8 +454,10 @@ take_row(StateTable *state, StateGroup *group, HeapTuple tup)
 		group->tid = tup->t_self;
 		group->stored = true;
 		take_keys(state, group, values + first);
+		note_toasted(state, group, values + first);
 		if (!nulls[desc->natts - 1])
 			sealed = DatumGetByteaPP(values[desc->natts - 1]);
+		state->loading = true;
 		for (int i = 0; i < state->aggs->ncalls; i++)
 		{
 			int			att = first + state->nkeys + i;
@@ -398,6 +465,7 @@ take_row(StateTable *state, StateGroup *group, HeapTuple tup)
 			agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
 					 is_sealed(sealed, i));
 		}
+		state->loading = false;
 	}
 	pfree(values);
 	pfree(nulls);
@@ -503,7 +571,7 @@ form_group(StateTable *state, StateGroup *group, Datum *values, bool *nulls)
 	values[att++] = Int64GetDatum((int64) group->hash);
 	for (int i = 0; i < state->nkeys; i++, att++)
 	{
-		values[att] = group->keys[i];
+		values[att] = group->toasted && group->toasted[i] ? group->toasted[i] : group->keys[i];
 		nulls[att] = group->nulls[i];
 	}
 	for (int i = 0; i < state->aggs->ncalls; i++, att++)

@@ -43,6 +43,7 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -51,6 +52,7 @@
 #include "api/api.h"
 #include "base/catalog.h"
 #include "log/log.h"
+#include "query/view_guard.h"
 #include "query/job.h"
 #include "streamq.h"
 #include "worker/worker.h"
@@ -221,36 +223,60 @@ make_view_query(ViewQuery *vq, Oid state)
 /* ---- creation ---- */
 
 static Oid
-define_view(RangeVar *name, Query *query)
+old_owner(Oid relid)
 {
-	CreateStmt *create = makeNode(CreateStmt);
-	ObjectAddress address;
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tup))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+		ReleaseSysCache(tup);
+	}
+	return owner;
+}
+
+/*
+ * The view is made by CREATE VIEW, so that event triggers and whatever else follows commands
+ * see it, and then gets the query tree itself: that which is parsed from its text may
+ * differ in what no text says.
+ */
+static Oid
+define_view(Oid namespaceid, const char *relname, Query *query)
+{
+	StringInfoData sql;
+	Oid			view;
 	ListCell   *lc;
 
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE VIEW %s (",
+					 quote_qualified_identifier(get_namespace_name(namespaceid), relname));
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-		ColumnDef  *def = makeColumnDef(tle->resname,
-										exprType((Node *) tle->expr),
-										exprTypmod((Node *) tle->expr),
-										exprCollation((Node *) tle->expr));
 
 		if (type_is_collatable(exprType((Node *) tle->expr)) &&
-			!OidIsValid(def->collOid))
+			!OidIsValid(exprCollation((Node *) tle->expr)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INDETERMINATE_COLLATION),
 					 errmsg("could not determine which collation to use for view column \"%s\"",
-							def->colname),
+							tle->resname),
 					 errhint("Use the COLLATE clause to set the collation explicitly.")));
-		create->tableElts = lappend(create->tableElts, def);
+		appendStringInfo(&sql, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(tle->resname));
 	}
-	create->relation = name;
-	create->oncommit = ONCOMMIT_NOOP;
-	address = DefineRelation(create, RELKIND_VIEW, InvalidOid, NULL, NULL);
+	appendStringInfo(&sql, ") AS %s", pg_get_querydef(copyObject(query), false));
+	api_run_utility(linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt,
+					sql.data);
+
+	view = get_relname_relid(relname, namespaceid);
+	if (!OidIsValid(view) || get_rel_relkind(view) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("view \"%s\" was dropped or renamed by an event trigger", relname)));
+	StoreViewQuery(view, query, true);
 	CommandCounterIncrement();
-	StoreViewQuery(address.objectId, query, false);
-	CommandCounterIncrement();
-	return address.objectId;
+	return view;
 }
 
 void
@@ -392,7 +418,9 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	JobRow		job = {0};
 	Query	   *query;
 	ViewQuery  *vq;
+	Oid			namespaceid;
 	Oid			existing;
+	Oid			owner;
 
 	streamq_require_loaded();
 	PreventCommandIfReadOnly("create_continuous_view()");
@@ -412,7 +440,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(7))
 		job.timeout = duration_arg(fcinfo, 7, "job_timeout");
 
-	(void) RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
+	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
 	if (OidIsValid(existing))
 	{
 		if (PG_GETARG_BOOL(6) && job_find_by_target(existing, &job))
@@ -434,7 +462,14 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job.job_id = job_next_id();
 	job.source = vq->source;
 	job.state = state_create(vq, job.job_id, GetUserId());
-	job.target = define_view(rv, make_view_query(vq, job.state));
+	job.target = define_view(namespaceid, rv->relname, make_view_query(vq, job.state));
+	/* an event trigger may have given the view to somebody else */
+	owner = old_owner(job.target);
+	if (owner != GetUserId())
+	{
+		state_grant(job.state, GetUserId(), false);
+		state_grant(job.state, owner, true);
+	}
 	view_record_dependencies(job.target, job.state, query);
 	describe_view(job.target, job.source);
 	job.settings = collect_settings();
@@ -486,9 +521,13 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 				 errhint("The view streamq.jobs lists the continuous views of this database.")));
 
 	drop->removeType = OBJECT_VIEW;
-	drop->objects = list_make1(names);
+	drop->objects = list_make1(list_make2(makeString(get_namespace_name(get_rel_namespace(view))),
+										  makeString(get_rel_name(view))));
 	drop->behavior = DROP_RESTRICT;
-	RemoveRelations(drop);
+	api_run_utility((Node *) drop,
+					psprintf("DROP VIEW %s",
+							 quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)),
+														get_rel_name(view))));
 	PG_RETURN_VOID();
 }
 
@@ -509,11 +548,7 @@ streamq_refuse_state_change(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" belongs to no continuous view",
 						RelationGetRelationName(data->tg_relation))));
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot change continuous view \"%s\"", get_rel_name(job.target)),
-			 errdetail("Its rows follow from its stream.")));
-	PG_RETURN_NULL();
+	view_guard_refuse_change(job.target);
 }
 
 /* owner of a relation as this command has left it, not yet visible to others */
@@ -524,20 +559,6 @@ new_owner(Oid relid)
 									  Anum_pg_class_oid, relid);
 
 	return HeapTupleIsValid(tup) ? ((Form_pg_class) GETSTRUCT(tup))->relowner : InvalidOid;
-}
-
-static Oid
-old_owner(Oid relid)
-{
-	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tup))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
-		ReleaseSysCache(tup);
-	}
-	return owner;
 }
 
 /* relation of a rule that this command has just made */
@@ -587,6 +608,13 @@ job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 		refuse_rule(objectId);
 		return;
 	}
+	if (classId == RelationRelationId && access == OAT_DROP)
+	{
+		if (subId > 0)
+			view_guard_drop_attribute(objectId, subId);
+		else if (job_any_running_here())
+			view_guard_drop_while_running(objectId);
+	}
 	if (classId != RelationRelationId || subId != 0 ||
 		(access != OAT_DROP && access != OAT_POST_ALTER))
 		return;
@@ -607,6 +635,8 @@ job_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 		Oid			before = old_owner(objectId);
 		Oid			after = new_owner(objectId);
 
+		view_guard_view_options(objectId);
+
 		/* the owner of a view reads what is below it */
 		if (OidIsValid(after) && before != after)
 		{
@@ -621,4 +651,5 @@ job_init(void)
 {
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = job_object_access;
+	view_guard_init();
 }

@@ -242,12 +242,12 @@ SELECT streamq.run_job('ev_update');
 SELECT streamq.watermark('ev_update');
 SELECT name FROM streamq.jobs;
 SELECT * FROM streamq.job;
-DO $$ BEGIN DELETE FROM owned; EXCEPTION WHEN insufficient_privilege THEN RAISE NOTICE 'not allowed'; END $$;
+DO $$ BEGIN DELETE FROM owned; EXCEPTION WHEN feature_not_supported THEN RAISE NOTICE 'not allowed'; END $$;
 DO $$
 BEGIN
 	EXECUTE (SELECT format('DELETE FROM streamq.%I', relname) FROM pg_class
 		WHERE relname LIKE 'view\_state\_%' AND relkind = 'r' AND has_table_privilege(oid, 'SELECT'));
-EXCEPTION WHEN insufficient_privilege THEN
+EXCEPTION WHEN feature_not_supported THEN
 	RAISE NOTICE 'not allowed';
 END $$;
 RESET ROLE;
