@@ -15,6 +15,7 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
+#include "storage/spin.h"
 #include "utils/timestamp.h"
 
 #include "log/log_internal.h"
@@ -107,7 +108,129 @@ typedef struct AppendState
 	uint32		cont_len;
 	bool		fresh_page;		/* do not go on with the tail page */
 	bool		wal;
+	Buffer		ready;			/* pinned, most likely the tail page */
+	BlockNumber ready_block;
+	Buffer		made;			/* of the last fresh page, InvalidBuffer: none */
 } AppendState;
+
+/*
+ * Who appends a single row holds the lock for a few microseconds; to sleep and be
+ * woken takes several times as long.  After a group commit many sessions come
+ * at once.  Looking again for as long as some of them need saves nearly all
+ * of the sleeping, and costs those little who wait for a large batch.
+ */
+#define APPEND_SPINS	300
+
+static void
+acquire_append_lock(LWLock *lock)
+{
+	for (int i = 0; i < APPEND_SPINS; i++)
+	{
+		if (LWLockConditionalAcquire(lock, LW_EXCLUSIVE))
+			return;
+		SPIN_DELAY();
+	}
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+}
+
+/* ---- memory of pages ---- */
+
+/*
+ * In a young process the first access to a buffer is a page fault.  When memory
+ * is read, systems map what lies around it too, commonly 64 kB, as far as somebody has
+ * used it before.
+ */
+#define FAULT_AROUND	(65536 / BLCKSZ)
+#define FAULT_PAGE		4096
+
+static inline void
+touch(Buffer buffer)
+{
+	volatile char *p = (volatile char *) BufferGetBlock(buffer);
+
+	for (int i = 0; i < BLCKSZ; i += FAULT_PAGE)
+		(void) p[i];
+	(void) p[BLCKSZ - 1];
+}
+
+/*
+ * A fresh page was made.  The next ones will mostly get buffers beside it: touch
+ * those once, so that every other session that appends, and that would
+ * else have a fault for each page, has one for many of them.
+ */
+static void
+touch_around(Buffer buffer)
+{
+	static int	done = -1;
+	int			group = (buffer - 1) / FAULT_AROUND;
+
+	if (buffer < 0 || group == done)
+		return;
+	done = group;
+	for (int i = Max((group - 1) * FAULT_AROUND, 0);
+		 i < Min((group + 2) * FAULT_AROUND, NBuffers); i++)
+		touch(i + 1);
+}
+
+/* ---- the tail page ---- */
+
+static inline void
+remember_tail_buffer(AppendState *s, BlockNumber block, Buffer buffer)
+{
+	pg_atomic_write_u64(&s->shared->tail_buffer, (uint64) block << 32 | (uint32) buffer);
+}
+
+/*
+ * Before the append lock is taken: pin what was the tail page a moment ago, and have it
+ * mapped, so that this is not done by one session after the other under the
+ * lock.
+ */
+static void
+ready_tail_page(AppendState *s)
+{
+	static Buffer touched = InvalidBuffer;
+	uint64		hint = pg_atomic_read_u64(&s->shared->tail_buffer);
+	Buffer		buffer = (Buffer) (uint32) hint;
+
+	s->ready = InvalidBuffer;
+	s->ready_block = (BlockNumber) (hint >> 32);
+	if (!BufferIsValid(buffer) || RelationUsesLocalBuffers(s->rel))
+		return;
+	if (!ReadRecentBuffer(RelationLocator(s->rel), MAIN_FORKNUM, s->ready_block, buffer))
+		return;
+	s->ready = buffer;
+	if (buffer != touched)
+		touch(buffer);
+	touched = buffer;
+}
+
+static void
+release_ready(AppendState *s)
+{
+	if (BufferIsValid(s->ready))
+		ReleaseBuffer(s->ready);
+	s->ready = InvalidBuffer;
+}
+
+/* the tail page, pinned */
+static Buffer
+pin_tail_page(AppendState *s, BlockNumber block)
+{
+	Buffer		buffer;
+
+	if (BufferIsValid(s->ready) && s->ready_block == block)
+	{
+		buffer = s->ready;
+		s->ready = InvalidBuffer;
+		/* it has not gone through ReadBuffer */
+		pgstat_count_buffer_read(s->rel);
+		pgstat_count_buffer_hit(s->rel);
+		return buffer;
+	}
+	buffer = ReadBuffer(s->rel, block);
+	remember_tail_buffer(s, block, buffer);
+	return buffer;
+}
 
 /* lock the tail page if the next row can start on it */
 static Buffer
@@ -122,7 +245,7 @@ lock_tail_page(AppendState *s, bool *newrun)
 
 	if (s->cont_len > 0 || s->fresh_page || !BlockNumberIsValid(tail->tail))
 		return InvalidBuffer;
-	buffer = ReadBuffer(s->rel, tail->tail);
+	buffer = pin_tail_page(s, tail->tail);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);
 	if (!log_page_is(page, LOG_PAGE_DATA, s->partition))
@@ -325,6 +448,8 @@ append_page(AppendState *s)
 	{
 		tail->tail = tail->next_block++;
 		s->fresh_page = false;
+		s->made = buffer;
+		remember_tail_buffer(s, tail->tail, buffer);
 	}
 	tail->next_offset += placed;
 	pg_atomic_write_u64(&s->shared->next_offset, tail->next_offset);
@@ -346,6 +471,8 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	/* rather now than when it is written */
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
+	s.rel = rel;
+	s.partition = partition;
 	s.xid = GetCurrentTransactionId();
 	s.wal = RelationNeedsWAL(rel);
 	s.shared = shared = log_shared(rel, partition);
@@ -355,19 +482,19 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	{
 		uint32		ahead = 0;
 
-		LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+		ready_tail_page(&s);
+		acquire_append_lock(&shared->append_lock);
 		if (BlockNumberIsValid(tail->extent_start))
 			ahead = tail->extent_end - tail->next_block;
 		if (BlockNumberIsValid(tail->head) && ahead + tail->spare_blocks >= need)
 			break;
 		LWLockRelease(&shared->append_lock);
+		release_ready(&s);
 		if (!BlockNumberIsValid(tail->head))
 			create_log(rel, partition, shared);
 		log_reserve(rel, partition, shared, need);
 	}
 
-	s.rel = rel;
-	s.partition = partition;
 	s.cid = cid;
 	now = GetCurrentTimestamp();
 	s.now = Max(now, tail->last_time);
@@ -377,6 +504,7 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	s.cont = NULL;
 	s.cont_len = 0;
 	s.fresh_page = false;
+	s.made = InvalidBuffer;
 	tail->last_time = s.now;
 	if (unlikely(partition == TID_HOLE_PARTITION &&
 				 (TID_HOLE(tail->next_offset) || TID_HOLE(tail->next_offset + nrows))))
@@ -390,6 +518,9 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	while (s.next < s.nrows || s.cont_len > 0)
 		append_page(&s);
 	LWLockRelease(&shared->append_lock);
+	release_ready(&s);
+	if (BufferIsValid(s.made))
+		touch_around(s.made);
 
 	pgstat_count_heap_insert(rel, nrows);
 	if (log_append_hook)

@@ -298,6 +298,8 @@ typedef struct LogShared
 	pg_atomic_uint64 frozen_offset;
 	/* all offsets below were settled in some snapshot taken just before */
 	pg_atomic_uint64 settled_offset;
+	/* block and buffer of the tail page a moment ago, 0: unknown; a hint */
+	pg_atomic_uint64 tail_buffer;
 } LogShared;
 
 /* kept in rd_amcache: one chunk, gone with any invalidation of the relation */

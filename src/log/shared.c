@@ -158,6 +158,7 @@ lookup(Relation rel, int partition)
 		pg_atomic_init_u64(&shared->next_offset, 0);
 		pg_atomic_init_u64(&shared->frozen_offset, 0);
 		pg_atomic_init_u64(&shared->settled_offset, 0);
+		pg_atomic_init_u64(&shared->tail_buffer, 0);
 	}
 	dshash_release_lock(table, shared);
 
