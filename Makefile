@@ -30,6 +30,7 @@ bench: export ONLY := $(ONLY)
 bench: export ROWS := $(ROWS)
 bench: export ROUNDS := $(ROUNDS)
 bench: export SETTINGS := $(SETTINGS)
+bench: export SLOW_DISK := $(SLOW_DISK)
 bench:
 	@test/bench/run.sh
 

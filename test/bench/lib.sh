@@ -8,6 +8,23 @@
 
 # ---- the server ----
 
+disk=()	# what to run programs with, see choose_disk
+
+# SLOW_DISK: flushing a file takes at least that long
+choose_disk()
+{
+	local ns
+
+	case ${SLOW_DISK:-} in
+		'') return ;;
+		*us) ns=${SLOW_DISK%us}000 ;;
+		*ms) ns=${SLOW_DISK%ms}000000 ;;
+		*) ns= ;;
+	esac
+	[[ $ns =~ ^[1-9][0-9]{3,11}$ ]] || die "SLOW_DISK must be a time as \"2ms\" or \"500us\""
+	disk=(env "LD_PRELOAD=$work/slow_disk.so" "SLOW_DISK_NS=$ns")
+}
+
 start_bench_server()
 {
 	local setting
@@ -20,7 +37,7 @@ start_bench_server()
 		echo "unix_socket_directories = '$work'"
 		for setting in ${SETTINGS:-}; do echo "${setting%%=*} = '${setting#*=}'"; done
 	} >>"$work/data/postgresql.conf"
-	run_as_user "$pgbin/pg_ctl" -D "$work/data" -l "$work/server.log" -w start >/dev/null ||
+	run_as_user "${disk[@]}" "$pgbin/pg_ctl" -D "$work/data" -l "$work/server.log" -w start >/dev/null ||
 		die "the server does not start: $(tail -n 3 "$work/server.log")"
 	sql -c 'CREATE EXTENSION streamq' || die "CREATE EXTENSION failed"
 }
@@ -41,7 +58,9 @@ build_programs()
 		die "cannot build the client: it needs the headers of libpq (libpq-dev)"
 	gcc -O2 -Wall -fPIC -shared -I"$("$PG_CONFIG" --includedir-server)" \
 		-o "$work/floor.so" "$dir/floor.c" || die "cannot build floor.c"
-	chmod 755 "$work/client" "$work/floor.so"
+	gcc -O2 -Wall -fPIC -shared -o "$work/slow_disk.so" "$dir/slow_disk.c" -ldl ||
+		die "cannot build slow_disk.c"
+	chmod 755 "$work/client" "$work/floor.so" "$work/slow_disk.so"
 }
 
 # sql [PSQL OPTION]...: psql, errors end it
@@ -54,6 +73,24 @@ sql()
 value()
 {
 	sql -At -c "$1"
+}
+
+# ---- the disk ----
+
+# What the disk gives: ratios depend on it.  pg_test_fsync has many tests of a
+# second each, of which the second or third is that of the server's method.
+disk_rates()
+{
+	local method fsyncs seconds mb=256
+
+	method=$(value "SHOW wal_sync_method")
+	fsyncs=$(run_as_user "${disk[@]}" timeout 4 "$pgbin/pg_test_fsync" -s 1 -f "$work/fsync" 2>/dev/null |
+		sed -nE "s/^ +$method +([0-9]+)\.[0-9]+ ops.*/\1/p" | head -n 1)
+	sql -c CHECKPOINT
+	seconds=$(run_as_user "$work/client" "host=$work user=postgres dbname=postgres" 1 1 \
+		"SELECT bench_wal_floor($((mb * 128)), 8192)") || die "WAL could not be written"
+	rates="${fsyncs:-unknown} $method/s, WAL $(calc "int($mb / $seconds)") MB/s${SLOW_DISK:+, SLOW_DISK=$SLOW_DISK}"
+	echo "   $rates"
 }
 
 # ---- measuring ----

@@ -9,6 +9,7 @@
 #             concurrent insert bytes read scan vacuum jobs
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
+#   SLOW_DISK flushing a file takes at least so long, e.g. "2ms" or "500us"
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
 #   PG_CONFIG or PGMAJOR, KEEP=1 (leave the directory for a look)
 #
@@ -457,12 +458,16 @@ copy_tree "$work/src"
 private_pg "$work/pg"
 build_into "$work/src" >"$work/build.log" 2>&1 || { tail "$work/build.log"; die "the build failed"; }
 build_programs
+choose_disk
 start_bench_server
 make_tables
 warm_up
+say "what the disk gives"
+disk_rates
 for group in $only; do
 	say "$group"
 	"group_$group"
 done
+say "the disk: $rates"
 say "$("$pgbin/postgres" --version), $rounds rounds, $rows rows, ${SETTINGS:-default settings}, $((SECONDS / 60)) min $((SECONDS % 60)) s"
 print_table
