@@ -293,7 +293,7 @@ int64
 log_print(Relation rel, int partition, int64 n, Snapshot snapshot)
 {
 	TupleTableSlot *slot = log_slot_create(rel);
-	int64		ns[LOG_PRINT_SAMPLES];
+	int64		ns[LOG_PRINT_SAMPLES] = {0};
 	int64		offsets[LOG_PRINT_SAMPLES];
 	int			nsamples = log_print_samples(n, ns);
 	uint64		hash = 0;

@@ -445,7 +445,7 @@ begin_load(Relation rel)
 	Oid			relid = RelationGetRelid(rel);
 	int			npartitions = log_relcache(rel)->route.npartitions;
 	bool		planned;
-	int64		rows[LOG_MAX_PARTITIONS];
+	int64		rows[LOG_MAX_PARTITIONS] = {0};
 	int64		total;
 	int64		noted;
 
@@ -756,7 +756,7 @@ bool
 log_plan_follow(Relation rel, const LogPlan *plan)
 {
 	Oid			relid = RelationGetRelid(rel);
-	int64		rows[LOG_MAX_PARTITIONS];
+	int64		rows[LOG_MAX_PARTITIONS] = {0};
 	int64		all = 0;
 	int64		total;
 	bool		moved = false;

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "compat.h"
+
 #include "query/query.h"
 
 /* an attribute of a table or composite type is about to be dropped */
