@@ -84,6 +84,7 @@ struct MessageFormat
 {
 	char	   *stream;			/* name, for errors */
 	bool		whole_row;
+	bool		may_fail;		/* of a column or key */
 	int			ncolumns;		/* 1 unless whole_row */
 	MessageColumn *columns;
 	int			nkeys;
@@ -91,6 +92,17 @@ struct MessageFormat
 	bool		has_headers;
 	MessageColumn headers;
 };
+
+/* does to_jsonb() call a function of the user's for values of this type? */
+static bool
+has_json_cast(Oid type)
+{
+	Oid			castfunc;
+
+	return type >= FirstNormalObjectId &&
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &castfunc) ==
+		COERCION_PATH_FUNC;
+}
 
 /*
  * May the conversion of a value to JSON, or to text, raise an error?  Output functions
@@ -109,15 +121,13 @@ type_may_fail(Oid type)
 	element = get_element_type(type);
 	if (OidIsValid(element))
 		return type_may_fail(element);
+	if (get_typtype(type) == TYPTYPE_ENUM)
+		return has_json_cast(type);
 	if (get_typtype(type) == TYPTYPE_COMPOSITE)
 	{
-		TupleDesc	desc;
-		Oid			castfunc;
-		bool		result = type >= FirstNormalObjectId &&
-			find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &castfunc) ==
-			COERCION_PATH_FUNC;
+		TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+		bool		result = has_json_cast(type);
 
-		desc = lookup_rowtype_tupdesc(type, -1);
 		for (int i = 0; i < desc->natts && !result; i++)
 			result = !TupleDescAttr(desc, i)->attisdropped &&
 				type_may_fail(TupleDescAttr(desc, i)->atttypid);
@@ -298,6 +308,11 @@ message_format_create(Relation rel)
 			key_init(&format->keys[format->nkeys++],
 					 TupleDescAttr(desc, options.keys[i] - 1));
 	}
+	format->may_fail = format->has_headers && format->headers.may_fail;
+	for (int i = 0; i < format->ncolumns; i++)
+		format->may_fail |= format->columns[i].may_fail;
+	for (int i = 0; i < format->nkeys; i++)
+		format->may_fail |= format->keys[i].may_fail;
 	return format;
 }
 
@@ -539,6 +554,9 @@ form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 
 /* more than this may not fit into a jsonb, whatever becomes of it */
 #define SURE_SIZE	(16 * 1024 * 1024)
+
+/* and no compressed value becomes larger than 256 times what is stored of it */
+#define SURE_STORED_SIZE	(SURE_SIZE / 256)
 #define SURE_DEPTH	64
 
 /*
@@ -612,6 +630,8 @@ message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wanted)
 {
 	Size		size = 0;
 
+	if (!format->may_fail && log_slot_stored_size(slot) < SURE_STORED_SIZE)
+		return true;
 	if (wanted & MESSAGE_COLUMN(5))
 		for (int i = 0; i < format->nkeys; i++)
 			if (format->keys[i].may_fail)

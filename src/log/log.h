@@ -211,6 +211,12 @@ extern void log_reader_end(LogReader *reader);
 
 extern TupleTableSlot *log_slot_create(Relation rel);
 
+/*
+ * Bytes of the row in such a slot as a stream stores it, with compressed values.
+ * PG_UINT32_MAX if the slot holds values, or a row from before a column was added.
+ */
+extern uint32 log_slot_stored_size(TupleTableSlot *slot);
+
 /* the kind of such slots */
 extern const TupleTableSlotOps LogSlotOps;
 

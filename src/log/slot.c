@@ -394,6 +394,19 @@ log_slot_get_row(TupleTableSlot *slot, LogRow *row)
 	row->flags = ls->flags;
 }
 
+uint32
+log_slot_stored_size(TupleTableSlot *slot)
+{
+	LogSlot    *ls = (LogSlot *) slot;
+
+	Assert(slot->tts_ops == &LogSlotOps);
+	if (ls->page != NULL)
+		find_row(slot);
+	if (ls->body == NULL || ls->natts != slot->tts_tupleDescriptor->natts)
+		return PG_UINT32_MAX;
+	return ls->len;
+}
+
 TupleTableSlot *
 log_slot_create(Relation rel)
 {

@@ -50,7 +50,8 @@ ALTER ROLE regress_roles_d RENAME TO regress_roles_a;
 
 -- REASSIGN OWNED: needs to be a member of both, and leaves grants alone.
 SELECT streamq.grant_group('s', 'first', 'regress_roles_c');
-\set VERBOSITY terse
+-- the texts depend on the version
+\set VERBOSITY sqlstate
 SET ROLE regress_roles_c;
 REASSIGN OWNED BY regress_roles_a TO regress_roles_c;
 SET ROLE regress_roles_a;
