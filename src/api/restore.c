@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -39,13 +40,18 @@ streamq_stream_progress(PG_FUNCTION_ARGS)
 	streamq_require_loaded();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	/* not log_open_stream: a dump of a standby passes over unlogged streams */
+	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("stream with OID %u does not exist", PG_GETARG_OID(0))));
 	if (!log_is_stream(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", RelationGetRelationName(rel))));
 	log_plan_make(rel, GetActiveSnapshot(), &plan);
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
 
 	values[0] = base_make_numbers(plan.messages, plan.npartitions);
 	values[1] = base_make_numbers(plan.firsts, plan.npartitions);

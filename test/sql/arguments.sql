@@ -109,6 +109,10 @@ SELECT streamq.consume('f', 'g');
 -- its partitions do all of it
 INSERT INTO parent VALUES (1), (2), (3), (4);
 SELECT payload FROM streamq.consume('part3', 'g');
+-- functions that dumps call are asked for what is gone, too
+SELECT * FROM streamq.stream_progress(0);
+SELECT * FROM streamq.stream_progress('plain'::regclass);
+SELECT * FROM streamq.group_progress(0, 0);
 
 SET client_min_messages = warning;
 DROP FOREIGN DATA WRAPPER arguments_wrapper CASCADE;

@@ -10,7 +10,8 @@ use Test::More;
 
 my $page = 8192;
 my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
+# from PostgreSQL 18 on there are checksums if nothing else is said
+$node->init(extra => `initdb --help` =~ /--no-data-checksums/ ? ['--no-data-checksums'] : []);
 $node->append_conf('postgresql.conf', q(
 shared_preload_libraries = 'streamq'
 autovacuum = off

@@ -27,7 +27,8 @@ sub works
 {
 	my (@command) = @_;
 
-	return eval { run(\@command, '<', \'', '>', \my $out, '2>', \my $err, timeout(120)) };
+	# a list would lose its place where nothing comes back
+	return scalar(eval { run(\@command, '<', \'', '>', \my $out, '2>', \my $err, timeout(120)) });
 }
 
 my ($python) = grep { works($_, '-c', 'import psycopg') } ('python3', '/usr/bin/python3');
@@ -46,13 +47,13 @@ my %programs = (
 	},
 	js => {
 		file => 'shipper.js',
-		there => works('node', '-e', 'require("pg")'),
+		there => scalar(works('node', '-e', 'require("pg")')),
 		needs => 'node with the package pg',
 		command => [ 'node', "$dir/shipper.js" ],
 	},
 	go => {
 		file => 'shipper.go',
-		there => works('go', 'list', 'github.com/lib/pq'),
+		there => scalar(works('go', 'list', 'github.com/lib/pq')),
 		needs => 'Go with lib/pq',
 		command => [ 'go', 'run', "$dir/shipper.go" ],
 	},

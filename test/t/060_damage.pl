@@ -212,7 +212,9 @@ sub series
 	my $node = PostgreSQL::Test::Cluster->new("checksums_$name");
 	my $cases = 0;
 
-	$node->init(extra => $checksums ? ['--data-checksums'] : []);
+	# from PostgreSQL 18 on there are checksums if nothing else is said
+	my $without = `initdb --help` =~ /--no-data-checksums/ ? ['--no-data-checksums'] : [];
+	$node->init(extra => $checksums ? ['--data-checksums'] : $without);
 	$node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'streamq'
 autovacuum = off
