@@ -26,7 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 #define MAX_CACHED	16
 

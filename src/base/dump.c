@@ -13,7 +13,7 @@
 #include "utils/array.h"
 
 #include "base/dump.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 Datum
 base_restore_row(FunctionCallInfo fcinfo, const char *name, const char *command, bool *isnull)
@@ -25,7 +25,7 @@ base_restore_row(FunctionCallInfo fcinfo, const char *name, const char *command,
 	Oid			rowtype;
 	int			rc;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(data->tg_event) ||
 		!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
 		ereport(ERROR,

@@ -13,7 +13,9 @@
 #include "utils/timestamp.h"
 
 #include "group/args.h"
+#include "group/group_catalog.h"
 #include "group/memory.h"
+#include "group/ordered.h"
 #include "group/store.h"
 #include "log/log.h"
 

@@ -10,15 +10,17 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "api/api.h"
 #include "group/args.h"
 #include "group/group.h"
+#include "group/group_catalog.h"
 #include "group/memory.h"
-#include "group/roles.h"
+#include "group/ordered.h"
 #include "group/seek.h"
 #include "group/store.h"
 #include "group/version.h"
 #include "log/log.h"
+#include "stream/privilege.h"
+#include "stream/retention.h"
 
 static void
 check_mode(const char *mode)
@@ -69,7 +71,7 @@ streamq_create_group(PG_FUNCTION_ARGS)
 						"max_in_flight", STATE_MAX_IN_FLIGHT)));
 
 	rel = group_open_stream(fcinfo);
-	api_check_read(rel);
+	stream_check_read(rel);
 	if (group_create(rel, name, &options, true, &group) == GROUP_CREATED)
 		group_init_states(rel, &group, start);
 	else if (PG_GETARG_BOOL(6))
@@ -151,5 +153,5 @@ group_init(void)
 	log_register_state_callbacks(&callbacks);
 	group_store_init();
 	group_memory_init();
-	group_roles_init();
+	stream_register_retention_holder(group_hold_retention);
 }

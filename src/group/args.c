@@ -12,15 +12,16 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "api/api.h"
+#include "base/argument.h"
+#include "base/loaded.h"
 #include "group/args.h"
+#include "group/group_catalog.h"
 #include "log/log.h"
-#include "streamq.h"
 
 void
 group_begin_change(const char *funcname)
 {
-	streamq_require_loaded();
+	base_require_loaded();
 	PreventCommandIfReadOnly(funcname);
 }
 
@@ -28,7 +29,7 @@ void
 group_require_arg(FunctionCallInfo fcinfo, int argno, const char *argname)
 {
 	if (PG_ARGISNULL(argno))
-		api_null_argument(argname);
+		base_null_argument(argname);
 }
 
 Relation

@@ -11,7 +11,7 @@
 #include "fmgr.h"
 #include "utils/rel.h"
 
-#include "group/catalog.h"
+#include "group/group_catalog.h"
 
 /*
  * Every function that changes a group begins here: 55000 if the library was not

@@ -30,14 +30,18 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "api/api.h"
 #include "group/args.h"
+#include "group/group.h"
+#include "group/group_catalog.h"
 #include "group/memory.h"
 #include "group/messages.h"
+#include "group/ordered.h"
 #include "group/seek.h"
 #include "group/store.h"
 #include "log/log.h"
-#include "worker/doorbell.h"
+#include "signal/doorbell.h"
+#include "stream/message.h"
+#include "stream/privilege.h"
 
 /* look again after so long without a ring (ms), and when a partition is locked */
 #define POLL_INTERVAL		1000
@@ -545,8 +549,8 @@ consume(Consume *c, Oid relid, const Interval *wait)
 		else
 			c->rel = log_open_stream(relid, AccessShareLock);
 		namestrcpy(&name, RelationGetRelationName(c->rel));
-		api_check_read(c->rel);
-		seen = doorbell_count(relid);
+		stream_check_read(c->rel);
+		seen = signal_count(relid);
 		old = MemoryContextSwitchTo(try_context);
 		try_consume(c, last);
 		MemoryContextSwitchTo(old);
@@ -560,10 +564,10 @@ consume(Consume *c, Oid relid, const Interval *wait)
 		/* the stream may be truncated or dropped while we sleep */
 		table_close(c->rel, AccessShareLock);
 		InvalidateCatalogSnapshot();
-		doorbell_wait(relid, seen, sleep_time(c, now, last ? patience : end));
+		signal_wait(relid, seen, sleep_time(c, now, last ? patience : end));
 		waited = true;
 		/* what is new is for the next transaction: this one cannot see it */
-		stale = IsolationIsSerializable() && doorbell_count(relid) != seen;
+		stale = IsolationIsSerializable() && signal_count(relid) != seen;
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextDelete(try_context);

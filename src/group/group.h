@@ -25,12 +25,6 @@ extern void group_stream_dropped(Oid relid);
 extern void group_record_roles(void);
 
 /*
- * For each of npartitions the least offset that any group of the stream has not
- * acknowledged, PG_INT64_MAX where there is no group.
- */
-extern void group_least_acked(Relation rel, int npartitions, int64 *acked);
-
-/*
  * Messages that were consumed: leased, or acknowledged at once.  They are copies:
  * what happens to the stream or the group does not concern them.
  */
@@ -56,5 +50,9 @@ extern bool group_messages_next(GroupMessages *messages, uint32 wanted,
 								Datum *values, bool *nulls);
 extern void group_messages_rewind(GroupMessages *messages);
 extern void group_messages_end(GroupMessages *messages);
+
+/* SQL functions that the planner knows */
+extern PGDLLEXPORT Datum streamq_consume(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum streamq_consume_as(PG_FUNCTION_ARGS);
 
 #endif

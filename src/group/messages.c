@@ -14,8 +14,10 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "api/api.h"
+#include "group/group.h"
 #include "group/messages.h"
+#include "log/log.h"
+#include "stream/message.h"
 
 struct GroupMessages
 {
@@ -59,7 +61,7 @@ can_form(GroupMessages *messages, TupleTableSlot *slot, const LogKeptRow *row)
 		bool		nulls[MESSAGE_NATTS];
 
 		MemoryContextSwitchTo(context);
-		message_form(messages->format, slot, LOG_MSG_PARTITION(row->msg_id),
+		stream_message_form(messages->format, slot, LOG_MSG_PARTITION(row->msg_id),
 					 LOG_MSG_OFFSET(row->msg_id), row->produced_at, row->note,
 					 messages->wanted, values, nulls);
 	}
@@ -76,7 +78,7 @@ can_form(GroupMessages *messages, TupleTableSlot *slot, const LogKeptRow *row)
 	MemoryContextDelete(context);
 	if (error == NULL)
 		return true;
-	if (!message_is_own_error(error->sqlerrcode))
+	if (!stream_message_is_own_error(error->sqlerrcode))
 		ReThrowError(error);
 	if (messages->error == NULL)
 		messages->error = error;
@@ -93,10 +95,10 @@ group_messages_try(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
 	{
 		MemoryContext old = MemoryContextSwitchTo(messages->context);
 
-		messages->format = message_format_create(rel);
+		messages->format = stream_message_format_create(rel);
 		MemoryContextSwitchTo(old);
 	}
-	return message_is_sure(messages->format, slot, messages->wanted) ||
+	return stream_message_is_sure(messages->format, slot, messages->wanted) ||
 		can_form(messages, slot, row);
 }
 
@@ -160,7 +162,7 @@ group_messages_next(GroupMessages *messages, uint32 wanted, Datum *values, bool 
 	off = LOG_MSG_OFFSET(row.msg_id);
 	if (!messages->typed)
 	{
-		message_form(messages->format, slot, partition, off, row.produced_at, row.note,
+		stream_message_form(messages->format, slot, partition, off, row.produced_at, row.note,
 					 wanted, values, nulls);
 		return true;
 	}

@@ -36,15 +36,13 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "group/catalog.h"
 #include "group/group.h"
+#include "group/group_catalog.h"
 #include "group/roles.h"
 
 /* groups that DROP ROLE names, as many as it names other objects */
 #define MAX_NAMED	100
 #define MAX_ALL		PG_INT32_MAX
-
-static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /* ---- dependencies ---- */
 
@@ -404,15 +402,10 @@ drop_role_error_callback(void *arg)
 		errcontext("%s", (char *) arg);
 }
 
-static void
-roles_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-					  ProcessUtilityContext context, ParamListInfo params,
-					  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+void
+group_roles_begin_command(Node *stmt, GroupCommand *command)
 {
-	Node	   *stmt = pstmt->utilityStmt;
-	ErrorContextCallback callback;
-	bool		drop_role = IsA(stmt, DropRoleStmt);
-
+	command->drop_role = IsA(stmt, DropRoleStmt);
 	if (IsA(stmt, ReassignOwnedStmt))
 	{
 		List	   *roles = roleSpecsToIds(((ReassignOwnedStmt *) stmt)->roles);
@@ -428,28 +421,18 @@ roles_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 		if (may_act_for(roles))
 			change_groups(roles, InvalidOid);
 	}
-	else if (drop_role)
+	else if (command->drop_role)
 	{
-		callback.callback = drop_role_error_callback;
-		callback.arg = describe_groups(((DropRoleStmt *) stmt)->roles);
-		callback.previous = error_context_stack;
-		error_context_stack = &callback;
+		command->callback.callback = drop_role_error_callback;
+		command->callback.arg = describe_groups(((DropRoleStmt *) stmt)->roles);
+		command->callback.previous = error_context_stack;
+		error_context_stack = &command->callback;
 	}
-
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-							 dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-								dest, qc);
-
-	if (drop_role)
-		error_context_stack = callback.previous;
 }
 
 void
-group_roles_init(void)
+group_roles_end_command(GroupCommand *command)
 {
-	prev_process_utility = ProcessUtility_hook;
-	ProcessUtility_hook = roles_process_utility;
+	if (command->drop_role)
+		error_context_stack = command->callback.previous;
 }

@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "nodes/nodes.h"
+
 /* an owner and grantees; InvalidOid among them is PUBLIC */
 typedef struct GroupRoles
 {
@@ -22,6 +24,17 @@ typedef struct GroupRoles
  */
 extern void group_roles_changed(Oid relid, const GroupRoles *before, const GroupRoles *now);
 
-extern void group_roles_init(void);
+/*
+ * Around a utility command: REASSIGN OWNED and DROP OWNED change groups before
+ * PostgreSQL gets to its own rows; what DROP ROLE reports names the groups.
+ */
+typedef struct GroupCommand
+{
+	bool		drop_role;
+	ErrorContextCallback callback;
+} GroupCommand;
+
+extern void group_roles_begin_command(Node *stmt, GroupCommand *command);
+extern void group_roles_end_command(GroupCommand *command);
 
 #endif

@@ -10,6 +10,8 @@
 #include "utils/timestamp.h"
 
 #include "group/args.h"
+#include "group/group_catalog.h"
+#include "group/ordered.h"
 #include "group/seek.h"
 #include "group/store.h"
 #include "log/log.h"

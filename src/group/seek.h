@@ -9,7 +9,7 @@
 
 #include "utils/rel.h"
 
-#include "group/catalog.h"
+#include "group/group_catalog.h"
 
 typedef enum GroupStart
 {

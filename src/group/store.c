@@ -12,12 +12,13 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-#include "api/api.h"
-#include "group/restore.h"
+#include "base/catalog.h"
+#include "group/group_dump.h"
+#include "group/ordered.h"
 #include "group/store.h"
 #include "group/version.h"
 #include "log/log.h"
-#include "worker/doorbell.h"
+#include "signal/doorbell.h"
 
 /*
  * Heavyweight locks are those of a database object: class is the catalog table
@@ -222,9 +223,9 @@ store_release_callback(ResourceReleasePhase phase, bool isCommit,
 		return;
 	for (int i = 0; i < nrings; i++)
 		if (rings[i].on_commit || !isCommit)
-			doorbell_ring(rings[i].relid);
+			signal_ring(rings[i].relid);
 	if (rings_lost)
-		doorbell_ring_all();
+		signal_ring_all();
 	nrings = 0;
 	rings_lost = false;
 }

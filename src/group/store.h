@@ -13,7 +13,7 @@
 
 #include "utils/rel.h"
 
-#include "group/state.h"
+#include "group/ordered.h"
 
 typedef enum StoreLock
 {

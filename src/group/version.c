@@ -26,7 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "group/state.h"
+#include "group/ordered.h"
 #include "group/version.h"
 #include "log/log.h"
 

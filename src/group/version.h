@@ -20,7 +20,7 @@
 #include "access/transam.h"
 #include "utils/snapshot.h"
 
-#include "group/state.h"
+#include "group/ordered.h"
 
 /*
  * The state that counts for the current transaction: false if there is none.

@@ -10,7 +10,7 @@
 #include "utils/rel.h"
 
 #include "log/log_internal.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 /* memory for encoded rows */
 typedef struct RowMemory
@@ -150,7 +150,7 @@ log_batch_begin(Relation rel, int max_rows, int partition)
 {
 	LogBatch   *batch;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	batch = palloc0(sizeof(LogBatch));
 	if (partition < 0 && log_relcache(rel)->route.npartitions == 1)
 		partition = 0;
@@ -261,7 +261,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 
 	if (nslots == 0)
 		return;
-	streamq_require_loaded();
+	base_require_loaded();
 	if (partition < 0 && log_relcache(rel)->route.npartitions == 1)
 		partition = 0;
 	if (partition < 0)

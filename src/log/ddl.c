@@ -28,7 +28,7 @@
 
 #include "log/log_internal.h"
 #include "log/log_xlog.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 /* pages of a file to be, in order of their blocks */
 typedef struct NewFile
@@ -185,7 +185,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 	SMgrRelation smgr;
 	NewFile		file;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	if (persistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -19,7 +19,7 @@
 #include "utils/snapmgr.h"
 
 #include "log/log_internal.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 typedef struct LogScanData
 {
@@ -87,7 +87,7 @@ log_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *k
 {
 	LogScan		scan;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	if (nkeys > 0)
 		elog(ERROR, "scan keys are for catalogs only");
 	scan = palloc0(sizeof(LogScanData));

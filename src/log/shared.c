@@ -20,7 +20,7 @@
 
 #include "log/log_internal.h"
 #include "log/log_xlog.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 typedef struct LogSharedControl
 {

@@ -19,7 +19,7 @@
 #include "utils/syscache.h"
 
 #include "log/log_internal.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 /* names in a hint */
 #define MAX_LISTED	5
@@ -293,7 +293,7 @@ estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages, double *tupl
 {
 	int			npartitions = log_partition_count(rel);
 
-	streamq_require_loaded();
+	base_require_loaded();
 	*pages = RelationGetNumberOfBlocks(rel);
 	*tuples = 0;
 	*allvisfrac = 0;
@@ -364,7 +364,7 @@ PG_FUNCTION_INFO_V1(streamq_handler);
 Datum
 streamq_handler(PG_FUNCTION_ARGS)
 {
-	streamq_require_loaded();
+	base_require_loaded();
 	PG_RETURN_POINTER(&LogTableAm);
 }
 
@@ -457,7 +457,7 @@ log_open_stream(Oid relid, LOCKMODE lockmode)
 {
 	Relation	rel;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	rel = try_relation_open(relid, lockmode);
 	if (rel == NULL)
 		ereport(ERROR,

@@ -25,7 +25,7 @@
 
 #include "log/log_internal.h"
 #include "log/log_xlog.h"
-#include "streamq.h"
+#include "base/loaded.h"
 
 typedef struct FreezeState
 {
@@ -347,7 +347,7 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strat
 	TimestampTz start = GetCurrentTimestamp();
 	PgStat_Counter live = 0;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	memset(&fs, 0, sizeof(fs));
 	fs.rel = rel;
 	fs.strategy = strategy;

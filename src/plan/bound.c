@@ -19,10 +19,9 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "log/log.h"
+#include "plan/plan.h"
 #include "plan/plan_internal.h"
-
-extern Datum streamq_msg_id(PG_FUNCTION_ARGS);
-extern Datum streamq_produced_at(PG_FUNCTION_ARGS);
 
 static bool
 is_ctid(Node *expr, Index varno)
@@ -34,7 +33,7 @@ is_ctid(Node *expr, Index varno)
 }
 
 bool
-bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
+plan_bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
 {
 	FuncExpr   *func = (FuncExpr *) expr;
 	Node	   *arg;
@@ -67,9 +66,9 @@ bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
 
 	/* whatever its name, it is what it calls that counts */
 	fmgr_info(func->funcid, &flinfo);
-	if (flinfo.fn_addr == streamq_msg_id)
+	if (flinfo.fn_addr == plan_functions[PLAN_MSG_ID])
 		*kind = BOUND_MSG_ID;
-	else if (flinfo.fn_addr == streamq_produced_at)
+	else if (flinfo.fn_addr == plan_functions[PLAN_PRODUCED_AT])
 		*kind = BOUND_PRODUCED_AT;
 	else
 		return false;
@@ -77,7 +76,7 @@ bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
 }
 
 bool
-bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, Bound *bound)
+plan_bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, Bound *bound)
 {
 	OpExpr	   *op = (OpExpr *) clause;
 	Oid			relid = planner_rt_fetch(rel->relid, root)->relid;
@@ -93,7 +92,7 @@ bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, Bound *boun
 	{
 		Node	   *expr = list_nth(op->args, i);
 
-		if (bound_match_expr(expr, rel->relid, relid, &bound->kind))
+		if (plan_bound_match_expr(expr, rel->relid, relid, &bound->kind))
 			family = bound->kind == BOUND_MSG_ID ?
 				INTEGER_BTREE_FAM_OID :
 				lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
@@ -156,7 +155,7 @@ bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, Bound *boun
  * has to keep its place behind conditions of a lower security level.
  */
 bool
-bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound)
+plan_bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound)
 {
 	return restriction_is_securely_promotable(rinfo, rel) ||
 		!contain_var_clause((Node *) bound->value);
@@ -290,7 +289,7 @@ apply_tid(LogMessageRange *range, int strategy, ItemPointer tid, Relation stream
 }
 
 bool
-bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value, bool isnull,
+plan_bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value, bool isnull,
 			Relation stream, LogMessageRange *range)
 {
 	if (isnull)

@@ -36,10 +36,12 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-#include "api/api.h"
 #include "compat.h"
 #include "group/group.h"
+#include "plan/plan.h"
 #include "plan/plan_internal.h"
+#include "stream/message.h"
+#include "stream/message_read.h"
 
 #define MAX_NARGS	7
 
@@ -49,7 +51,7 @@ typedef struct MessageScanState MessageScanState;
 typedef struct MessageFunction
 {
 	CustomScanMethods scan;		/* first */
-	PGFunction	function;
+	PlanFunction function;
 	int			nargs;
 	int			natts;			/* of its result */
 	bool		once;			/* has effects: may only be called as a function is */
@@ -66,15 +68,11 @@ struct MessageScanState
 	uint32		wanted;			/* columns */
 	bool		allowed;		/* the privilege on the function was checked */
 	/* one of them, while there are rows */
-	MessageRead *read;
+	StreamRead *read;
 	GroupMessages *messages;
 	TupleDesc	row_desc;		/* if a whole-row column is wanted, else NULL */
 	MemoryContext context;		/* of those, made anew for each call */
 };
-
-extern Datum streamq_read(PG_FUNCTION_ARGS);
-extern Datum streamq_consume(PG_FUNCTION_ARGS);
-extern Datum streamq_consume_as(PG_FUNCTION_ARGS);
 
 static Node *create_state(CustomScan *plan);
 static void begin_read(MessageScanState *state, FunctionCallInfo fcinfo);
@@ -82,9 +80,9 @@ static void begin_consume(MessageScanState *state, FunctionCallInfo fcinfo);
 static void begin_consume_as(MessageScanState *state, FunctionCallInfo fcinfo);
 
 static const MessageFunction functions[] = {
-	{{"Stream Read", create_state}, streamq_read, 3, MESSAGE_NATTS, false, begin_read},
-	{{"Stream Consume", create_state}, streamq_consume, 7, MESSAGE_NATTS, true, begin_consume},
-	{{"Stream Consume As", create_state}, streamq_consume_as, 7, GROUP_TYPED_NATTS, true,
+	{{"Stream Read", create_state}, PLAN_READ, 3, MESSAGE_NATTS, false, begin_read},
+	{{"Stream Consume", create_state}, PLAN_CONSUME, 7, MESSAGE_NATTS, true, begin_consume},
+	{{"Stream Consume As", create_state}, PLAN_CONSUME_AS, 7, GROUP_TYPED_NATTS, true,
 	begin_consume_as},
 };
 
@@ -108,7 +106,7 @@ find_function(RangeTblEntry *rte)
 		return NULL;
 	fmgr_info(call->funcid, &flinfo);
 	for (int i = 0; i < lengthof(functions); i++)
-		if (functions[i].function == flinfo.fn_addr &&
+		if (plan_functions[functions[i].function] == flinfo.fn_addr &&
 			functions[i].nargs == list_length(call->args) &&
 			functions[i].natts == rtfunc->funccolcount)
 			return &functions[i];
@@ -334,7 +332,7 @@ check_call(MessageScanState *state)
 static void
 begin_read(MessageScanState *state, FunctionCallInfo fcinfo)
 {
-	state->read = message_read_begin(fcinfo->args, state->css.ss.ps.state->es_snapshot);
+	state->read = stream_read_begin(fcinfo->args, state->css.ss.ps.state->es_snapshot);
 }
 
 static void
@@ -374,7 +372,7 @@ forget_rows(MessageScanState *state)
 {
 	ExecClearTuple(state->css.ss.ss_ScanTupleSlot);
 	if (state->read != NULL)
-		message_read_end(state->read);
+		stream_read_end(state->read);
 	if (state->messages != NULL)
 		group_messages_end(state->messages);
 	state->read = NULL;
@@ -396,7 +394,7 @@ fetch_row(ScanState *ss)
 		call_function(state);
 	old = MemoryContextSwitchTo(ss->ps.ps_ExprContext->ecxt_per_tuple_memory);
 	found = state->read ?
-		message_read_next(state->read, state->wanted, slot->tts_values, slot->tts_isnull) :
+		stream_read_next(state->read, state->wanted, slot->tts_values, slot->tts_isnull) :
 		group_messages_next(state->messages, state->wanted, slot->tts_values,
 							slot->tts_isnull);
 	if (found)
@@ -473,7 +471,7 @@ create_state(CustomScan *plan)
 }
 
 void
-message_scan_init(void)
+plan_message_scan_init(void)
 {
 	for (int i = 0; i < lengthof(functions); i++)
 		RegisterCustomScanMethods(&functions[i].scan);

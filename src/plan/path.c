@@ -77,8 +77,8 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 		Node	   *value;
 
 		if (rinfo->pseudoconstant ||
-			!bound_match_clause(root, rel, rinfo->clause, &bound) ||
-			!bound_is_secure(rinfo, rel, &bound))
+			!plan_bound_match_clause(root, rel, rinfo->clause, &bound) ||
+			!plan_bound_is_secure(rinfo, rel, &bound))
 		{
 			est->filters = lappend(est->filters, rinfo);
 			continue;
@@ -90,7 +90,7 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 		{
 			Const	   *con = (Const *) value;
 
-			if (!bound_apply(bound.kind, bound.strategy, bound.value_type,
+			if (!plan_bound_apply(bound.kind, bound.strategy, bound.value_type,
 							 con->constvalue, con->constisnull, stream, &range))
 				empty = true;
 		}
@@ -186,7 +186,7 @@ ec_has_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec)
 		BoundKind	kind;
 
 		if (!em->em_is_const && bms_equal(em->em_relids, rel->relids) &&
-			bound_match_expr((Node *) em->em_expr, rel->relid, relid, &kind) &&
+			plan_bound_match_expr((Node *) em->em_expr, rel->relid, relid, &kind) &&
 			kind == BOUND_MSG_ID)
 			return true;
 	}
@@ -197,7 +197,7 @@ static void
 add_range_path(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est,
 			   List *pathkeys, bool backward)
 {
-	CustomPath *path = range_scan_path(rel, backward);
+	CustomPath *path = plan_range_scan_path(rel, backward);
 
 	path->path.pathkeys = pathkeys;
 	path->path.rows = rel->rows;
@@ -267,7 +267,7 @@ ec_member_is_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
 {
 	BoundKind	kind;
 
-	return bound_match_expr((Node *) em->em_expr, rel->relid,
+	return plan_bound_match_expr((Node *) em->em_expr, rel->relid,
 							planner_rt_fetch(rel->relid, root)->relid, &kind);
 }
 
@@ -275,7 +275,7 @@ static void
 add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, Relation stream, Relids outer)
 {
 	ParamPathInfo *info = get_baserel_parampathinfo(root, rel, outer);
-	CustomPath *path = range_scan_path(rel, false);
+	CustomPath *path = plan_range_scan_path(rel, false);
 	RangeEstimate est;
 
 	estimate_range(root, rel, stream, list_concat_copy(rel->baserestrictinfo, info->ppi_clauses),
@@ -309,8 +309,8 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
 		ListCell   *seen;
 
 		if (rinfo->pseudoconstant ||
-			!bound_match_clause(root, rel, rinfo->clause, &bound) ||
-			!bound_is_secure(rinfo, rel, &bound) ||
+			!plan_bound_match_clause(root, rel, rinfo->clause, &bound) ||
+			!plan_bound_is_secure(rinfo, rel, &bound) ||
 			!join_clause_is_movable_to(rinfo, rel))
 			continue;
 		outer = bms_union(rinfo->required_relids, rel->lateral_relids);

@@ -18,7 +18,9 @@
 #include "plan/plan.h"
 #include "plan/plan_internal.h"
 
-bool		streamq_enable_stream_scan = true;
+bool		plan_enable_stream_scan = true;
+
+const PGFunction *plan_functions = NULL;
 
 static set_rel_pathlist_hook_type prev_set_rel_pathlist = NULL;
 
@@ -52,7 +54,7 @@ plan_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEnt
 {
 	if (prev_set_rel_pathlist)
 		prev_set_rel_pathlist(root, rel, rti, rte);
-	if (!streamq_enable_stream_scan || IS_DUMMY_REL(rel))
+	if (!plan_enable_stream_scan || IS_DUMMY_REL(rel))
 		return;
 
 	if (rte->rtekind == RTE_FUNCTION)
@@ -88,17 +90,11 @@ plan_explain_expr(const char *label, Node *expr, CustomScan *plan, List *ancesto
 }
 
 void
-plan_init(void)
+plan_init(const PGFunction *functions)
 {
-	DefineCustomBoolVariable("streamq.enable_stream_scan",
-							 "Lets the planner use scans made for streams.",
-							 NULL,
-							 &streamq_enable_stream_scan,
-							 true,
-							 PGC_USERSET, GUC_EXPLAIN,
-							 NULL, NULL, NULL);
-	range_scan_init();
-	message_scan_init();
+	plan_functions = functions;
+	plan_range_scan_init();
+	plan_message_scan_init();
 	prev_set_rel_pathlist = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = plan_set_rel_pathlist;
 }

@@ -12,10 +12,26 @@
 
 #include "postgres.h"
 
-/* setting streamq.enable_stream_scan */
-extern PGDLLIMPORT bool streamq_enable_stream_scan;
+#include "fmgr.h"
 
-/* from _PG_init: setting, planner hook, scan methods */
-extern void plan_init(void);
+/* setting streamq.enable_stream_scan */
+extern bool plan_enable_stream_scan;
+
+/* functions that the planner tells by the C function they call */
+typedef enum PlanFunction
+{
+	PLAN_MSG_ID,				/* streamq.msg_id(tableoid, ctid) */
+	PLAN_PRODUCED_AT,
+	PLAN_READ,
+	PLAN_CONSUME,
+	PLAN_CONSUME_AS,
+	PLAN_NFUNCTIONS
+} PlanFunction;
+
+/*
+ * From _PG_init: planner hook, scan methods.  The array has the C function of
+ * each PlanFunction.
+ */
+extern void plan_init(const PGFunction *functions);
 
 #endif

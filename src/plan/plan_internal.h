@@ -16,6 +16,9 @@
 
 /* ---- plan.c ---- */
 
+/* C functions by PlanFunction */
+extern const PGFunction *plan_functions;
+
 struct ExplainState;
 
 /* the state of a custom scan, in a struct of that size that begins with CustomScanState */
@@ -75,22 +78,22 @@ typedef struct Bound
 } Bound;
 
 /* is this streamq.msg_id or produced_at of the rows of range table entry varno? */
-extern bool bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind);
+extern bool plan_bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind);
 
 /* is the clause a bound?  The value has no column of the relation in it. */
-extern bool bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
+extern bool plan_bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
 							   Bound *bound);
 
 /*
  * May the condition decide what is read before other ones were asked
  * (row-level security, security barriers)?
  */
-extern bool bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound);
+extern bool plan_bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound);
 
 /*
  * Narrow the range by a bound.  False if no row can be in it.
  */
-extern bool bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value,
+extern bool plan_bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value,
 						bool isnull, Relation stream, LogMessageRange *range);
 
 /* ---- path.c: paths of streams ---- */
@@ -101,12 +104,12 @@ extern void plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEn
 
 #define RANGE_SCAN_NAME	"Stream Scan"
 
-extern CustomPath *range_scan_path(RelOptInfo *rel, bool backward);
-extern void range_scan_init(void);
+extern CustomPath *plan_range_scan_path(RelOptInfo *rel, bool backward);
+extern void plan_range_scan_init(void);
 
 /* ---- message_scan.c: the custom scans of read(), consume() and consume_as() ---- */
 
 extern void plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
-extern void message_scan_init(void);
+extern void plan_message_scan_init(void);
 
 #endif

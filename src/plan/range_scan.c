@@ -72,8 +72,8 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 
 		if (rinfo->pseudoconstant)
 			continue;
-		if (bound_match_clause(root, rel, rinfo->clause, &bound) &&
-			bound_is_secure(rinfo, rel, &bound))
+		if (plan_bound_match_clause(root, rel, rinfo->clause, &bound) &&
+			plan_bound_is_secure(rinfo, rel, &bound))
 		{
 			OpExpr	   *op = castNode(OpExpr, bound.clause);
 
@@ -102,7 +102,7 @@ static const CustomPathMethods range_path_methods = {
 
 /* a path without costs, rows and order */
 CustomPath *
-range_scan_path(RelOptInfo *rel, bool backward)
+plan_range_scan_path(RelOptInfo *rel, bool backward)
 {
 	CustomPath *path = makeNode(CustomPath);
 
@@ -145,7 +145,7 @@ result_columns(CustomScanState *css)
 
 		if (IsA(expr, Var))
 			attnums[n++] = ((Var *) expr)->varattno;
-		else if (bound_match_expr((Node *) expr, scanrelid, RelationGetRelid(stream), &kind))
+		else if (plan_bound_match_expr((Node *) expr, scanrelid, RelationGetRelid(stream), &kind))
 			attnums[n++] = kind == BOUND_MSG_ID ? LOG_COLUMN_MSG_ID : LOG_COLUMN_PRODUCED_AT;
 		else
 			return NULL;
@@ -222,7 +222,7 @@ find_range(RangeScanState *state)
 		bool		isnull;
 		Datum		value = ExecEvalExprSwitchContext(bound->value, econtext, &isnull);
 
-		if (!bound_apply(bound->kind, bound->strategy, bound->value_type, value, isnull,
+		if (!plan_bound_apply(bound->kind, bound->strategy, bound->value_type, value, isnull,
 						 state->css.ss.ss_currentRelation, &state->range))
 			state->empty = true;
 	}
@@ -387,7 +387,7 @@ create_state(CustomScan *plan)
 }
 
 void
-range_scan_init(void)
+plan_range_scan_init(void)
 {
 	column_exec_methods = range_exec_methods;
 	column_exec_methods.ExecCustomScan = exec_columns;

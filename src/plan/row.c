@@ -20,8 +20,8 @@
 #include "nodes/supportnodes.h"
 #include "parser/parsetree.h"
 
-#include "api/api.h"
 #include "compat.h"
+#include "stream/privilege.h"
 
 static Var *
 as_var(Node *node)
@@ -122,11 +122,11 @@ streamq_row_identity(PG_FUNCTION_ARGS)
 	if (!IsA(request, SupportRequestSimplify) || request->root == NULL)
 		PG_RETURN_POINTER(NULL);
 	call = request->fcall;
-	if (list_length(call->args) != 2 || call->inputcollid == API_OWN_ROW ||
+	if (list_length(call->args) != 2 || call->inputcollid == STREAM_OWN_ROW ||
 		!is_row(request->root, linitial(call->args), lsecond(call->args)))
 		PG_RETURN_POINTER(NULL);
 
 	call = copyObject(call);
-	call->inputcollid = API_OWN_ROW;
+	call->inputcollid = STREAM_OWN_ROW;
 	PG_RETURN_POINTER(call);
 }

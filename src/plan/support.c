@@ -12,9 +12,8 @@
 #include "optimizer/optimizer.h"
 #include "utils/rel.h"
 
-#include "api/api.h"
 #include "log/log.h"
-#include "plan/plan_internal.h"
+#include "stream/privilege.h"
 
 /* the value, if it is known when planning */
 static Const *
@@ -40,7 +39,7 @@ count_messages(Oid relid, int64 from)
 
 	if (stream == NULL)
 		return -1;
-	if (log_is_stream(stream) && log_is_accessible(stream) && api_may_read(stream))
+	if (log_is_stream(stream) && log_is_accessible(stream) && stream_may_read(stream))
 	{
 		range.from = from;
 		count = log_range_count(stream, &range, &npartitions);

@@ -1,6 +1,6 @@
 /*
  * guard.c
- *	  Hooks that tell the background processes what happens around them.
+ *	  What the background processes have to know of commands and objects.
  *
  * DROP DATABASE and its like want to be alone in a database and do not send
  * background workers away by themselves, so before such a command ours leave
@@ -8,7 +8,7 @@
  * knows about the files of a database goes when they move or are removed.  LISTEN is
  * counted, so that commits need not be noted where nobody wants to hear of them.
  */
-#include "streamq.h"
+#include "postgres.h"
 
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
@@ -17,7 +17,6 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
-#include "log/log.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
@@ -26,14 +25,13 @@
 #include "utils/hsearch.h"
 
 #include "compat.h"
-#include "worker/doorbell.h"
-#include "worker/notify.h"
+#include "log/log.h"
+#include "signal/channel.h"
+#include "signal/doorbell.h"
+#include "signal/xact_note.h"
+#include "worker/guard.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
-#include "worker/xactnote.h"
-
-static ProcessUtility_hook_type prev_ProcessUtility = NULL;
-static object_access_hook_type prev_object_access = NULL;
 
 /* the database whose files the present command moves */
 static Oid	moving_database = InvalidOid;
@@ -105,7 +103,7 @@ forget_channels(int code, Datum arg)
 
 	hash_seq_init(&status, channels);
 	while ((relid = hash_seq_search(&status)) != NULL)
-		doorbell_add_listener(*relid, -1);
+		signal_add_listener(*relid, -1);
 }
 
 /*
@@ -115,7 +113,7 @@ forget_channels(int code, Datum arg)
 static void
 count_listener(const char *channel)
 {
-	Oid			relid = notify_channel_relation(channel);
+	Oid			relid = signal_channel_relation(channel);
 	bool		found;
 
 	if (!OidIsValid(relid))
@@ -129,60 +127,47 @@ count_listener(const char *channel)
 	}
 	(void) hash_search(channels, &relid, HASH_ENTER, &found);
 	if (!found)
-		doorbell_add_listener(relid, 1);
+		signal_add_listener(relid, 1);
 }
 
-static void
-guard_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-					 ProcessUtilityContext context, ParamListInfo params,
-					 QueryEnvironment *queryEnv, DestReceiver *dest,
-					 QueryCompletion *qc)
+void
+worker_guard_begin_command(Node *parsetree, ProcessUtilityContext context,
+						   WorkerCommand *command)
 {
-	Node	   *parsetree = pstmt->utilityStmt;
-	NodeTag		tag = nodeTag(parsetree);
-	bool		commit_prepared;
-	char	   *listen = NULL;
-	Oid			dboid = InvalidOid;
-
 	/* the tree may be gone after execution */
-	commit_prepared = tag == T_TransactionStmt &&
+	command->tag = nodeTag(parsetree);
+	command->commit_prepared = command->tag == T_TransactionStmt &&
 		((TransactionStmt *) parsetree)->kind == TRANS_STMT_COMMIT_PREPARED;
-	if (tag == T_ListenStmt)
-		listen = pstrdup(((ListenStmt *) parsetree)->conditionname);
+	command->listen = command->tag == T_ListenStmt ?
+		pstrdup(((ListenStmt *) parsetree)->conditionname) : NULL;
+	command->dboid = InvalidOid;
 
 	if (context == PROCESS_UTILITY_TOPLEVEL && !IsTransactionBlock())
 	{
-		dboid = database_wanted(parsetree);
-		if (OidIsValid(dboid))
-			worker_hold_database(dboid);
+		command->dboid = database_wanted(parsetree);
+		if (OidIsValid(command->dboid))
+			worker_hold_database(command->dboid);
 	}
-	moving_database = tag == T_AlterDatabaseStmt ? dboid : InvalidOid;
+	moving_database = command->tag == T_AlterDatabaseStmt ? command->dboid : InvalidOid;
+}
 
-	if (prev_ProcessUtility)
-		prev_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
-							queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
-								queryEnv, dest, qc);
+void
+worker_guard_end_command(const WorkerCommand *command)
+{
+	if (command->tag == T_DropdbStmt && OidIsValid(command->dboid))
+		log_forget_database(command->dboid);
 
-	if (tag == T_DropdbStmt && OidIsValid(dboid))
-		log_forget_database(dboid);
-
-	if (commit_prepared)
-		xactnote_commit_prepared();
-	else if (listen != NULL)
-		count_listener(listen);
-	else if (tag == T_CreatedbStmt || tag == T_AlterDatabaseStmt)
+	if (command->commit_prepared)
+		signal_note_commit_prepared();
+	else if (command->listen != NULL)
+		count_listener(command->listen);
+	else if (command->tag == T_CreatedbStmt || command->tag == T_AlterDatabaseStmt)
 		worker_note_look(InvalidOid);
 }
 
-static void
-guard_object_access(ObjectAccessType access, Oid classId, Oid objectId,
-					int subId, void *arg)
+void
+worker_guard_object(ObjectAccessType access, Oid classId, Oid objectId)
 {
-	if (prev_object_access)
-		prev_object_access(access, classId, objectId, subId, arg);
-
 	/* the files have moved, and nobody is in the database yet */
 	if (classId == DatabaseRelationId && access == OAT_POST_ALTER &&
 		OidIsValid(moving_database) && objectId == moving_database)
@@ -199,13 +184,4 @@ guard_object_access(ObjectAccessType access, Oid classId, Oid objectId,
 		worker_note_extension_created();
 	else if (access == OAT_DROP)
 		worker_note_jobs_changed();
-}
-
-void
-guard_init(void)
-{
-	prev_ProcessUtility = ProcessUtility_hook;
-	ProcessUtility_hook = guard_ProcessUtility;
-	prev_object_access = object_access_hook;
-	object_access_hook = guard_object_access;
 }

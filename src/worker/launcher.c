@@ -10,7 +10,7 @@
  * database itself asks for another look (guard.c), or a long time has passed.
  * Template databases have no scheduler: one would be in the way of CREATE DATABASE.
  */
-#include "streamq.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/heapam.h"
@@ -26,7 +26,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "worker/notify_queue.h"
+#include "signal/news.h"
+#include "worker/worker.h"
 #include "worker/worker_shared.h"
 
 #define LIST_NAPTIMES		60	/* between two looks at pg_database */
@@ -122,7 +123,7 @@ drop_unlisted(void)
 			worker_quit_all(entry->dboid);
 		hash_search(databases, &entry->dboid, HASH_REMOVE, NULL);
 	}
-	notify_purge(is_listed, NULL);
+	signal_purge(is_listed, NULL);
 }
 
 /* take over what other processes ask for; true if pg_database is to be read */
@@ -331,7 +332,7 @@ streamq_launcher_main(Datum arg)
 			if (worker_run(list_databases, NULL, "listing databases", NULL))
 				drop_unlisted();
 			next_list = TimestampTzPlusMilliseconds(now,
-													Max((int64) streamq_naptime * LIST_NAPTIMES,
+													Max((int64) worker_naptime * LIST_NAPTIMES,
 														LIST_MIN));
 		}
 

@@ -6,16 +6,17 @@
  * Each stream is looked at in a transaction of its own, so that one that is
  * damaged does not stop the others; it is left alone for a while then.
  */
-#include "streamq.h"
+#include "postgres.h"
 
-#include "api/retention.h"
 #include "commands/extension.h"
-#include "log/options.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "log/options.h"
+#include "stream/retention.h"
+#include "worker/worker.h"
 #include "worker/worker_shared.h"
 
 #define FAILED_RETRY	(60 * 1000) /* ms before a stream that failed is
@@ -59,7 +60,7 @@ apply(void *arg)
 {
 	Round	   *round = arg;
 
-	round->result = retention_apply(round->relid);
+	round->result = stream_retention_apply(round->relid);
 }
 
 /* did the stream fail not long ago? */
@@ -110,7 +111,7 @@ streamq_maintenance_main(Datum arg)
 									   ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
-		long		delay = streamq_naptime;
+		long		delay = worker_naptime;
 		ListCell   *lc;
 
 		MemoryContextReset(round.mcxt);
@@ -135,7 +136,7 @@ streamq_maintenance_main(Datum arg)
 			if (!worker_run(apply, &round, "dropping expired messages", NULL))
 				note_failed(round.relid);
 			else if (round.result == RETENTION_MUCH)
-				delay = Max(streamq_naptime / SOON, 1);
+				delay = Max(worker_naptime / SOON, 1);
 			worker_check();
 		}
 		worker_sleep(delay);

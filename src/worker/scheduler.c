@@ -7,7 +7,7 @@
  * of them works on which job is theirs to find out (jobs.c); the scheduler tells
  * them what jobs there are, and wakes them for those whose time has come.
  */
-#include "streamq.h"
+#include "postgres.h"
 
 #include "access/xact.h"
 #include "commands/extension.h"
@@ -18,10 +18,11 @@
 #include "utils/timestamp.h"
 
 #include "group/group.h"
+#include "job/job.h"
 #include "log/options.h"
-#include "query/job.h"
-#include "worker/jobs.h"
-#include "worker/notify_queue.h"
+#include "signal/news.h"
+#include "worker/pool.h"
+#include "worker/worker.h"
 #include "worker/worker_shared.h"
 
 #define LOOK_NAPTIMES	10		/* between two looks at the jobs, unasked */
@@ -42,7 +43,7 @@ look_at_jobs(void *arg)
 		return;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	jobs_set_list(job_list());
+	worker_pool_set_list(job_list());
 	PopActiveSnapshot();
 	limits_found = options_list_limited() != NIL;
 
@@ -93,9 +94,9 @@ leave_database(void)
 	worker_slot->quit = true;
 	LWLockRelease(worker_shared->lock);
 
-	jobs_set_list(NIL);
+	worker_pool_set_list(NIL);
 	worker_quit_all(MyDatabaseId);
-	notify_purge(not_this_database, NULL);
+	signal_purge(not_this_database, NULL);
 
 	/* what the launcher finds when we are gone */
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
@@ -197,7 +198,7 @@ keep_processes(TimestampTz now)
 	static TimestampTz maintenance_started = 0;
 	static TimestampTz workers_after = 0;
 	static int	expected = 0;
-	int			wanted = Min(jobs_count(), streamq_max_workers);
+	int			wanted = Min(worker_pool_count(), worker_max_per_database);
 	bool		has_notifier;
 	bool		has_maintenance;
 	int			nworkers = look_at_workers(wanted, &has_notifier, &has_maintenance);
@@ -246,7 +247,7 @@ streamq_scheduler_main(Datum arg)
 	int			retry_delay = RETRY_MIN;
 
 	worker_start("streamq scheduler");
-	jobs_attach();
+	worker_pool_attach();
 	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq scheduler",
 										 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(loop_context);
@@ -265,7 +266,7 @@ streamq_scheduler_main(Datum arg)
 
 		if (relook || now >= next_look)
 		{
-			int64		delay = Max((int64) streamq_naptime * LOOK_NAPTIMES, LOOK_MIN);
+			int64		delay = Max((int64) worker_naptime * LOOK_NAPTIMES, LOOK_MIN);
 			ErrorData  *error;
 
 			if (worker_run(look_at_jobs, NULL, "listing jobs", &error))
@@ -301,8 +302,8 @@ streamq_scheduler_main(Datum arg)
 		if (extension_found)
 		{
 			long		processes = keep_processes(now);
-			long		tend = jobs_tend(now);
-			long		watch = watch_batches(now);
+			long		tend = worker_pool_tend(now);
+			long		watch = worker_watch_batches(now);
 
 			if (processes >= 0)
 				timeout = Min(timeout, processes);

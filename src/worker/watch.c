@@ -14,7 +14,7 @@
  * (pause) goes first, as with autovacuum.  It also repeats a signal that had no
  * effect, because the query has caught the error.
  */
-#include "streamq.h"
+#include "postgres.h"
 
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -27,8 +27,10 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "worker/jobs.h"
+#include "base/loaded.h"
+#include "worker/pool.h"
 #include "worker/worker.h"
+#include "worker/worker_shared.h"
 
 #define TICK	200				/* ms; a batch that takes longer is a long one */
 
@@ -55,7 +57,7 @@ batch_tick(void)
 }
 
 void
-watch_begin(int timeout_ms)
+worker_watch_begin(int timeout_ms)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	WorkerSlot *scheduler;
@@ -78,7 +80,7 @@ watch_begin(int timeout_ms)
 }
 
 WorkerCancel
-watch_end(bool *was_timed_out)
+worker_watch_end(bool *was_timed_out)
 {
 	WorkerCancel cancel;
 
@@ -109,7 +111,7 @@ worker_cancel_job(int32 job_id)
 {
 	bool		found = false;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < worker_shared->nslots; i++)
 	{
@@ -174,7 +176,7 @@ find_blocking(const int *pids, bool *blocking, int n)
 }
 
 long
-watch_batches(TimestampTz now)
+worker_watch_batches(TimestampTz now)
 {
 	int			n = worker_shared->nslots;
 	int		   *pids = palloc0(sizeof(int) * n);

@@ -6,7 +6,7 @@
  * Idle processes hold no transaction, snapshot or lock.  SIGTERM ends an idle
  * one without a message; in the middle of work it is what it is in any backend.
  */
-#include "streamq.h"
+#include "postgres.h"
 
 #include "access/transam.h"
 #include "access/twophase.h"
@@ -28,9 +28,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "worker/doorbell.h"
-#include "worker/jobs.h"
-#include "worker/notify_queue.h"
+#include "base/loaded.h"
+#include "job/job.h"
+#include "signal/doorbell.h"
+#include "signal/xact_note.h"
+#include "stream/retention.h"
+#include "worker/pool.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
 
@@ -39,6 +42,11 @@
 									 * is given up */
 #define QUIT_PATIENCE		200 /* ms for an idle process to leave by itself */
 #define HOLD_PATIENCE		5000	/* ms for a busy one to react to SIGTERM */
+
+int			worker_naptime = 1000;
+int			worker_notify_interval = 10;
+int			worker_max_per_database = 8;
+int			worker_job_timeout = 0;
 
 WorkerShared *worker_shared = NULL;
 WorkerSlot *worker_slot = NULL;
@@ -93,17 +101,14 @@ void
 worker_shmem_request(void)
 {
 	RequestAddinShmemSpace(shared_size());
-	RequestAddinShmemSpace(jobs_shared_size(slot_count()));
+	RequestAddinShmemSpace(worker_pool_shared_size(slot_count()));
 	RequestNamedLWLockTranche("streamq_workers", 1);
-	notify_shmem_request();
 }
 
 void
 worker_shmem_startup(void)
 {
 	bool		found;
-
-	notify_shmem_startup();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	worker_shared = ShmemInitStruct("streamq workers", shared_size(), &found);
@@ -112,14 +117,13 @@ worker_shmem_startup(void)
 		memset(worker_shared, 0, shared_size());
 		worker_shared->lock = &(GetNamedLWLockTranche("streamq_workers"))->lock;
 		worker_shared->nslots = slot_count();
-		pg_atomic_init_u32(&worker_shared->prepared, 0);
 		ConditionVariableInit(&worker_shared->slot_freed);
 		for (int i = 0; i < WORKER_PROGRESS; i++)
 		{
 			pg_atomic_init_u64(&worker_shared->progress[i].count, 0);
 			ConditionVariableInit(&worker_shared->progress[i].cv);
 		}
-		jobs_init_shared();
+		worker_pool_init_shared();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -233,13 +237,20 @@ worker_xact_callback(XactEvent event, void *arg)
 	note_look = false;
 }
 
+static const JobProcesses job_processes = {
+	.jobs_changed = worker_note_jobs_changed,
+	.cancel_batch = worker_cancel_job
+};
+
 void
 worker_init(void)
 {
 	BackgroundWorker worker;
 
 	RegisterXactCallback(worker_xact_callback, NULL);
-	guard_init();
+	job_register_processes(&job_processes);
+	stream_register_retention_nudge(worker_nudge_maintenance);
+	signal_register_job_waker(worker_pool_rung);
 
 	/* pg_upgrade must find things as it left them */
 	if (IsBinaryUpgrade)
@@ -470,18 +481,6 @@ worker_hold_database(Oid dboid)
 	ConditionVariableCancelSleep();
 }
 
-void
-worker_shared_set_prepared(void)
-{
-	pg_atomic_write_u32(&worker_shared->prepared, 1);
-}
-
-bool
-worker_shared_prepared(void)
-{
-	return pg_atomic_read_u32(&worker_shared->prepared) != 0;
-}
-
 /* ---- life of a background process ---- */
 
 static void
@@ -546,7 +545,7 @@ worker_shmem_detach(int code, Datum arg)
 		bool		done = worker_slot->kind == WORKER_SCHEDULER &&
 			worker_slot->state == SLOT_DONE;
 
-		jobs_leave(worker_slot);
+		worker_pool_leave(worker_slot);
 		free_slot(worker_slot);
 		if (done)
 			worker_slot->state = SLOT_DONE;
@@ -617,7 +616,7 @@ worker_start_launcher(void)
 	for (int i = 0; i < max_prepared_xacts; i++)
 	{
 		if (TransactionIdIsValid(PreparedXactProcs[i].xid))
-			worker_shared_set_prepared();
+			signal_note_prepared();
 	}
 	on_shmem_exit(worker_shmem_detach, (Datum) 0);
 
@@ -677,7 +676,7 @@ worker_sleep_on(Oid relid, uint64 seen, long timeout_ms)
 {
 	worker_busy = false;
 	if (!ShutdownRequestPending)
-		doorbell_wait(relid, seen, timeout_ms);
+		signal_wait(relid, seen, timeout_ms);
 	worker_busy = true;
 	worker_check();
 }
@@ -762,7 +761,7 @@ worker_job_pid(int32 job_id)
 {
 	int			pid = 0;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	LWLockAcquire(worker_shared->lock, LW_SHARED);
 	for (int i = 0; i < worker_shared->nslots; i++)
 	{
@@ -784,7 +783,7 @@ worker_job_waits_for(void)
 	bool		has_parent;
 	bool		full;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	/* on a standby the job runs elsewhere */
 	if (RecoveryInProgress())
 		return NULL;
@@ -810,7 +809,7 @@ worker_job_waits_for(void)
 
 	if (has_worker)
 		return NULL;
-	if (streamq_max_workers == 0)
+	if (worker_max_per_database == 0)
 		return pstrdup("\"streamq.max_workers\" is 0");
 	if (full)
 		return psprintf("a free background worker (\"max_worker_processes\" is %d)",
@@ -852,7 +851,7 @@ worker_wait_progress(int32 job_id, long timeout_ms)
 	static uint64 seen;
 	WorkerProgress *progress;
 
-	streamq_require_loaded();
+	base_require_loaded();
 	progress = find_progress(job_id);
 	if (progress == last && timeout_ms > 0)
 	{

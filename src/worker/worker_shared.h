@@ -115,8 +115,6 @@ typedef struct WorkerShared
 
 	TimestampTz full_at;		/* when no background worker was to be had */
 
-	pg_atomic_uint32 prepared;	/* a transaction with notes was prepared */
-
 	ConditionVariable slot_freed;
 	WorkerProgress progress[WORKER_PROGRESS];	/* by hash of database and job */
 	WorkerPool *pools;			/* nslots of them */
@@ -197,13 +195,6 @@ extern void worker_hold_database(Oid dboid);
 
 /* after commit the launcher looks into this database, or for new ones */
 extern void worker_note_look(Oid dboid);
-
-/* has any transaction been prepared that appended to a stream? */
-extern void worker_shared_set_prepared(void);
-extern bool worker_shared_prepared(void);
-
-/* guard.c: hooks; from worker_init */
-extern void guard_init(void);
 
 /* entry points of the processes */
 extern PGDLLEXPORT void streamq_launcher_main(Datum arg);

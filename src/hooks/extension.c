@@ -1,0 +1,144 @@
+/*
+ * extension.c
+ *	  The schema that CREATE EXTENSION finds.
+ *
+ * The objects of streamq live in a schema of a fixed name.  CREATE EXTENSION makes it, but
+ * takes one of that name that is there already.  If it were somebody else's, he could put
+ * functions beside ours that fit a call better, which then run with the rights of whoever
+ * calls, and could drop the schema with all streams.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/catalog.h"
+#include "base/loaded.h"
+#include "hooks/hooks_internal.h"
+
+#define SCHEMA_HINT "Drop the schema or give it another name; CREATE EXTENSION makes it."
+
+/* can somebody else than the owner make objects there, by a grant? */
+static bool
+others_may_create(Oid namespaceid, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(namespaceid));
+	bool		isnull;
+	Datum		value;
+	bool		found = false;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", namespaceid);
+	value = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+	{
+		Acl		   *acl = DatumGetAclPCopy(value);
+
+		for (int i = 0; i < ACL_NUM(acl); i++)
+		{
+			AclItem    *item = &ACL_DAT(acl)[i];
+
+			if (item->ai_grantee != owner && (item->ai_privs & ACL_CREATE) != 0)
+				found = true;
+		}
+	}
+	ReleaseSysCache(tuple);
+	return found;
+}
+
+/*
+ * Something that depends on the schema other than the extension that is being created, or
+ * NULL.  All that lives in a schema does, and so do default privileges for it.
+ */
+static char *
+find_content(Oid namespaceid, Oid extension)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *found = NULL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(namespaceid));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, SnapshotSelf, 2, keys);
+	while (found == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+
+		if (form->classid == ExtensionRelationId && form->objid == extension)
+			continue;
+		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
+		found = getObjectDescription(&object, false);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
+}
+
+void
+hooks_check_extension_schema(Oid extension)
+{
+	HeapTuple	tuple = base_row_by_oid(ExtensionRelationId, ExtensionOidIndexId,
+										Anum_pg_extension_oid, extension);
+	Form_pg_extension form;
+	Oid			namespaceid;
+	Oid			owner;
+	char	   *content;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_extension) GETSTRUCT(tuple);
+	namespaceid = strcmp(NameStr(form->extname), "streamq") == 0 ?
+		form->extnamespace : InvalidOid;
+	heap_freetuple(tuple);
+	if (!OidIsValid(namespaceid))
+		return;
+
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(namespaceid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", namespaceid);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+
+	/*
+	 * A superuser's is as good as one's own: he may do all that anyway, and the schema in a
+	 * dump belongs to who made it, not to who restores it.
+	 */
+	if (owner != GetUserId() && !superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("schema \"%s\" belongs to role \"%s\"", STREAMQ_SCHEMA,
+						GetUserNameFromId(owner, false)),
+				 errdetail("Who owns the schema could put functions into it that run in place of the extension's."),
+				 errhint(SCHEMA_HINT)));
+	if (others_may_create(namespaceid, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("others than the owner of schema \"%s\" may create objects in it",
+						STREAMQ_SCHEMA),
+				 errdetail("They could put functions into it that run in place of the extension's."),
+				 errhint(SCHEMA_HINT)));
+	content = find_content(namespaceid, extension);
+	if (content != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_SCHEMA),
+				 errmsg("schema \"%s\" is not empty", STREAMQ_SCHEMA),
+				 errdetail("It has %s.", content),
+				 errhint(SCHEMA_HINT)));
+}

@@ -1,0 +1,254 @@
+/*
+ * stream_objects.c
+ *	  Objects that streams refuse, and what goes when a stream is dropped.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/catalog.h"
+#include "base/loaded.h"
+#include "compat.h"
+#include "group/group.h"
+#include "hooks/hooks_internal.h"
+#include "log/log.h"
+#include "log/options.h"
+
+/*
+ * A relation was made.  If it is an index (also that of a constraint), its row in
+ * pg_index is there but not visible to ordinary lookups yet.
+ */
+static void
+refuse_index_on_stream(Oid indexid)
+{
+	HeapTuple	tuple = base_row_by_oid(IndexRelationId, IndexRelidIndexId,
+										Anum_pg_index_indexrelid, indexid);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Relation	rel = relation_open(((Form_pg_index) GETSTRUCT(tuple))->indrelid, NoLock);
+
+		if (log_is_stream(rel))
+			log_refuse(RelationGetRelationName(rel), LOG_REFUSE_INDEX);
+		relation_close(rel, NoLock);
+		heap_freetuple(tuple);
+	}
+}
+
+/*
+ * streamq's own tables are changed behind the executor's back, so that a trigger or a
+ * foreign key to them would miss it; a tool that follows a table by a trigger
+ * while it copies it would put old rows back.
+ */
+static void
+refuse_trigger_on_catalog(Oid triggerid)
+{
+	HeapTuple	tuple;
+	Oid			relid;
+	Oid			extension;
+
+	if (creating_extension || IsBinaryUpgrade)
+		return;
+	tuple = base_row_by_oid(TriggerRelationId, TriggerOidIndexId,
+							Anum_pg_trigger_oid, triggerid);
+	if (!HeapTupleIsValid(tuple))
+		return;
+	relid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	heap_freetuple(tuple);
+	if (get_rel_namespace(relid) != get_namespace_oid(STREAMQ_SCHEMA, true))
+		return;
+	extension = getExtensionOfObject(RelationRelationId, relid);
+	if (OidIsValid(extension) && extension == get_extension_oid("streamq", true))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create a trigger on table \"%s\" of extension \"%s\"",
+						get_rel_name(relid), "streamq"),
+				 errdetail("The extension changes its tables without firing triggers."),
+				 errhint("Leave the tables of the extension out; pg_repack does with --exclude-extension=streamq.")));
+}
+
+/*
+ * A foreign key of a stream must not change its rows, whether it is made with the
+ * table, added later or comes with a partition.
+ */
+static void
+refuse_foreign_key_on_stream(Oid constraintid)
+{
+	HeapTuple	tuple = base_row_by_oid(ConstraintRelationId, ConstraintOidIndexId,
+										Anum_pg_constraint_oid, constraintid);
+	Form_pg_constraint key;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	key = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (key->contype == CONSTRAINT_FOREIGN && OidIsValid(key->conrelid))
+	{
+		Relation	rel = relation_open(key->conrelid, NoLock);
+
+		if (log_is_stream(rel))
+			log_check_foreign_key(key, false);
+		relation_close(rel, NoLock);
+	}
+	heap_freetuple(tuple);
+}
+
+/*
+ * A table became a child of another.  As a partition it would be published with
+ * it, unlike a child by inheritance.
+ */
+static void
+refuse_published_partition(Oid relid, Oid parent)
+{
+	ListCell   *lc;
+
+	if (get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+
+		if (log_is_stream(rel))
+			log_check_partition(rel, parent);
+		relation_close(rel, NoLock);
+	}
+}
+
+/* does the relation have an access method that could be ours? */
+static bool
+may_be_stream(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(tuple))->relkind == RELKIND_RELATION &&
+		((Form_pg_class) GETSTRUCT(tuple))->relam != HEAP_TABLE_AM_OID;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* a column is added, changed or about to be dropped; the command holds the lock */
+static void
+column_changed(Oid relid, AttrNumber attnum, bool dropped)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel))
+		options_column_changed(rel, attnum, dropped);
+	relation_close(rel, NoLock);
+}
+
+/* a relation is about to be dropped; the command holds its lock */
+static void
+relation_dropped(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel))
+	{
+		log_note_dropped(rel);
+		group_stream_dropped(relid);
+		options_delete(relid);
+		log_plan_forget(relid);
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * ALTER TABLE rewrites a table by exchanging its contents, and its access
+ * method, with those of a transient one, which has this name.
+ */
+static bool
+is_transient(Relation rel)
+{
+	unsigned int oid;
+	char		end;
+
+	return sscanf(RelationGetRelationName(rel), "pg_temp_%u%c", &oid, &end) == 1;
+}
+
+/*
+ * A relation's row in pg_class was changed by the running command, which the
+ * relation cache does not show yet.
+ */
+static void
+refuse_other_access_method(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	if (log_is_stream(rel) && !is_transient(rel))
+	{
+		HeapTuple	tuple = base_row_by_oid(RelationRelationId, ClassOidIndexId,
+											Anum_pg_class_oid, relid);
+
+		if (HeapTupleIsValid(tuple) &&
+			((Form_pg_class) GETSTRUCT(tuple))->relam != rel->rd_rel->relam)
+			log_refuse(RelationGetRelationName(rel), LOG_REFUSE_ACCESS_METHOD);
+	}
+	relation_close(rel, NoLock);
+}
+
+void
+hooks_stream_object(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+{
+	if (classId == TriggerRelationId && access == OAT_POST_CREATE)
+		refuse_trigger_on_catalog(objectId);
+	if (classId == ExtensionRelationId && access == OAT_POST_CREATE && !IsBinaryUpgrade)
+		hooks_check_extension_schema(objectId);
+	if (classId == ConstraintRelationId && access == OAT_POST_CREATE)
+		refuse_foreign_key_on_stream(objectId);
+	if (classId == InheritsRelationId && access == OAT_POST_ALTER)
+		refuse_published_partition(objectId, ((ObjectAccessPostAlter *) arg)->auxiliary_id);
+	if (classId != RelationRelationId)
+		return;
+	switch (access)
+	{
+		case OAT_POST_CREATE:
+			if (subId == 0)
+				refuse_index_on_stream(objectId);
+			else if (may_be_stream(objectId))
+				column_changed(objectId, subId, false);
+			break;
+		case OAT_DROP:
+			if (!may_be_stream(objectId))
+				break;
+			if (subId == 0)
+				relation_dropped(objectId);
+			else
+				column_changed(objectId, subId, true);
+			break;
+		case OAT_POST_ALTER:
+			if (!may_be_stream(objectId))
+				break;
+			if (subId == 0)
+				refuse_other_access_method(objectId);
+			else
+				column_changed(objectId, subId, false);
+			break;
+		default:
+			break;
+	}
+}

@@ -1,0 +1,743 @@
+/*
+ * job_catalog.c
+ *	  Rows of streamq.job, job_progress, job_stats and job_error_log.
+ *
+ * They are read and written here directly, without privilege checks: the
+ * functions above decide who may do what.  The rows that change with every
+ * batch have no index on what changes.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "executor/executor.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/elog.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "base/catalog.h"
+#include "base/loaded.h"
+#include "base/tidcache.h"
+#include "compat.h"
+#include "job/job.h"
+#include "job/job_catalog.h"
+
+/* version of what is stored in streamq.job, behind the server's major version */
+#define JOB_FORMAT	2
+
+enum
+{
+	Anum_job_job_id = 1,
+	Anum_job_kind,
+	Anum_job_target,
+	Anum_job_source,
+	Anum_job_state_table,
+	Anum_job_enabled,
+	Anum_job_created_at,
+	Anum_job_watermark_delay,
+	Anum_job_late,
+	Anum_job_lateness,
+	Anum_job_start_at,
+	Anum_job_format,
+	Anum_job_settings,
+	Anum_job_query,
+	Anum_job_query_tree,
+	Anum_job_definition,
+	Anum_job_job_timeout,
+	Natts_job = Anum_job_job_timeout
+};
+
+enum
+{
+	Anum_progress_job_id = 1,
+	Anum_progress_partition,
+	Anum_progress_next_offset,
+	Anum_progress_max_event_time,
+	Natts_progress = Anum_progress_max_event_time
+};
+
+enum
+{
+	Anum_stats_job_id = 1,
+	Anum_stats_rows_processed,
+	Anum_stats_late_rows,
+	Anum_stats_errors,
+	Anum_stats_failing,
+	Anum_stats_last_error,
+	Anum_stats_watermark,
+	Anum_stats_lost_rows,
+	Natts_stats = Anum_stats_lost_rows
+};
+
+enum
+{
+	Anum_error_job_id = 1,
+	Anum_error_msg_id,
+	Anum_error_at,
+	Anum_error_sqlstate,
+	Anum_error_message,
+	Natts_error = Anum_error_message
+};
+
+/* messages may quote a whole value; what tells something is at their beginning */
+#define MESSAGE_MAX		1000
+
+static char *
+clip_message(const char *message)
+{
+	return pnstrdup(message, pg_mbcliplen(message, strlen(message), MESSAGE_MAX));
+}
+
+int32
+job_format(void)
+{
+	return COMPAT_SERVER_MAJOR * 100 + JOB_FORMAT;
+}
+
+/* rows whose column attno, the first of the index, is job_id */
+static SysScanDesc
+scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snapshot)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(job_id));
+	return systable_beginscan(rel, base_catalog_index(rel, index), true, snapshot, 1, &key);
+}
+
+static char *
+get_text(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static int64
+interval_micros(Datum value)
+{
+	Interval   *interval = DatumGetIntervalP(value);
+
+	return interval->time + interval->day * USECS_PER_DAY;
+}
+
+static void
+read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
+{
+	bool		isnull;
+	char	   *late = get_text(tup, Anum_job_late, desc);
+	Datum		timeout;
+
+	memset(job, 0, sizeof(*job));
+	job->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
+	job->kind = get_text(tup, Anum_job_kind, desc);
+	job->target = DatumGetObjectId(heap_getattr(tup, Anum_job_target, desc, &isnull));
+	job->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
+	job->state = DatumGetObjectId(heap_getattr(tup, Anum_job_state_table, desc, &isnull));
+	job->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
+	job->drop_late = strcmp(late, "drop") == 0;
+	job->delay = interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
+	job->lateness = interval_micros(heap_getattr(tup, Anum_job_lateness, desc, &isnull));
+	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
+	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
+	job->query = get_text(tup, Anum_job_query, desc);
+	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
+	job->definition = get_text(tup, Anum_job_definition, desc);
+	timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
+	if (!isnull)
+	{
+		job->timeout = palloc(sizeof(Interval));
+		*job->timeout = *DatumGetIntervalP(timeout);
+	}
+}
+
+int32
+job_next_id(void)
+{
+	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
+	int32		job_id;
+	char		name[NAMEDATALEN];
+
+	/* the caller was found entitled to make a job; the sequence is ours */
+	do
+	{
+		job_id = (int32) nextval_internal(base_catalog_oid("job_job_id_seq", false), false);
+		/* state tables that were restored have the numbers of other jobs */
+		snprintf(name, sizeof(name), JOB_STATE_TABLE_NAME, job_id);
+	} while (OidIsValid(get_relname_relid(name, nsp)));
+	return job_id;
+}
+
+void
+job_insert_stats(int32 job_id)
+{
+	Relation	rel = base_catalog_open("job_stats", Natts_stats, RowExclusiveLock, false);
+	Datum		values[Natts_stats] = {0};
+	bool		nulls[Natts_stats] = {0};
+
+	values[Anum_stats_job_id - 1] = Int32GetDatum(job_id);
+	nulls[Anum_stats_last_error - 1] = true;
+	nulls[Anum_stats_watermark - 1] = true;
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+void
+job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
+		   const char *start_at)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
+	Datum		values[Natts_job];
+	bool		nulls[Natts_job] = {0};
+
+	values[Anum_job_job_id - 1] = Int32GetDatum(job->job_id);
+	values[Anum_job_kind - 1] = CStringGetTextDatum(job->kind);
+	values[Anum_job_target - 1] = ObjectIdGetDatum(job->target);
+	values[Anum_job_source - 1] = ObjectIdGetDatum(job->source);
+	values[Anum_job_state_table - 1] = ObjectIdGetDatum(job->state);
+	values[Anum_job_enabled - 1] = BoolGetDatum(true);
+	values[Anum_job_created_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(delay);
+	values[Anum_job_late - 1] = CStringGetTextDatum(late);
+	values[Anum_job_lateness - 1] = IntervalPGetDatum(lateness);
+	values[Anum_job_start_at - 1] = CStringGetTextDatum(start_at);
+	values[Anum_job_format - 1] = Int32GetDatum(job_format());
+	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
+	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
+	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
+	nulls[Anum_job_definition - 1] = true;
+	values[Anum_job_job_timeout - 1] = PointerGetDatum(job->timeout);
+	nulls[Anum_job_job_timeout - 1] = job->timeout == NULL;
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+
+	job_insert_stats(job->job_id);
+}
+
+bool
+job_read(int32 job_id, JobRow *job)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, false);
+	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
+	HeapTuple	tup = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tup);
+
+	if (found)
+		read_job_tuple(tup, RelationGetDescr(rel), job);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* one row by a column that holds a relation, through an index if there is one */
+static bool
+find_by_relation(int attno, Oid value, const char *index, JobRow *job)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, true);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
+	scan = systable_beginscan(rel, index ? base_catalog_index(rel, index) : InvalidOid,
+							  index != NULL, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	found = HeapTupleIsValid(tup);
+	if (found)
+		read_job_tuple(tup, RelationGetDescr(rel), job);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+job_find_by_target(Oid target, JobRow *job)
+{
+	return find_by_relation(Anum_job_target, target, "job_target_key", job);
+}
+
+bool
+job_may_have_target(Oid target)
+{
+	Oid			relid = base_catalog_oid("job", true);
+	Relation	rel = OidIsValid(relid) ? try_table_open(relid, AccessShareLock) : NULL;
+	AttrNumber	attno;
+	Oid			index;
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	attno = get_attnum(relid, "target");
+	if (attno == InvalidAttrNumber)
+	{
+		table_close(rel, AccessShareLock);
+		return true;
+	}
+	index = get_relname_relid("job_target_key", RelationGetNamespace(rel));
+	if (OidIsValid(index) && IndexGetRelation(index, true) != relid)
+		index = InvalidOid;
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(target));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+job_is_view(Oid relid)
+{
+	JobRow		job;
+
+	return job_find_by_target(relid, &job);
+}
+
+bool
+job_find_by_state(Oid state, JobRow *job)
+{
+	return find_by_relation(Anum_job_state_table, state, NULL, job);
+}
+
+void
+job_find_by_name(const char *name, JobRow *job)
+{
+	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+
+	if (!OidIsValid(relid) || !job_find_by_target(relid, job))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("job \"%s\" does not exist", name),
+				 errhint("The view streamq.jobs lists the jobs of this database.")));
+}
+
+/* all jobs of this database, as the workers see them */
+List *
+job_list(void)
+{
+	List	   *result = NIL;
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, true);
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	if (rel == NULL)
+		return NIL;
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		JobInfo    *info = palloc0(sizeof(JobInfo));
+		TupleDesc	desc = RelationGetDescr(rel);
+		Datum		timeout;
+		bool		isnull;
+
+		info->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
+		info->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
+		info->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
+		timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
+		info->timeout = isnull ? -1 : (int) Min(INT_MAX, (interval_micros(timeout) + 999) / 1000);
+		result = lappend(result, info);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* change one column of a job */
+static void
+set_column(int32 job_id, int attno, Datum value, bool isnull)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
+	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
+	HeapTuple	tup = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tup))
+	{
+		Datum		values[Natts_job] = {0};
+		bool		nulls[Natts_job] = {0};
+		bool		replace[Natts_job] = {0};
+
+		values[attno - 1] = value;
+		nulls[attno - 1] = isnull;
+		replace[attno - 1] = true;
+		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tup->t_self, tup);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+void
+job_set_enabled(int32 job_id, bool enabled)
+{
+	set_column(job_id, Anum_job_enabled, BoolGetDatum(enabled), false);
+}
+
+void
+job_set_timeout(int32 job_id, Interval *timeout)
+{
+	set_column(job_id, Anum_job_job_timeout, PointerGetDatum(timeout), timeout == NULL);
+}
+
+/* the first n tables lose what they have of the job */
+static void
+delete_parts(int32 job_id, int n)
+{
+	static const struct
+	{
+		const char *table;
+		int			natts;
+		const char *index;
+	}			parts[] =
+	{
+		{"job_error_log", Natts_error, "job_error_log_job_id_idx"},
+		{"job_progress", Natts_progress, "job_progress_pkey"},
+		{"job_stats", Natts_stats, "job_stats_pkey"},
+		{"job", Natts_job, "job_pkey"},
+	};
+
+	Assert(n <= lengthof(parts));
+	for (int i = 0; i < n; i++)
+	{
+		/* while the whole extension goes, some may be gone already */
+		Relation	rel = base_catalog_open(parts[i].table, parts[i].natts,
+											RowExclusiveLock, true);
+		SysScanDesc scan;
+		HeapTuple	tup;
+
+		if (rel == NULL)
+			continue;
+		scan = scan_job(rel, parts[i].index, 1, job_id, NULL);
+		while (HeapTupleIsValid(tup = systable_getnext(scan)))
+			CatalogTupleDelete(rel, &tup->t_self);
+		systable_endscan(scan);
+		table_close(rel, NoLock);
+	}
+}
+
+void
+job_delete(int32 job_id)
+{
+	delete_parts(job_id, 4);
+}
+
+void
+job_reset(JobRow *job)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	JobStats	stats = {0};
+	ItemPointerData tid;
+
+	/* errors and progress */
+	delete_parts(job->job_id, 2);
+	CommandCounterIncrement();
+
+	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
+	scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+	{
+		Datum		values[Natts_job] = {0};
+		bool		nulls[Natts_job] = {0};
+		bool		replace[Natts_job] = {0};
+
+		values[Anum_job_format - 1] = Int32GetDatum(job_format());
+		replace[Anum_job_format - 1] = true;
+		values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
+		replace[Anum_job_query_tree - 1] = true;
+		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tup->t_self, tup);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+
+	if (job_read_stats(job->job_id, &stats, &tid))
+	{
+		memset(&stats, 0, sizeof(stats));
+		job_write_stats(job->job_id, &stats, &tid);
+	}
+	CommandCounterIncrement();
+}
+
+/* ---- what changes with every batch ---- */
+
+static void
+read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
+{
+	bool		isnull;
+
+	stats->rows_processed = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_processed, desc, &isnull));
+	stats->late_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_late_rows, desc, &isnull));
+	stats->errors = DatumGetInt64(heap_getattr(tup, Anum_stats_errors, desc, &isnull));
+	stats->failing = DatumGetBool(heap_getattr(tup, Anum_stats_failing, desc, &isnull));
+	stats->last_error = get_text(tup, Anum_stats_last_error, desc);
+	stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
+	stats->has_watermark = !isnull;
+	stats->lost_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_lost_rows, desc, &isnull));
+}
+
+static bool
+is_row_of(HeapTuple tup, TupleDesc desc, int attno, int32 value)
+{
+	bool		isnull;
+
+	return DatumGetInt32(heap_getattr(tup, attno, desc, &isnull)) == value;
+}
+
+bool
+job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid)
+{
+	Relation	rel = base_catalog_open("job_stats", Natts_stats, AccessShareLock, false);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = NULL;
+	HeapTuple	tup;
+	bool		found;
+
+	memset(stats, 0, sizeof(*stats));
+	tup = base_tidcache_fetch(rel, job_id, snapshot);
+	if (tup == NULL || !is_row_of(tup, desc, Anum_stats_job_id, job_id))
+	{
+		scan = scan_job(rel, "job_stats_pkey", Anum_stats_job_id, job_id, snapshot);
+		tup = systable_getnext(scan);
+	}
+	found = HeapTupleIsValid(tup);
+	if (found)
+	{
+		read_stats_tuple(tup, desc, stats);
+		*tid = tup->t_self;
+	}
+	if (scan)
+		systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+void
+job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
+{
+	Relation	rel = base_catalog_open("job_stats", Natts_stats, RowExclusiveLock, false);
+	Datum		values[Natts_stats] = {0};
+	bool		nulls[Natts_stats] = {0};
+	HeapTuple	tup;
+
+	values[Anum_stats_job_id - 1] = Int32GetDatum(job_id);
+	values[Anum_stats_rows_processed - 1] = Int64GetDatum(stats->rows_processed);
+	values[Anum_stats_late_rows - 1] = Int64GetDatum(stats->late_rows);
+	values[Anum_stats_errors - 1] = Int64GetDatum(stats->errors);
+	values[Anum_stats_failing - 1] = BoolGetDatum(stats->failing);
+	if (stats->last_error)
+		values[Anum_stats_last_error - 1] = CStringGetTextDatum(clip_message(stats->last_error));
+	else
+		nulls[Anum_stats_last_error - 1] = true;
+	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
+	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
+	values[Anum_stats_lost_rows - 1] = Int64GetDatum(stats->lost_rows);
+
+	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleUpdate(rel, tid, tup);
+	base_tidcache_store(rel, job_id, &tup->t_self);
+	table_close(rel, NoLock);
+}
+
+/* key of a row of job_progress in the cache of rows */
+#define PROGRESS_KEY(job_id, partition) \
+	(((uint64) (uint32) (job_id) << 32) | (uint32) (partition))
+
+static void
+read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
+{
+	bool		isnull;
+
+	progress->next_offset = DatumGetInt64(heap_getattr(tup, Anum_progress_next_offset, desc, &isnull));
+	progress->max_event = DatumGetTimestamp(heap_getattr(tup, Anum_progress_max_event_time, desc, &isnull));
+	progress->has_event = !isnull;
+	progress->stored = true;
+	progress->tid = tup->t_self;
+}
+
+JobProgress *
+job_read_progress(int32 job_id, int npartitions)
+{
+	Relation	rel = base_catalog_open("job_progress", Natts_progress, AccessShareLock, false);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	JobProgress *result = palloc0(sizeof(JobProgress) * npartitions);
+	bool		all = true;
+
+	for (int i = 0; i < npartitions; i++)
+	{
+		HeapTuple	tup = base_tidcache_fetch(rel, PROGRESS_KEY(job_id, i), snapshot);
+
+		result[i].partition = i;
+		if (tup && is_row_of(tup, desc, Anum_progress_job_id, job_id) &&
+			is_row_of(tup, desc, Anum_progress_partition, i))
+			read_progress_tuple(tup, desc, &result[i]);
+		else
+			all = false;
+	}
+	if (!all)
+	{
+		SysScanDesc scan = scan_job(rel, "job_progress_pkey", Anum_progress_job_id,
+									job_id, snapshot);
+		HeapTuple	tup;
+
+		while (HeapTupleIsValid(tup = systable_getnext(scan)))
+		{
+			bool		isnull;
+			int			partition = DatumGetInt32(heap_getattr(tup, Anum_progress_partition,
+															   desc, &isnull));
+
+			if (partition < 0 || partition >= npartitions)
+				continue;
+			read_progress_tuple(tup, desc, &result[partition]);
+			base_tidcache_store(rel, PROGRESS_KEY(job_id, partition), &tup->t_self);
+		}
+		systable_endscan(scan);
+	}
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+void
+job_hold_retention(Relation rel, int npartitions, int64 *least)
+{
+	ListCell   *lc;
+
+	foreach(lc, job_list())
+	{
+		JobInfo    *info = lfirst(lc);
+		JobProgress *progress;
+
+		if (info->source != RelationGetRelid(rel))
+			continue;
+		progress = job_read_progress(info->job_id, npartitions);
+		for (int p = 0; p < npartitions; p++)
+			least[p] = Min(least[p], progress[p].next_offset);
+		pfree(progress);
+	}
+}
+
+void
+job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
+{
+	Relation	rel = base_catalog_open("job_progress", Natts_progress, RowExclusiveLock, false);
+
+	for (int i = 0; i < npartitions; i++)
+	{
+		JobProgress *p = &progress[i];
+		Datum		values[Natts_progress] = {0};
+		bool		nulls[Natts_progress] = {0};
+		HeapTuple	tup;
+
+		if (!p->changed)
+			continue;
+		values[Anum_progress_job_id - 1] = Int32GetDatum(job_id);
+		values[Anum_progress_partition - 1] = Int32GetDatum(p->partition);
+		values[Anum_progress_next_offset - 1] = Int64GetDatum(p->next_offset);
+		values[Anum_progress_max_event_time - 1] = TimestampTzGetDatum(p->max_event);
+		nulls[Anum_progress_max_event_time - 1] = !p->has_event;
+		tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+		if (p->stored)
+			CatalogTupleUpdate(rel, &p->tid, tup);
+		else
+			CatalogTupleInsert(rel, tup);
+		base_tidcache_store(rel, PROGRESS_KEY(job_id, p->partition), &tup->t_self);
+		p->tid = tup->t_self;
+		p->stored = true;
+		p->changed = false;
+	}
+	table_close(rel, NoLock);
+}
+
+void
+job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
+{
+	Relation	rel = base_catalog_open("job_error_log", Natts_error, RowExclusiveLock, false);
+	Datum		values[Natts_error] = {0};
+	bool		nulls[Natts_error] = {0};
+
+	values[Anum_error_job_id - 1] = Int32GetDatum(job_id);
+	values[Anum_error_msg_id - 1] = Int64GetDatum(msg_id);
+	values[Anum_error_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[Anum_error_sqlstate - 1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));
+	values[Anum_error_message - 1] = CStringGetTextDatum(clip_message(message));
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+}
+
+/* the worker's batch failed as a whole; its transaction is gone */
+void
+job_note_error(int32 job_id, int sqlerrcode, const char *message)
+{
+	JobStats	stats;
+	ItemPointerData tid;
+
+	if (!OidIsValid(base_catalog_oid("job_stats", true)))
+		return;
+	job_lock(job_id, true);
+	if (!job_read_stats(job_id, &stats, &tid))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	stats.errors++;
+	stats.failing = true;
+	stats.last_error = psprintf("%s (SQLSTATE %s)", message, unpack_sql_state(sqlerrcode));
+	job_write_stats(job_id, &stats, &tid);
+	PopActiveSnapshot();
+}
+
+static bool
+lock_job_tag(int32 job_id, LOCKMODE mode, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, base_catalog_oid("job", false), job_id, 0);
+	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+job_lock(int32 job_id, bool wait)
+{
+	return lock_job_tag(job_id, ExclusiveLock, wait);
+}
+
+void
+job_lock_out(int32 job_id)
+{
+	/*
+	 * A batch that begins after this is cancelled by the scheduler, for the
+	 * mode we wait in (watch.c).
+	 */
+	(void) job_cancel_batch(job_id);
+	(void) lock_job_tag(job_id, AccessExclusiveLock, true);
+}

@@ -1,0 +1,494 @@
+/*
+ * stream.c
+ *	  create_stream, alter_stream, drop_stream.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
+#include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/evtcache.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+#include "utils/varlena.h"
+
+#include "base/argument.h"
+#include "base/catalog.h"
+#include "base/command.h"
+#include "base/loaded.h"
+#include "compat.h"
+#include "job/job.h"
+#include "log/log.h"
+#include "log/options.h"
+
+#define ENVELOPE_COLUMNS \
+	"key pg_catalog.text, payload pg_catalog.jsonb NOT NULL, headers pg_catalog.jsonb"
+
+static void
+check_partitions(int npartitions)
+{
+	if (npartitions < 1 || npartitions > LOG_MAX_PARTITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid number of partitions: %d", npartitions),
+				 errhint("A stream has 1 to %d partitions.", LOG_MAX_PARTITIONS)));
+}
+
+/* arguments first .. first + 3: retention, max_bytes, max_messages, keep_unacked; true if any is given */
+static bool
+get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options)
+{
+	static const char *const names[] = {"retention", "max_bytes", "max_messages"};
+	int64	   *sizes[] = {NULL, &options->max_bytes, &options->max_messages};
+	bool		given = false;
+
+	for (int i = 0; i < nargs; i++)
+	{
+		bool		negative;
+
+		if (PG_ARGISNULL(first + i))
+			continue;
+		given = true;
+		if (i == 3)
+		{
+			options->keep_unacked = PG_GETARG_BOOL(first + i);
+			continue;
+		}
+		if (i == 0)
+		{
+			Interval	zero = {0};
+			Interval   *interval = PG_GETARG_INTERVAL_P(first);
+			int			sign = DatumGetInt32(DirectFunctionCall2(interval_cmp,
+																 IntervalPGetDatum(interval),
+																 IntervalPGetDatum(&zero)));
+
+			negative = sign < 0;
+			/* for ever is no limit; '1 month -30 days' is nothing */
+			options->retention = sign == 0 || INTERVAL_NOT_FINITE(interval) ? zero : *interval;
+		}
+		else
+		{
+			*sizes[i] = PG_GETARG_INT64(first + i);
+			negative = *sizes[i] < 0;
+		}
+		if (negative)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"%s\" must not be negative", names[i]),
+					 errhint("Zero takes the limit away.")));
+	}
+	return given;
+}
+
+static Form_pg_attribute
+find_key_column(Relation rel, const char *name)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of stream \"%s\" does not exist",
+					name, RelationGetRelationName(rel)),
+			 errhint("partition_by is a list of column names, separated by commas.")));
+}
+
+/* the columns named in partition_by; an empty list spreads all rows */
+static void
+parse_partition_by(Relation rel, const char *list, StreamOptions *options)
+{
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(list), ',', &names))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("invalid list of columns in partition_by: \"%s\"", list),
+				 errhint("partition_by is a list of column names, separated by commas.")));
+	base_note_truncation(list, ',');
+	if (list_length(names) > OPTIONS_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("cannot partition a stream by more than %d columns",
+						OPTIONS_MAX_KEYS)));
+
+	options->nkeys = 0;
+	foreach(lc, names)
+	{
+		Form_pg_attribute att = find_key_column(rel, lfirst(lc));
+		TypeCacheEntry *type;
+
+		for (int i = 0; i < options->nkeys; i++)
+			if (options->keys[i] == att->attnum)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" appears twice in partition_by",
+								NameStr(att->attname))));
+		if (COMPAT_IS_VIRTUAL_COLUMN(att))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot partition stream \"%s\" by virtual generated column \"%s\"",
+							RelationGetRelationName(rel), NameStr(att->attname))));
+		type = lookup_type_cache(att->atttypid, TYPECACHE_HASH_EXTENDED_PROC);
+		if (!OidIsValid(type->hash_extended_proc))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("could not identify a hash function for type %s",
+							format_type_be(att->atttypid)),
+					 errdetail("Column \"%s\" of stream \"%s\" cannot be used in partition_by.",
+							   NameStr(att->attname), RelationGetRelationName(rel))));
+		options->keys[options->nkeys++] = att->attnum;
+	}
+}
+
+/* positions in an error belong to the statement we made, not to the caller's */
+static void
+definition_error_callback(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+static void
+refuse_definition(const char *columns)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("invalid column definitions for a stream: \"%s\"", columns),
+			 errdetail("Only column definitions and constraints may be given."),
+			 errhint("Use CREATE TABLE ... USING streamq for anything else.")));
+}
+
+/*
+ * CREATE TABLE namespace.relname (columns) USING streamq, where columns comes
+ * from the caller: it must not end the statement, nor bring other clauses.
+ */
+static CreateStmt *
+parse_definition(const char *sql, const char *columns,
+				 const char *namespace, const char *relname)
+{
+	List	   *statements = pg_parse_query(sql);
+	CreateStmt *create;
+	ListCell   *lc;
+
+	if (list_length(statements) != 1 ||
+		!IsA(linitial_node(RawStmt, statements)->stmt, CreateStmt))
+		refuse_definition(columns);
+	create = castNode(CreateStmt, linitial_node(RawStmt, statements)->stmt);
+	if (create->relation->schemaname == NULL ||
+		strcmp(create->relation->schemaname, namespace) != 0 ||
+		strcmp(create->relation->relname, relname) != 0 ||
+		create->inhRelations != NIL ||
+		create->partbound != NULL ||
+		create->partspec != NULL ||
+		create->ofTypename != NULL ||
+		create->options != NIL ||
+		create->oncommit != ONCOMMIT_NOOP ||
+		create->tablespacename != NULL ||
+		create->accessMethod == NULL ||
+		strcmp(create->accessMethod, "streamq") != 0 ||
+		create->if_not_exists)
+		refuse_definition(columns);
+	foreach(lc, create->tableElts)
+	{
+		if (!IsA(lfirst(lc), ColumnDef) && !IsA(lfirst(lc), Constraint))
+			refuse_definition(columns);
+	}
+	return create;
+}
+
+static void
+create_table(const char *namespace, const char *relname, const char *columns)
+{
+	ErrorContextCallback callback;
+	StringInfoData sql;
+	CreateStmt *create;
+
+	/* the line break ends a comment that columns may have begun */
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s (%s\n) USING streamq",
+					 quote_qualified_identifier(namespace, relname), columns);
+
+	callback.callback = definition_error_callback;
+	callback.arg = sql.data;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	create = parse_definition(sql.data, columns, namespace, relname);
+	base_run_utility((Node *) create, sql.data);
+
+	error_context_stack = callback.previous;
+}
+
+PG_FUNCTION_INFO_V1(streamq_create_stream);
+Datum
+streamq_create_stream(PG_FUNCTION_ARGS)
+{
+	RangeVar   *name;
+	Oid			namespaceid;
+	Oid			relid;
+	Relation	rel;
+	StreamOptions options = {0};
+	int			npartitions;
+	bool		limited;
+
+	base_require_loaded();
+	if (PG_ARGISNULL(0))
+		base_null_argument("name");
+	if (PG_ARGISNULL(2))
+		base_null_argument("partitions");
+	if (PG_ARGISNULL(6))
+		base_null_argument("if_not_exists");
+	PreventCommandIfReadOnly("create_stream()");
+	npartitions = PG_GETARG_INT32(2);
+	check_partitions(npartitions);
+	(void) get_limits(fcinfo, 4, 2, &options);
+
+	name = makeRangeVarFromNameList(base_qualified_name(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	if (strlen(name->relname) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("name of a stream must not be empty")));
+	namespaceid = RangeVarGetCreationNamespace(name);
+
+	relid = get_relname_relid(name->relname, namespaceid);
+	if (OidIsValid(relid) && PG_GETARG_BOOL(6))
+	{
+		rel = log_open_stream(relid, AccessShareLock);
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("stream \"%s\" already exists, skipping",
+						RelationGetRelationName(rel))));
+		table_close(rel, NoLock);
+		PG_RETURN_OID(relid);
+	}
+
+	create_table(get_namespace_name(namespaceid), name->relname,
+				 PG_ARGISNULL(1) ? ENVELOPE_COLUMNS : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	relid = get_relname_relid(name->relname, namespaceid);
+
+	rel = log_open_stream(relid, AccessExclusiveLock);
+	options_get(rel, &options);
+	limited = get_limits(fcinfo, 4, 2, &options);
+	if (npartitions != options.npartitions || !PG_ARGISNULL(3) || limited)
+	{
+		/* nothing was written yet: as if it had always had them */
+		options.npartitions = npartitions;
+		options.nhistory = 1;
+		options.history[0] = npartitions;
+		if (!PG_ARGISNULL(3))
+			parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(3)), &options);
+		options_set(rel, &options, !PG_ARGISNULL(3));
+		if (limited)
+			job_note_changed();
+	}
+	table_close(rel, NoLock);
+
+	PG_RETURN_OID(relid);
+}
+
+static void
+check_owner(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("stream with OID %u does not exist", relid)));
+	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+}
+
+/*
+ * Options of a stream are no options of its table to PostgreSQL.  For event triggers its change is
+ * a command that changes no other: RESET of an option that no table has.
+ */
+static void
+fire_alter_table(Oid relid)
+{
+	StringInfoData sql;
+
+	if (EventCacheLookup(EVT_DDLCommandStart) == NIL &&
+		EventCacheLookup(EVT_DDLCommandEnd) == NIL)
+		return;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ALTER TABLE %s RESET (streamq)",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												get_rel_name(relid)));
+	base_run_utility(linitial_node(RawStmt, pg_parse_query(sql.data))->stmt, sql.data);
+}
+
+PG_FUNCTION_INFO_V1(streamq_alter_stream);
+Datum
+streamq_alter_stream(PG_FUNCTION_ARGS)
+{
+	Relation	rel;
+	StreamOptions options = {0};
+	bool		changed = false;
+	LOCKMODE	lockmode;
+
+	base_require_loaded();
+	if (PG_ARGISNULL(0))
+		base_null_argument("stream");
+	PreventCommandIfReadOnly("alter_stream()");
+	check_owner(PG_GETARG_OID(0));
+	if (!PG_ARGISNULL(1))
+		check_partitions(PG_GETARG_INT32(1));
+	(void) get_limits(fcinfo, 3, 4, &options);
+
+	/*
+	 * No writer may still use the old map when a new one holds: the lock
+	 * waits for their transactions and keeps others out until this one is
+	 * over. Limits concern nobody but others who change options.
+	 */
+	lockmode = PG_ARGISNULL(1) && PG_ARGISNULL(2) ?
+		ShareUpdateExclusiveLock : ShareRowExclusiveLock;
+	rel = log_open_stream(PG_GETARG_OID(0), lockmode);
+	options_get(rel, &options);
+	if (get_limits(fcinfo, 3, 4, &options))
+	{
+		job_note_changed();
+		changed = true;
+	}
+
+	if (!PG_ARGISNULL(2))
+	{
+		StreamOptions before = options;
+
+		parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(2)), &options);
+		if (options.nkeys != before.nkeys ||
+			memcmp(options.keys, before.keys, options.nkeys * sizeof(AttrNumber)) != 0)
+			log_add_barrier(rel);
+		changed = true;
+	}
+	if (!PG_ARGISNULL(1) && PG_GETARG_INT32(1) != options.npartitions)
+	{
+		int			npartitions = PG_GETARG_INT32(1);
+
+		if (npartitions < options.npartitions)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot lower the number of partitions of stream \"%s\" from %d to %d",
+							RelationGetRelationName(rel), options.npartitions, npartitions),
+					 errhint("Create a new stream and copy the messages.")));
+		log_add_partitions(rel, npartitions);
+		options.npartitions = npartitions;
+		Assert(options.nhistory < LOG_MAX_PARTITIONS);
+		options.history[options.nhistory++] = npartitions;
+		changed = true;
+	}
+	if (changed)
+		options_set(rel, &options, !PG_ARGISNULL(2));
+	table_close(rel, NoLock);
+	if (changed)
+		fire_alter_table(PG_GETARG_OID(0));
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(streamq_drop_stream);
+Datum
+streamq_drop_stream(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	Relation	rel;
+	char	   *namespace;
+	char	   *relname;
+	DropStmt   *drop;
+	StringInfoData sql;
+
+	base_require_loaded();
+	if (PG_ARGISNULL(0))
+		base_null_argument("stream");
+	PreventCommandIfReadOnly("drop_stream()");
+	relid = PG_GETARG_OID(0);
+	check_owner(relid);
+
+	/* with the lock the name stays the name of this relation */
+	rel = log_open_stream(relid, AccessExclusiveLock);
+	namespace = get_namespace_name(RelationGetNamespace(rel));
+	relname = pstrdup(RelationGetRelationName(rel));
+	table_close(rel, NoLock);
+
+	drop = makeNode(DropStmt);
+	drop->removeType = OBJECT_TABLE;
+	drop->objects = list_make1(list_make2(makeString(namespace), makeString(relname)));
+	drop->behavior = DROP_RESTRICT;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DROP TABLE %s", quote_qualified_identifier(namespace, relname));
+	base_run_utility((Node *) drop, sql.data);
+	PG_RETURN_VOID();
+}
+
+/*
+ * A row of streamq.stream_options comes by SQL, which is how a dump is
+ * restored: do what alter_stream does for it.
+ */
+PG_FUNCTION_INFO_V1(streamq_stream_options_restored);
+Datum
+streamq_stream_options_restored(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		relid;
+	Datum		npartitions;
+	bool		isnull[2];
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != base_catalog_oid("stream_options", true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is the trigger of table \"%s\" only",
+						"stream_options_restored", "streamq.stream_options")));
+
+	base_require_loaded();
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+		trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	desc = RelationGetDescr(trigdata->tg_relation);
+	relid = heap_getattr(tuple, 1, desc, &isnull[0]);
+	npartitions = heap_getattr(tuple, 2, desc, &isnull[1]);
+	/* nulls are for the constraints to refuse */
+	if (!isnull[0] && !isnull[1])
+	{
+		Relation	rel = log_open_stream(DatumGetObjectId(relid), ShareRowExclusiveLock);
+
+		check_partitions(DatumGetInt32(npartitions));
+		log_add_partitions(rel, DatumGetInt32(npartitions));
+		CacheInvalidateRelcache(rel);
+		table_close(rel, NoLock);
+	}
+	return PointerGetDatum(tuple);
+}

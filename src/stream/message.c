@@ -1,0 +1,748 @@
+/*
+ * message.c
+ *	  Rows of a stream in the form of streamq.message.
+ *
+ * A stream with a payload column gives that column: jsonb as it is (json is
+ * converted), text as a JSON string, bytea as base64 without line breaks in a JSON
+ * string; key and headers come from the columns of those names.  Any other stream
+ * gives the whole row as a JSON object, as to_jsonb(row) would make it.
+ *
+ * Where there is no key column to take, the key is the text of the partition_by
+ * column; several are joined by commas, null ones being empty (all null: the key
+ * is null).  It does not depend on the session's settings of formats: consumers
+ * tell equal keys by it.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "common/base64.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/datetime.h"
+#include "utils/float.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "log/log.h"
+#include "log/options.h"
+#include "stream/message.h"
+
+/* how a value becomes JSON */
+typedef enum JsonForm
+{
+	JSON_AS_IS,					/* jsonb */
+	JSON_STRING,				/* text, varchar: a string */
+	JSON_BASE64,				/* bytea as payload: a string */
+	JSON_BOOL,
+	JSON_INT2,
+	JSON_INT4,
+	JSON_INT8,
+	JSON_NUMERIC,
+	JSON_DATETIME,				/* date and timestamps: ISO 8601 */
+	JSON_CONVERTED				/* anything else: what to_jsonb makes of it */
+} JsonForm;
+
+typedef struct MessageColumn
+{
+	AttrNumber	attnum;
+	JsonForm	form;
+	Oid			basetype;
+	char	   *name;			/* whole rows only */
+	int			namelen;
+	FmgrInfo	to_jsonb;		/* JSON_CONVERTED only */
+	bool		may_fail;		/* there may be values it fails for */
+	bool		is_varlena;
+} MessageColumn;
+
+typedef struct MessageKey
+{
+	AttrNumber	attnum;
+	bool		is_text;		/* varlena text: taken as it is */
+	bool		has_style;		/* the output depends on settings */
+	bool		may_fail;
+	FmgrInfo	out;
+} MessageKey;
+
+struct MessageFormat
+{
+	char	   *stream;			/* name, for errors */
+	bool		whole_row;
+	bool		may_fail;		/* of a column or key */
+	int			ncolumns;		/* 1 unless whole_row */
+	MessageColumn *columns;
+	int			nkeys;
+	MessageKey	keys[OPTIONS_MAX_KEYS];
+	bool		has_headers;
+	MessageColumn headers;
+};
+
+/* does to_jsonb() call a function of the user's for values of this type? */
+static bool
+has_json_cast(Oid type)
+{
+	Oid			castfunc;
+
+	return type >= FirstNormalObjectId &&
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &castfunc) ==
+		COERCION_PATH_FUNC;
+}
+
+/*
+ * May the conversion of a value to JSON, or to text, raise an error?  Output functions
+ * of PostgreSQL's own types do not; of others nobody knows, nor of casts to JSON that
+ * users made.  The type json holds what jsonb does not take.
+ */
+static bool
+type_may_fail(Oid type)
+{
+	Oid			element;
+
+	check_stack_depth();
+	type = getBaseType(type);
+	if (type == JSONOID)
+		return true;
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return type_may_fail(element);
+	if (get_typtype(type) == TYPTYPE_ENUM)
+		return has_json_cast(type);
+	if (get_typtype(type) == TYPTYPE_COMPOSITE)
+	{
+		TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+		bool		result = has_json_cast(type);
+
+		for (int i = 0; i < desc->natts && !result; i++)
+			result = !TupleDescAttr(desc, i)->attisdropped &&
+				type_may_fail(TupleDescAttr(desc, i)->atttypid);
+		ReleaseTupleDesc(desc);
+		return result;
+	}
+	return type >= FirstNormalObjectId;
+}
+
+static void
+column_init(MessageColumn *column, Form_pg_attribute att)
+{
+	Oid			basetype = getBaseType(att->atttypid);
+
+	column->is_varlena = att->attlen == -1;
+	column->attnum = att->attnum;
+	column->basetype = basetype;
+	column->name = pstrdup(NameStr(att->attname));
+	column->namelen = strlen(column->name);
+	switch (basetype)
+	{
+		case JSONBOID:
+			column->form = JSON_AS_IS;
+			break;
+		case TEXTOID:
+		case VARCHAROID:
+			column->form = JSON_STRING;
+			break;
+		case BOOLOID:
+			column->form = JSON_BOOL;
+			break;
+		case INT2OID:
+			column->form = JSON_INT2;
+			break;
+		case INT4OID:
+			column->form = JSON_INT4;
+			break;
+		case INT8OID:
+			column->form = JSON_INT8;
+			break;
+		case NUMERICOID:
+			column->form = JSON_NUMERIC;
+			break;
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			column->form = JSON_DATETIME;
+			break;
+		default:
+			column->form = JSON_CONVERTED;
+			column->may_fail = type_may_fail(basetype);
+			fmgr_info(F_TO_JSONB, &column->to_jsonb);
+			/* to_jsonb asks for the type of its argument */
+			fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
+													 list_make1(makeNullConst(att->atttypid,
+																			  att->atttypmod,
+																			  att->attcollation)),
+													 InvalidOid, InvalidOid,
+													 COERCE_EXPLICIT_CALL),
+							   &column->to_jsonb);
+			break;
+	}
+}
+
+static void
+key_init(MessageKey *key, Form_pg_attribute att)
+{
+	Oid			basetype = getBaseType(att->atttypid);
+	Oid			outfunc;
+	bool		isvarlena;
+
+	key->attnum = att->attnum;
+	key->is_text = basetype == TEXTOID || basetype == VARCHAROID;
+	switch (basetype)
+	{
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case OIDOID:
+		case UUIDOID:
+			break;
+		default:
+			key->has_style = get_typtype(basetype) != TYPTYPE_ENUM;
+			key->may_fail = key->has_style && type_may_fail(basetype);
+			break;
+	}
+	getTypeOutputInfo(att->atttypid, &outfunc, &isvarlena);
+	fmgr_info(outfunc, &key->out);
+}
+
+static Form_pg_attribute
+find_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+	return NULL;
+}
+
+/* the types produce() can write and consumers get as they are */
+bool
+stream_is_payload_type(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case JSONBOID:
+		case JSONOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BYTEAOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+MessageFormat *
+stream_message_format_create(Relation rel)
+{
+	MessageFormat *format = palloc0(sizeof(MessageFormat));
+	TupleDesc	desc = RelationGetDescr(rel);
+	Form_pg_attribute payload = find_column(desc, "payload");
+	Form_pg_attribute key = NULL;
+
+	format->stream = pstrdup(RelationGetRelationName(rel));
+	if (payload != NULL && stream_is_payload_type(payload->atttypid))
+	{
+		Form_pg_attribute headers = find_column(desc, "headers");
+
+		format->ncolumns = 1;
+		format->columns = palloc0(sizeof(MessageColumn));
+		column_init(format->columns, payload);
+		if (format->columns->basetype == BYTEAOID)
+			format->columns->form = JSON_BASE64;
+
+		if (headers != NULL)
+		{
+			Oid			type = getBaseType(headers->atttypid);
+
+			if (type == JSONBOID || type == JSONOID)
+			{
+				format->has_headers = true;
+				column_init(&format->headers, headers);
+			}
+		}
+		key = find_column(desc, "key");
+	}
+	else
+	{
+		format->whole_row = true;
+		format->columns = palloc0(desc->natts * sizeof(MessageColumn));
+		for (int i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			if (!att->attisdropped)
+				column_init(&format->columns[format->ncolumns++], att);
+		}
+	}
+
+	if (key != NULL)
+		key_init(&format->keys[format->nkeys++], key);
+	else
+	{
+		StreamOptions options;
+
+		options_get(rel, &options);
+		for (int i = 0; i < options.nkeys; i++)
+			key_init(&format->keys[format->nkeys++],
+					 TupleDescAttr(desc, options.keys[i] - 1));
+	}
+	format->may_fail = format->has_headers && format->headers.may_fail;
+	for (int i = 0; i < format->ncolumns; i++)
+		format->may_fail |= format->columns[i].may_fail;
+	for (int i = 0; i < format->nkeys; i++)
+		format->may_fail |= format->keys[i].may_fail;
+	return format;
+}
+
+/* what a string in a jsonb may have at most; the server has no name for it */
+#define JSON_STRING_MAX		JENTRY_OFFLENMASK
+
+static void
+json_string(JsonbValue *result, char *data, int len)
+{
+	if (len > JSON_STRING_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value is too large to be returned as jsonb"),
+				 errdetail("Strings in jsonb cannot exceed %d bytes.", JSON_STRING_MAX)));
+	result->type = jbvString;
+	result->val.string.val = data;
+	result->val.string.len = len;
+}
+
+/* a value of a column as an element that can be pushed into an object */
+static void
+column_to_json(MessageColumn *column, Datum value, JsonbValue *result)
+{
+	switch (column->form)
+	{
+		case JSON_STRING:
+			{
+				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
+
+				json_string(result, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+				break;
+			}
+		case JSON_BASE64:
+			{
+				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
+				int			room;
+				char	   *text;
+				int			len;
+
+				/* the length of the text would not fit into an int */
+				if (VARSIZE_ANY_EXHDR(data) > JSON_STRING_MAX / 4 * 3)
+					json_string(result, NULL, INT_MAX);
+				room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
+				text = palloc(Max(room, 1));
+
+				len = COMPAT_B64_ENCODE(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data),
+										text, room);
+				if (len < 0)
+					elog(ERROR, "could not encode %d bytes as base64",
+						 (int) VARSIZE_ANY_EXHDR(data));
+				json_string(result, text, len);
+				break;
+			}
+		case JSON_BOOL:
+			result->type = jbvBool;
+			result->val.boolean = DatumGetBool(value);
+			break;
+		case JSON_INT2:
+			result->type = jbvNumeric;
+			result->val.numeric = int64_to_numeric(DatumGetInt16(value));
+			break;
+		case JSON_INT4:
+			result->type = jbvNumeric;
+			result->val.numeric = int64_to_numeric(DatumGetInt32(value));
+			break;
+		case JSON_INT8:
+			result->type = jbvNumeric;
+			result->val.numeric = int64_to_numeric(DatumGetInt64(value));
+			break;
+		case JSON_NUMERIC:
+			{
+				Numeric		number = DatumGetNumeric(value);
+
+				/* JSON has no numbers for these */
+				if (numeric_is_nan(number) || numeric_is_inf(number))
+				{
+					char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
+																		   NumericGetDatum(number)));
+
+					json_string(result, text, strlen(text));
+				}
+				else
+				{
+					result->type = jbvNumeric;
+					result->val.numeric = number;
+				}
+				break;
+			}
+		case JSON_DATETIME:
+			{
+				char	   *text = palloc(MAXDATELEN + 1);
+
+				JsonEncodeDateTime(text, value, column->basetype, NULL);
+				json_string(result, text, strlen(text));
+				break;
+			}
+		case JSON_CONVERTED:
+			value = FunctionCall1(&column->to_jsonb, value);
+			/* FALLTHROUGH */
+		case JSON_AS_IS:
+			{
+				Jsonb	   *json = DatumGetJsonbP(value);
+
+				if (!JB_ROOT_IS_SCALAR(json) ||
+					!JsonbExtractScalar(&json->root, result))
+				{
+					result->type = jbvBinary;
+					result->val.binary.data = &json->root;
+					result->val.binary.len = VARSIZE(json) - VARHDRSZ;
+				}
+				break;
+			}
+	}
+}
+
+/* a single value as a jsonb document */
+static Datum
+column_to_jsonb(MessageColumn *column, Datum value)
+{
+	JsonbValue	json;
+
+	if (column->form == JSON_AS_IS)
+		return value;
+	if (column->form == JSON_CONVERTED)
+		return FunctionCall1(&column->to_jsonb, value);
+	column_to_json(column, value, &json);
+	return JsonbPGetDatum(JsonbValueToJsonb(&json));
+}
+
+static Datum
+row_to_jsonb(MessageFormat *format, TupleTableSlot *slot)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *object;
+
+	slot_getallattrs(slot);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < format->ncolumns; i++)
+	{
+		MessageColumn *column = &format->columns[i];
+		JsonbValue	json;
+
+		json_string(&json, column->name, column->namelen);
+		pushJsonbValue(&state, WJB_KEY, &json);
+		if (slot->tts_isnull[column->attnum - 1])
+			json.type = jbvNull;
+		else
+			column_to_json(column, slot->tts_values[column->attnum - 1], &json);
+		pushJsonbValue(&state, WJB_VALUE, &json);
+	}
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(object));
+}
+
+static void
+set_style(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+/*
+ * The text of a key column, in the formats that pg_dump uses, times in UTC.  What
+ * the session has set already is not set again.
+ */
+static char *
+key_text(MessageKey *key, Datum value)
+{
+	const char *zone;
+	int			nestlevel;
+	char	   *text;
+
+	if (!key->has_style)
+		return OutputFunctionCall(&key->out, value);
+
+	nestlevel = NewGUCNestLevel();
+	if (DateStyle != USE_ISO_DATES)
+		set_style("DateStyle", "ISO");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		set_style("IntervalStyle", "postgres");
+	if (extra_float_digits < 1)
+		set_style("extra_float_digits", "1");
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		set_style("bytea_output", "hex");
+	if (strcmp(GetConfigOption("lc_monetary", false, false), "C") != 0)
+		set_style("lc_monetary", "C");
+	if (strcmp(namespace_search_path, "pg_catalog") != 0)
+		set_style("search_path", "pg_catalog");
+	zone = pg_get_timezone_name(session_timezone);
+	if (strcmp(zone, "UTC") != 0 && strcmp(zone, "GMT") != 0)
+		set_style("TimeZone", "UTC");
+	text = OutputFunctionCall(&key->out, value);
+
+	AtEOXact_GUC(true, nestlevel);
+	return text;
+}
+
+/* the key; false when it is null */
+static bool
+form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
+{
+	StringInfoData joined;
+	bool		any = false;
+
+	if (format->nkeys == 0)
+		return false;
+	if (format->nkeys == 1)
+	{
+		MessageKey *key = &format->keys[0];
+		bool		isnull;
+		Datum		value = slot_getattr(slot, key->attnum, &isnull);
+
+		if (isnull)
+			return false;
+		*result = key->is_text ? value :
+			CStringGetTextDatum(key_text(key, value));
+		return true;
+	}
+
+	initStringInfo(&joined);
+	for (int i = 0; i < format->nkeys; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, format->keys[i].attnum, &isnull);
+
+		if (i > 0)
+			appendStringInfoChar(&joined, ',');
+		if (isnull)
+			continue;
+		any = true;
+		appendStringInfoString(&joined, key_text(&format->keys[i], value));
+	}
+	if (any)
+		*result = PointerGetDatum(cstring_to_text_with_len(joined.data, joined.len));
+	return any;
+}
+
+/* ---- messages that cannot be formed ---- */
+
+/* more than this may not fit into a jsonb, whatever becomes of it */
+#define SURE_SIZE	(16 * 1024 * 1024)
+
+/* and no compressed value becomes larger than 256 times what is stored of it */
+#define SURE_STORED_SIZE	(SURE_SIZE / 256)
+#define SURE_DEPTH	64
+
+/*
+ * Is this text of type json surely converted to jsonb?  Not where it has escapes of
+ * characters, numbers with exponents or of many digits, or is deeply nested: those may
+ * be all right.
+ */
+static bool
+json_is_sure(Datum value)
+{
+	struct varlena *json = PG_DETOAST_DATUM_PACKED(value);
+	const char *p = VARDATA_ANY(json);
+	const char *end = p + VARSIZE_ANY_EXHDR(json);
+	const char *number = NULL;	/* beginning of a row of digits */
+	bool		in_string = false;
+	int			depth = 0;
+
+	for (; p < end; p++)
+	{
+		if (in_string)
+		{
+			if (*p == '"')
+				in_string = false;
+			else if (*p == '\\' && ++p < end && *p == 'u')
+				break;
+			continue;
+		}
+		if (*p >= '0' && *p <= '9')
+		{
+			if (number == NULL)
+				number = p;
+			else if (p - number > 1000)
+				break;
+			continue;
+		}
+		if (number != NULL && (*p == 'e' || *p == 'E'))
+			break;
+		number = NULL;
+		if (*p == '"')
+			in_string = true;
+		else if (*p == '[' || *p == '{')
+		{
+			if (++depth > SURE_DEPTH)
+				break;
+		}
+		else if (*p == ']' || *p == '}')
+			depth--;
+	}
+	if (PointerGetDatum(json) != value)
+		pfree(json);
+	return p >= end;
+}
+
+static bool
+column_is_sure(const MessageColumn *column, TupleTableSlot *slot, Size *size)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, column->attnum, &isnull);
+
+	if (isnull)
+		return true;
+	if (column->is_varlena)
+		*size += toast_raw_datum_size(value);
+	if (*size > SURE_SIZE)
+		return false;
+	return !column->may_fail || (column->basetype == JSONOID && json_is_sure(value));
+}
+
+bool
+stream_message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wanted)
+{
+	Size		size = 0;
+
+	if (!format->may_fail && log_slot_stored_size(slot) < SURE_STORED_SIZE)
+		return true;
+	if (wanted & MESSAGE_COLUMN(5))
+		for (int i = 0; i < format->nkeys; i++)
+			if (format->keys[i].may_fail)
+				return false;
+	if (wanted & MESSAGE_COLUMN(6))
+		for (int i = 0; i < format->ncolumns; i++)
+			if (!column_is_sure(&format->columns[i], slot, &size))
+				return false;
+	return !format->has_headers || !(wanted & MESSAGE_COLUMN(7)) ||
+		column_is_sure(&format->headers, slot, &size);
+}
+
+/*
+ * Is it the message's own, or may it be different another time?
+ */
+bool
+stream_message_is_own_error(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):
+		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * A group cannot pass by a message that cannot be formed by itself: the error says
+ * which it is, and what to do.
+ */
+static void
+throw_own_error(MessageFormat *format, int64 msg_id, bool consumed)
+{
+	ErrorData  *edata;
+
+	MemoryContextSwitchTo(TopTransactionContext);
+	edata = CopyErrorData();
+	FlushErrorState();
+	edata->detail = edata->detail ?
+		psprintf("%s: %s", edata->message, edata->detail) : edata->message;
+	edata->message = psprintf("message %lld of stream \"%s\" cannot be returned",
+							  (long long) msg_id, format->stream);
+	edata->hint = consumed ?
+		psprintf("Use consume_as() or SELECT, which return messages as they are, or pass over it with seek(..., to_msg_id => %lld).",
+				 (long long) msg_id + 1) :
+		psprintf("Use SELECT, which returns messages as they are, or read from message %lld on.",
+				 (long long) msg_id + 1);
+	ReThrowError(edata);
+}
+
+static void
+form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz produced_at,
+	 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+{
+	memset(nulls, 0, MESSAGE_NATTS * sizeof(bool));
+	values[0] = Int64GetDatum(msg_id);
+	values[1] = Int32GetDatum(LOG_MSG_PARTITION(msg_id));
+	values[2] = Int64GetDatum(LOG_MSG_OFFSET(msg_id));
+	values[3] = TimestampTzGetDatum(produced_at);
+	values[4] = Int32GetDatum(deliveries);
+	nulls[5] = !(wanted & MESSAGE_COLUMN(5)) || !form_key(format, slot, &values[5]);
+
+	if (!(wanted & MESSAGE_COLUMN(6)))
+		nulls[6] = true;
+	else if (format->whole_row)
+		values[6] = row_to_jsonb(format, slot);
+	else
+	{
+		Datum		value = slot_getattr(slot, format->columns->attnum, &nulls[6]);
+
+		if (!nulls[6])
+			values[6] = column_to_jsonb(format->columns, value);
+	}
+
+	nulls[7] = true;
+	if (format->has_headers && (wanted & MESSAGE_COLUMN(7)))
+	{
+		Datum		value = slot_getattr(slot, format->headers.attnum, &nulls[7]);
+
+		if (!nulls[7])
+			values[7] = column_to_jsonb(&format->headers, value);
+	}
+}
+
+void
+stream_message_form(MessageFormat *format, TupleTableSlot *slot,
+			 int partition, int64 off, TimestampTz produced_at,
+			 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+{
+	int64		msg_id = LOG_MSG_ID(partition, off);
+
+	if (likely(stream_message_is_sure(format, slot, wanted)))
+	{
+		form(format, slot, msg_id, produced_at, deliveries, wanted, values, nulls);
+		return;
+	}
+	PG_TRY();
+	{
+		form(format, slot, msg_id, produced_at, deliveries, wanted, values, nulls);
+	}
+	PG_CATCH();
+	{
+		if (!stream_message_is_own_error(geterrcode()))
+			PG_RE_THROW();
+		throw_own_error(format, msg_id, deliveries > 0);
+	}
+	PG_END_TRY();
+}

@@ -1,0 +1,117 @@
+/*
+ * message_read.c
+ *	  Messages of a stream one after the other, without a consumer group.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "base/argument.h"
+#include "base/loaded.h"
+#include "log/log.h"
+#include "stream/message.h"
+#include "stream/message_read.h"
+#include "stream/privilege.h"
+
+struct StreamRead
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	MessageFormat *format;
+	TupleTableSlot *slot;
+	MemoryContext context;		/* what lives as long as this */
+	int			npartitions;
+	int64		partition;		/* the present one, or the next without a
+								 * reader */
+	int64		from;			/* in that one */
+	int32		left;			/* messages still to return */
+	LogReader  *reader;
+};
+
+StreamRead *
+stream_read_begin(const NullableDatum *args, Snapshot snapshot)
+{
+	StreamRead *read;
+	int64		from;
+	int32		max;
+
+	base_require_loaded();
+	if (args[0].isnull)
+		base_null_argument("stream");
+	if (args[1].isnull)
+		base_null_argument("from_msg_id");
+	if (args[2].isnull)
+		base_null_argument("max_messages");
+	from = DatumGetInt64(args[1].value);
+	max = DatumGetInt32(args[2].value);
+	if (from < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", "from_msg_id"),
+				 errhint("The first message of a stream has the id 0.")));
+	if (max < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", "max_messages"),
+				 errhint("Ask for at least one message.")));
+
+	read = palloc0(sizeof(StreamRead));
+	read->context = CurrentMemoryContext;
+	read->rel = log_open_stream(DatumGetObjectId(args[0].value), AccessShareLock);
+	stream_check_read(read->rel);
+	read->snapshot = snapshot;
+	read->format = stream_message_format_create(read->rel);
+	read->slot = log_slot_create(read->rel);
+	read->npartitions = log_partition_count(read->rel);
+	read->partition = LOG_MSG_PARTITION(from);
+	read->from = LOG_MSG_OFFSET(from);
+	read->left = max;
+	return read;
+}
+
+bool
+stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls)
+{
+	while (read->left > 0 && read->partition < read->npartitions)
+	{
+		if (read->reader == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(read->context);
+
+			read->reader = log_reader_begin(read->rel, (int) read->partition, read->from,
+											PG_INT64_MAX, read->snapshot, true);
+			MemoryContextSwitchTo(old);
+		}
+		if (log_reader_next(read->reader, read->slot))
+		{
+			stream_message_form(read->format, read->slot, (int) read->partition,
+						 log_reader_offset(read->reader),
+						 log_reader_produced_at(read->reader), 0, wanted, values, nulls);
+			read->left--;
+			return true;
+		}
+		log_reader_end(read->reader);
+		read->reader = NULL;
+		read->partition++;
+		read->from = 0;
+	}
+	return false;
+}
+
+void
+stream_read_end(StreamRead *read)
+{
+	if (read->reader != NULL)
+		log_reader_end(read->reader);
+	ExecDropSingleTupleTableSlot(read->slot);
+	table_close(read->rel, NoLock);
+	pfree(read);
+}

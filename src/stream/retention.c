@@ -1,0 +1,362 @@
+/*
+ * retention.c
+ *	  What of a stream is to be dropped by its limits.
+ *
+ * By time each partition is looked at for itself; by bytes and by messages the
+ * extents of all partitions are, oldest first, as long as the rest is above the
+ * limit.  Only whole extents go, so the rest is at least what the limit says, but
+ * for bytes: there it is at most that, but for the extents that are being written.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "log/log.h"
+#include "log/options.h"
+#include "stream/retention.h"
+
+/* a stream above its limit on bytes goes down to so much below, not to begin again at once */
+#define LIMIT_SLACK(max_bytes)	((max_bytes) / 16)
+
+#define MAX_HOLDERS		16
+
+static StreamRetentionHolder holders[MAX_HOLDERS];
+static int	nholders = 0;
+static void (*nudge) (void) = NULL;
+
+typedef struct PartitionPlan
+{
+	int64		first;
+	int64		limit;			/* nothing at or above it may go */
+	int64		upto;			/* what is to go ends here */
+	bool		has_extent;
+	LogHeadExtent extent;		/* the one that begins at upto */
+	int64		dead;			/* rolled-back messages known from upto on */
+	int64		counted;		/* those of the extent, -1: not counted yet */
+} PartitionPlan;
+
+typedef struct RetentionPlan
+{
+	Relation	rel;
+	int			npartitions;
+	PartitionPlan *partitions;
+	int64		bytes;			/* of what stays */
+	bool		count;			/* there is a limit on messages */
+	int64		messages;		/* without those known to be rolled back */
+} RetentionPlan;
+
+void
+stream_register_retention_holder(StreamRetentionHolder holder)
+{
+	if (nholders == MAX_HOLDERS)
+		elog(ERROR, "too many retention holders");
+	holders[nholders++] = holder;
+}
+
+void
+stream_register_retention_nudge(void (*function) (void))
+{
+	nudge = function;
+}
+
+/* look at the extent that would go next; none if it may not */
+static void
+find_extent(RetentionPlan *plan, int p)
+{
+	PartitionPlan *part = &plan->partitions[p];
+
+	part->has_extent = part->upto < part->limit &&
+		log_get_head_extent(plan->rel, p, part->upto, &part->extent) &&
+		part->extent.end <= part->limit;
+	part->counted = -1;
+}
+
+/* messages of the extent that would go next */
+static int64
+extent_messages(RetentionPlan *plan, int p)
+{
+	PartitionPlan *part = &plan->partitions[p];
+
+	if (part->counted < 0)
+		part->counted = part->dead == 0 ? 0 :
+			Min(part->dead, log_known_dead(plan->rel, p, part->upto, part->extent.end));
+	return part->extent.end - part->upto - part->counted;
+}
+
+static void
+make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked, bool count)
+{
+	plan->rel = rel;
+	plan->npartitions = log_partition_count(rel);
+	plan->partitions = palloc0(sizeof(PartitionPlan) * plan->npartitions);
+	plan->bytes = plan->messages = 0;
+	plan->count = count;
+	for (int p = 0; p < plan->npartitions; p++)
+	{
+		PartitionPlan *part = &plan->partitions[p];
+		LogBounds	bounds;
+
+		log_get_bounds(rel, p, &bounds);
+		plan->bytes += bounds.bytes + bounds.free_bytes;
+		if (count)
+			part->dead = log_all_known_dead(rel, p);
+		plan->messages += bounds.next_offset - bounds.first_offset - part->dead;
+		part->first = part->upto = bounds.first_offset;
+		part->limit = bounds.next_offset;
+		if (part->first < part->limit)
+			part->limit = log_stable_offset(rel, p, NULL, NULL);
+	}
+	if (keep_unacked)
+	{
+		int64	   *acked = palloc(sizeof(int64) * plan->npartitions);
+
+		for (int p = 0; p < plan->npartitions; p++)
+			acked[p] = PG_INT64_MAX;
+		for (int i = 0; i < nholders; i++)
+			holders[i] (rel, plan->npartitions, acked);
+		for (int p = 0; p < plan->npartitions; p++)
+			plan->partitions[p].limit = Min(plan->partitions[p].limit, acked[p]);
+		pfree(acked);
+	}
+	for (int p = 0; p < plan->npartitions; p++)
+		find_extent(plan, p);
+}
+
+/* the extent that begins at upto goes, too */
+static void
+drop_extent(RetentionPlan *plan, int p)
+{
+	PartitionPlan *part = &plan->partitions[p];
+
+	CHECK_FOR_INTERRUPTS();
+	plan->bytes -= part->extent.bytes;
+	if (plan->count)
+	{
+		plan->messages -= extent_messages(plan, p);
+		part->dead -= part->counted;
+	}
+	part->upto = part->extent.end;
+	find_extent(plan, p);
+}
+
+/* messages that were appended before this are to go; none if it is too long ago to be a time */
+static TimestampTz
+oldest_to_keep(const Interval *retention)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		days = retention->month * 31.0 + retention->day +
+		retention->time / (double) USECS_PER_DAY;
+
+	if (days >= (now - MIN_TIMESTAMP) / USECS_PER_DAY)
+		return MIN_TIMESTAMP;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+												   TimestampTzGetDatum(now),
+												   IntervalPGetDatum(retention)));
+}
+
+static void
+plan_by_time(RetentionPlan *plan, const Interval *retention)
+{
+	TimestampTz before = oldest_to_keep(retention);
+
+	for (int p = 0; p < plan->npartitions; p++)
+	{
+		PartitionPlan *part = &plan->partitions[p];
+
+		while (part->has_extent && part->extent.last_time < before)
+			drop_extent(plan, p);
+	}
+}
+
+/* is there more than the limit without that extent? */
+static bool
+are_messages_enough(RetentionPlan *plan, int p, int64 limit)
+{
+	PartitionPlan *part = &plan->partitions[p];
+
+	/* counting reads the extent: not if that cannot change the answer */
+	if (plan->messages - (part->extent.end - part->upto) >= limit)
+		return true;
+	if (plan->messages - (part->extent.end - part->upto - part->dead) < limit)
+		return false;
+	return plan->messages - extent_messages(plan, p) >= limit;
+}
+
+/* the partition with the oldest extent that may go, -1 if none */
+static int
+oldest_extent(RetentionPlan *plan)
+{
+	int			best = -1;
+
+	for (int p = 0; p < plan->npartitions; p++)
+		if (plan->partitions[p].has_extent &&
+			(best < 0 || plan->partitions[p].extent.last_time <
+			 plan->partitions[best].extent.last_time))
+			best = p;
+	return best;
+}
+
+/* plan what the limits say; does anything go, and is it much? */
+static RetentionResult
+apply_limits(RetentionPlan *plan, const StreamOptions *options)
+{
+	RetentionResult result = RETENTION_NONE;
+	bool		much = false;
+	int			p;
+
+	if (options_has_retention(options))
+		plan_by_time(plan, &options->retention);
+	if (options->max_bytes > 0 && plan->bytes > options->max_bytes)
+	{
+		/* more than a quarter too much: by the next time it may be a lot */
+		much = plan->bytes > options->max_bytes + options->max_bytes / 4;
+		while (plan->bytes > options->max_bytes - LIMIT_SLACK(options->max_bytes) &&
+			   (p = oldest_extent(plan)) >= 0)
+			drop_extent(plan, p);
+	}
+	while (options->max_messages > 0 && (p = oldest_extent(plan)) >= 0 &&
+		   are_messages_enough(plan, p, options->max_messages))
+		drop_extent(plan, p);
+
+	for (p = 0; p < plan->npartitions; p++)
+		if (plan->partitions[p].upto > plan->partitions[p].first)
+			result = much ? RETENTION_MUCH : RETENTION_SOME;
+	return result;
+}
+
+RetentionResult
+stream_retention_apply(Oid relid)
+{
+	Relation	rel;
+	StreamOptions options;
+	RetentionPlan plan;
+	RetentionResult result = RETENTION_NONE;
+
+	/* neither wait for DDL nor have it wait for long */
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return RETENTION_NONE;
+	rel = try_relation_open(relid, NoLock);
+	if (rel == NULL)
+	{
+		UnlockRelationOid(relid, AccessShareLock);
+		return RETENTION_NONE;
+	}
+	if (log_is_stream(rel))
+	{
+		options_get(rel, &options);
+		make_plan(&plan, rel, false, options.max_messages > 0);
+		result = apply_limits(&plan, &options);
+		if (options.keep_unacked && result != RETENTION_NONE)
+		{
+			/* groups, of which there may be many: only when it matters */
+			pfree(plan.partitions);
+			make_plan(&plan, rel, true, options.max_messages > 0);
+			result = apply_limits(&plan, &options);
+		}
+		for (int p = 0; p < plan.npartitions; p++)
+			if (plan.partitions[p].upto > plan.partitions[p].first)
+				(void) log_expire(rel, p, plan.partitions[p].upto, false);
+		pfree(plan.partitions);
+		log_restore_free_list(rel, false);
+	}
+	relation_close(rel, AccessShareLock);
+	return result;
+}
+
+typedef struct Room
+{
+	Relation	rel;
+	int64		most;			/* bytes that may stay */
+	bool		left;			/* something could not go quickly */
+} Room;
+
+static void
+make_room(Room *room)
+{
+	RetentionPlan plan;
+	int			p;
+
+	make_plan(&plan, room->rel, false, false);
+	while (plan.bytes > room->most && (p = oldest_extent(&plan)) >= 0)
+		drop_extent(&plan, p);
+	for (p = 0; p < plan.npartitions; p++)
+	{
+		PartitionPlan *part = &plan.partitions[p];
+
+		if (part->upto <= part->first)
+			continue;
+		(void) log_expire(room->rel, p, part->upto, true);
+		room->left |= log_first_offset(room->rel, p) < part->upto;
+	}
+	pfree(plan.partitions);
+}
+
+/*
+ * What is damaged in the file must not keep anybody from appending: errors that
+ * say so are for the background process to report.
+ */
+static void
+make_room_guarded(Room *room)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		make_room(room);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
+			error->sqlerrcode != ERRCODE_IO_ERROR &&
+			error->sqlerrcode != ERRCODE_UNDEFINED_FILE)
+			ReThrowError(error);
+		FreeErrorData(error);
+		room->left = true;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Left to the background process: streams whose groups have to be asked, since
+ * what this transaction has acknowledged may be rolled back; and extents of which the
+ * rolled-back rows have to be counted, since that reads them.
+ */
+void
+stream_retention_make_room(Relation rel, int64 bytes)
+{
+	StreamOptions options;
+	Room		room;
+
+	options_get(rel, &options);
+	if (options.max_bytes <= 0)
+		return;
+	room.rel = rel;
+	room.left = options.keep_unacked;
+	room.most = options.max_bytes -
+		Max(LIMIT_SLACK(options.max_bytes), Min(bytes, options.max_bytes / 2));
+	if (!options.keep_unacked)
+		make_room_guarded(&room);
+	if (room.left)
+		nudge();
+}

@@ -1,0 +1,235 @@
+/*
+ * rebuild.c
+ *	  Continuous views that come from a logical dump or from another version or
+ *	  cluster of the server: their state is computed anew from the stream.
+ *
+ * A dump holds the view, its state table and, through streamq.job_dump, what its job is.  That
+ * table is always empty: what pg_dump reads there is computed at that moment, and
+ * rows that a restore writes there become jobs of format 0, which nothing can work with.
+ * The first batch of a job whose format is not the server's, or that went through
+ * pg_upgrade, analyzes the query anew, empties the state and begins with the first message
+ * that is there.  A restored job waits until the view reads its state table and that has
+ * its trigger, which a dump makes last: the rows of the state table are before it.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_rewrite.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteSupport.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/dump.h"
+#include "base/loaded.h"
+#include "job/job.h"
+#include "job/job_catalog.h"
+#include "view/view_internal.h"
+
+/* would the state table be made like this today? */
+static bool
+fits(ViewQuery *vq, Relation state)
+{
+	TupleDesc	desc = RelationGetDescr(state);
+	ListCell   *lc;
+
+	if (desc->natts != view_state_agg_attno(vq, list_length(vq->aggs)))
+		return false;
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		if (TupleDescAttr(desc, view_state_key_attno(vq, foreach_current_index(lc)) - 1)->atttypid != key->type)
+			return false;
+	}
+	foreach(lc, vq->aggs)
+	{
+		ViewAgg    *agg = lfirst(lc);
+
+		if (TupleDescAttr(desc, view_state_agg_attno(vq, foreach_current_index(lc)) - 1)->atttypid != agg->storedtype)
+			return false;
+	}
+	return true;
+}
+
+/* does an object depend on a relation, in this way? */
+static bool
+depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(objid));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		found = form->refclassid == RelationRelationId && form->refobjid == relid &&
+			form->deptype == (char) deptype;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
+}
+
+/* is all of the view there? */
+static bool
+is_complete(Oid view, Relation state)
+{
+	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, true);
+
+	return state->rd_rel->relhastriggers && OidIsValid(rule) &&
+		depends_on(RewriteRelationId, rule, RelationGetRelid(state), DEPENDENCY_NORMAL);
+}
+
+bool
+view_is_current(JobRow *job)
+{
+	/*
+	 * pg_upgrade, which is possible within one major version too, gives functions,
+	 * operators and more other OIDs than the query tree has.  It makes
+	 * the dependencies that follow from definitions; this one does not.
+	 */
+	return job->format == job_format() &&
+		depends_on(RelationRelationId, job->state, job->target, DEPENDENCY_INTERNAL);
+}
+
+static void
+empty_table(Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		simple_heap_delete(rel, &tuple->t_self);
+	}
+	systable_endscan(scan);
+	CommandCounterIncrement();
+}
+
+bool
+view_rebuild(JobRow *job, Relation state, Oid owner)
+{
+	Oid			save_user;
+	int			save_context;
+	int			nestlevel;
+	Query	   *query;
+	ViewQuery  *vq;
+
+	if (!is_complete(job->target, state))
+		return false;
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	job_apply_settings(job->settings);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	query = view_parse_query(job->definition ? job->definition : job->query);
+	vq = view_analyze(query);
+	view_check_access(vq, owner);
+	if (vq->source != job->source || !fits(vq, state))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" was made by another version of the server or of streamq",
+						get_rel_name(job->target)),
+				 errhint("Drop and create the continuous view again.")));
+
+	empty_table(state);
+	job->query_tree = nodeToString(query);
+	job_reset(job);
+	view_record_dependencies(job->target, job->state, query);
+	if (vq->single_group)
+		view_store_single_group(vq, job->state);
+
+	PopActiveSnapshot();
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(save_user, save_context);
+	return true;
+}
+
+/*
+ * What view_rebuild will say better, which a paused job does not come to: the stream stays
+ * as long as the view, and the state goes with it.
+ */
+static void
+tie_restored(int32 job_id)
+{
+	JobRow		job;
+	ObjectAddress view;
+	ObjectAddress source;
+	ObjectAddress state;
+
+	if (!job_read(job_id, &job))
+		return;
+	ObjectAddressSet(view, RelationRelationId, job.target);
+	ObjectAddressSet(source, RelationRelationId, job.source);
+	ObjectAddressSet(state, RelationRelationId, job.state);
+	recordDependencyOn(&view, &source, DEPENDENCY_NORMAL);
+	recordDependencyOn(&state, &view, DEPENDENCY_INTERNAL);
+}
+
+/*
+ * job_definition(job_id int4) text: what a dump is to say the query is.  The caller has set
+ * a search_path in which everything else is named with its schema.
+ */
+PG_FUNCTION_INFO_V1(streamq_job_definition);
+Datum
+streamq_job_definition(PG_FUNCTION_ARGS)
+{
+	JobRow		job;
+	char	   *text;
+
+	base_require_loaded();
+	if (!job_read(PG_GETARG_INT32(0), &job))
+		PG_RETURN_NULL();
+	if (view_is_current(&job))
+		text = pg_get_querydef(castNode(Query, stringToNode(job.query_tree)), false);
+	else
+		text = job.definition;
+	if (text == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(text));
+}
+
+/*
+ * BEFORE INSERT on streamq.job_dump: makes the job, and keeps the row out of
+ * the table.
+ */
+PG_FUNCTION_INFO_V1(streamq_job_dump_restored);
+Datum
+streamq_job_dump_restored(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+	Datum		job_id = base_restore_row(fcinfo, "job_dump_restored",
+										  "SELECT streamq.restore_job($1)", &isnull);
+
+	if (!isnull)
+	{
+		job_insert_stats(DatumGetInt32(job_id));
+		tie_restored(DatumGetInt32(job_id));
+	}
+	job_note_changed();
+	PG_RETURN_POINTER(NULL);
+}

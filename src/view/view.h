@@ -1,0 +1,21 @@
+/*
+ * view.h
+ *	  Continuous views: start-up of the part.  Its other entry points are SQL
+ *	  functions, the kind of job it registers, and view_guard.h.
+ */
+#ifndef STREAMQ_VIEW_H
+#define STREAMQ_VIEW_H
+
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#define VIEW_JOB_KIND	"continuous view"
+
+/* from _PG_init: registers the kind of job */
+extern void view_init(void);
+
+/* a duration of days and smaller units, not negative, else 22023 */
+extern void view_check_duration(Interval *value, const char *arg);
+
+#endif

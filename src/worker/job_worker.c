@@ -1,0 +1,198 @@
+/*
+ * jobworker.c
+ *	  A process that runs continuous jobs, a batch at a time, whichever has
+ *	  waited longest (jobs.c).
+ *
+ * With nothing to do, it sleeps on the doorbell of the source of the job it has
+ * run last; naptime is the slow poll behind it.  An error ends the batch, is
+ * recorded with the job, and the job waits, longer each time, before it is
+ * tried again.  A batch that was cancelled waits likewise, but is no error.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "job/job.h"
+#include "signal/doorbell.h"
+#include "worker/pool.h"
+#include "worker/worker.h"
+#include "worker/worker_shared.h"
+
+typedef struct Batch
+{
+	int32		job_id;
+	JobBatchResult result;
+	ErrorData  *error;
+} Batch;
+
+static void
+batch_error_context(void *arg)
+{
+	errcontext("streamq job %d", *(int32 *) arg);
+}
+
+static void
+run_batch(void *arg)
+{
+	Batch	   *batch = arg;
+
+	/* the extension may have been dropped since the scheduler looked */
+	if (OidIsValid(base_catalog_oid("job", true)))
+		batch->result = job_run_batch(batch->job_id);
+	else
+		batch->result = JOB_GONE;
+}
+
+/*
+ * Record the error.  A job that was dropped while its batch ran may stumble over what
+ * is missing: then there is nothing to record, and nothing wrong.
+ */
+static void
+note_error(void *arg)
+{
+	Batch	   *batch = arg;
+	ListCell   *lc;
+
+	batch->result = JOB_GONE;
+	if (!OidIsValid(base_catalog_oid("job", true)))
+		return;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach(lc, job_list())
+	{
+		JobInfo    *info = lfirst(lc);
+
+		if (info->job_id == batch->job_id && info->enabled)
+			batch->result = JOB_MORE;
+	}
+	PopActiveSnapshot();
+	if (batch->result != JOB_GONE)
+		job_note_error(batch->job_id, batch->error->sqlerrcode, batch->error->message);
+}
+
+/* record the error that ended the batch; the outcome for the job */
+static JobOutcome
+end_failed(Batch *batch)
+{
+	ErrorData  *another;
+
+	if (worker_run(note_error, batch, "recording an error", &another))
+	{
+		if (batch->result == JOB_GONE)
+			return TURN_GONE;
+	}
+	/* mostly for the same reason */
+	else if (strcmp(another->message, batch->error->message) != 0)
+		worker_log_error(another);
+	worker_log_error(batch->error);
+	return TURN_FAILED;
+}
+
+/*
+ * The batch ended by "query canceled".  Nobody asked for it through us: the query
+ * itself raised it, or a superuser used pg_cancel_backend, which is shown as any error.
+ */
+static JobOutcome
+end_canceled(Batch *batch, WorkerCancel why, bool timed_out, int timeout)
+{
+	if (why == CANCEL_NONE)
+	{
+		if (timed_out)
+			batch->error->message = psprintf("canceling batch that took longer than the job's timeout of %d ms",
+											 timeout);
+		return end_failed(batch);
+	}
+	ereport(LOG,
+			(errmsg("canceled a batch of streamq job %d", batch->job_id),
+			 why == CANCEL_ASKED ?
+			 errdetail("The owner of the job has stopped it.") :
+			 errdetail("Another session waits for a lock that the batch held.")));
+	return TURN_CANCELED;
+}
+
+/* one batch of the job this worker has */
+static JobOutcome
+run_turn(Batch *batch)
+{
+	int			timeout = worker_pool_timeout();
+	WorkerCancel why;
+	bool		timed_out;
+	bool		ok;
+
+	batch->job_id = worker_slot->job_id;
+	worker_watch_begin(timeout);
+	ok = worker_run(run_batch, batch, "running a batch of a continuous job",
+					&batch->error);
+	why = worker_watch_end(&timed_out);
+
+	if (!ok)
+		return batch->error->sqlerrcode == ERRCODE_QUERY_CANCELED ?
+			end_canceled(batch, why, timed_out, timeout) : end_failed(batch);
+	switch (batch->result)
+	{
+		case JOB_GONE:
+			return TURN_GONE;
+		case JOB_BUSY:
+			return TURN_BUSY;
+		case JOB_MORE:
+			return TURN_MORE;
+		case JOB_CAUGHT_UP:
+			return TURN_CAUGHT_UP;
+	}
+	return TURN_GONE;
+}
+
+void
+streamq_job_main(Datum arg)
+{
+	MemoryContext loop_context;
+	ErrorContextCallback callback;
+	JobOutcome	outcome = TURN_NONE;
+	uint64		seen = 0;
+	Batch		batch;
+
+	worker_start("streamq worker");
+	worker_pool_attach();
+
+	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq worker",
+										 ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(loop_context);
+
+	callback.callback = batch_error_context;
+	callback.arg = &batch.job_id;
+	callback.previous = error_context_stack;
+
+	for (;;)
+	{
+		long		timeout;
+
+		worker_check();
+		MemoryContextReset(loop_context);
+		if (worker_pool_next(outcome, seen, &timeout))
+		{
+			/* before the batch takes its snapshot, so that no ring is missed */
+			seen = signal_count(worker_slot->source);
+			error_context_stack = &callback;
+			outcome = run_turn(&batch);
+			error_context_stack = callback.previous;
+			worker_signal_progress(batch.job_id);
+			continue;
+		}
+
+		/* counters that were held back are shown before a long sleep */
+		if (outcome != TURN_NONE)
+			pgstat_report_stat(true);
+		outcome = TURN_NONE;
+		if (worker_slot->job_id != 0)
+			worker_sleep_on(worker_slot->source, seen, timeout);
+		else
+			worker_sleep(timeout);
+	}
+}

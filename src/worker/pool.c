@@ -1,0 +1,618 @@
+/*
+ * jobs.c
+ *	  The jobs of a database in shared memory, and who works on which.
+ *
+ * A job is not a worker's.  A worker has the job it worked on last, and sleeps
+ * on its source's doorbell when there is nothing to do.  After each turn, and
+ * when it wakes up, it takes the job that has waited longest, which may be
+ * another one.  Jobs without a worker are counted in their doorbell, so that a
+ * ring wakes a worker that sleeps elsewhere.
+ *
+ * The scheduler keeps the list up to date, and tends to jobs whose time comes
+ * without a ring: after an error, and now and then in case a ring was lost.
+ *
+ * Nothing here is undone when a worker ends: a job counts as held only as long as
+ * the slot of its holder says so too.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "job/job.h"
+#include "signal/doorbell.h"
+#include "worker/pool.h"
+#include "worker/worker.h"
+#include "worker/worker_shared.h"
+
+#define RETRY_MIN		1000	/* ms after an error */
+#define RETRY_MAX		(60 * 1000)
+#define BUSY_MIN		50		/* ms when something is locked */
+#define BUSY_MAX		1000
+
+/*
+ * Naptimes between two unasked looks at a job without a worker.  A worker that
+ * is awake takes it along a little earlier, so that they are looked at together.
+ */
+#define LOOK_NAPTIMES	10
+#define LOOK_EARLY		9
+
+#define DSA_SIZE		(64 * 1024) /* to begin with; more comes from DSM */
+#define JOBS_MIN		32
+
+typedef struct WorkerJob
+{
+	int32		job_id;
+	Oid			source;
+	int			timeout;		/* ms; -1: streamq.job_timeout */
+	bool		gone;			/* dropped or paused: to be removed */
+	bool		counted;		/* in its doorbell */
+	bool		caught_up;
+	uint64		seen;			/* doorbell count then */
+	TimestampTz last_turn;		/* end of it */
+	TimestampTz not_before;		/* 0, or when it may be tried again */
+	int			delay;			/* ms, until then, doubled each time */
+	int			holder;			/* slot, -1 if none, and its generation */
+	uint32		holder_generation;
+} WorkerJob;
+
+static dsa_area *area = NULL;
+static WorkerPool *pool = NULL;
+
+/* ---- shared memory ---- */
+
+static Size
+dsa_size(void)
+{
+	return Max(MAXALIGN(dsa_minimum_size()), DSA_SIZE);
+}
+
+Size
+worker_pool_shared_size(int nslots)
+{
+	return add_size(add_size(MAXALIGN(mul_size(sizeof(WorkerPool), nslots)),
+							 dsa_size()), MAXIMUM_ALIGNOF);
+}
+
+/* caller has AddinShmemInitLock; the slots are there */
+void
+worker_pool_init_shared(void)
+{
+	Size		pools_size = MAXALIGN(sizeof(WorkerPool) * worker_shared->nslots);
+	dsa_area   *new_area;
+	bool		found;
+
+	worker_shared->pools = ShmemInitStruct("streamq jobs",
+										   worker_pool_shared_size(worker_shared->nslots), &found);
+	memset(worker_shared->pools, 0, pools_size);
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		pg_atomic_init_u32(&worker_shared->pools[i].dboid, InvalidOid);
+		pg_atomic_init_u32(&worker_shared->pools[i].nidle, 0);
+	}
+
+	/* the postmaster must not come to have segments of its own */
+	worker_shared->dsa = (char *) worker_shared->pools + pools_size;
+	new_area = dsa_create_in_place(worker_shared->dsa, dsa_size(),
+								   worker_shared->lock->tranche, NULL);
+	dsa_pin(new_area);
+	dsa_detach(new_area);
+}
+
+static WorkerJob *
+pool_jobs(WorkerPool *p)
+{
+	return DsaPointerIsValid(p->jobs) ? dsa_get_address(area, p->jobs) : NULL;
+}
+
+/* is there a process of the database, or will there be?  Caller has the lock */
+static bool
+database_is_in_use(Oid dboid)
+{
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (worker_slot_is_live(slot) && slot->dboid == dboid)
+			return true;
+	}
+	return false;
+}
+
+static void
+set_counted(Oid dboid, WorkerJob *job, bool counted)
+{
+	if (job->counted != counted)
+		signal_add_job(dboid, job->source, counted ? 1 : -1);
+	job->counted = counted;
+}
+
+static void
+empty_pool(WorkerPool *p)
+{
+	Oid			dboid = pg_atomic_read_u32(&p->dboid);
+	WorkerJob  *jobs = pool_jobs(p);
+
+	for (int i = 0; i < p->njobs; i++)
+		set_counted(dboid, &jobs[i], false);
+	p->njobs = 0;
+}
+
+void
+worker_pool_attach(void)
+{
+	WorkerPool *unused = NULL;
+
+	area = dsa_attach_in_place(worker_shared->dsa, NULL);
+	dsa_pin_mapping(area);
+	on_shmem_exit(dsa_on_shmem_exit_release_in_place, PointerGetDatum(worker_shared->dsa));
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < worker_shared->nslots && pool == NULL; i++)
+	{
+		WorkerPool *p = &worker_shared->pools[i];
+		Oid			dboid = pg_atomic_read_u32(&p->dboid);
+
+		if (dboid == MyDatabaseId)
+			pool = p;
+		else if (unused == NULL &&
+				 (!OidIsValid(dboid) || !database_is_in_use(dboid)))
+			unused = p;
+	}
+	if (pool == NULL)
+	{
+		/* as many pools as slots, and one of the slots is ours */
+		pool = unused;
+		empty_pool(pool);
+		pg_atomic_write_u32(&pool->nidle, 0);
+		pg_atomic_write_u32(&pool->dboid, MyDatabaseId);
+	}
+	LWLockRelease(worker_shared->lock);
+}
+
+/* ---- one job; the caller has the lock exclusively ---- */
+
+static WorkerJob *
+find_job(int32 job_id)
+{
+	WorkerJob  *jobs = pool_jobs(pool);
+
+	for (int i = 0; i < pool->njobs; i++)
+	{
+		if (jobs[i].job_id == job_id)
+			return &jobs[i];
+	}
+	return NULL;
+}
+
+static WorkerSlot *
+holder(WorkerJob *job)
+{
+	WorkerSlot *slot;
+
+	if (job->holder < 0)
+		return NULL;
+	slot = &worker_shared->slots[job->holder];
+	return slot->generation == job->holder_generation && slot->state == SLOT_RUNNING &&
+		slot->job_id == job->job_id ? slot : NULL;
+}
+
+static void
+remove_job(WorkerJob *job)
+{
+	WorkerJob  *jobs = pool_jobs(pool);
+
+	set_counted(MyDatabaseId, job, false);
+	pool->njobs--;
+	*job = jobs[pool->njobs];
+}
+
+/*
+ * The job has no worker.  When nothing is to be done for it, a ring of its
+ * doorbell is to wake one from now on.
+ */
+static void
+set_free(WorkerJob *job)
+{
+	job->holder = -1;
+	set_counted(MyDatabaseId, job, job->caught_up && !job->gone);
+}
+
+static void
+hold_job(WorkerJob *job)
+{
+	set_counted(MyDatabaseId, job, false);
+	job->holder = worker_slot - worker_shared->slots;
+	job->holder_generation = worker_slot->generation;
+	worker_slot->job_id = job->job_id;
+	worker_slot->source = job->source;
+}
+
+/* the worker's own job is anybody's again */
+static void
+release_job(WorkerJob *job)
+{
+	worker_slot->job_id = 0;
+	worker_slot->source = InvalidOid;
+	if (job == NULL)
+		return;
+	if (job->gone)
+		remove_job(job);
+	else
+		set_free(job);
+}
+
+/* is there reason to believe that there is something to do? */
+static bool
+wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
+{
+	if (job->gone || job->not_before > now)
+		return false;
+	return !job->caught_up || signal_count(job->source) != job->seen ||
+		TimestampDifferenceExceeds(job->last_turn, now,
+								   (int) Min((int64) worker_naptime * naptimes, INT_MAX));
+}
+
+static void
+put_off(WorkerJob *job, TimestampTz now, int least, int most)
+{
+	/* after a delay of another kind, begin anew */
+	job->delay = job->delay < least ? least : Min(job->delay * 2, most);
+	job->not_before = TimestampTzPlusMilliseconds(now, job->delay);
+	job->caught_up = false;
+}
+
+static void
+note_outcome(WorkerJob *job, JobOutcome outcome, uint64 seen, TimestampTz now)
+{
+	if (outcome == TURN_NONE)
+		return;
+	job->last_turn = now;
+	switch (outcome)
+	{
+		case TURN_FAILED:
+		case TURN_CANCELED:
+			put_off(job, now, RETRY_MIN, RETRY_MAX);
+			break;
+		case TURN_BUSY:
+			if (job->delay > BUSY_MAX / 2)
+				job->delay = BUSY_MAX / 2;
+			put_off(job, now, BUSY_MIN, BUSY_MAX);
+			break;
+		case TURN_GONE:
+			job->gone = true;
+			break;
+		default:
+			job->delay = 0;
+			job->not_before = 0;
+			job->caught_up = outcome == TURN_CAUGHT_UP;
+			job->seen = seen;
+			break;
+	}
+}
+
+/* ---- idle workers ---- */
+
+static void
+set_idle(WorkerPool *p, WorkerSlot *slot, bool idle, TimestampTz now)
+{
+	/* the change is a full barrier, as whoever reads the count relies on */
+	if (idle && !slot->idle)
+	{
+		pg_atomic_fetch_add_u32(&p->nidle, 1);
+		slot->idle_since = now;
+	}
+	else if (!idle && slot->idle && !slot->poked)
+		pg_atomic_fetch_sub_u32(&p->nidle, 1);
+	slot->idle = idle;
+	slot->poked = false;
+}
+
+/* wake the worker that has been idle longest, one without a job rather */
+static bool
+poke_worker(WorkerPool *p)
+{
+	Oid			dboid = pg_atomic_read_u32(&p->dboid);
+	WorkerSlot *best = NULL;
+
+	if (pg_atomic_read_u32(&p->nidle) == 0)
+		return false;
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (slot->state != SLOT_RUNNING || slot->kind != WORKER_JOB || slot->dboid != dboid ||
+			!slot->idle || slot->poked || slot->quit)
+			continue;
+		if (best == NULL || (slot->job_id == 0 && best->job_id != 0) ||
+			((slot->job_id == 0) == (best->job_id == 0) && slot->idle_since < best->idle_since))
+			best = slot;
+	}
+	if (best == NULL)
+		return false;
+	best->poked = true;
+	pg_atomic_fetch_sub_u32(&p->nidle, 1);
+	SetLatch(&best->proc->procLatch);
+	return true;
+}
+
+/* this database's pool; NULL if none of our processes ever ran here */
+static WorkerPool *
+find_pool(Oid dboid)
+{
+	static int	last = 0;
+
+	if (pg_atomic_read_u32(&worker_shared->pools[last].dboid) == dboid)
+		return &worker_shared->pools[last];
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		if (pg_atomic_read_u32(&worker_shared->pools[i].dboid) == dboid)
+		{
+			last = i;
+			return &worker_shared->pools[i];
+		}
+	}
+	return NULL;
+}
+
+void
+worker_pool_rung(void)
+{
+	WorkerPool *p = find_pool(MyDatabaseId);
+
+	/* a worker that becomes idle looks at all jobs after it is counted */
+	if (p == NULL || pg_atomic_read_u32(&p->nidle) == 0)
+		return;
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	(void) poke_worker(p);
+	LWLockRelease(worker_shared->lock);
+}
+
+void
+worker_pool_leave(WorkerSlot *slot)
+{
+	WorkerPool *p = slot->idle ? find_pool(slot->dboid) : NULL;
+
+	if (p != NULL)
+		set_idle(p, slot, false, 0);
+}
+
+/* ---- scheduler ---- */
+
+static void
+make_room(int njobs)
+{
+	int			nalloc = Max(pool->nalloc, JOBS_MIN);
+	dsa_pointer jobs;
+	dsa_pointer old;
+
+	/* nobody else adds any, so that this can be done before taking the lock */
+	while (nalloc < njobs)
+		nalloc *= 2;
+	if (nalloc == pool->nalloc)
+		return;
+	jobs = dsa_allocate0(area, sizeof(WorkerJob) * nalloc);
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	if (pool->njobs > 0)
+		memcpy(dsa_get_address(area, jobs), pool_jobs(pool), sizeof(WorkerJob) * pool->njobs);
+	old = pool->jobs;
+	pool->jobs = jobs;
+	pool->nalloc = nalloc;
+	LWLockRelease(worker_shared->lock);
+	if (DsaPointerIsValid(old))
+		dsa_free(area, old);
+}
+
+void
+worker_pool_set_list(List *list)
+{
+	WorkerJob  *jobs;
+	ListCell   *lc;
+
+	make_room(pool->njobs + list_length(list));
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	jobs = pool_jobs(pool);
+	for (int i = 0; i < pool->njobs; i++)
+		jobs[i].gone = true;
+	foreach(lc, list)
+	{
+		JobInfo    *info = lfirst(lc);
+		WorkerJob  *job;
+
+		if (!info->enabled)
+			continue;
+		job = find_job(info->job_id);
+		if (job == NULL)
+		{
+			job = &jobs[pool->njobs++];
+			memset(job, 0, sizeof(*job));
+			job->job_id = info->job_id;
+			job->source = info->source;
+			job->holder = -1;
+		}
+		job->gone = false;
+		job->timeout = info->timeout;
+	}
+	for (int i = pool->njobs - 1; i >= 0; i--)
+	{
+		WorkerSlot *slot = holder(&jobs[i]);
+
+		if (!jobs[i].gone)
+			continue;
+		if (slot == NULL)
+			remove_job(&jobs[i]);
+		else if (slot->idle)
+			/* it lets the job go */
+			SetLatch(&slot->proc->procLatch);
+	}
+	LWLockRelease(worker_shared->lock);
+}
+
+int
+worker_pool_count(void)
+{
+	WorkerJob  *jobs;
+	int			n = 0;
+
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	jobs = pool_jobs(pool);
+	for (int i = 0; i < pool->njobs; i++)
+		n += jobs[i].gone ? 0 : 1;
+	LWLockRelease(worker_shared->lock);
+	return n;
+}
+
+long
+worker_pool_tend(TimestampTz now)
+{
+	WorkerJob  *jobs;
+	TimestampTz next = DT_NOEND;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	jobs = pool_jobs(pool);
+	for (int i = pool->njobs - 1; i >= 0; i--)
+	{
+		WorkerJob  *job = &jobs[i];
+
+		if (holder(job) != NULL)
+			continue;
+		if (job->gone)
+		{
+			remove_job(job);
+			continue;
+		}
+		/* its worker ended: nobody has listened for it since */
+		if (job->holder >= 0)
+		{
+			job->caught_up = false;
+			set_free(job);
+		}
+		if (job->not_before > now)
+			next = Min(next, job->not_before);
+		else if (!wants_turn(job, now, LOOK_NAPTIMES))
+			next = Min(next, TimestampTzPlusMilliseconds(job->last_turn,
+														 (int64) worker_naptime * LOOK_NAPTIMES));
+		else
+			/* with none idle, the first that is takes it */
+			(void) poke_worker(pool);
+	}
+	LWLockRelease(worker_shared->lock);
+	return next == DT_NOEND ? -1 : Max(TimestampDifferenceMilliseconds(now, next), 1);
+}
+
+/* ---- job worker ---- */
+
+/*
+ * The job that has waited longest, NULL if none has anything to do; *others: there
+ * are more.  A busy job has just had its turn when it asks for the next.
+ */
+static WorkerJob *
+choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
+{
+	WorkerJob  *jobs = pool_jobs(pool);
+	WorkerJob  *best = NULL;
+
+	*others = false;
+	for (int i = 0; i < pool->njobs; i++)
+	{
+		WorkerJob  *job = &jobs[i];
+
+		if (job == own)
+		{
+			if (!wants_turn(job, now, 1) &&
+				!(look && !job->gone && job->not_before <= now))
+				continue;
+		}
+		else if (!wants_turn(job, now, LOOK_EARLY) || holder(job) != NULL)
+			continue;
+		if (best != NULL)
+			*others = true;
+		if (best == NULL || job->last_turn < best->last_turn)
+			best = job;
+	}
+	return best;
+}
+
+bool
+worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	WorkerJob  *own;
+	WorkerJob  *next;
+	bool		look;
+	bool		others;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	set_idle(pool, worker_slot, false, now);
+	look = worker_slot->relook;
+	worker_slot->relook = false;
+
+	own = worker_slot->job_id != 0 ? find_job(worker_slot->job_id) : NULL;
+	if (own != NULL)
+		note_outcome(own, outcome, seen, now);
+	if (outcome == TURN_GONE)
+	{
+		/* should it be there again, the scheduler finds it */
+		WorkerSlot *scheduler = worker_find_scheduler(MyDatabaseId);
+
+		if (scheduler != NULL)
+		{
+			scheduler->relook = true;
+			SetLatch(&scheduler->proc->procLatch);
+		}
+	}
+	if (own == NULL || own->gone || own->not_before > now)
+	{
+		/* who has to wait does so without us, and the scheduler counts the time */
+		if (own != NULL && !own->gone)
+			worker_wake_scheduler(MyDatabaseId);
+		release_job(own);
+		own = NULL;
+	}
+
+	/* before looking at the doorbells: who rings after that finds us */
+	set_idle(pool, worker_slot, true, now);
+	next = choose_job(own, look, now, &others);
+	if (next != NULL)
+	{
+		set_idle(pool, worker_slot, false, now);
+		if (next != own)
+		{
+			/*
+			 * In this order: a doorbell that counts the job now and rings
+			 * wakes somebody, and what rang before is seen below.
+			 */
+			if (own != NULL)
+			{
+				set_free(own);
+				others |= wants_turn(own, now, LOOK_EARLY);
+			}
+			hold_job(next);
+		}
+		/* a ring wakes one worker, and there may be more jobs it was for */
+		if (others)
+			(void) poke_worker(pool);
+	}
+	*timeout = own != NULL ?
+		Max(worker_naptime - TimestampDifferenceMilliseconds(own->last_turn, now), 1) : -1;
+	LWLockRelease(worker_shared->lock);
+	return next != NULL;
+}
+
+int
+worker_pool_timeout(void)
+{
+	WorkerJob  *job;
+	int			timeout = -1;
+
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	job = find_job(worker_slot->job_id);
+	if (job != NULL)
+		timeout = job->timeout;
+	LWLockRelease(worker_shared->lock);
+	return timeout >= 0 ? timeout : worker_job_timeout;
+}
