@@ -15,7 +15,7 @@
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
-[ $# -gt 0 ] || set -- regress isolation tap/010_group_late_commit tap/013_group_crash \
+[ $# -gt 0 ] || set -- regress isolation tap/043_group_late_commit tap/045_group_crash \
 	tap/013_replay tap/021_job_workers tap/050_retention
 export TEST_ENV="UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:abort_on_error=1"
 export COPT="${COPT:-} -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=all"
