@@ -41,6 +41,8 @@ $(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)):
 else
 
 MODULE_big = streamq
+# what the library shows of its symbols
+SHLIB_EXPORTS = src/exports.txt
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c) $(wildcard src/*/*.c)))
 PGFILEDESC = "streamq - streams, consumer groups and continuous queries"
 
