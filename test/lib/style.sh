@@ -85,6 +85,10 @@ for f in "${text[@]}"; do
 	done < <(grep -oE '\]\([^)#:]+' "$f" | cut -c3-)
 done
 
+# folders use what is below them; and the check of that finds what it must
+test/lib/layers.pl || bad=1
+test/lib/layers_test.sh || bad=1
+
 if command -v shellcheck >/dev/null; then
 	shellcheck -x -S warning "${scripts[@]}" || bad=1
 fi
