@@ -89,6 +89,13 @@ done
 test/lib/layers.pl || bad=1
 test/lib/layers_test.sh || bad=1
 
+# PostgreSQL's layout
+if command -v pg_bsd_indent >/dev/null; then
+	test/lib/indent.pl --check || breach "the layout is not PostgreSQL's: run test/lib/indent.pl"
+else
+	echo "style: note: no pg_bsd_indent here, the layout is not checked"
+fi
+
 if command -v shellcheck >/dev/null; then
 	shellcheck -x -S warning "${scripts[@]}" || bad=1
 fi
