@@ -29,7 +29,7 @@ sql=(sql/parts/*.sql)
 scripts=(.ci/run .ci/*.sh test/lib/*.sh test/bench/*.sh demo/*.sh)
 text=(*.md docs/*.md src/*.md)
 
-for f in "${code[@]}" "${sql[@]}" "${scripts[@]}" demo/*.pl; do
+for f in "${code[@]}" "${sql[@]}" "${scripts[@]}" demo/*.pl test/lib/*.pl test/t/*.pl; do
 	n=$(wc -l <"$f")
 	[ "$n" -lt 1100 ] || breach "$f has $n lines, at most 1,099 are allowed"
 done
@@ -47,7 +47,7 @@ forbid "unfinished work" "\\b(TO""DO|FIX""ME|XX""X)\\b|not[ ]implemented" \
 	"${code[@]}" "${sql[@]}" "${scripts[@]}" "${text[@]}" \
 	test/sql/*.sql test/isolation/specs/*.spec test/t/*.pl
 forbid "a line ends in white space" '[ 	]+$' \
-	"${code[@]}" "${sql[@]}" "${scripts[@]}" Makefile
+	"${code[@]}" "${sql[@]}" "${scripts[@]}" Makefile test/lib/*.pl test/t/*.pl
 forbid "C++ comments" '^[ 	]*//' "${code[@]}"
 
 # every ereport of an error or a warning says its SQLSTATE
@@ -61,6 +61,16 @@ if [ ${#code[@]} -gt 0 ]; then
 		}' "${code[@]}")
 	[ -z "$hits" ] || breach "ereport without errcode"$'\n'"$hits"
 fi
+
+# how long functions are, and that the longer ones are explained
+hits=$(test/lib/functions.pl "${code[@]}" test/*/*.c) || breach "functions"$'\n'"$hits"
+
+# a number belongs to one TAP test
+hits=$(for f in test/t/*.pl; do basename "$f"; done | cut -c1-4 | sort | uniq -d)
+for n in $hits; do breach "test numbers that are there twice:" test/t/"$n"*; done
+for f in test/t/*; do
+	[[ $f =~ /[0-9]{3}_[a-z0-9_]+\.pl$ ]] || breach "$f is not called NNN_name.pl"
+done
 
 # every regression test and spec has its expected output, and the other way round
 for f in test/sql/*.sql; do
