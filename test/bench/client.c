@@ -73,6 +73,11 @@ check(PGconn *conn, PGresult *result)
 	PQclear(result);
 }
 
+/*
+ * One client.  It connects, runs the statement "warm" times, says so on "ready", and
+ * waits until "go" is closed.  Then it runs the statement "times" times.  With rows
+ * the statement's argument is an array of so many texts.
+ */
 static void
 run(const char *conninfo, int warm, int times, const char *statement, int rows, int bytes,
 	int ready, int go, int done)
