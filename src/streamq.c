@@ -67,7 +67,7 @@ define_settings(void)
 							10, 0, 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
-	DefineCustomIntVariable("streamq.max_workers",
+	DefineCustomIntVariable("streamq.max_workers_per_database",
 							"Most job workers at a time in one database.",
 							NULL,
 							&worker_max_per_database,

@@ -1,7 +1,7 @@
 -- The log: the table access method.
 
 CREATE FUNCTION streamq.streamq_handler(pg_catalog.internal) RETURNS pg_catalog.table_am_handler
-LANGUAGE C STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'streamq_handler';
 
 CREATE ACCESS METHOD streamq TYPE TABLE HANDLER streamq.streamq_handler;

@@ -3,27 +3,27 @@
 -- A stream without a row has the defaults: one partition, by the column "key"
 -- where there is one (partition_by null; an empty list spreads all rows), and
 -- no limit (retention, max_bytes, max_messages null).
--- history: the numbers of partitions it has had, ending in the present one.
+-- partition_history: the numbers of partitions it has had, ending in the present one.
 CREATE TABLE streamq.stream_options (
-    relid pg_catalog.regclass NOT NULL,
-    npartitions pg_catalog.int4 NOT NULL
-        CHECK (npartitions OPERATOR(pg_catalog.>=) 1 AND npartitions OPERATOR(pg_catalog.<=) 256),
-    history pg_catalog.int2[] NOT NULL
-        CHECK (history[pg_catalog.array_upper(history, 1)] OPERATOR(pg_catalog.=) npartitions),
+    stream pg_catalog.regclass NOT NULL,
+    partitions pg_catalog.int4 NOT NULL
+        CHECK (partitions OPERATOR(pg_catalog.>=) 1 AND partitions OPERATOR(pg_catalog.<=) 256),
+    partition_history pg_catalog.int2[] NOT NULL
+        CHECK (partition_history[pg_catalog.array_upper(partition_history, 1)] OPERATOR(pg_catalog.=) partitions),
     partition_by pg_catalog.text[],
     retention pg_catalog.interval
         CHECK (retention OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
     max_bytes pg_catalog.int8 CHECK (max_bytes OPERATOR(pg_catalog.>) 0),
     max_messages pg_catalog.int8 CHECK (max_messages OPERATOR(pg_catalog.>) 0),
     keep_unacked pg_catalog.bool NOT NULL DEFAULT false,
-    PRIMARY KEY (relid)
+    PRIMARY KEY (stream)
 );
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
 
 -- Rows that come by SQL, as from a restored dump, take effect as those of
 -- alter_stream do, whether the messages come before them or after.
 CREATE FUNCTION streamq.stream_options_restored() RETURNS pg_catalog.trigger
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';
 COMMENT ON FUNCTION streamq.stream_options_restored() IS 'trigger of streamq.stream_options';
 CREATE TRIGGER stream_options_restored BEFORE INSERT OR UPDATE ON streamq.stream_options

@@ -18,7 +18,7 @@ COMMENT ON TABLE streamq.stream_dump IS 'options of streams on their way through
 
 -- What a dump says about messages that have not come yet.
 CREATE TABLE streamq.restored_stream (
-	relid pg_catalog.regclass PRIMARY KEY,
+	stream pg_catalog.regclass PRIMARY KEY,
 	messages pg_catalog.int8[] NOT NULL,
 	firsts pg_catalog.int8[] NOT NULL,
 	prints pg_catalog.int8[] NOT NULL,
@@ -28,18 +28,18 @@ COMMENT ON TABLE streamq.restored_stream IS 'where the messages of a dump belong
 
 -- Messages that came before that is known: from number on, the partition each went to.
 CREATE TABLE streamq.restored_order (
-	relid pg_catalog.regclass,
+	stream pg_catalog.regclass,
 	number pg_catalog.int8,
 	partitions pg_catalog.bytea NOT NULL,
-	PRIMARY KEY (relid, number)
+	PRIMARY KEY (stream, number)
 );
 COMMENT ON TABLE streamq.restored_order IS 'in which order the messages of a dump were restored, until it is known where they belong';
 
-CREATE FUNCTION streamq.stream_progress(relid pg_catalog.oid,
+CREATE FUNCTION streamq.stream_progress(stream pg_catalog.oid,
 	OUT messages pg_catalog.int8[], OUT firsts pg_catalog.int8[],
 	OUT prints pg_catalog.int8[], OUT barriers pg_catalog.int8[])
 RETURNS pg_catalog.record
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_stream_progress';
 REVOKE ALL ON FUNCTION streamq.stream_progress(pg_catalog.oid) FROM PUBLIC;
@@ -48,14 +48,14 @@ COMMENT ON FUNCTION streamq.stream_progress(pg_catalog.oid)
 	IS 'messages in each partition as the caller''s snapshot sees them, and what they are recognized by';
 
 CREATE FUNCTION streamq.dump_streams() RETURNS SETOF streamq.stream_dump
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
-	pg_catalog.to_jsonb(o) OPERATOR(pg_catalog.-) 'relid'::pg_catalog.text,
+	pg_catalog.to_jsonb(o) OPERATOR(pg_catalog.-) 'stream'::pg_catalog.text,
 	p.messages, p.firsts, p.prints, p.barriers
 FROM streamq.stream_options o
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o.relid::pg_catalog.oid
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o.stream::pg_catalog.oid
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 CROSS JOIN LATERAL streamq.stream_progress(c.oid) p
 ORDER BY n.nspname, c.relname
@@ -64,11 +64,11 @@ REVOKE ALL ON FUNCTION streamq.dump_streams() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.dump_streams() TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.dump_streams() IS 'what pg_dump writes about the options of streams';
 
-CREATE FUNCTION streamq.place_messages(relid pg_catalog.oid,
+CREATE FUNCTION streamq.place_messages(stream pg_catalog.oid,
 	messages pg_catalog.int8[], firsts pg_catalog.int8[],
 	prints pg_catalog.int8[], barriers pg_catalog.int8[])
 RETURNS pg_catalog.void
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_place_messages';
 REVOKE ALL ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[]) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[])
@@ -78,21 +78,21 @@ COMMENT ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[], pg
 -- keep the others from getting their options.  Where a stream has options of its own
 -- already, the dump's places hold only if keys go the same ways.
 CREATE FUNCTION streamq.restore_stream(s streamq.stream_dump) RETURNS pg_catalog.void
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 INSERT INTO streamq.stream_options
 SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.stream_options,
-	s.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('relid', c.oid))).*
+	s.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('stream', c.oid))).*
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
 WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(s.stream)::pg_catalog.oid
   AND a.amname OPERATOR(pg_catalog.=) 'streamq'
 ON CONFLICT DO NOTHING;
-SELECT streamq.place_messages(o.relid::pg_catalog.oid, s.messages, s.firsts, s.prints, s.barriers)
+SELECT streamq.place_messages(o.stream::pg_catalog.oid, s.messages, s.firsts, s.prints, s.barriers)
 FROM streamq.stream_options o
-WHERE o.relid::pg_catalog.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(s.stream)::pg_catalog.oid
-  AND pg_catalog.to_jsonb(o.history) OPERATOR(pg_catalog.=) (s.options OPERATOR(pg_catalog.->) 'history')
+WHERE o.stream::pg_catalog.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(s.stream)::pg_catalog.oid
+  AND pg_catalog.to_jsonb(o.partition_history) OPERATOR(pg_catalog.=) (s.options OPERATOR(pg_catalog.->) 'partition_history')
   AND COALESCE(pg_catalog.to_jsonb(o.partition_by), 'null'::pg_catalog.jsonb)
 	OPERATOR(pg_catalog.=) (s.options OPERATOR(pg_catalog.->) 'partition_by')
 $$;
@@ -100,7 +100,7 @@ REVOKE ALL ON FUNCTION streamq.restore_stream(streamq.stream_dump) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.restore_stream(streamq.stream_dump) IS 'gives a stream the options and places that a dump says';
 
 CREATE FUNCTION streamq.stream_dump_restored() RETURNS pg_catalog.trigger
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_stream_dump_restored';
 REVOKE ALL ON FUNCTION streamq.stream_dump_restored() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.stream_dump_restored() IS 'makes options of the rows of a restored dump';

@@ -4,7 +4,7 @@
 -- positions and leases are in pages of the stream itself.
 CREATE TABLE streamq.consumer_group (
 	group_id pg_catalog.int4 NOT NULL UNIQUE,
-	relid pg_catalog.oid NOT NULL,
+	stream pg_catalog.regclass NOT NULL,
 	group_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	mode pg_catalog.text NOT NULL,
 	start_at pg_catalog.text NOT NULL,
@@ -13,14 +13,14 @@ CREATE TABLE streamq.consumer_group (
 	owner pg_catalog.oid NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
 	grantees pg_catalog.oid[] NOT NULL,
-	PRIMARY KEY (relid, group_name)
+	PRIMARY KEY (stream, group_name)
 );
 COMMENT ON TABLE streamq.consumer_group IS 'consumer groups of streams';
 
 CREATE SEQUENCE streamq.consumer_group_id AS pg_catalog.int4;
 
 CREATE FUNCTION streamq.consumer_group_restored() RETURNS pg_catalog.trigger
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_consumer_group_restored';
 REVOKE ALL ON FUNCTION streamq.consumer_group_restored() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.consumer_group_restored() IS 'records the roles of groups that come with a restored dump';
@@ -28,82 +28,82 @@ CREATE TRIGGER consumer_group_restored AFTER INSERT ON streamq.consumer_group
 FOR EACH ROW EXECUTE FUNCTION streamq.consumer_group_restored();
 
 CREATE FUNCTION streamq.create_group(stream pg_catalog.regclass, group_name pg_catalog.text,
-	mode pg_catalog.text = 'ordered', start_at pg_catalog.text = 'earliest',
-	lease pg_catalog.interval = '30 s', max_in_flight pg_catalog.int4 = 1000,
-	if_not_exists pg_catalog.bool = false)
+	mode pg_catalog.text DEFAULT 'ordered', start_at pg_catalog.text DEFAULT 'earliest',
+	lease pg_catalog.interval DEFAULT '30 s', max_in_flight pg_catalog.int4 DEFAULT 1000,
+	if_not_exists pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_group';
 COMMENT ON FUNCTION streamq.create_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.int4, pg_catalog.bool)
 	IS 'create a consumer group on a stream';
 
 CREATE FUNCTION streamq.drop_group(stream pg_catalog.regclass, group_name pg_catalog.text)
 RETURNS pg_catalog.void
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_drop_group';
 COMMENT ON FUNCTION streamq.drop_group(pg_catalog.regclass, pg_catalog.text)
 	IS 'drop a consumer group';
 
 CREATE FUNCTION streamq.grant_group(stream pg_catalog.regclass, group_name pg_catalog.text, grantee pg_catalog.name)
 RETURNS pg_catalog.void
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_grant_group';
 COMMENT ON FUNCTION streamq.grant_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.name)
 	IS 'let a role (or "public") use a consumer group';
 
 CREATE FUNCTION streamq.revoke_group(stream pg_catalog.regclass, group_name pg_catalog.text, grantee pg_catalog.name)
 RETURNS pg_catalog.void
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_revoke_group';
 COMMENT ON FUNCTION streamq.revoke_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.name)
 	IS 'undo grant_group';
 
 CREATE FUNCTION streamq.consume(stream pg_catalog.regclass, group_name pg_catalog.text,
-	max_messages pg_catalog.int4 = 100, wait pg_catalog.interval = '0',
-	lease pg_catalog.interval = NULL, consumer pg_catalog.text = NULL,
-	auto_ack pg_catalog.bool = false)
+	max_messages pg_catalog.int4 DEFAULT 100, wait pg_catalog.interval DEFAULT '0',
+	lease pg_catalog.interval DEFAULT NULL, consumer pg_catalog.text DEFAULT NULL,
+	auto_ack pg_catalog.bool DEFAULT false)
 RETURNS SETOF streamq.message
-LANGUAGE C ROWS 100 SUPPORT streamq.message_rows
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT streamq.message_rows
 AS 'MODULE_PATHNAME', 'streamq_consume';
 COMMENT ON FUNCTION streamq.consume(pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
 	IS 'take the next messages of a stream for a consumer group';
 
 CREATE FUNCTION streamq.consume_as(row_type pg_catalog.anyelement, group_name pg_catalog.text,
-	max_messages pg_catalog.int4 = 100, wait pg_catalog.interval = '0',
-	lease pg_catalog.interval = NULL, consumer pg_catalog.text = NULL,
-	auto_ack pg_catalog.bool = false)
+	max_messages pg_catalog.int4 DEFAULT 100, wait pg_catalog.interval DEFAULT '0',
+	lease pg_catalog.interval DEFAULT NULL, consumer pg_catalog.text DEFAULT NULL,
+	auto_ack pg_catalog.bool DEFAULT false)
 RETURNS TABLE (msg_id pg_catalog.int8, partition pg_catalog.int4, msg_offset pg_catalog.int8,
 	produced_at pg_catalog.timestamptz, deliveries pg_catalog.int4, message pg_catalog.anyelement)
-LANGUAGE C ROWS 100 SUPPORT streamq.message_rows
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT streamq.message_rows
 AS 'MODULE_PATHNAME', 'streamq_consume_as';
 COMMENT ON FUNCTION streamq.consume_as(pg_catalog.anyelement, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
 	IS 'take the next messages of a stream as rows of its own type: consume_as(NULL::stream, group_name)';
 
 CREATE FUNCTION streamq.ack(stream pg_catalog.regclass, group_name pg_catalog.text, msg_id pg_catalog.int8)
 RETURNS pg_catalog.bool
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_ack';
 COMMENT ON FUNCTION streamq.ack(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8)
 	IS 'acknowledge a message; false if there was nothing to acknowledge';
 
 CREATE FUNCTION streamq.ack_batch(stream pg_catalog.regclass, group_name pg_catalog.text, msg_ids pg_catalog.int8[])
 RETURNS pg_catalog.int8
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_ack_batch';
 COMMENT ON FUNCTION streamq.ack_batch(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8[])
 	IS 'acknowledge messages; returns how many there were to acknowledge';
 
 CREATE FUNCTION streamq.ack_through(stream pg_catalog.regclass, group_name pg_catalog.text, msg_id pg_catalog.int8)
 RETURNS pg_catalog.int8
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_ack_through';
 COMMENT ON FUNCTION streamq.ack_through(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8)
 	IS 'acknowledge a message and everything delivered before it in its partition; returns how many there were';
 
 CREATE FUNCTION streamq.nack(stream pg_catalog.regclass, group_name pg_catalog.text, msg_id pg_catalog.int8,
-	retry_after pg_catalog.interval = '0')
+	retry_after pg_catalog.interval DEFAULT '0')
 RETURNS pg_catalog.bool
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_nack';
 COMMENT ON FUNCTION streamq.nack(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8, pg_catalog.interval)
 	IS 'give back a message and those delivered behind it in its partition';
@@ -111,15 +111,15 @@ COMMENT ON FUNCTION streamq.nack(pg_catalog.regclass, pg_catalog.text, pg_catalo
 CREATE FUNCTION streamq.extend_lease(stream pg_catalog.regclass, group_name pg_catalog.text,
 	msg_ids pg_catalog.int8[], lease pg_catalog.interval)
 RETURNS pg_catalog.int8
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_extend_lease';
 COMMENT ON FUNCTION streamq.extend_lease(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8[], pg_catalog.interval)
 	IS 'keep messages for at least so much longer; returns how many are still held';
 
 CREATE FUNCTION streamq.seek(stream pg_catalog.regclass, group_name pg_catalog.text,
-	to_position pg_catalog.text = NULL, to_msg_id pg_catalog.int8 = NULL, to_time pg_catalog.timestamptz = NULL)
+	to_position pg_catalog.text DEFAULT NULL, to_msg_id pg_catalog.int8 DEFAULT NULL, to_time pg_catalog.timestamptz DEFAULT NULL)
 RETURNS pg_catalog.void
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_seek';
 COMMENT ON FUNCTION streamq.seek(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.timestamptz)
 	IS 'move a consumer group to another place in the stream';

@@ -29,11 +29,11 @@ CREATE TABLE streamq.restored_group (
 );
 COMMENT ON TABLE streamq.restored_group IS 'where consumer groups from a dump stood in it';
 
-CREATE FUNCTION streamq.group_progress(relid pg_catalog.oid, group_id pg_catalog.int4,
+CREATE FUNCTION streamq.group_progress(stream pg_catalog.oid, group_id pg_catalog.int4,
 	OUT messages pg_catalog.int8[], OUT done pg_catalog.int8[], OUT prints pg_catalog.int8[],
 	OUT islands pg_catalog.int8[])
 RETURNS pg_catalog.record
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_group_progress';
 REVOKE ALL ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4) FROM PUBLIC;
@@ -42,7 +42,7 @@ COMMENT ON FUNCTION streamq.group_progress(pg_catalog.oid, pg_catalog.int4)
 	IS 'messages in each partition as the caller''s snapshot sees them, how many of them a group has done, and what they are recognized by';
 
 CREATE FUNCTION streamq.dump_groups() RETURNS SETOF streamq.group_dump
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
@@ -52,12 +52,12 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
 					  ELSE pg_catalog.pg_get_userbyid(r)::pg_catalog.text END
 		  FROM pg_catalog.unnest(g.grantees) r),
 	pg_catalog.to_jsonb(g) OPERATOR(pg_catalog.-)
-		ARRAY['group_id', 'relid', 'group_name', 'owner', 'grantees']::pg_catalog.text[],
+		ARRAY['group_id', 'stream', 'group_name', 'owner', 'grantees']::pg_catalog.text[],
 	p.messages, p.done, p.prints, p.islands
 FROM streamq.consumer_group g
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relid
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.stream
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-CROSS JOIN LATERAL streamq.group_progress(g.relid, g.group_id) p
+CROSS JOIN LATERAL streamq.group_progress(g.stream, g.group_id) p
 ORDER BY g.group_id
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_groups() FROM PUBLIC;
@@ -67,7 +67,7 @@ COMMENT ON FUNCTION streamq.dump_groups() IS 'what pg_dump writes about the cons
 -- Roles and streams that are not there, because they were left out of the
 -- restore, must not keep the other groups from coming back.
 CREATE FUNCTION streamq.restore_group(g streamq.group_dump) RETURNS pg_catalog.void
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH made AS (
@@ -75,7 +75,7 @@ WITH made AS (
 	SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.consumer_group,
 		g.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
 			'group_id', pg_catalog.nextval('streamq.consumer_group_id'::pg_catalog.regclass),
-			'relid', c.oid,
+			'stream', c.oid,
 			'group_name', g.group_name,
 			'owner', COALESCE((SELECT r.oid FROM pg_catalog.pg_roles r
 							   WHERE r.rolname::pg_catalog.text OPERATOR(pg_catalog.=) g.owner), c.relowner),
@@ -96,7 +96,7 @@ REVOKE ALL ON FUNCTION streamq.restore_group(streamq.group_dump) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.restore_group(streamq.group_dump) IS 'makes a consumer group of what a dump says of it';
 
 CREATE FUNCTION streamq.group_dump_restored() RETURNS pg_catalog.trigger
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_group_dump_restored';
 REVOKE ALL ON FUNCTION streamq.group_dump_restored() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.group_dump_restored() IS 'makes consumer groups of the rows of a restored dump';

@@ -34,7 +34,7 @@ IS 'end (exclusive) of the tumbling window that holds ts';
 CREATE FUNCTION streamq.tumble(ts pg_catalog.timestamptz, size pg_catalog.interval,
 							   origin pg_catalog.timestamptz DEFAULT '1970-01-01 00:00:00+00')
 RETURNS TABLE (window_start pg_catalog.timestamptz, window_end pg_catalog.timestamptz)
-LANGUAGE SQL IMMUTABLE PARALLEL SAFE ROWS 1
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT streamq.tumble_start(ts, size, origin), streamq.tumble_end(ts, size, origin)
 	WHERE pg_catalog.isfinite(ts) AND size IS NOT NULL AND origin IS NOT NULL;
@@ -45,7 +45,7 @@ IS 'the window of a fixed size (or of whole calendar months in UTC) that holds t
 CREATE FUNCTION streamq.tumble(ts pg_catalog.timestamp, size pg_catalog.interval,
 							   origin pg_catalog.timestamp DEFAULT '1970-01-01 00:00:00')
 RETURNS TABLE (window_start pg_catalog.timestamp, window_end pg_catalog.timestamp)
-LANGUAGE SQL IMMUTABLE PARALLEL SAFE ROWS 1
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT streamq.tumble_start(ts, size, origin), streamq.tumble_end(ts, size, origin)
 	WHERE pg_catalog.isfinite(ts) AND size IS NOT NULL AND origin IS NOT NULL;

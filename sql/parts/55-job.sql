@@ -9,8 +9,8 @@ CREATE TABLE streamq.job (
 	enabled pg_catalog.bool NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
 	watermark_delay pg_catalog.interval NOT NULL,
-	late pg_catalog.text NOT NULL,
-	lateness pg_catalog.interval NOT NULL,
+	late_rows_policy pg_catalog.text NOT NULL,
+	allowed_lateness pg_catalog.interval NOT NULL,
 	start_at pg_catalog.text NOT NULL,
 	format pg_catalog.int4 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE streamq.job_stats (
 	failing pg_catalog.bool NOT NULL,
 	last_error pg_catalog.text,
 	watermark pg_catalog.timestamptz,
-	lost_rows pg_catalog.int8 NOT NULL
+	expired pg_catalog.int8 NOT NULL
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
@@ -62,7 +62,7 @@ COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs could not process'
 CREATE TYPE streamq.aggregate_state;
 
 CREATE FUNCTION streamq.aggregate_state_in(pg_catalog.cstring) RETURNS streamq.aggregate_state
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE C STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'streamq_aggregate_state_in';
 
 CREATE FUNCTION streamq.aggregate_state_out(streamq.aggregate_state) RETURNS pg_catalog.cstring
@@ -80,13 +80,13 @@ COMMENT ON TYPE streamq.aggregate_state IS 'state of an aggregate in a continuou
 CREATE FUNCTION streamq.aggregate_result(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
 										 state pg_catalog."any", result pg_catalog.anyelement)
 RETURNS pg_catalog.anyelement
-LANGUAGE C STABLE PARALLEL SAFE
+LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_aggregate_result';
 COMMENT ON FUNCTION streamq.aggregate_result(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog."any", pg_catalog.anyelement)
 IS 'value of an aggregate for a stored state; the last argument names its type';
 
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
-LANGUAGE C
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
 COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the tables below continuous views';
 
@@ -95,76 +95,76 @@ CREATE FUNCTION streamq.create_continuous_view(
 	name pg_catalog.text,
 	query pg_catalog.text,
 	watermark_delay pg_catalog.interval DEFAULT '0',
-	late pg_catalog.text DEFAULT 'update',
-	lateness pg_catalog.interval DEFAULT '0',
+	late_rows pg_catalog.text DEFAULT 'update',
+	allowed_lateness pg_catalog.interval DEFAULT '0',
 	start_at pg_catalog.text DEFAULT 'earliest',
 	if_not_exists pg_catalog.bool DEFAULT false,
 	job_timeout pg_catalog.interval DEFAULT NULL)
 RETURNS pg_catalog.regclass
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
 COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_drop_continuous_view';
 COMMENT ON FUNCTION streamq.drop_continuous_view(pg_catalog.text, pg_catalog.bool)
 IS 'drop a continuous view, as DROP VIEW does';
 
 CREATE FUNCTION streamq.pause(job pg_catalog.text) RETURNS pg_catalog.void
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_pause';
 COMMENT ON FUNCTION streamq.pause(pg_catalog.text) IS 'stop a job; it goes on where it stopped after resume()';
 
 CREATE FUNCTION streamq.resume(job pg_catalog.text) RETURNS pg_catalog.void
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_resume';
 COMMENT ON FUNCTION streamq.resume(pg_catalog.text) IS 'let a paused job go on';
 
 CREATE FUNCTION streamq.cancel_job(job pg_catalog.text) RETURNS pg_catalog.bool
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_cancel_job';
 COMMENT ON FUNCTION streamq.cancel_job(pg_catalog.text)
 IS 'cancel the batch that a worker runs of a job; it is tried again later. False when there is none';
 
 CREATE FUNCTION streamq.alter_job(job pg_catalog.text, job_timeout pg_catalog.interval) RETURNS pg_catalog.void
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_alter_job';
 COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval)
 IS 'set how long a batch of a job may take; null for what streamq.job_timeout says, zero for no limit';
 
 CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.timestamptz
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_watermark';
 COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'all windows that end at or before it are closed';
 
 CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
 RETURNS pg_catalog.bool
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_wait_until_caught_up';
 COMMENT ON FUNCTION streamq.wait_until_caught_up(pg_catalog.text, pg_catalog.interval)
 IS 'wait until a job has processed everything committed before the call; false when the time is over';
 
 CREATE FUNCTION streamq.run_job(job pg_catalog.text, batch_rows pg_catalog.int4 DEFAULT NULL)
 RETURNS pg_catalog.int8
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_run_job';
 COMMENT ON FUNCTION streamq.run_job(pg_catalog.text, pg_catalog.int4)
 IS 'run a job in this session and transaction until it has caught up; returns the rows processed';
 
 CREATE FUNCTION streamq.job_lag(job_id pg_catalog.int4) RETURNS pg_catalog.int8
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_job_lag';
 COMMENT ON FUNCTION streamq.job_lag(pg_catalog.int4) IS 'messages a job has still to process';
 
 CREATE FUNCTION streamq.job_waits_for(job_id pg_catalog.int4) RETURNS pg_catalog.text
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_job_waits_for';
 COMMENT ON FUNCTION streamq.job_waits_for(pg_catalog.int4) IS 'why no process can run a job now; null if one does or soon will';
 
 CREATE FUNCTION streamq.job_worker_pid(job_id pg_catalog.int4) RETURNS pg_catalog.int4
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_job_worker_pid';
 COMMENT ON FUNCTION streamq.job_worker_pid(pg_catalog.int4) IS 'process that runs a job now';

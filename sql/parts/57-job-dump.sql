@@ -13,7 +13,7 @@ COMMENT ON TABLE streamq.job_dump IS 'jobs on their way through a dump; always e
 -- What the query names may have another name by now, or mean something else where
 -- the dump is restored.
 CREATE FUNCTION streamq.job_definition(job_id pg_catalog.int4) RETURNS pg_catalog.text
-LANGUAGE C VOLATILE STRICT
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_job_definition';
 REVOKE ALL ON FUNCTION streamq.job_definition(pg_catalog.int4) FROM PUBLIC;
@@ -21,7 +21,7 @@ GRANT EXECUTE ON FUNCTION streamq.job_definition(pg_catalog.int4) TO pg_read_all
 COMMENT ON FUNCTION streamq.job_definition(pg_catalog.int4) IS 'query of a job by the present and full names of what it reads';
 
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pg_catalog.format('%I.%I', tn.nspname, t.relname),
@@ -44,7 +44,7 @@ COMMENT ON FUNCTION streamq.dump_jobs() IS 'what pg_dump writes about the jobs';
 
 -- What was left out of the restore must not keep the other jobs from coming back.
 CREATE FUNCTION streamq.restore_job(j streamq.job_dump) RETURNS pg_catalog.int4
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 INSERT INTO streamq.job OVERRIDING SYSTEM VALUE
@@ -67,7 +67,7 @@ REVOKE ALL ON FUNCTION streamq.restore_job(streamq.job_dump) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.restore_job(streamq.job_dump) IS 'makes a job of what a dump says of it';
 
 CREATE FUNCTION streamq.job_dump_restored() RETURNS pg_catalog.trigger
-LANGUAGE C VOLATILE
+LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_job_dump_restored';
 REVOKE ALL ON FUNCTION streamq.job_dump_restored() FROM PUBLIC;
 COMMENT ON FUNCTION streamq.job_dump_restored() IS 'makes jobs of the rows of a restored dump';

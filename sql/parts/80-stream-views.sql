@@ -2,7 +2,7 @@
 -- from; members of pg_read_all_stats see all.
 
 CREATE FUNCTION streamq.partition_stats(
-    relid pg_catalog.oid,
+    stream pg_catalog.oid,
     OUT partition pg_catalog.int4,
     OUT first_offset pg_catalog.int8,
     OUT next_offset pg_catalog.int8,
@@ -11,7 +11,7 @@ CREATE FUNCTION streamq.partition_stats(
     OUT blocked_since pg_catalog.timestamptz,
     OUT bytes pg_catalog.int8,
     OUT extents pg_catalog.int4,
-    OUT free_extents pg_catalog.int4,
+    OUT reserved_extents pg_catalog.int4,
     OUT messages pg_catalog.int8,
     OUT oldest_at pg_catalog.timestamptz,
     OUT newest_at pg_catalog.timestamptz)
@@ -25,7 +25,7 @@ CREATE VIEW streamq.partitions WITH (security_barrier = true) AS
 SELECT c.oid::pg_catalog.regclass AS stream,
        p.partition, p.first_offset, p.next_offset, p.stable_offset,
        p.blocked_by_pid, p.blocked_since,
-       p.bytes, p.extents, p.free_extents,
+       p.bytes, p.extents, p.reserved_extents,
        p.messages, p.oldest_at, p.newest_at
 FROM pg_catalog.pg_class c
      JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
@@ -42,7 +42,7 @@ COMMENT ON COLUMN streamq.partitions.blocked_by_pid IS 'backend whose open trans
 COMMENT ON COLUMN streamq.partitions.blocked_since IS 'start of the transaction that holds readers at stable_offset; null: there is none';
 COMMENT ON COLUMN streamq.partitions.bytes IS 'size of the partition''s extents in the stream''s file';
 COMMENT ON COLUMN streamq.partitions.extents IS 'extents that hold messages';
-COMMENT ON COLUMN streamq.partitions.free_extents IS 'extents that are reserved for messages to come';
+COMMENT ON COLUMN streamq.partitions.reserved_extents IS 'extents that are reserved for messages to come';
 COMMENT ON COLUMN streamq.partitions.messages IS 'committed messages';
 COMMENT ON COLUMN streamq.partitions.oldest_at IS 'time at which the oldest message was appended';
 COMMENT ON COLUMN streamq.partitions.newest_at IS 'time at which the newest message was appended';
@@ -64,7 +64,7 @@ SELECT p.stream,
        pg_catalog.max(p.next_offset) AS next_offset
 FROM streamq.partitions p
      LEFT JOIN streamq.stream_options o
-     ON o.relid::pg_catalog.oid OPERATOR(pg_catalog.=) p.stream::pg_catalog.oid
+     ON o.stream::pg_catalog.oid OPERATOR(pg_catalog.=) p.stream::pg_catalog.oid
 GROUP BY p.stream;
 COMMENT ON VIEW streamq.streams IS 'streams: what they hold and since when, and their limits (null: none)';
 COMMENT ON COLUMN streamq.streams.stream IS 'the stream';

@@ -17,11 +17,11 @@ SELECT j.target::pg_catalog.text AS name,
 	   CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN s.last_error END AS last_error,
 	   streamq.job_worker_pid(j.job_id) AS worker_pid,
 	   j.watermark_delay,
-	   j.late,
-	   j.lateness,
+	   j.late_rows_policy,
+	   j.allowed_lateness,
 	   j.query,
 	   j.created_at,
-	   s.lost_rows,
+	   s.expired,
 	   w.reason AS waiting_for,
 	   j.job_timeout
 FROM streamq.job j
@@ -43,11 +43,11 @@ COMMENT ON COLUMN streamq.jobs.errors IS 'messages left out because the query ra
 COMMENT ON COLUMN streamq.jobs.last_error IS 'the last error; for the owner of the job';
 COMMENT ON COLUMN streamq.jobs.worker_pid IS 'process that runs the job now';
 COMMENT ON COLUMN streamq.jobs.watermark_delay IS 'how far the watermark stays behind the greatest event time';
-COMMENT ON COLUMN streamq.jobs.late IS 'what is done with late rows: update or drop';
-COMMENT ON COLUMN streamq.jobs.lateness IS 'how long after its end a window still takes rows in as if it were open';
+COMMENT ON COLUMN streamq.jobs.late_rows_policy IS 'what is done with late rows: update or drop';
+COMMENT ON COLUMN streamq.jobs.allowed_lateness IS 'how long after its end a window still takes rows in as if it were open';
 COMMENT ON COLUMN streamq.jobs.query IS 'the query as it was given to create_continuous_view()';
 COMMENT ON COLUMN streamq.jobs.created_at IS 'when the job was created';
-COMMENT ON COLUMN streamq.jobs.lost_rows IS 'offsets that expired before the job had read them, rolled-back messages included';
+COMMENT ON COLUMN streamq.jobs.expired IS 'offsets that expired before the job had read them, rolled-back messages included';
 COMMENT ON COLUMN streamq.jobs.waiting_for IS 'what keeps the job from getting a process, if something does';
 COMMENT ON COLUMN streamq.jobs.job_timeout IS 'most time for a batch of the job; null for what streamq.job_timeout says';
 GRANT SELECT ON streamq.jobs TO PUBLIC;

@@ -45,7 +45,7 @@
 
 /* its columns */
 #define COL_GROUP_ID		1
-#define COL_RELID			2
+#define COL_STREAM			2
 #define COL_NAME			3
 #define COL_MODE			4
 #define COL_START_AT		5
@@ -91,7 +91,7 @@ begin_scan(Relation catalog, Oid relid, const char *name, Snapshot snapshot)
 {
 	ScanKeyData keys[2];
 
-	ScanKeyInit(&keys[0], COL_RELID, BTEqualStrategyNumber, F_OIDEQ,
+	ScanKeyInit(&keys[0], COL_STREAM, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
 	if (name != NULL)
 		ScanKeyEntryInitialize(&keys[1], 0, COL_NAME, BTEqualStrategyNumber,
@@ -333,7 +333,7 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 	values[COL_GROUP_ID - 1] =
 		Int32GetDatum((int32) nextval_internal(base_catalog_oid("consumer_group_id", false),
 											   false));
-	values[COL_RELID - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
+	values[COL_STREAM - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
 	values[COL_NAME - 1] = CStringGetTextDatum(name);
 	values[COL_MODE - 1] = CStringGetTextDatum(options->mode);
 	values[COL_START_AT - 1] = CStringGetTextDatum(options->start_at);
@@ -554,7 +554,7 @@ group_each_roles(void (*func) (Oid relid, const GroupRoles *roles, void *arg), v
 
 		CHECK_FOR_INTERRUPTS();
 		read_roles(desc, tuple, &roles);
-		func(DatumGetObjectId(heap_getattr(tuple, COL_RELID, desc, &isnull)), &roles, arg);
+		func(DatumGetObjectId(heap_getattr(tuple, COL_STREAM, desc, &isnull)), &roles, arg);
 		pfree(roles.grantees);
 	}
 	systable_endscan(scan);
@@ -590,7 +590,7 @@ streamq_consumer_group_restored(PG_FUNCTION_ARGS)
 						"consumer_group_restored", "streamq.consumer_group")));
 	base_require_loaded();
 	read_roles(RelationGetDescr(trigdata->tg_relation), trigdata->tg_trigtuple, &roles);
-	group_roles_changed(DatumGetObjectId(heap_getattr(trigdata->tg_trigtuple, COL_RELID,
+	group_roles_changed(DatumGetObjectId(heap_getattr(trigdata->tg_trigtuple, COL_STREAM,
 													  RelationGetDescr(trigdata->tg_relation),
 													  &isnull)),
 						NULL, &roles);

@@ -146,7 +146,7 @@ count_lag(Relation rel, int partition, const PartitionState *state,
 	return count;
 }
 
-/* what the next consume will find to be lost */
+/* what the next consume will count as expired */
 static void
 show_expired(Relation rel, int partition, PartitionState *state, TimestampTz now)
 {
@@ -234,7 +234,7 @@ streamq_group_status(PG_FUNCTION_ARGS)
 								  group_state_in_flight(&state) : 0);
 		values[5] = Int64GetDatum(state.redelivered_count);
 		values[6] = Int64GetDatum(state.dead_lettered_count);
-		values[7] = Int64GetDatum(state.lost_count);
+		values[7] = Int64GetDatum(state.expired_count);
 		values[8] = TimestampTzGetDatum(state.last_consumed_at);
 		nulls[8] = state.last_consumed_at == 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

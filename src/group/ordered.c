@@ -224,7 +224,7 @@ group_state_expire(PartitionState *state, int64 first, int64 lost)
 	 * what was never handed out is counted by offsets: it cannot be read any
 	 * more
 	 */
-	state->lost_count += group_state_count_undone(state, first) +
+	state->expired_count += group_state_count_undone(state, first) +
 		Max(0, Min(first, lost) - state->delivered);
 	advance_position(state, first);
 	group_state_release_if_idle(state);
@@ -234,7 +234,7 @@ void
 group_state_lose(PartitionState *state, int64 from, int64 to)
 {
 	/* those handed out before are counted when the cursor passes them */
-	state->lost_count += Max(0, to - Max(from, state->delivered));
+	state->expired_count += Max(0, to - Max(from, state->delivered));
 }
 
 void
@@ -252,7 +252,7 @@ group_state_skip(PartitionState *state, int64 off)
 
 	/* handed out before and not there any more: dropped by retention just now */
 	if (state->cursor < state->delivered)
-		state->lost_count += group_state_mark_done(state, state->cursor,
+		state->expired_count += group_state_mark_done(state, state->cursor,
 												   Min(off, state->delivered));
 	if (off > state->delivered)
 	{

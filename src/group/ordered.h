@@ -70,7 +70,7 @@ typedef struct PartitionState
 	int64		acked_count;
 	int64		redelivered_count;
 	int64		dead_lettered_count;
-	int64		lost_count;
+	int64		expired_count;
 	TimestampTz last_consumed_at;	/* 0: never */
 
 	/* cover [position, delivered) */

@@ -10,7 +10,7 @@
  *		lease, if any: token (8 bytes), deadline (8 bytes), length of the
  *			consumer's name (1 byte), name
  *		retry, if any: retry_at (8 bytes), retry_offset - position
- *		counters: delivered, acked, redelivered, dead lettered, lost
+ *		counters: delivered, acked, redelivered, dead lettered, expired
  *		last_consumed_at (8 bytes), if ever
  *		number of deliveries; for each: length of the range, deliveries,
  *			token (8 bytes)
@@ -243,7 +243,7 @@ group_state_encode(const PartitionState *state, char *blob)
 	put_varint(&w, state->acked_count);
 	put_varint(&w, state->redelivered_count);
 	put_varint(&w, state->dead_lettered_count);
-	put_varint(&w, state->lost_count);
+	put_varint(&w, state->expired_count);
 	if (state->last_consumed_at != 0)
 		put_bytes(&w, &state->last_consumed_at, sizeof(TimestampTz));
 
@@ -346,7 +346,7 @@ group_state_decode(PartitionState *state, const char *blob, int len)
 	state->acked_count = get_varint(&r);
 	state->redelivered_count = get_varint(&r);
 	state->dead_lettered_count = get_varint(&r);
-	state->lost_count = get_varint(&r);
+	state->expired_count = get_varint(&r);
 	if (flags & STATE_HAS_CONSUMED)
 		get_bytes(&r, &state->last_consumed_at, sizeof(TimestampTz));
 

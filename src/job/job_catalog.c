@@ -55,8 +55,8 @@ enum
 	Anum_job_enabled,
 	Anum_job_created_at,
 	Anum_job_watermark_delay,
-	Anum_job_late,
-	Anum_job_lateness,
+	Anum_job_late_rows_policy,
+	Anum_job_allowed_lateness,
 	Anum_job_start_at,
 	Anum_job_format,
 	Anum_job_settings,
@@ -85,8 +85,8 @@ enum
 	Anum_stats_failing,
 	Anum_stats_last_error,
 	Anum_stats_watermark,
-	Anum_stats_lost_rows,
-	Natts_stats = Anum_stats_lost_rows
+	Anum_stats_expired,
+	Natts_stats = Anum_stats_expired
 };
 
 enum
@@ -145,7 +145,7 @@ static void
 read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 {
 	bool		isnull;
-	char	   *late = get_text(tup, Anum_job_late, desc);
+	char	   *late = get_text(tup, Anum_job_late_rows_policy, desc);
 	Datum		timeout;
 
 	memset(job, 0, sizeof(*job));
@@ -157,7 +157,7 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
 	job->drop_late = strcmp(late, "drop") == 0;
 	job->delay = interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
-	job->lateness = interval_micros(heap_getattr(tup, Anum_job_lateness, desc, &isnull));
+	job->lateness = interval_micros(heap_getattr(tup, Anum_job_allowed_lateness, desc, &isnull));
 	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
 	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
 	job->query = get_text(tup, Anum_job_query, desc);
@@ -219,8 +219,8 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 	values[Anum_job_enabled - 1] = BoolGetDatum(true);
 	values[Anum_job_created_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(delay);
-	values[Anum_job_late - 1] = CStringGetTextDatum(late);
-	values[Anum_job_lateness - 1] = IntervalPGetDatum(lateness);
+	values[Anum_job_late_rows_policy - 1] = CStringGetTextDatum(late);
+	values[Anum_job_allowed_lateness - 1] = IntervalPGetDatum(lateness);
 	values[Anum_job_start_at - 1] = CStringGetTextDatum(start_at);
 	values[Anum_job_format - 1] = Int32GetDatum(job_format());
 	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
@@ -501,7 +501,7 @@ read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
 	stats->last_error = get_text(tup, Anum_stats_last_error, desc);
 	stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
 	stats->has_watermark = !isnull;
-	stats->lost_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_lost_rows, desc, &isnull));
+	stats->expired = DatumGetInt64(heap_getattr(tup, Anum_stats_expired, desc, &isnull));
 }
 
 static bool
@@ -561,7 +561,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 		nulls[Anum_stats_last_error - 1] = true;
 	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
 	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
-	values[Anum_stats_lost_rows - 1] = Int64GetDatum(stats->lost_rows);
+	values[Anum_stats_expired - 1] = Int64GetDatum(stats->expired);
 
 	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, tid, tup);

@@ -39,7 +39,7 @@ typedef struct JobStats
 {
 	int64		rows_processed;
 	int64		late_rows;
-	int64		lost_rows;		/* offsets that expired before they were read */
+	int64		expired;		/* offsets that expired before they were read */
 	int64		errors;
 	bool		failing;		/* the last batch failed */
 	char	   *last_error;

@@ -107,7 +107,7 @@ typedef struct LogBounds
 	int64		bytes;			/* of the blocks in live extents */
 	int64		free_bytes;		/* and in those that are reserved for the tail */
 	int			extents;		/* live extents */
-	int			free_extents;	/* reserved for the tail, not yet used */
+	int			reserved_extents;	/* reserved for the tail, not yet used */
 } LogBounds;
 
 /* number of logs in the file; at least 1, also for an empty file */

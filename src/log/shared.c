@@ -400,7 +400,7 @@ log_get_bounds(Relation rel, int partition, LogBounds *bounds)
 	bounds->first_offset = tail.first_offset;
 	bounds->next_offset = tail.next_offset;
 	bounds->frozen_offset = tail.frozen_offset;
-	log_extent_count(rel, partition, &bounds->extents, &bounds->free_extents, &blocks);
+	log_extent_count(rel, partition, &bounds->extents, &bounds->reserved_extents, &blocks);
 	bounds->bytes = blocks * BLCKSZ;
 	bounds->free_bytes = (int64) tail.spare_blocks * BLCKSZ;
 }

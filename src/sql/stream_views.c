@@ -77,7 +77,7 @@ put_partition(ReturnSetInfo *rsinfo, Relation rel, int partition, Snapshot snaps
 	nulls[5] = !TransactionIdIsValid(blocked_by);
 	values[6] = Int64GetDatum(bounds.bytes);
 	values[7] = Int32GetDatum(bounds.extents);
-	values[8] = Int32GetDatum(bounds.free_extents);
+	values[8] = Int32GetDatum(bounds.reserved_extents);
 	values[9] = Int64GetDatum(log_count_messages(rel, partition, snapshot));
 	set_time(&values[10], &nulls[10], log_produced_at(rel, partition, bounds.first_offset));
 	set_time(&values[11], &nulls[11], log_produced_at(rel, partition, bounds.next_offset - 1));

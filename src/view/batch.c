@@ -95,7 +95,7 @@ typedef struct Input
 	bool		has_row;		/* slot holds a row that was not taken yet */
 	int64		off;
 	TimestampTz produced_at;
-	int64		lost;			/* offsets that expired before they were read */
+	int64		expired;		/* offsets that expired before they were read */
 } Input;
 
 typedef struct Round
@@ -235,7 +235,7 @@ fetch_row(Input *input)
 
 	input->has_row = log_reader_next(input->reader, input->slot);
 	if (log_reader_expired(input->reader, &from, &to))
-		input->lost += to - from;
+		input->expired += to - from;
 	if (input->has_row)
 	{
 		input->off = log_reader_offset(input->reader);
@@ -264,7 +264,7 @@ open_inputs(Round *round)
 		fetch_row(input);
 		/* a view that has not begun yet begins with what there is */
 		if (!round->progress[i].stored)
-			input->lost = 0;
+			input->expired = 0;
 		round->ninputs++;
 	}
 }
@@ -302,7 +302,7 @@ close_inputs(Round *round)
 			progress->changed = true;
 		}
 		round->more |= input->has_row;
-		round->stats.lost_rows += input->lost;
+		round->stats.expired += input->expired;
 		log_reader_end(input->reader);
 		ExecDropSingleTupleTableSlot(input->slot);
 	}

@@ -404,8 +404,8 @@ duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 }
 
 /*
- * create_continuous_view(name text, query text, watermark_delay interval, late text,
- *		lateness interval, start_at text, if_not_exists bool, job_timeout interval) regclass
+ * create_continuous_view(name text, query text, watermark_delay interval, late_rows text,
+ *		allowed_lateness interval, start_at text, if_not_exists bool, job_timeout interval) regclass
  */
 Datum
 streamq_create_continuous_view(PG_FUNCTION_ARGS)
@@ -413,8 +413,8 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(required_text(fcinfo, 0, "name"));
 	char	   *text = text_to_cstring(required_text(fcinfo, 1, "query"));
 	Interval   *delay = duration_arg(fcinfo, 2, "watermark_delay");
-	char	   *late = text_to_cstring(required_text(fcinfo, 3, "late"));
-	Interval   *lateness = duration_arg(fcinfo, 4, "lateness");
+	char	   *late = text_to_cstring(required_text(fcinfo, 3, "late_rows"));
+	Interval   *lateness = duration_arg(fcinfo, 4, "allowed_lateness");
 	char	   *start_at = text_to_cstring(required_text(fcinfo, 5, "start_at"));
 	RangeVar   *rv = makeRangeVarFromNameList(base_qualified_name(name));
 	JobRow		job = {0};
@@ -431,7 +431,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	if (strcmp(late, "update") != 0 && strcmp(late, "drop") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unrecognized value for \"late\": \"%s\"", late),
+				 errmsg("unrecognized value for \"late_rows\": \"%s\"", late),
 				 errhint("Use \"update\" or \"drop\".")));
 	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "latest") != 0)
 		ereport(ERROR,

@@ -3,7 +3,7 @@
  *	  One process for each database with the extension: keeps its notifier,
  *	  its maintenance process and its job workers running.
  *
- * There are as many workers as enabled jobs, up to streamq.max_workers.  Which
+ * There are as many workers as enabled jobs, up to streamq.max_workers_per_database.  Which
  * of them works on which job is theirs to find out (jobs.c); the scheduler tells
  * them what jobs there are, and wakes them for those whose time has come.
  */

@@ -810,7 +810,7 @@ worker_job_waits_for(void)
 	if (has_worker)
 		return NULL;
 	if (worker_max_per_database == 0)
-		return pstrdup("\"streamq.max_workers\" is 0");
+		return pstrdup("\"streamq.max_workers_per_database\" is 0");
 	if (full)
 		return psprintf("a free background worker (\"max_worker_processes\" is %d)",
 						max_worker_processes);

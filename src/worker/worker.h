@@ -12,7 +12,7 @@
 /* settings */
 extern int	worker_naptime;		/* ms, streamq.naptime */
 extern int	worker_notify_interval; /* ms, streamq.notify_interval */
-extern int	worker_max_per_database;	/* streamq.max_workers */
+extern int	worker_max_per_database;	/* streamq.max_workers_per_database */
 extern int	worker_job_timeout; /* ms, streamq.job_timeout */
 
 /* from _PG_init: registers the launcher */

@@ -414,7 +414,7 @@ group_vacuum()
 # jobs_once NAME VIEWS WORKERS: commits until the views have what was committed
 jobs_once()
 {
-	sql -c "ALTER SYSTEM SET streamq.max_workers = $3" -c 'SELECT pg_reload_conf()' \
+	sql -c "ALTER SYSTEM SET streamq.max_workers_per_database = $3" -c 'SELECT pg_reload_conf()' \
 		-c "SELECT bench_make_jobs($2)" >"$work/ignored"
 	sleep 2
 	sql -c 'SET synchronous_commit = off' -c "CALL bench_produce($2, 8)"

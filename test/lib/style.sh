@@ -72,6 +72,22 @@ for f in test/t/*; do
 	[[ $f =~ /[0-9]{3}_[a-z0-9_]+\.pl$ ]] || breach "$f is not called NNN_name.pl"
 done
 
+# what the planner may do with a function is said, not left to the defaults
+if [ ${#sql[@]} -gt 0 ]; then
+	hits=$(perl -0777 -ne '
+		while (/^CREATE (?:FUNCTION|PROCEDURE) (\S+?)\(.*?(^LANGUAGE [^\n]*)/smg) {
+			my ($start, $name, $line) = ($-[0], $1, $2);
+			next if $line =~ /\b(IMMUTABLE|STABLE|VOLATILE)\b/ &&
+				$line =~ /\bPARALLEL (SAFE|RESTRICTED|UNSAFE)\b/;
+			my $n = 1 + (substr($_, 0, $start) =~ tr/\n//);
+			print "$ARGV:$n: $name\n";
+		}' "${sql[@]}")
+	[ -z "$hits" ] ||
+		breach "functions without volatility or PARALLEL on the line of LANGUAGE"$'\n'"$hits"
+	forbid "defaults of arguments are given with DEFAULT" \
+		'^[^-]*\bpg_catalog\.[a-z0-9_]+(\[\])? = ' "${sql[@]}"
+fi
+
 # every regression test and spec has its expected output, and the other way round
 for f in test/sql/*.sql; do
 	n=$(basename "$f" .sql)

@@ -34,7 +34,7 @@ SELECT streamq.ack_through('s', 'g', 6);
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g', 2, auto_ack => true);
 SELECT streamq.ack('s', 'g', 7);
 SELECT group_name, mode, partition, acked_offset, lag, lag_time >= '0' AS lag_time, in_flight, redelivered,
-	dead_lettered, lost, last_consumed_at <= now() AS last_consumed_at
+	dead_lettered, expired, last_consumed_at <= now() AS last_consumed_at
 FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 
 -- Together with leased ones, too.
@@ -61,7 +61,7 @@ BEGIN;
 INSERT INTO s (payload) SELECT '{}' FROM generate_series(1, 1000);
 ROLLBACK;
 SELECT msg_id FROM streamq.consume('s', 'h');
-SELECT acked_offset, lag, lost FROM streamq.consumer_groups WHERE stream = 's'::regclass AND group_name = 'h';
+SELECT acked_offset, lag, expired FROM streamq.consumer_groups WHERE stream = 's'::regclass AND group_name = 'h';
 
 -- What one session may hold is limited.
 SELECT streamq.create_group('s', 'narrow', max_in_flight => 3);
@@ -103,4 +103,4 @@ SELECT pg_relation_size('t') - :size AS growth;
 
 SET client_min_messages = warning;
 DROP SCHEMA group_ordered CASCADE;
-SELECT count(*) FROM streamq.consumer_group WHERE relid NOT IN (SELECT oid FROM pg_class);
+SELECT count(*) FROM streamq.consumer_group WHERE stream NOT IN (SELECT oid FROM pg_class);

@@ -14,7 +14,7 @@ GRANT SELECT ON s TO PUBLIC;
 CREATE VIEW roles AS
 SELECT group_name, pg_get_userbyid(owner) AS owner,
 	(SELECT array_agg(CASE WHEN g = 0 THEN 'public' ELSE pg_get_userbyid(g) END) FROM unnest(grantees) g) AS grantees
-FROM streamq.consumer_group WHERE relid = to_regclass('group_roles.s') ORDER BY 1;
+FROM streamq.consumer_group WHERE stream = to_regclass('group_roles.s') ORDER BY 1;
 CREATE VIEW dependencies AS
 SELECT refobjid::regrole AS role, count(*)
 FROM pg_shdepend JOIN pg_type t ON t.oid = objid
@@ -116,9 +116,9 @@ DROP ROLE regress_roles_a;
 -- Rows that come by SQL, as from a dump.
 CREATE ROLE regress_roles_a;
 INSERT INTO streamq.consumer_group
-SELECT nextval('streamq.consumer_group_id'), relid, 'restored', mode, start_at, lease, max_in_flight,
+SELECT nextval('streamq.consumer_group_id'), stream, 'restored', mode, start_at, lease, max_in_flight,
 	'regress_roles_a'::regrole, created_at, ARRAY['regress_roles_c'::regrole]
-FROM streamq.consumer_group WHERE relid = 's'::regclass AND group_name = 'fourth';
+FROM streamq.consumer_group WHERE stream = 's'::regclass AND group_name = 'fourth';
 TABLE dependencies;
 DROP ROLE regress_roles_a;
 

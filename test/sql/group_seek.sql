@@ -3,7 +3,7 @@ CREATE SCHEMA group_seek;
 SET search_path = group_seek;
 CREATE TABLE s (payload jsonb NOT NULL) USING streamq;
 CREATE VIEW state AS
-SELECT group_name, acked_offset, lag, in_flight, lost FROM streamq.consumer_groups WHERE stream = 's'::regclass;
+SELECT group_name, acked_offset, lag, in_flight, expired FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 INSERT INTO s SELECT to_jsonb(i) FROM generate_series(0, 4) i;
 
 SELECT streamq.create_group('s', 'old');
@@ -45,7 +45,7 @@ SELECT min(msg_id), max(msg_id) FROM streamq.consume('s', 'new', 3);
 ROLLBACK;
 TABLE state ORDER BY 1;
 
--- TRUNCATE keeps groups: they go on with what comes next, and what they lost is counted.
+-- TRUNCATE keeps groups: they go on with what comes next, and what expired is counted.
 SELECT min(msg_id), max(msg_id) FROM streamq.consume('s', 'new', 3);
 BEGIN;
 SELECT streamq.ack('s', 'new', 5);

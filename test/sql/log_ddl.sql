@@ -23,8 +23,8 @@ SELECT name, count(DISTINCT streamq.msg_partition(streamq.msg_id(tableoid, ctid)
 SELECT stream, group_name, sum(lag) FROM streamq.consumer_groups WHERE stream = 'log_ddl_other.t'::regclass GROUP BY 1, 2;
 ALTER TABLE log_ddl_other.t DROP COLUMN name;
 DROP SCHEMA log_ddl_other CASCADE;
-SELECT count(*) FROM streamq.consumer_group c WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = c.relid);
-SELECT count(*) FROM streamq.stream_options c WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = c.relid);
+SELECT count(*) FROM streamq.consumer_group c WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = c.stream);
+SELECT count(*) FROM streamq.stream_options c WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = c.stream);
 
 -- LIKE, CREATE TABLE AS, SELECT INTO, default_table_access_method
 CREATE TABLE base (id int CHECK (id > 0), note text DEFAULT 'none' COLLATE "C", twice int GENERATED ALWAYS AS (id * 2) STORED,

@@ -109,7 +109,7 @@ CALL phase('ALTER TABLE k RENAME device TO d');
 CALL phase('ALTER TABLE k RENAME key TO no_key');
 CALL phase('ALTER TABLE k ADD key int');
 CALL phase('ALTER TABLE k DROP other');
-SELECT partition_by FROM streamq.stream_options WHERE relid = 'k'::regclass;
+SELECT partition_by FROM streamq.stream_options WHERE stream = 'k'::regclass;
 -- rows may not become ones that cannot be routed
 SET client_min_messages = warning;
 CREATE TYPE odd;

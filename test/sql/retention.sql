@@ -41,7 +41,7 @@ SELECT streamq.alter_stream('o', max_bytes => -1);
 SELECT streamq.alter_stream('o', max_messages => -1);
 SELECT streamq.create_stream('never', retention => '-1 mon +3 days');
 SELECT streamq.create_stream('never', max_bytes => -1);
-INSERT INTO streamq.stream_options (relid, npartitions, history, max_bytes) VALUES ('plain', 1, '{1}', -1);
+INSERT INTO streamq.stream_options (stream, partitions, partition_history, max_bytes) VALUES ('plain', 1, '{1}', -1);
 DROP TABLE plain, o;
 
 -- by messages: the newest stay, at least as many as the limit says
@@ -81,11 +81,11 @@ SELECT * FROM streamq.check_stream('r');
 DROP TABLE r;
 
 -- what a group loses is counted before it comes again and after; it goes on at the first that is left
-SELECT group_name, lost = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS lost,
+SELECT group_name, expired = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS expired,
 	lag = CASE group_name WHEN 'g' THEN (SELECT count(*) FROM m) ELSE 0 END AS lag
 FROM streamq.consumer_groups WHERE stream = 'm'::regclass ORDER BY 1;
 SELECT msg_offset = first_offset('m') AS first_left FROM streamq.consume('m', 'g', 1, auto_ack => true);
-SELECT group_name, lost = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS lost
+SELECT group_name, expired = CASE group_name WHEN 'g' THEN first_offset('m') - 10 ELSE 0 END AS expired
 FROM streamq.consumer_groups WHERE stream = 'm'::regclass ORDER BY 1;
 
 -- reading from what is gone begins at the first that is left
@@ -132,7 +132,7 @@ SELECT streamq.ack_through('k', 'slow', 799);
 CALL wait_until($$first_offset('k') > 0$$);
 SELECT pg_sleep(1.5);
 SELECT first_offset('k') <= 800 AS kept, count(*) > 4000 AS many FROM k;
-SELECT sum(lost) AS lost FROM streamq.consumer_groups WHERE stream = 'k'::regclass;
+SELECT sum(expired) AS expired FROM streamq.consumer_groups WHERE stream = 'k'::regclass;
 SELECT streamq.drop_group('k', 'slow');
 CALL wait_until($$first_offset('k') > 4500$$);
 SELECT bytes < 1000000 AS small FROM streamq.streams WHERE stream = 'k'::regclass;
@@ -150,7 +150,7 @@ ROLLBACK;
 INSERT INTO ka SELECT i, repeat('x', 1000) FROM generate_series(3000, 3999) i;
 SELECT pg_sleep(1.5);
 SELECT count(*), min(msg_offset) FROM streamq.consume('ka', 'g', 1000, auto_ack => true);
-SELECT lost FROM streamq.consumer_groups WHERE stream = 'ka'::regclass;
+SELECT expired FROM streamq.consumer_groups WHERE stream = 'ka'::regclass;
 CALL wait_until($$(SELECT bytes <= 2000000 FROM streamq.streams WHERE stream = 'retention.ka'::regclass)$$);
 DROP TABLE ka;
 
@@ -162,9 +162,9 @@ INSERT INTO late SELECT 'k' || i, repeat('x', 1000) FROM generate_series(1, 5000
 CALL wait_until($$(SELECT min(first_offset) > 0 FROM streamq.partitions WHERE stream = 'retention.late'::regclass)$$);
 SELECT streamq.alter_stream('late', max_bytes => 0);
 SELECT pg_sleep(1.5);
-SELECT bool_and(lost > 0) AS lost, sum(lost) + sum(lag) AS "all" FROM streamq.consumer_groups WHERE stream = 'late'::regclass;
+SELECT bool_and(expired > 0) AS expired, sum(expired) + sum(lag) AS "all" FROM streamq.consumer_groups WHERE stream = 'late'::regclass;
 SELECT count(*) = (SELECT count(*) FROM late) AS rest FROM streamq.consume('late', 'g', 5000, auto_ack => true);
-SELECT sum(lost) + (SELECT count(*) FROM late) AS "all", sum(lag) AS lag FROM streamq.consumer_groups WHERE stream = 'late'::regclass;
+SELECT sum(expired) + (SELECT count(*) FROM late) AS "all", sum(lag) AS lag FROM streamq.consumer_groups WHERE stream = 'late'::regclass;
 DROP TABLE late;
 
 -- a small stream stays small, whatever goes through it; several partitions too
@@ -238,10 +238,10 @@ VACUUM a;
 SELECT pg_relation_size('a') < 6000000 AS small, count(*) AS messages FROM a;
 SELECT first_offset > 7000 AS freed, messages, next_offset FROM streamq.partitions WHERE stream = 'a'::regclass;
 -- nobody lost anything
-SELECT lost, lag FROM streamq.consumer_groups WHERE stream = 'a'::regclass;
+SELECT expired, lag FROM streamq.consumer_groups WHERE stream = 'a'::regclass;
 INSERT INTO a VALUES (1, 'here');
 SELECT msg_offset, payload->>'pad' AS pad FROM streamq.consume('a', 'g', auto_ack => true);
-SELECT lost, lag FROM streamq.consumer_groups WHERE stream = 'a'::regclass;
+SELECT expired, lag FROM streamq.consumer_groups WHERE stream = 'a'::regclass;
 DROP TABLE a;
 
 -- a continuous view goes on behind what it did not see
@@ -257,7 +257,7 @@ SELECT streamq.alter_stream('v', max_messages => 0);
 SELECT streamq.resume('total');
 SELECT streamq.wait_until_caught_up('total');
 SELECT n = 10 + 5000 - first_offset('v') AS n, last FROM total;
-SELECT lost_rows = first_offset('v') - 10 AS lost, errors, lag FROM streamq.jobs WHERE name = 'total' OR name = 'retention.total';
+SELECT expired = first_offset('v') - 10 AS expired, errors, lag FROM streamq.jobs WHERE name = 'total' OR name = 'retention.total';
 SELECT streamq.drop_continuous_view('total');
 DROP TABLE v;
 
@@ -275,7 +275,7 @@ SELECT first_offset('kv') BETWEEN 501 AND 1000 AS kept;
 SELECT streamq.resume('kept');
 CALL wait_until($$first_offset('kv') > 4500$$);
 SELECT n, last FROM kept;
-SELECT lost_rows FROM streamq.jobs WHERE name = 'kept' OR name = 'retention.kept';
+SELECT expired FROM streamq.jobs WHERE name = 'kept' OR name = 'retention.kept';
 -- also one that has not begun yet
 SELECT streamq.create_continuous_view('later', 'SELECT min(id) AS least FROM kv');
 SELECT streamq.pause('later');

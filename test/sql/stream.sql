@@ -10,7 +10,7 @@ SELECT streamq.create_stream('events');
 SELECT streamq.create_stream('events', if_not_exists => true);
 SELECT streamq.create_stream('"Odd name"', 'a int CHECK (a > 0), "b c" text DEFAULT '';''', partitions => 3, partition_by => '"b c", a');
 SELECT streamq.create_stream('stream_test.qualified', 'key text, payload text', 2);
-SELECT relid, npartitions, history, partition_by FROM streamq.stream_options ORDER BY relid::text;
+SELECT stream, partitions, partition_history, partition_by FROM streamq.stream_options ORDER BY stream::text;
 
 -- the columns are columns, nothing else
 CREATE TABLE victim (a int);
@@ -53,9 +53,9 @@ SELECT streamq.alter_stream(0, partitions => 2);
 SELECT streamq.alter_stream('events');
 BEGIN;
 SELECT streamq.alter_stream('events', partitions => 8, partition_by => '');
-SELECT npartitions, history, partition_by FROM streamq.stream_options WHERE relid = 'events'::regclass;
+SELECT partitions, partition_history, partition_by FROM streamq.stream_options WHERE stream = 'events'::regclass;
 ROLLBACK;
-SELECT npartitions, history, partition_by FROM streamq.stream_options WHERE relid = 'events'::regclass;
+SELECT partitions, partition_history, partition_by FROM streamq.stream_options WHERE stream = 'events'::regclass;
 
 -- equal keys go to one partition
 INSERT INTO events SELECT 'k' || i % 20, to_jsonb(i) FROM generate_series(1, 1000) i;
@@ -73,9 +73,9 @@ CREATE TABLE follow (a int, b int, c int) USING streamq;
 SELECT streamq.alter_stream('follow', 4, 'b, c');
 ALTER TABLE follow RENAME b TO d;
 ALTER TABLE follow RENAME a TO b;
-SELECT partition_by FROM streamq.stream_options WHERE relid = 'follow'::regclass;
+SELECT partition_by FROM streamq.stream_options WHERE stream = 'follow'::regclass;
 ALTER TABLE follow DROP COLUMN d;
-SELECT partition_by FROM streamq.stream_options WHERE relid = 'follow'::regclass;
+SELECT partition_by FROM streamq.stream_options WHERE stream = 'follow'::regclass;
 ALTER TABLE follow ADD COLUMN d int;
 INSERT INTO follow SELECT i, i % 10 FROM generate_series(1, 100) i;
 SELECT c, count(DISTINCT streamq.msg_partition(streamq.msg_id(tableoid, ctid))) FROM follow GROUP BY c ORDER BY c LIMIT 2;
@@ -125,7 +125,7 @@ SELECT tableoid::regclass, streamq.msg_id(tableoid, ctid) FROM parent ORDER BY 1
 SELECT stream, partitions, first_offset, next_offset, messages, bytes > 0 AS bytes, retention, max_bytes,
        oldest_at <= newest_at AS times
 FROM streamq.streams WHERE stream IN ('events'::regclass, 'one'::regclass, '"Odd name"'::regclass) ORDER BY stream::text;
-SELECT stream, partition, first_offset, next_offset, stable_offset, blocked_by_pid, blocked_since, bytes > 0 AS bytes, extents, free_extents
+SELECT stream, partition, first_offset, next_offset, stable_offset, blocked_by_pid, blocked_since, bytes > 0 AS bytes, extents, reserved_extents
 FROM streamq.partitions WHERE stream IN ('one'::regclass, 'qualified'::regclass) ORDER BY 1, 2;
 BEGIN;
 INSERT INTO one VALUES (4), (5);

@@ -4,11 +4,11 @@ SET search_path = view_test;
 SET TIME ZONE 'UTC';
 -- run by hand, so that what has been processed when is certain
 CREATE FUNCTION paused_view(name text, query text, watermark_delay interval = '0',
-	late text = 'update', lateness interval = '0', start_at text = 'earliest')
+	late_rows text = 'update', allowed_lateness interval = '0', start_at text = 'earliest')
 RETURNS regclass LANGUAGE plpgsql AS $$
 DECLARE
 	result regclass := streamq.create_continuous_view(name, query, watermark_delay => watermark_delay,
-		late => late, lateness => lateness, start_at => start_at);
+		late_rows => late_rows, allowed_lateness => allowed_lateness, start_at => start_at);
 BEGIN
 	PERFORM streamq.pause(name);
 	RETURN result;
@@ -66,10 +66,10 @@ SELECT paused_view('ev_update', $$
   watermark_delay => '5 s');
 SELECT paused_view('ev_drop', $$
   SELECT window_start, count(*), sum(n) FROM ev, streamq.tumble(at, '10 s') GROUP BY window_start $$,
-  watermark_delay => '5 s', late => 'drop');
+  watermark_delay => '5 s', late_rows => 'drop');
 SELECT paused_view('ev_lateness', $$
   SELECT window_start, count(*), sum(n) FROM ev, streamq.tumble(at, '10 s') GROUP BY window_start $$,
-  watermark_delay => '5 s', late => 'drop', lateness => '10 s');
+  watermark_delay => '5 s', late_rows => 'drop', allowed_lateness => '10 s');
 INSERT INTO ev VALUES
 	('2024-01-01 00:00:01', 1), ('2024-01-01 00:00:14', 2),
 	('2024-01-01 00:00:02', 4),		-- watermark 00:09: in time

@@ -51,8 +51,8 @@ INSERT INTO new_$round SELECT generate_series(1, 1000);
 
 my @look = (
 	(map { "SELECT count(*), md5(string_agg(ctid || x::text, ',' ORDER BY ctid)) FROM $_ x" } qw(s bounded emptied untouched new_1 new_2)),
-	q{SELECT stream, partition, first_offset, next_offset, bytes, extents, free_extents FROM streamq.partitions ORDER BY 1, 2},
-	q{SELECT stream, group_name, partition, acked_offset, lag, lost FROM streamq.consumer_groups ORDER BY 2, 3},
+	q{SELECT stream, partition, first_offset, next_offset, bytes, extents, reserved_extents FROM streamq.partitions ORDER BY 1, 2},
+	q{SELECT stream, group_name, partition, acked_offset, lag, expired FROM streamq.consumer_groups ORDER BY 2, 3},
 	q{SELECT * FROM v ORDER BY key},
 );
 

@@ -39,9 +39,9 @@ $cascade->start;
 
 my %look = (
 	rows => q{SELECT count(*), sum(length(payload)), md5(string_agg(ctid || ':' || coalesce(key, '-') || n, ',' ORDER BY ctid)) FROM s},
-	partitions => q{SELECT stream, partition, first_offset, next_offset, bytes, extents, free_extents, messages, oldest_at, newest_at
+	partitions => q{SELECT stream, partition, first_offset, next_offset, bytes, extents, reserved_extents, messages, oldest_at, newest_at
 		FROM streamq.partitions ORDER BY 1, 2},
-	groups => q{SELECT stream, group_name, partition, acked_offset, lag, in_flight, redelivered, last_consumed_at, lost
+	groups => q{SELECT stream, group_name, partition, acked_offset, lag, in_flight, redelivered, last_consumed_at, expired
 		FROM streamq.consumer_groups ORDER BY 1, 2, 3},
 	leases => q{SELECT * FROM streamq.leases ORDER BY 1, 2, 3, 4},
 	view => q{SELECT md5(string_agg(v::text, ',' ORDER BY v::text)) FROM per_minute v},

@@ -42,7 +42,7 @@ for my $file (@scripts)
 }
 
 # jobs may go on, maintenance too: what is looked at has to stand still
-$primary->append_conf('postgresql.conf', 'streamq.max_workers = 0');
+$primary->append_conf('postgresql.conf', 'streamq.max_workers_per_database = 0');
 $primary->restart;
 my $lsn = $primary->safe_psql('postgres', 'CHECKPOINT; SELECT pg_current_wal_insert_lsn()');
 $primary->wait_for_catchup($standby, 'replay', $lsn);
@@ -54,10 +54,10 @@ cmp_ok(scalar @streams, '>', 20, scalar(@streams) . ' streams are left');
 my $rows = join(' UNION ALL ', map { "SELECT '$_', count(*), md5(string_agg(t.ctid || t::text, ',' ORDER BY t.ctid)) FROM $_ t" }
 	map { s/'/''/gr } @streams) . ' ORDER BY 1';
 is($standby->safe_psql('postgres', $rows), $primary->safe_psql('postgres', $rows), 'the rows of every stream');
-my $partitions = q{SELECT p.stream, p.partition, first_offset, next_offset, stable_offset, bytes, extents, free_extents, messages, oldest_at, newest_at
+my $partitions = q{SELECT p.stream, p.partition, first_offset, next_offset, stable_offset, bytes, extents, reserved_extents, messages, oldest_at, newest_at
 	FROM streamq.partitions p JOIN pg_class c ON c.oid = stream WHERE relpersistence = 'p' ORDER BY 1, 2};
 is($standby->safe_psql('postgres', $partitions), $primary->safe_psql('postgres', $partitions), 'the partitions of every stream');
-my $groups = q{SELECT stream, group_name, partition, acked_offset, lag, in_flight, redelivered, dead_lettered, lost, last_consumed_at
+my $groups = q{SELECT stream, group_name, partition, acked_offset, lag, in_flight, redelivered, dead_lettered, expired, last_consumed_at
 	FROM streamq.consumer_groups ORDER BY 1, 2, 3};
 is($standby->safe_psql('postgres', $groups), $primary->safe_psql('postgres', $groups), 'the groups');
 my $leases = q{SELECT * FROM streamq.leases ORDER BY 1, 2, 3, 4};

@@ -71,7 +71,7 @@ sub consistent
 SELECT (SELECT count(*) FROM ((TABLE s) EXCEPT ALL (TABLE copy)) a), (SELECT count(*) FROM ((TABLE copy) EXCEPT ALL (TABLE s)) b),
 	(SELECT count(*) > 0 FROM s)}), '0|0|t', "$name: the stream and its copy in a heap table are equal");
 	is($server->safe_psql('postgres', q{
-SELECT (SELECT count(*) FROM s) - (SELECT count(*) FROM taken) = sum(lag), sum(lost) FROM streamq.consumer_groups WHERE group_name = 'g'}),
+SELECT (SELECT count(*) FROM s) - (SELECT count(*) FROM taken) = sum(lag), sum(expired) FROM streamq.consumer_groups WHERE group_name = 'g'}),
 		't|0', "$name: the group stands where its work stands");
 	# all the rest is delivered once
 	my $taken = 1;
@@ -162,7 +162,7 @@ $node->start;
 $standby->wait_for_catchup($node);
 my $look = q{SELECT count(*), md5(string_agg(ctid || s::text, ',' ORDER BY ctid)) FROM s};
 is($node->safe_psql('postgres', $look), $standby->safe_psql('postgres', $look), 'rewound: rows as on the new primary');
-$look = q{SELECT stream, partition, first_offset, next_offset, bytes, extents, free_extents FROM streamq.partitions ORDER BY 1, 2};
+$look = q{SELECT stream, partition, first_offset, next_offset, bytes, extents, reserved_extents FROM streamq.partitions ORDER BY 1, 2};
 is($node->safe_psql('postgres', $look), $standby->safe_psql('postgres', $look), 'rewound: partitions as on the new primary');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM s WHERE n >= 100000}), 0, 'rewound: nothing of its own way');
 consistent($standby, 'new primary');

@@ -89,9 +89,9 @@ sub check
 		my $look = "SELECT count(*), md5(string_agg($streams{$stream}::text, ',' ORDER BY $streams{$stream})) FROM $stream";
 		is($node->safe_psql($db, $look), $node->safe_psql('src', $look), "$how: messages of $stream");
 	}
-	is($node->safe_psql($db, 'SELECT relid, npartitions, history, partition_by FROM streamq.stream_options ORDER BY relid::text'),
-		$node->safe_psql('src', q{SELECT relid, npartitions, history, partition_by FROM streamq.stream_options ORDER BY relid::text}), "$how: options");
-	my $groups = q{SELECT relid::regclass, group_name, mode, start_at, lease, max_in_flight, owner::regrole, grantees::regrole[] FROM streamq.consumer_group ORDER BY relid::regclass::text, group_name};
+	is($node->safe_psql($db, 'SELECT stream, partitions, partition_history, partition_by FROM streamq.stream_options ORDER BY stream::text'),
+		$node->safe_psql('src', q{SELECT stream, partitions, partition_history, partition_by FROM streamq.stream_options ORDER BY stream::text}), "$how: options");
+	my $groups = q{SELECT stream, group_name, mode, start_at, lease, max_in_flight, owner::regrole, grantees::regrole[] FROM streamq.consumer_group ORDER BY stream::text, group_name};
 	is($node->safe_psql($db, $groups), $node->safe_psql('src', $groups), "$how: groups");
 	is($node->safe_psql($db, q{SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'app.single'::regclass}),
 		$node->safe_psql('src', q{SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'app.single'::regclass}), "$how: owner and privileges");
@@ -170,7 +170,7 @@ is($node->safe_psql('inserts', q{SELECT sum(lag) FROM streamq.consumer_groups WH
 # streams or roles left out
 command_ok([ 'pg_dump', '-Fc', '-T', 'zoo.left_out', '--exclude-table-data', 'zoo.*name*', '-f', "$dir/less", '-d', $src ], 'pg_dump without a stream');
 command_ok([ 'pg_restore', '-e', '-d', restored('less'), "$dir/less" ], 'restored without a stream');
-is($node->safe_psql('less', 'SELECT relid, npartitions FROM streamq.stream_options ORDER BY relid::text'),
+is($node->safe_psql('less', 'SELECT stream, partitions FROM streamq.stream_options ORDER BY stream::text'),
 	"app.keyed|3\nzoo.envelope|2\nzoo.spread|4", 'the other streams have their options');
 command_ok([ 'pg_dump', '--no-table-access-method', '-f', "$dir/heap.sql", '-d', $src ], 'pg_dump as ordinary tables');
 command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/heap.sql", '-d', restored('heap') ], 'restored as ordinary tables');
@@ -188,9 +188,9 @@ $node->safe_psql('mixed', 'CREATE EXTENSION streamq; CREATE SCHEMA zoo; CREATE T
 my ($out, $err) = ('', '');
 IPC::Run::run([ 'pg_restore', '--no-table-access-method', '-d', $node->connstr('mixed'), "$dir/custom" ], '>', \$out, '2>', \$err);
 is(join(' ', grep { !/already exists/ } $err =~ /ERROR:  (.*)/g), '', 'no errors but about what is there already');
-is($node->safe_psql('mixed', q{SELECT relid, npartitions FROM streamq.stream_options UNION ALL SELECT stream, partitions FROM streamq.streams}),
+is($node->safe_psql('mixed', q{SELECT stream, partitions FROM streamq.stream_options UNION ALL SELECT stream, partitions FROM streamq.streams}),
 	"zoo.envelope|2\nzoo.envelope|2", 'what is no stream has no options');
-is($node->safe_psql('mixed', q{SELECT relid::regclass FROM streamq.consumer_group}), 'zoo.envelope', 'and no groups');
+is($node->safe_psql('mixed', q{SELECT stream FROM streamq.consumer_group}), 'zoo.envelope', 'and no groups');
 is($node->safe_psql('mixed', q{SELECT count(*) FROM app.single}), 6000, 'but rows');
 my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init;

@@ -40,7 +40,7 @@ SET search_path = app;
 SET timezone = 'Europe/Berlin';
 SELECT streamq.create_continuous_view('per_minute', $$
 	SELECT w.window_start, w.window_end, key, count(*) AS n, avg(twice(ms)) AS mean, stddev(ms) AS dev
-	FROM clicks, streamq.tumble(at, '1 minute') w GROUP BY w.window_start, w.window_end, key $$, watermark_delay => '5 s', lateness => '1 minute');
+	FROM clicks, streamq.tumble(at, '1 minute') w GROUP BY w.window_start, w.window_end, key $$, watermark_delay => '5 s', allowed_lateness => '1 minute');
 SELECT streamq.create_continuous_view('per_day', $$
 	SELECT date_trunc('day', at) AS day, count(*) AS n, max(key) AS greatest FROM clicks GROUP BY 1 $$);
 SELECT streamq.create_continuous_view('named', $$
@@ -81,7 +81,7 @@ sub check
 {
 	my ($db, $how) = @_;
 	equal($db, $how);
-	my $jobs = q{SELECT name, kind, state, source, watermark_delay, late, lateness, query, created_at FROM streamq.jobs ORDER BY name};
+	my $jobs = q{SELECT name, kind, state, source, watermark_delay, late_rows_policy, allowed_lateness, query, created_at FROM streamq.jobs ORDER BY name};
 	is($node->safe_psql($db, $jobs), $node->safe_psql('src', $jobs), "$how: jobs");
 	is($node->safe_psql($db, q{SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'app.per_minute'::regclass}),
 		$node->safe_psql('src', q{SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'app.per_minute'::regclass}), "$how: owner and privileges");

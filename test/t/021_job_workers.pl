@@ -129,9 +129,9 @@ ok(wait_for_workers(1), 'a resumed one has');
 
 # ---- more jobs than workers
 
-sql(q(ALTER SYSTEM SET streamq.max_workers = 2; SELECT pg_reload_conf();));
+sql(q(ALTER SYSTEM SET streamq.max_workers_per_database = 2; SELECT pg_reload_conf();));
 sql("SELECT streamq.create_continuous_view('v$_', $view)") for 2 .. 7;
-ok(wait_for_workers(2), 'streamq.max_workers is kept');
+ok(wait_for_workers(2), 'streamq.max_workers_per_database is kept');
 for my $round (1 .. 2)
 {
 	produce();
@@ -145,11 +145,11 @@ for my $round (1 .. 2)
 }
 cmp_ok(scalar(split /\n/, workers()), '<=', 2, 'with two workers');
 
-sql(q(ALTER SYSTEM SET streamq.max_workers = 0; SELECT pg_reload_conf();));
-ok(wait_for_workers(0), 'streamq.max_workers = 0 stops them');
+sql(q(ALTER SYSTEM SET streamq.max_workers_per_database = 0; SELECT pg_reload_conf();));
+ok(wait_for_workers(0), 'streamq.max_workers_per_database = 0 stops them');
 produce();
 is(sql(q(SELECT streamq.wait_until_caught_up('v3', '300 ms'))), 'f', 'nothing is processed');
-sql(q(ALTER SYSTEM RESET streamq.max_workers; SELECT pg_reload_conf();));
+sql(q(ALTER SYSTEM RESET streamq.max_workers_per_database; SELECT pg_reload_conf();));
 ok(wait_for_workers(7), 'the default brings one for each job');
 is(sql(q(SELECT streamq.wait_until_caught_up('v3', '20 s'))), 't', 'and the rest is processed');
 

@@ -53,8 +53,8 @@ $node->safe_psql('postgres', q(SELECT streamq.resume('total')));
 # enough of them, but none for jobs
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\nstreamq.max_workers = 0");
 $node->restart;
-becomes('waiting', '"streamq.max_workers" is 0', 'no workers allowed');
-$node->append_conf('postgresql.conf', 'streamq.max_workers = 1');
+becomes('waiting', '"streamq.max_workers_per_database" is 0', 'no workers allowed');
+$node->append_conf('postgresql.conf', 'streamq.max_workers_per_database = 1');
 $node->reload;
 becomes('running', '', 'one is allowed');
 is($node->safe_psql('postgres', q(SELECT streamq.wait_until_caught_up('total'))), 't', 'the view catches up');

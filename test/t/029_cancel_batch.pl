@@ -13,7 +13,7 @@ $node->append_conf('postgresql.conf', q(
 shared_preload_libraries = 'streamq'
 max_worker_processes = 20
 streamq.naptime = '200ms'
-streamq.max_workers = 2
+streamq.max_workers_per_database = 2
 deadlock_timeout = '1h'
 log_line_prefix = '%b: '
 ));

@@ -16,7 +16,7 @@ $node->append_conf('postgresql.conf', q(
 shared_preload_libraries = 'streamq'
 max_worker_processes = 20
 streamq.naptime = '10min'
-streamq.max_workers = 2
+streamq.max_workers_per_database = 2
 ));
 $node->start;
 

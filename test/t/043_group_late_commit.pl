@@ -145,7 +145,7 @@ is(scalar(grep { !$committed{$_} } keys %got), 0, 'no message was delivered that
 is(scalar(grep { $_ > 1 } values %got), 0, 'none was delivered twice');
 is(scalar(grep { $order[ $_ - 1 ] >= $order[$_] } 1 .. $#order), 0, 'in the order of their offsets');
 cmp_ok(scalar(keys %committed), '>', 500, 'there were many');
-is($node->safe_psql('postgres', 'SELECT lag, in_flight, lost, redelivered FROM streamq.consumer_groups'),
+is($node->safe_psql('postgres', 'SELECT lag, in_flight, expired, redelivered FROM streamq.consumer_groups'),
 	'0|0|0|0', 'and nothing is left');
 
 $_->{run}->finish foreach @producer, @consumer;

@@ -100,7 +100,7 @@ SELECT 1 / (count(*) FILTER (WHERE payload IS DISTINCT FROM body((payload->>'p')
 SELECT 1 / (count(*) FILTER (WHERE payload IS DISTINCT FROM body((payload->>'p')::int, (payload->>'n')::int)
 	OR (payload->>'p')::int < 0) = 0)::int,
 	1 / (count(*) = count(DISTINCT msg_id))::int FROM streamq.read('s', 0, 5000);
-SELECT sum(lost) FROM streamq.consumer_groups;
+SELECT sum(expired) FROM streamq.consumer_groups;
 SELECT sum(messages) FROM streamq.streams;
 \sleep 50 ms
 },
@@ -156,7 +156,7 @@ SELECT count(*) FROM m}) > 0;
 SELECT count(*) FROM (SELECT p, n FROM consumed EXCEPT ALL SELECT p, n FROM produced) x}), 0,
 		"$name: nothing delivered twice, nothing that was not produced");
 	my $out = $primary->safe_psql('postgres', q{
-SELECT (SELECT count(*) FROM produced), (SELECT count(*) FROM consumed), (SELECT sum(lost) FROM streamq.consumer_groups)});
+SELECT (SELECT count(*) FROM produced), (SELECT count(*) FROM consumed), (SELECT sum(expired) FROM streamq.consumer_groups)});
 	my ($produced, $consumed, $lost) = split /\|/, $out;
 	my $missing = $produced - $consumed;
 	note("$name: produced $produced, consumed $consumed, lost $lost");
