@@ -337,7 +337,16 @@ job_find_by_name(const char *name, JobRow *job)
 				 errhint("The view streamq.jobs lists the jobs of this database.")));
 }
 
-/* all jobs of this database, as the workers see them */
+static int
+compare_job_ids(const ListCell *a, const ListCell *b)
+{
+	int32		first = ((JobInfo *) lfirst(a))->job_id;
+	int32		second = ((JobInfo *) lfirst(b))->job_id;
+
+	return first < second ? -1 : first > second;
+}
+
+/* all jobs of this database, as the workers see them, in the order of their ids */
 List *
 job_list(void)
 {
@@ -365,6 +374,7 @@ job_list(void)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	list_sort(result, compare_job_ids);
 	return result;
 }
 

@@ -355,6 +355,15 @@ view_agg_advance(AggSet *set, AggValue *values, ExprContext *econtext)
 	ResetExprContext(set->tmpcontext);
 }
 
+/* the contract of these functions forbids null, but anybody can write one */
+static void
+report_null_result(const char *kind, Oid func)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("%s function %s returned null", kind, format_procedure(func))));
+}
+
 /*
  * The result lives in the current memory context or in the state itself.  A
  * state is sealed when it is NULL for good: a strict transition function
@@ -365,6 +374,7 @@ view_agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed)
 {
 	AggCall    *call = &set->calls[i];
 	LOCAL_FCINFO(fcinfo, 1);
+	Datum		serialized;
 	bytea	   *bytes;
 	StateTag	tag;
 	Size		len;
@@ -379,9 +389,10 @@ view_agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed)
 							 (fmNodePtr) set->aggstate, NULL);
 	fcinfo->args[0].value = value->value;
 	fcinfo->args[0].isnull = false;
-	bytes = DatumGetByteaPP(FunctionCallInvoke(fcinfo));
+	serialized = FunctionCallInvoke(fcinfo);
 	if (fcinfo->isnull)
-		elog(ERROR, "serialization function %u returned NULL", call->serialfn.fn_oid);
+		report_null_result("serialization", call->serialfn.fn_oid);
+	bytes = DatumGetByteaPP(serialized);
 
 	len = VARSIZE_ANY_EXHDR(bytes);
 	result = palloc(VARHDRSZ + len + sizeof(StateTag));
@@ -418,7 +429,7 @@ deserialize(AggSet *set, AggCall *call, Datum stored)
 						tag.major, tag.format),
 				 errdetail("This server reads states of PostgreSQL %d, format %d.",
 						   COMPAT_SERVER_MAJOR, AGG_STATE_FORMAT),
-				 errhint("Drop and create the continuous view again.")));
+				 errhint("Drop the continuous view and create it again.")));
 	if (tag.deserialfn != call->deserialfn_oid ||
 		tag.argtypes != call->argtypes_hash)
 		ereport(ERROR,
@@ -433,7 +444,7 @@ deserialize(AggSet *set, AggCall *call, Datum stored)
 	fcinfo->args[1].isnull = false;
 	state = FunctionCallInvoke(fcinfo);
 	if (fcinfo->isnull)
-		elog(ERROR, "deserialization function %u returned NULL", call->deserialfn.fn_oid);
+		report_null_result("deserialization", call->deserialfn.fn_oid);
 	return state;
 }
 
