@@ -12,11 +12,12 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_version';
 COMMENT ON FUNCTION streamq.version() IS 'version of the streamq library';
 
--- Immutable, because it is as long as the server runs: the planner asks once.
+-- Immutable, because the answer holds as long as the server runs: the planner calls
+-- it once for each plan.
 CREATE FUNCTION streamq.is_loaded() RETURNS pg_catalog.bool
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'streamq_is_loaded';
 COMMENT ON FUNCTION streamq.is_loaded() IS 'true; an error if the server runs without the streamq library';
 
--- Without shared_preload_libraries nothing would work: say so now.
+-- Fails where shared_preload_libraries does not name streamq, because nothing would work.
 SELECT streamq.version();

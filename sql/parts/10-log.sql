@@ -5,7 +5,9 @@ LANGUAGE C VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'streamq_handler';
 
 CREATE ACCESS METHOD streamq TYPE TABLE HANDLER streamq.streamq_handler;
+COMMENT ON FUNCTION streamq.streamq_handler(pg_catalog.internal) IS 'handler of the table access method streamq';
+
 COMMENT ON ACCESS METHOD streamq IS 'append-only, partitioned, durable log';
 
--- the tables below are no streams, whatever the session's default is
+-- CREATE TABLE below makes ordinary tables, whatever the session's default is
 SET LOCAL default_table_access_method = heap;

@@ -18,14 +18,14 @@ CREATE TABLE streamq.stream_options (
     keep_unacked pg_catalog.bool NOT NULL DEFAULT false,
     PRIMARY KEY (stream)
 );
-COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; change them with alter_stream';
+COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; alter_stream() changes them';
 
--- Rows that come by SQL, as from a restored dump, take effect as those of
--- alter_stream do, whether the messages come before them or after.
+-- A restored dump inserts rows by SQL.  They take effect as alter_stream() does,
+-- whether the messages are restored before or after them.
 CREATE FUNCTION streamq.stream_options_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';
-COMMENT ON FUNCTION streamq.stream_options_restored() IS 'trigger of streamq.stream_options';
+COMMENT ON FUNCTION streamq.stream_options_restored() IS 'trigger of streamq.stream_options: puts options that were written by SQL into effect';
 CREATE TRIGGER stream_options_restored BEFORE INSERT OR UPDATE ON streamq.stream_options
 FOR EACH ROW EXECUTE FUNCTION streamq.stream_options_restored();
 ALTER TABLE streamq.stream_options ENABLE ALWAYS TRIGGER stream_options_restored;

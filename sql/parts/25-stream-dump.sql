@@ -16,7 +16,7 @@ CREATE TABLE streamq.stream_dump (
 );
 COMMENT ON TABLE streamq.stream_dump IS 'options of streams on their way through a dump; always empty';
 
--- What a dump says about messages that have not come yet.
+-- What a dump says about messages that are not restored yet.
 CREATE TABLE streamq.restored_stream (
 	stream pg_catalog.regclass PRIMARY KEY,
 	messages pg_catalog.int8[] NOT NULL,
@@ -24,16 +24,17 @@ CREATE TABLE streamq.restored_stream (
 	prints pg_catalog.int8[] NOT NULL,
 	barriers pg_catalog.int8[] NOT NULL
 );
-COMMENT ON TABLE streamq.restored_stream IS 'where the messages of a dump belong, until they are restored';
+COMMENT ON TABLE streamq.restored_stream IS 'partitions of the messages of a dump, kept until the messages are restored';
 
--- Messages that came before that is known: from number on, the partition each went to.
+-- Messages that were restored before their partitions are known: the partition that each
+-- one was put into, beginning with the message of this number.
 CREATE TABLE streamq.restored_order (
 	stream pg_catalog.regclass,
 	number pg_catalog.int8,
 	partitions pg_catalog.bytea NOT NULL,
 	PRIMARY KEY (stream, number)
 );
-COMMENT ON TABLE streamq.restored_order IS 'in which order the messages of a dump were restored, until it is known where they belong';
+COMMENT ON TABLE streamq.restored_order IS 'order in which messages of a dump were restored, kept until their partitions are known';
 
 CREATE FUNCTION streamq.stream_progress(stream pg_catalog.oid,
 	OUT messages pg_catalog.int8[], OUT firsts pg_catalog.int8[],
@@ -62,7 +63,7 @@ ORDER BY n.nspname, c.relname
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_streams() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.dump_streams() TO pg_read_all_data;
-COMMENT ON FUNCTION streamq.dump_streams() IS 'what pg_dump writes about the options of streams';
+COMMENT ON FUNCTION streamq.dump_streams() IS 'rows that pg_dump writes for the options of streams';
 
 CREATE FUNCTION streamq.place_messages(stream pg_catalog.oid,
 	messages pg_catalog.int8[], firsts pg_catalog.int8[],
@@ -72,11 +73,11 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_place_messages';
 REVOKE ALL ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[]) FROM PUBLIC;
 COMMENT ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[])
-	IS 'brings the messages of a dump into their partitions, now or when they come';
+	IS 'move the messages of a dump into their partitions, now or when they are restored';
 
--- Streams that are not there, because they were left out of the restore, must not
--- keep the others from getting their options.  Where a stream has options of its own
--- already, the dump's places hold only if keys go the same ways.
+-- A stream that was left out of the restore must not keep the others from getting
+-- their options.  If a stream has options already, the dump's partitions are right only
+-- if both route keys alike.
 CREATE FUNCTION streamq.restore_stream(s streamq.stream_dump) RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -97,17 +98,17 @@ WHERE o.stream::pg_catalog.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(s.s
 	OPERATOR(pg_catalog.=) (s.options OPERATOR(pg_catalog.->) 'partition_by')
 $$;
 REVOKE ALL ON FUNCTION streamq.restore_stream(streamq.stream_dump) FROM PUBLIC;
-COMMENT ON FUNCTION streamq.restore_stream(streamq.stream_dump) IS 'gives a stream the options and places that a dump says';
+COMMENT ON FUNCTION streamq.restore_stream(streamq.stream_dump) IS 'set the options of a stream, and the partitions of its messages, as in a dump';
 
 CREATE FUNCTION streamq.stream_dump_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_stream_dump_restored';
 REVOKE ALL ON FUNCTION streamq.stream_dump_restored() FROM PUBLIC;
-COMMENT ON FUNCTION streamq.stream_dump_restored() IS 'makes options of the rows of a restored dump';
+COMMENT ON FUNCTION streamq.stream_dump_restored() IS 'trigger of streamq.stream_dump: sets the options that a restored row describes';
 CREATE TRIGGER stream_dump_restored BEFORE INSERT ON streamq.stream_dump
 FOR EACH ROW EXECUTE FUNCTION streamq.stream_dump_restored();
 ALTER TABLE streamq.stream_dump ENABLE ALWAYS TRIGGER stream_dump_restored;
 
--- pg_dump reads "SELECT columns FROM table" with this behind it.
+-- pg_dump appends this to "SELECT columns FROM table".
 SELECT pg_catalog.pg_extension_config_dump('streamq.stream_dump',
 	'WHERE false UNION ALL SELECT * FROM streamq.dump_streams()');

@@ -1,8 +1,8 @@
--- Producing: functions for what INSERT and COPY do, too, that return message ids.
+-- Producing: as INSERT and COPY, with the message ids as the result.
 --
--- An argument that is null counts as not given: the column gets its default.
--- Where a trigger leaves a row out there is null instead of its msg_id.
--- An untyped payload is taken as text, the preferred type of its category.
+-- A null argument means that the column gets its default.  If a trigger leaves a row
+-- out, null is returned in place of its msg_id.  An untyped payload is taken as text,
+-- the preferred type of its category.
 
 CREATE FUNCTION streamq.produce(
     stream pg_catalog.regclass,

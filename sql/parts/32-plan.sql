@@ -1,13 +1,13 @@
--- What the planner asks.
+-- Planner support functions.
 
-CREATE FUNCTION streamq.message_rows(pg_catalog.internal) RETURNS pg_catalog.internal
+CREATE FUNCTION streamq.message_rows_support(pg_catalog.internal) RETURNS pg_catalog.internal
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'streamq_message_rows';
-COMMENT ON FUNCTION streamq.message_rows(pg_catalog.internal)
-IS 'planner support: how many messages a call of read, consume or consume_as returns at most';
+AS 'MODULE_PATHNAME', 'streamq_message_rows_support';
+COMMENT ON FUNCTION streamq.message_rows_support(pg_catalog.internal)
+IS 'planner support: number of messages that read(), consume() or consume_as() can return';
 
-CREATE FUNCTION streamq.row_identity(pg_catalog.internal) RETURNS pg_catalog.internal
+CREATE FUNCTION streamq.row_identity_support(pg_catalog.internal) RETURNS pg_catalog.internal
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'streamq_row_identity';
-COMMENT ON FUNCTION streamq.row_identity(pg_catalog.internal)
-IS 'planner support: is a call of msg_id or produced_at about a row of the query';
+AS 'MODULE_PATHNAME', 'streamq_row_identity_support';
+COMMENT ON FUNCTION streamq.row_identity_support(pg_catalog.internal)
+IS 'planner support: finds calls of msg_id() and produced_at() on a row of the query';

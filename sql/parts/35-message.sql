@@ -10,7 +10,7 @@ CREATE TYPE streamq.message AS (
     payload pg_catalog.jsonb,
     headers pg_catalog.jsonb
 );
-COMMENT ON TYPE streamq.message IS 'a message as consumers get it';
+COMMENT ON TYPE streamq.message IS 'a message as consumers receive it';
 
 CREATE FUNCTION streamq.msg_partition(msg_id pg_catalog.int8) RETURNS pg_catalog.int4
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
@@ -29,23 +29,23 @@ COMMENT ON FUNCTION streamq.make_msg_id(pg_catalog.int4, pg_catalog.int8)
 IS 'id of a message, partition * 2^48 + msg_offset';
 
 CREATE FUNCTION streamq.msg_id(tableoid pg_catalog.oid, ctid pg_catalog.tid) RETURNS pg_catalog.int8
-LANGUAGE C STABLE STRICT PARALLEL SAFE SUPPORT streamq.row_identity
+LANGUAGE C STABLE STRICT PARALLEL SAFE SUPPORT streamq.row_identity_support
 AS 'MODULE_PATHNAME', 'streamq_msg_id';
 COMMENT ON FUNCTION streamq.msg_id(pg_catalog.oid, pg_catalog.tid)
 IS 'msg_id of a row of a stream';
 
 CREATE FUNCTION streamq.produced_at(tableoid pg_catalog.oid, ctid pg_catalog.tid) RETURNS pg_catalog.timestamptz
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 SUPPORT streamq.row_identity
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10 SUPPORT streamq.row_identity_support
 AS 'MODULE_PATHNAME', 'streamq_produced_at';
 COMMENT ON FUNCTION streamq.produced_at(pg_catalog.oid, pg_catalog.tid)
-IS 'when a row of a stream was appended';
+IS 'time at which a row of a stream was appended';
 
 CREATE FUNCTION streamq.read(
     stream pg_catalog.regclass,
     from_msg_id pg_catalog.int8 DEFAULT 0,
     max_messages pg_catalog.int4 DEFAULT 100)
 RETURNS SETOF streamq.message
-LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100 SUPPORT streamq.message_rows
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100 SUPPORT streamq.message_rows_support
 AS 'MODULE_PATHNAME', 'streamq_read';
 COMMENT ON FUNCTION streamq.read(pg_catalog.regclass, pg_catalog.int8, pg_catalog.int4)
-IS 'settled messages from an id on, partition after partition; no group, no state';
+IS 'read messages from a msg_id on, partition after partition, without a group or state';

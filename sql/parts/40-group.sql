@@ -1,15 +1,19 @@
 -- Consumer groups.
 
--- Changed when a group is created, shared or dropped, never by consuming: the
+-- Rows change when a group is created, shared or dropped, and never by consuming:
 -- positions and leases are in pages of the stream itself.
 CREATE TABLE streamq.consumer_group (
 	group_id pg_catalog.int4 NOT NULL UNIQUE,
 	stream pg_catalog.regclass NOT NULL,
 	group_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	mode pg_catalog.text NOT NULL,
-	start_at pg_catalog.text NOT NULL,
-	lease pg_catalog.interval NOT NULL,
-	max_in_flight pg_catalog.int4 NOT NULL,
+	mode pg_catalog.text NOT NULL
+		CHECK (mode OPERATOR(pg_catalog.=) 'ordered'),
+	start_at pg_catalog.text NOT NULL
+		CHECK (start_at OPERATOR(pg_catalog.=) 'earliest' OR start_at OPERATOR(pg_catalog.=) 'latest'),
+	lease pg_catalog.interval NOT NULL
+		CHECK (lease OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
+	max_in_flight pg_catalog.int4 NOT NULL
+		CHECK (max_in_flight OPERATOR(pg_catalog.>) 0),
 	owner pg_catalog.oid NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
 	grantees pg_catalog.oid[] NOT NULL,
@@ -23,7 +27,7 @@ CREATE FUNCTION streamq.consumer_group_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_consumer_group_restored';
 REVOKE ALL ON FUNCTION streamq.consumer_group_restored() FROM PUBLIC;
-COMMENT ON FUNCTION streamq.consumer_group_restored() IS 'records the roles of groups that come with a restored dump';
+COMMENT ON FUNCTION streamq.consumer_group_restored() IS 'trigger of streamq.consumer_group: records the roles that a restored group depends on';
 CREATE TRIGGER consumer_group_restored AFTER INSERT ON streamq.consumer_group
 FOR EACH ROW EXECUTE FUNCTION streamq.consumer_group_restored();
 
@@ -63,7 +67,7 @@ CREATE FUNCTION streamq.consume(stream pg_catalog.regclass, group_name pg_catalo
 	lease pg_catalog.interval DEFAULT NULL, consumer pg_catalog.text DEFAULT NULL,
 	auto_ack pg_catalog.bool DEFAULT false)
 RETURNS SETOF streamq.message
-LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT streamq.message_rows
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT streamq.message_rows_support
 AS 'MODULE_PATHNAME', 'streamq_consume';
 COMMENT ON FUNCTION streamq.consume(pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
 	IS 'take the next messages of a stream for a consumer group';
@@ -74,7 +78,7 @@ CREATE FUNCTION streamq.consume_as(row_type pg_catalog.anyelement, group_name pg
 	auto_ack pg_catalog.bool DEFAULT false)
 RETURNS TABLE (msg_id pg_catalog.int8, partition pg_catalog.int4, msg_offset pg_catalog.int8,
 	produced_at pg_catalog.timestamptz, deliveries pg_catalog.int4, message pg_catalog.anyelement)
-LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT streamq.message_rows
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT streamq.message_rows_support
 AS 'MODULE_PATHNAME', 'streamq_consume_as';
 COMMENT ON FUNCTION streamq.consume_as(pg_catalog.anyelement, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool)
 	IS 'take the next messages of a stream as rows of its own type: consume_as(NULL::stream, group_name)';
@@ -91,14 +95,14 @@ RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_ack_batch';
 COMMENT ON FUNCTION streamq.ack_batch(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8[])
-	IS 'acknowledge messages; returns how many there were to acknowledge';
+	IS 'acknowledge messages; returns how many were acknowledged';
 
 CREATE FUNCTION streamq.ack_through(stream pg_catalog.regclass, group_name pg_catalog.text, msg_id pg_catalog.int8)
 RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_ack_through';
 COMMENT ON FUNCTION streamq.ack_through(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8)
-	IS 'acknowledge a message and everything delivered before it in its partition; returns how many there were';
+	IS 'acknowledge a message and everything delivered before it in its partition; returns how many were acknowledged';
 
 CREATE FUNCTION streamq.nack(stream pg_catalog.regclass, group_name pg_catalog.text, msg_id pg_catalog.int8,
 	retry_after pg_catalog.interval DEFAULT '0')
@@ -106,7 +110,7 @@ RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_nack';
 COMMENT ON FUNCTION streamq.nack(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8, pg_catalog.interval)
-	IS 'give back a message and those delivered behind it in its partition';
+	IS 'give back a message and those delivered after it in its partition';
 
 CREATE FUNCTION streamq.extend_lease(stream pg_catalog.regclass, group_name pg_catalog.text,
 	msg_ids pg_catalog.int8[], lease pg_catalog.interval)
@@ -114,7 +118,7 @@ RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_extend_lease';
 COMMENT ON FUNCTION streamq.extend_lease(pg_catalog.regclass, pg_catalog.text, pg_catalog.int8[], pg_catalog.interval)
-	IS 'keep messages for at least so much longer; returns how many are still held';
+	IS 'hold messages for at least this time from now; returns how many are still held';
 
 CREATE FUNCTION streamq.seek(stream pg_catalog.regclass, group_name pg_catalog.text,
 	to_position pg_catalog.text DEFAULT NULL, to_msg_id pg_catalog.int8 DEFAULT NULL, to_time pg_catalog.timestamptz DEFAULT NULL)

@@ -18,8 +18,8 @@ CREATE TABLE streamq.group_dump (
 );
 COMMENT ON TABLE streamq.group_dump IS 'consumer groups on their way through a dump; always empty';
 
--- What is known of groups that came from a dump until they have a state of
--- their own in each partition.
+-- What the dump says about restored groups, kept until they have a state of their own
+-- in each partition.
 CREATE TABLE streamq.restored_group (
 	group_id pg_catalog.int4 PRIMARY KEY,
 	messages pg_catalog.int8[] NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE streamq.restored_group (
 	prints pg_catalog.int8[] NOT NULL,
 	islands pg_catalog.int8[] NOT NULL
 );
-COMMENT ON TABLE streamq.restored_group IS 'where consumer groups from a dump stood in it';
+COMMENT ON TABLE streamq.restored_group IS 'positions of restored consumer groups in the dump';
 
 CREATE FUNCTION streamq.group_progress(stream pg_catalog.oid, group_id pg_catalog.int4,
 	OUT messages pg_catalog.int8[], OUT done pg_catalog.int8[], OUT prints pg_catalog.int8[],
@@ -62,10 +62,10 @@ ORDER BY g.group_id
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_groups() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.dump_groups() TO pg_read_all_data;
-COMMENT ON FUNCTION streamq.dump_groups() IS 'what pg_dump writes about the consumer groups';
+COMMENT ON FUNCTION streamq.dump_groups() IS 'rows that pg_dump writes for consumer groups';
 
--- Roles and streams that are not there, because they were left out of the
--- restore, must not keep the other groups from coming back.
+-- Roles and streams that were left out of the restore must not keep the other groups
+-- from being restored.
 CREATE FUNCTION streamq.restore_group(g streamq.group_dump) RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -93,17 +93,17 @@ INSERT INTO streamq.restored_group
 SELECT made.group_id, g.messages, g.done, g.prints, g.islands FROM made
 $$;
 REVOKE ALL ON FUNCTION streamq.restore_group(streamq.group_dump) FROM PUBLIC;
-COMMENT ON FUNCTION streamq.restore_group(streamq.group_dump) IS 'makes a consumer group of what a dump says of it';
+COMMENT ON FUNCTION streamq.restore_group(streamq.group_dump) IS 'create the consumer group that a row of a dump describes';
 
 CREATE FUNCTION streamq.group_dump_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_group_dump_restored';
 REVOKE ALL ON FUNCTION streamq.group_dump_restored() FROM PUBLIC;
-COMMENT ON FUNCTION streamq.group_dump_restored() IS 'makes consumer groups of the rows of a restored dump';
+COMMENT ON FUNCTION streamq.group_dump_restored() IS 'trigger of streamq.group_dump: creates the group that a restored row describes';
 CREATE TRIGGER group_dump_restored BEFORE INSERT ON streamq.group_dump
 FOR EACH ROW EXECUTE FUNCTION streamq.group_dump_restored();
 ALTER TABLE streamq.group_dump ENABLE ALWAYS TRIGGER group_dump_restored;
 
--- pg_dump reads "SELECT columns FROM table" with this behind it.
+-- pg_dump appends this to "SELECT columns FROM table".
 SELECT pg_catalog.pg_extension_config_dump('streamq.group_dump',
 	'WHERE false UNION ALL SELECT * FROM streamq.dump_groups()');

@@ -1,7 +1,8 @@
 -- Window functions over event time.
 --
 -- tumble() is an SQL function with a parsed body and without SET, so that the
--- planner inlines it; everything in the body was resolved when it was made.
+-- planner inlines it; names in the body are
+-- resolved when the function is created.
 
 CREATE FUNCTION streamq.tumble_start(ts pg_catalog.timestamptz, size pg_catalog.interval, origin pg_catalog.timestamptz)
 RETURNS pg_catalog.timestamptz

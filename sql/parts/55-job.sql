@@ -2,29 +2,41 @@
 
 CREATE TABLE streamq.job (
 	job_id pg_catalog.int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind pg_catalog.text NOT NULL,
+	kind pg_catalog.text NOT NULL
+		CHECK (kind OPERATOR(pg_catalog.=) 'continuous view'),
 	target pg_catalog.regclass NOT NULL UNIQUE,
 	source pg_catalog.regclass NOT NULL,
 	state_table pg_catalog.regclass NOT NULL,
 	enabled pg_catalog.bool NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
-	watermark_delay pg_catalog.interval NOT NULL,
-	late_rows_policy pg_catalog.text NOT NULL,
-	allowed_lateness pg_catalog.interval NOT NULL,
-	start_at pg_catalog.text NOT NULL,
+	watermark_delay pg_catalog.interval NOT NULL
+		CHECK (watermark_delay OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	late_rows_policy pg_catalog.text NOT NULL
+		CHECK (late_rows_policy OPERATOR(pg_catalog.=) 'update' OR late_rows_policy OPERATOR(pg_catalog.=) 'drop'),
+	allowed_lateness pg_catalog.interval NOT NULL
+		CHECK (allowed_lateness OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	start_at pg_catalog.text NOT NULL
+		CHECK (start_at OPERATOR(pg_catalog.=) 'earliest' OR start_at OPERATOR(pg_catalog.=) 'latest'),
 	format pg_catalog.int4 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
 	definition pg_catalog.text,
 	job_timeout pg_catalog.interval
+		CHECK (job_timeout OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval)
 );
-COMMENT ON COLUMN streamq.job.definition IS 'the query as a dump had it; null for a job made here';
-COMMENT ON COLUMN streamq.job.job_timeout IS 'most time for a batch; null for what streamq.job_timeout says, zero for no limit';
-COMMENT ON TABLE streamq.job IS 'continuous jobs; streamq.jobs shows them';
+COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view';
+COMMENT ON COLUMN streamq.job.target IS 'the view that the job keeps up to date';
+COMMENT ON COLUMN streamq.job.source IS 'the stream that the job reads';
+COMMENT ON COLUMN streamq.job.state_table IS 'table that holds the state of a continuous view';
+COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
+COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
+COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
+COMMENT ON COLUMN streamq.job.job_timeout IS 'longest time that a batch may take; null: the setting streamq.job_timeout; zero: no limit';
+COMMENT ON TABLE streamq.job IS 'jobs; the view streamq.jobs shows them';
 
--- These change with every batch: nothing that changes is indexed, and pages
--- have room, so that old row versions are pruned where they are.
+-- These rows change with every batch.  Columns that change are not indexed, and pages
+-- keep room for new versions, so that old versions are pruned within their page.
 CREATE TABLE streamq.job_progress (
 	job_id pg_catalog.int4 NOT NULL,
 	partition pg_catalog.int4 NOT NULL,
@@ -32,7 +44,7 @@ CREATE TABLE streamq.job_progress (
 	max_event_time pg_catalog.timestamptz,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
-COMMENT ON TABLE streamq.job_progress IS 'how far a job has read each partition of its stream';
+COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
 CREATE TABLE streamq.job_stats (
 	job_id pg_catalog.int4 PRIMARY KEY,
@@ -54,7 +66,7 @@ CREATE TABLE streamq.job_error_log (
 	message pg_catalog.text NOT NULL
 );
 CREATE INDEX job_error_log_job_id_idx ON streamq.job_error_log (job_id);
-COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs could not process';
+COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs left out because of an error; the view streamq.job_errors shows them';
 
 -- States of aggregates whose transition type is internal, serialized.  Only
 -- streamq makes values of this type.
@@ -77,6 +89,8 @@ CREATE TYPE streamq.aggregate_state (
 );
 COMMENT ON TYPE streamq.aggregate_state IS 'state of an aggregate in a continuous view';
 
+-- The final function of any aggregate may run here, so a parallel query calls it in the
+-- leader only.
 CREATE FUNCTION streamq.aggregate_result(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
 										 state pg_catalog."any", result pg_catalog.anyelement)
 RETURNS pg_catalog.anyelement
@@ -88,7 +102,7 @@ IS 'value of an aggregate for a stored state; the last argument names its type';
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
-COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the tables below continuous views';
+COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the state tables of continuous views: refuses changes by users';
 
 -- The query is analyzed with the caller's search_path: no SET here.
 CREATE FUNCTION streamq.create_continuous_view(
@@ -116,7 +130,7 @@ IS 'drop a continuous view, as DROP VIEW does';
 CREATE FUNCTION streamq.pause(job pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_pause';
-COMMENT ON FUNCTION streamq.pause(pg_catalog.text) IS 'stop a job; it goes on where it stopped after resume()';
+COMMENT ON FUNCTION streamq.pause(pg_catalog.text) IS 'stop a job; resume() lets it go on where it stopped';
 
 CREATE FUNCTION streamq.resume(job pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -127,25 +141,25 @@ CREATE FUNCTION streamq.cancel_job(job pg_catalog.text) RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_cancel_job';
 COMMENT ON FUNCTION streamq.cancel_job(pg_catalog.text)
-IS 'cancel the batch that a worker runs of a job; it is tried again later. False when there is none';
+IS 'cancel the batch of a job that a worker is running, which is tried again later; false if there is none';
 
 CREATE FUNCTION streamq.alter_job(job pg_catalog.text, job_timeout pg_catalog.interval) RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_alter_job';
 COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval)
-IS 'set how long a batch of a job may take; null for what streamq.job_timeout says, zero for no limit';
+IS 'set how long a batch of a job may take; null: the setting streamq.job_timeout; zero: no limit';
 
 CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.timestamptz
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_watermark';
-COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'all windows that end at or before it are closed';
+COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'watermark of a continuous view: all windows that end at or before it are closed';
 
 CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
 RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_wait_until_caught_up';
 COMMENT ON FUNCTION streamq.wait_until_caught_up(pg_catalog.text, pg_catalog.interval)
-IS 'wait until a job has processed everything committed before the call; false when the time is over';
+IS 'wait until a job has processed everything that was committed before the call; false if the timeout is over first';
 
 CREATE FUNCTION streamq.run_job(job pg_catalog.text, batch_rows pg_catalog.int4 DEFAULT NULL)
 RETURNS pg_catalog.int8
@@ -157,14 +171,14 @@ IS 'run a job in this session and transaction until it has caught up; returns th
 CREATE FUNCTION streamq.job_lag(job_id pg_catalog.int4) RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_job_lag';
-COMMENT ON FUNCTION streamq.job_lag(pg_catalog.int4) IS 'messages a job has still to process';
+COMMENT ON FUNCTION streamq.job_lag(pg_catalog.int4) IS 'messages that a job has not processed yet';
 
 CREATE FUNCTION streamq.job_waits_for(job_id pg_catalog.int4) RETURNS pg_catalog.text
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_job_waits_for';
-COMMENT ON FUNCTION streamq.job_waits_for(pg_catalog.int4) IS 'why no process can run a job now; null if one does or soon will';
+COMMENT ON FUNCTION streamq.job_waits_for(pg_catalog.int4) IS 'reason why no process can run a job now; null if one runs it or soon will';
 
 CREATE FUNCTION streamq.job_worker_pid(job_id pg_catalog.int4) RETURNS pg_catalog.int4
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_job_worker_pid';
-COMMENT ON FUNCTION streamq.job_worker_pid(pg_catalog.int4) IS 'process that runs a job now';
+COMMENT ON FUNCTION streamq.job_worker_pid(pg_catalog.int4) IS 'process that runs a job now; null: none';

@@ -10,15 +10,15 @@ CREATE TABLE streamq.job_dump (
 );
 COMMENT ON TABLE streamq.job_dump IS 'jobs on their way through a dump; always empty';
 
--- What the query names may have another name by now, or mean something else where
--- the dump is restored.
+-- What the query names may have been renamed since, and the same names may mean
+-- something else where the dump is restored.
 CREATE FUNCTION streamq.job_definition(job_id pg_catalog.int4) RETURNS pg_catalog.text
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'streamq_job_definition';
 REVOKE ALL ON FUNCTION streamq.job_definition(pg_catalog.int4) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.job_definition(pg_catalog.int4) TO pg_read_all_data;
-COMMENT ON FUNCTION streamq.job_definition(pg_catalog.int4) IS 'query of a job by the present and full names of what it reads';
+COMMENT ON FUNCTION streamq.job_definition(pg_catalog.int4) IS 'query of a job with the current, qualified names of what it reads';
 
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -40,9 +40,10 @@ ORDER BY j.job_id
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_jobs() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.dump_jobs() TO pg_read_all_data;
-COMMENT ON FUNCTION streamq.dump_jobs() IS 'what pg_dump writes about the jobs';
+COMMENT ON FUNCTION streamq.dump_jobs() IS 'rows that pg_dump writes for jobs';
 
--- What was left out of the restore must not keep the other jobs from coming back.
+-- Relations that were left out of the restore must not keep the other jobs from being
+-- restored.
 CREATE FUNCTION streamq.restore_job(j streamq.job_dump) RETURNS pg_catalog.int4
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -64,17 +65,17 @@ ON CONFLICT DO NOTHING
 RETURNING job_id
 $$;
 REVOKE ALL ON FUNCTION streamq.restore_job(streamq.job_dump) FROM PUBLIC;
-COMMENT ON FUNCTION streamq.restore_job(streamq.job_dump) IS 'makes a job of what a dump says of it';
+COMMENT ON FUNCTION streamq.restore_job(streamq.job_dump) IS 'create the job that a row of a dump describes';
 
 CREATE FUNCTION streamq.job_dump_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_job_dump_restored';
 REVOKE ALL ON FUNCTION streamq.job_dump_restored() FROM PUBLIC;
-COMMENT ON FUNCTION streamq.job_dump_restored() IS 'makes jobs of the rows of a restored dump';
+COMMENT ON FUNCTION streamq.job_dump_restored() IS 'trigger of streamq.job_dump: creates the job that a restored row describes';
 CREATE TRIGGER job_dump_restored BEFORE INSERT ON streamq.job_dump
 FOR EACH ROW EXECUTE FUNCTION streamq.job_dump_restored();
 ALTER TABLE streamq.job_dump ENABLE ALWAYS TRIGGER job_dump_restored;
 
--- pg_dump reads "SELECT columns FROM table" with this behind it.
+-- pg_dump appends this to "SELECT columns FROM table".
 SELECT pg_catalog.pg_extension_config_dump('streamq.job_dump',
 	'WHERE false UNION ALL SELECT * FROM streamq.dump_jobs()');

@@ -1,5 +1,5 @@
--- What is in the streams.  They show the streams that the caller may SELECT
--- from; members of pg_read_all_stats see all.
+-- Views of streams.  They show the streams that the caller may SELECT from; members of
+-- pg_read_all_stats see all.
 
 CREATE FUNCTION streamq.partition_stats(
     stream pg_catalog.oid,
@@ -32,7 +32,7 @@ FROM pg_catalog.pg_class c
      CROSS JOIN LATERAL streamq.partition_stats(c.oid) p
 WHERE a.amname OPERATOR(pg_catalog.=) 'streamq'
   AND c.relkind OPERATOR(pg_catalog.=) 'r';
-COMMENT ON VIEW streamq.partitions IS 'partitions of streams: offsets, size, and which transaction holds readers back';
+COMMENT ON VIEW streamq.partitions IS 'partitions of streams: offsets, size, and the transaction that holds readers back';
 COMMENT ON COLUMN streamq.partitions.stream IS 'the stream';
 COMMENT ON COLUMN streamq.partitions.partition IS 'number of the partition, from 0';
 COMMENT ON COLUMN streamq.partitions.first_offset IS 'offset of the first message that is kept';
@@ -42,13 +42,13 @@ COMMENT ON COLUMN streamq.partitions.blocked_by_pid IS 'backend whose open trans
 COMMENT ON COLUMN streamq.partitions.blocked_since IS 'start of the transaction that holds readers at stable_offset; null: there is none';
 COMMENT ON COLUMN streamq.partitions.bytes IS 'size of the partition''s extents in the stream''s file';
 COMMENT ON COLUMN streamq.partitions.extents IS 'extents that hold messages';
-COMMENT ON COLUMN streamq.partitions.reserved_extents IS 'extents that are reserved for messages to come';
+COMMENT ON COLUMN streamq.partitions.reserved_extents IS 'extents that are reserved for later messages';
 COMMENT ON COLUMN streamq.partitions.messages IS 'committed messages';
 COMMENT ON COLUMN streamq.partitions.oldest_at IS 'time at which the oldest message was appended';
 COMMENT ON COLUMN streamq.partitions.newest_at IS 'time at which the newest message was appended';
 GRANT SELECT ON streamq.partitions TO PUBLIC;
 
--- What one looks at first comes first: it fits into 80 columns of a terminal.
+-- The columns of most interest come first: they fit into 80 columns of a terminal.
 CREATE VIEW streamq.streams WITH (security_barrier = true) AS
 SELECT p.stream,
        pg_catalog.count(*)::pg_catalog.int4 AS partitions,
@@ -76,7 +76,7 @@ COMMENT ON COLUMN streamq.streams.oldest_at IS 'time at which the oldest message
 COMMENT ON COLUMN streamq.streams.retention IS 'messages older than this are dropped; null: no limit';
 COMMENT ON COLUMN streamq.streams.max_bytes IS 'the oldest messages are dropped above this size; null: no limit';
 COMMENT ON COLUMN streamq.streams.max_messages IS 'the oldest messages are dropped above this number; null: no limit';
-COMMENT ON COLUMN streamq.streams.keep_unacked IS 'true: nothing is dropped that a group or a continuous view of the stream has still to read';
+COMMENT ON COLUMN streamq.streams.keep_unacked IS 'true: retention drops nothing that a group has not acknowledged or a continuous view has not read';
 COMMENT ON COLUMN streamq.streams.first_offset IS 'least first_offset of the partitions';
 COMMENT ON COLUMN streamq.streams.next_offset IS 'greatest next_offset of the partitions';
 GRANT SELECT ON streamq.streams TO PUBLIC;

@@ -1,4 +1,5 @@
--- Is a stream's file sound?
+-- Checking a stream's file.  The check works in subtransactions, which a parallel query
+-- cannot start.
 
 CREATE FUNCTION streamq.check_stream(
     stream pg_catalog.regclass,
@@ -10,4 +11,4 @@ RETURNS SETOF pg_catalog.record
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'streamq_check_stream';
 COMMENT ON FUNCTION streamq.check_stream(pg_catalog.regclass)
-IS 'read the whole file of a stream and return a row for each problem found: none when it is sound';
+IS 'read the whole file of a stream and return a row for each problem found; no row if it is sound';

@@ -1,12 +1,12 @@
--- Consumer groups: what there is to see.
+-- Views of consumer groups.
 
-CREATE FUNCTION streamq.group_status(stream pg_catalog.oid, group_id pg_catalog.int4)
+CREATE FUNCTION streamq.group_stats(stream pg_catalog.oid, group_id pg_catalog.int4)
 RETURNS TABLE (partition pg_catalog.int4, acked_offset pg_catalog.int8, lag pg_catalog.int8,
 	lag_time pg_catalog.interval, in_flight pg_catalog.int8, redelivered pg_catalog.int8,
 	dead_lettered pg_catalog.int8, expired pg_catalog.int8, last_consumed_at pg_catalog.timestamptz)
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'streamq_group_status';
-COMMENT ON FUNCTION streamq.group_status(pg_catalog.oid, pg_catalog.int4)
+AS 'MODULE_PATHNAME', 'streamq_group_stats';
+COMMENT ON FUNCTION streamq.group_stats(pg_catalog.oid, pg_catalog.int4)
 	IS 'a group''s figures by partition: use the view streamq.consumer_groups';
 
 CREATE FUNCTION streamq.group_leases(stream pg_catalog.oid, group_id pg_catalog.int4)
@@ -22,8 +22,8 @@ SELECT c.stream, c.group_name, c.mode, s.partition, s.acked_offset,
 	s.lag, s.lag_time, s.in_flight, s.redelivered,
 	NULLIF(s.dead_lettered, 0) AS dead_lettered, s.last_consumed_at, s.expired
 FROM streamq.consumer_group c
-CROSS JOIN LATERAL streamq.group_status(c.stream, c.group_id) s;
-COMMENT ON VIEW streamq.consumer_groups IS 'where each consumer group stands in each partition of its stream';
+CROSS JOIN LATERAL streamq.group_stats(c.stream, c.group_id) s;
+COMMENT ON VIEW streamq.consumer_groups IS 'position and counters of each consumer group in each partition of its stream';
 COMMENT ON COLUMN streamq.consumer_groups.stream IS 'the stream';
 COMMENT ON COLUMN streamq.consumer_groups.group_name IS 'name of the group';
 COMMENT ON COLUMN streamq.consumer_groups.mode IS 'how the group shares out messages: ordered';
@@ -35,7 +35,7 @@ COMMENT ON COLUMN streamq.consumer_groups.in_flight IS 'messages that were deliv
 COMMENT ON COLUMN streamq.consumer_groups.redelivered IS 'deliveries of messages that had been delivered before';
 COMMENT ON COLUMN streamq.consumer_groups.dead_lettered IS 'messages that went to the group''s dead letter; null: none';
 COMMENT ON COLUMN streamq.consumer_groups.last_consumed_at IS 'time of the last delivery';
-COMMENT ON COLUMN streamq.consumer_groups.expired IS 'offsets that expired before the group had read them, rolled-back messages included';
+COMMENT ON COLUMN streamq.consumer_groups.expired IS 'offsets that retention took before the group had read them, rolled-back messages included';
 GRANT SELECT ON streamq.consumer_groups TO PUBLIC;
 
 CREATE VIEW streamq.leases WITH (security_barrier = true) AS
@@ -43,13 +43,13 @@ SELECT c.stream, c.group_name, l.partition, l.first_msg_id,
 	l.last_msg_id, l.consumer, l.expires_at, l.deliveries
 FROM streamq.consumer_group c
 CROSS JOIN LATERAL streamq.group_leases(c.stream, c.group_id) l;
-COMMENT ON VIEW streamq.leases IS 'messages that are with a consumer now';
+COMMENT ON VIEW streamq.leases IS 'messages that a consumer holds now';
 COMMENT ON COLUMN streamq.leases.stream IS 'the stream';
 COMMENT ON COLUMN streamq.leases.group_name IS 'name of the group';
 COMMENT ON COLUMN streamq.leases.partition IS 'number of the partition, from 0';
 COMMENT ON COLUMN streamq.leases.first_msg_id IS 'first message of the lease';
 COMMENT ON COLUMN streamq.leases.last_msg_id IS 'last message of the lease';
-COMMENT ON COLUMN streamq.leases.consumer IS 'who holds the lease: the name given to consume(), or the session';
-COMMENT ON COLUMN streamq.leases.expires_at IS 'time from which the messages may be delivered to somebody else';
+COMMENT ON COLUMN streamq.leases.consumer IS 'holder of the lease: the name given to consume(), or the session';
+COMMENT ON COLUMN streamq.leases.expires_at IS 'time from which the messages may be delivered to another consumer';
 COMMENT ON COLUMN streamq.leases.deliveries IS 'how often these messages were delivered';
 GRANT SELECT ON streamq.leases TO PUBLIC;

@@ -1,5 +1,5 @@
--- Looking at jobs.  Who may read a continuous view sees its job; what is in
--- messages that failed is for its owner.
+-- Views of jobs.  Roles that may read a continuous view see its job.  Errors can quote
+-- messages, so only its owner sees them.
 
 CREATE VIEW streamq.jobs WITH (security_barrier = true) AS
 SELECT j.target::pg_catalog.text AS name,
@@ -33,23 +33,23 @@ WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
 COMMENT ON VIEW streamq.jobs IS 'continuous views with their state, lag and counters';
 COMMENT ON COLUMN streamq.jobs.name IS 'name of the continuous view';
 COMMENT ON COLUMN streamq.jobs.kind IS 'what the job is: continuous view';
-COMMENT ON COLUMN streamq.jobs.state IS 'running; waiting for a process; paused; or failing: the last batch raised an error and is tried again';
+COMMENT ON COLUMN streamq.jobs.state IS 'running; waiting (no process can run it); paused; or failing (the last batch raised an error and is tried again)';
 COMMENT ON COLUMN streamq.jobs.source IS 'the stream that the job reads';
-COMMENT ON COLUMN streamq.jobs.lag IS 'messages not processed yet';
+COMMENT ON COLUMN streamq.jobs.lag IS 'messages that the job has not processed yet';
 COMMENT ON COLUMN streamq.jobs.watermark IS 'windows that end at or before this time are closed';
 COMMENT ON COLUMN streamq.jobs.rows_processed IS 'rows of the stream that were read';
-COMMENT ON COLUMN streamq.jobs.late_rows IS 'rows that came after their window was closed';
-COMMENT ON COLUMN streamq.jobs.errors IS 'messages left out because the query raised an error on them, see streamq.job_errors';
+COMMENT ON COLUMN streamq.jobs.late_rows IS 'rows that were late for at least one of their windows';
+COMMENT ON COLUMN streamq.jobs.errors IS 'messages that the job left out because the query raised an error on them: see streamq.job_errors';
 COMMENT ON COLUMN streamq.jobs.last_error IS 'the last error; for the owner of the job';
-COMMENT ON COLUMN streamq.jobs.worker_pid IS 'process that runs the job now';
-COMMENT ON COLUMN streamq.jobs.watermark_delay IS 'how far the watermark stays behind the greatest event time';
-COMMENT ON COLUMN streamq.jobs.late_rows_policy IS 'what is done with late rows: update or drop';
-COMMENT ON COLUMN streamq.jobs.allowed_lateness IS 'how long after its end a window still takes rows in as if it were open';
+COMMENT ON COLUMN streamq.jobs.worker_pid IS 'process that runs the job now; null: none';
+COMMENT ON COLUMN streamq.jobs.watermark_delay IS 'how far the watermark is behind the greatest event time';
+COMMENT ON COLUMN streamq.jobs.late_rows_policy IS 'what is done with late rows: update (the view is corrected) or drop';
+COMMENT ON COLUMN streamq.jobs.allowed_lateness IS 'how long a window takes rows as if it were open after the watermark has passed its end';
 COMMENT ON COLUMN streamq.jobs.query IS 'the query as it was given to create_continuous_view()';
-COMMENT ON COLUMN streamq.jobs.created_at IS 'when the job was created';
-COMMENT ON COLUMN streamq.jobs.expired IS 'offsets that expired before the job had read them, rolled-back messages included';
-COMMENT ON COLUMN streamq.jobs.waiting_for IS 'what keeps the job from getting a process, if something does';
-COMMENT ON COLUMN streamq.jobs.job_timeout IS 'most time for a batch of the job; null for what streamq.job_timeout says';
+COMMENT ON COLUMN streamq.jobs.created_at IS 'time at which the job was created';
+COMMENT ON COLUMN streamq.jobs.expired IS 'offsets that retention took before the job had read them, rolled-back messages included';
+COMMENT ON COLUMN streamq.jobs.waiting_for IS 'reason why no process can run the job, in state waiting';
+COMMENT ON COLUMN streamq.jobs.job_timeout IS 'longest time that a batch of the job may take; null: the setting streamq.job_timeout';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 
 CREATE VIEW streamq.job_errors WITH (security_barrier = true) AS
@@ -62,10 +62,10 @@ FROM streamq.job_error_log e
 JOIN streamq.job j ON j.job_id OPERATOR(pg_catalog.=) e.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE');
-COMMENT ON VIEW streamq.job_errors IS 'messages that a job passed over because the query raised an error on them';
+COMMENT ON VIEW streamq.job_errors IS 'messages that a job left out because the query raised an error on them';
 COMMENT ON COLUMN streamq.job_errors.job IS 'name of the continuous view';
 COMMENT ON COLUMN streamq.job_errors.msg_id IS 'the message';
-COMMENT ON COLUMN streamq.job_errors.at IS 'when the error was raised';
+COMMENT ON COLUMN streamq.job_errors.at IS 'time at which the error was raised';
 COMMENT ON COLUMN streamq.job_errors.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN streamq.job_errors.message IS 'text of the error';
 GRANT SELECT ON streamq.job_errors TO PUBLIC;

@@ -73,5 +73,5 @@ base_null_argument(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("argument \"%s\" must not be null", name),
-			 errhint("Only arguments with the default NULL may be left out or null.")));
+			 errhint("Only arguments whose default is NULL may be null.")));
 }

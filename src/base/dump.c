@@ -31,7 +31,7 @@ base_restore_row(FunctionCallInfo fcinfo, const char *name, const char *command,
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired BEFORE INSERT for each row", name),
-				 errhint("It belongs to a trigger of the extension.")));
+				 errhint("Only the extension's own trigger calls it.")));
 	desc = RelationGetDescr(data->tg_relation);
 	rowtype = desc->tdtypeid;
 	row = heap_copy_tuple_as_datum(data->tg_trigtuple, desc);

@@ -30,12 +30,12 @@ check_mode(const char *mode)
 	if (strcmp(mode, "shared") == 0 || strcmp(mode, "key_shared") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("consumer groups of mode \"%s\" are not supported", mode),
-				 errhint("Use mode \"ordered\".")));
+				 errmsg("consumer groups with mode \"%s\" are not supported", mode),
+				 errhint("Use \"ordered\".")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid consumer group mode \"%s\"", mode),
-			 errhint("Use mode \"ordered\".")));
+			 errmsg("invalid value for argument \"%s\": \"%s\"", "mode", mode),
+			 errhint("Use \"ordered\".")));
 }
 
 PG_FUNCTION_INFO_V1(streamq_create_group);

@@ -517,7 +517,7 @@ reopen_stream(Consume *c, Oid relid, const char *name)
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("stream \"%s\" was dropped while messages were waited for", name)));
+				 errmsg("stream \"%s\" was dropped by another session", name)));
 	c->rel = log_open_stream(relid, NoLock);
 }
 
@@ -601,7 +601,7 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_NAME),
 					 errmsg("invalid consumer name \"%s\"", text_to_cstring(name)),
-					 errhint("A name has 1 to %d bytes.", STATE_CONSUMER_MAX)));
+					 errhint("A name must be 1 to %d bytes long.", STATE_CONSUMER_MAX)));
 		text_to_cstring_buffer(name, c->consumer, sizeof(c->consumer));
 	}
 	c->auto_ack = PG_GETARG_BOOL(6);

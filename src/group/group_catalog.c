@@ -79,7 +79,7 @@ group_check_name(const text *name)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid consumer group name \"%s\"",
 						text_to_cstring(name)),
-				 errhint("A name has 1 to %d bytes.", GROUP_NAME_MAX)));
+				 errhint("A name must be 1 to %d bytes long.", GROUP_NAME_MAX)));
 	return text_to_cstring(name);
 }
 
@@ -150,7 +150,7 @@ report_missing(Relation rel, const char *name)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("consumer group \"%s\" of stream \"%s\" does not exist",
 					name, RelationGetRelationName(rel)),
-			 errhint("A group is created by streamq.create_group or by its first streamq.consume.")));
+			 errhint("A group is created by streamq.create_group() or by its first streamq.consume().")));
 }
 
 bool
@@ -180,7 +180,7 @@ group_check_usable(Relation rel, const char *name, const ConsumerGroup *group)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for consumer group \"%s\" of stream \"%s\"",
 						name, RelationGetRelationName(rel)),
-				 errhint("Its owner can share it with streamq.grant_group.")));
+				 errhint("Its owner can share it with streamq.grant_group().")));
 }
 
 void
@@ -586,7 +586,7 @@ streamq_consumer_group_restored(PG_FUNCTION_ARGS)
 		RelationGetRelid(trigdata->tg_relation) != base_catalog_oid(GROUP_CATALOG, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is the trigger of table \"%s\" only",
+				 errmsg("function \"%s\" can only be called as a trigger of table \"%s\"",
 						"consumer_group_restored", "streamq.consumer_group")));
 	base_require_loaded();
 	read_roles(RelationGetDescr(trigdata->tg_relation), trigdata->tg_trigtuple, &roles);

@@ -188,11 +188,11 @@ begin_showing(FunctionCallInfo fcinfo, StreamOptions *options)
 }
 
 /*
- * group_status(relid oid, group_id int4): a row for each partition
+ * group_stats(stream oid, group_id int4): a row for each partition
  */
-PG_FUNCTION_INFO_V1(streamq_group_status);
+PG_FUNCTION_INFO_V1(streamq_group_stats);
 Datum
-streamq_group_status(PG_FUNCTION_ARGS)
+streamq_group_stats(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -244,7 +244,7 @@ streamq_group_status(PG_FUNCTION_ARGS)
 }
 
 /*
- * group_leases(relid oid, group_id int4): a row for each lease that has not run out
+ * group_leases(stream oid, group_id int4): a row for each lease that has not run out
  * and number of deliveries of the messages under it
  */
 PG_FUNCTION_INFO_V1(streamq_group_leases);

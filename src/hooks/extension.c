@@ -28,7 +28,7 @@
 #include "base/loaded.h"
 #include "hooks/hooks_internal.h"
 
-#define SCHEMA_HINT "Drop the schema or give it another name; CREATE EXTENSION makes it."
+#define SCHEMA_HINT "Drop or rename the schema; CREATE EXTENSION creates it."
 
 /* can somebody else than the owner make objects there, by a grant? */
 static bool
@@ -125,14 +125,14 @@ hooks_check_extension_schema(Oid extension)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("schema \"%s\" belongs to role \"%s\"", STREAMQ_SCHEMA,
 						GetUserNameFromId(owner, false)),
-				 errdetail("Who owns the schema could put functions into it that run in place of the extension's."),
+				 errdetail("Its owner could create functions in it that run in place of the extension's."),
 				 errhint(SCHEMA_HINT)));
 	if (others_may_create(namespaceid, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("others than the owner of schema \"%s\" may create objects in it",
+				 errmsg("roles other than the owner of schema \"%s\" may create objects in it",
 						STREAMQ_SCHEMA),
-				 errdetail("They could put functions into it that run in place of the extension's."),
+				 errdetail("They could create functions in it that run in place of the extension's."),
 				 errhint(SCHEMA_HINT)));
 	content = find_content(namespaceid, extension);
 	if (content != NULL)

@@ -86,7 +86,7 @@ refuse_trigger_on_catalog(Oid triggerid)
 				 errmsg("cannot create a trigger on table \"%s\" of extension \"%s\"",
 						get_rel_name(relid), "streamq"),
 				 errdetail("The extension changes its tables without firing triggers."),
-				 errhint("Leave the tables of the extension out; pg_repack does with --exclude-extension=streamq.")));
+				 errhint("Leave out the tables of the extension: run pg_repack with --exclude-extension=streamq.")));
 }
 
 /*

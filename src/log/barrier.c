@@ -75,7 +75,7 @@ write_barriers(Relation rel, int partition, const Barriers *barriers)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("partition %d of stream \"%s\" has too many extents",
 						partition, RelationGetRelationName(rel)),
-				 errdetail("There is no room to note that it is partitioned by other columns from here on.")));
+				 errdetail("There is no room to record that its partitioning columns change.")));
 
 	START_CRIT_SECTION();
 	memmove(LOG_HEAD_BARRIERS(head) + barriers->n, LOG_HEAD_ROOT(head),

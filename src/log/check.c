@@ -650,9 +650,9 @@ check_uses(Structure *s)
 						 unused);
 	else
 		ereport(NOTICE,
-				(errmsg("stream \"%s\" has " UINT64_FORMAT " free blocks for which there was no room in the list of them",
+				(errmsg("stream \"%s\" has " UINT64_FORMAT " free blocks that its list of free space has no room for",
 						RelationGetRelationName(check->rel), unused),
-				 errhint("VACUUM looks for them.")));
+				 errhint("VACUUM finds them again.")));
 }
 
 /* copy and check the structure; false if there is no meta page to go on from */

@@ -146,7 +146,7 @@ refuse_publication(const char *relname, Oid publication)
 			 errmsg("cannot make a stream of table \"%s\", which is in publication \"%s\"",
 					relname, get_publication_name(publication, false)),
 			 errdetail("Logical replication does not carry streams."),
-			 errhint("Take the table out of the publication first.")));
+			 errhint("Remove the table from the publication first.")));
 }
 
 /* it, and if it is a partition what it is a partition of */
@@ -172,7 +172,7 @@ log_check_partition(Relation rel, Oid parent)
 						RelationGetRelationName(rel), get_rel_name(parent),
 						get_publication_name(publication, false)),
 				 errdetail("Logical replication does not carry streams."),
-				 errhint("Take the table out of the publication first.")));
+				 errhint("Remove the table from the publication first.")));
 }
 
 /* ---- all of it ---- */

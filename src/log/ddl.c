@@ -190,7 +190,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("temporary streams are not supported"),
-				 errhint("Use an unlogged stream, or a temporary table that is no stream.")));
+				 errhint("Use an unlogged stream, or an ordinary temporary table.")));
 	if (rel->rd_rel->relkind == RELKIND_MATVIEW)
 		log_refuse_materialized_view();
 	check_transient(rel);

@@ -173,7 +173,7 @@ slot_get_sys_attr(TupleTableSlot *slot, int attnum, bool *isnull)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("streams have no system columns but \"ctid\" and \"tableoid\"")));
+			 errmsg("streams have no system columns other than \"ctid\" and \"tableoid\"")));
 	return (Datum) 0;
 }
 

@@ -473,7 +473,7 @@ log_open_stream(Oid relid, LOCKMODE lockmode)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot access unlogged stream \"%s\" during recovery",
 						RelationGetRelationName(rel)),
-				 errdetail("What is in it is not in the WAL."),
+				 errdetail("Unlogged streams are not written to the WAL."),
 				 errhint("Use the primary server.")));
 	return rel;
 }

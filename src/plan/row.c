@@ -112,9 +112,9 @@ is_row(PlannerInfo *root, Node *tableoid, Node *ctid)
 	}
 }
 
-PG_FUNCTION_INFO_V1(streamq_row_identity);
+PG_FUNCTION_INFO_V1(streamq_row_identity_support);
 Datum
-streamq_row_identity(PG_FUNCTION_ARGS)
+streamq_row_identity_support(PG_FUNCTION_ARGS)
 {
 	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
 	FuncExpr   *call;

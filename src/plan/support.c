@@ -52,9 +52,9 @@ count_messages(Oid relid, int64 from)
  * read(stream, from_msg_id, max_messages), consume(stream, group_name,
  * max_messages, ...) and consume_as(row_type, group_name, max_messages, ...)
  */
-PG_FUNCTION_INFO_V1(streamq_message_rows);
+PG_FUNCTION_INFO_V1(streamq_message_rows_support);
 Datum
-streamq_message_rows(PG_FUNCTION_ARGS)
+streamq_message_rows_support(PG_FUNCTION_ARGS)
 {
 	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
 	FuncExpr   *call;

@@ -43,7 +43,7 @@ streamq_channel(PG_FUNCTION_ARGS)
 						RelationGetRelationName(rel)),
 				 errdetail("Only streams and continuous views have a notification channel."),
 				 rel->rd_rel->relhassubclass ? errhint("%s", log_not_a_stream_hint(rel)) :
-				 errhint("Streams are tables created with USING streamq; continuous views are made by streamq.create_continuous_view.")));
+				 errhint("Create a stream with CREATE TABLE ... USING streamq, or a continuous view with streamq.create_continuous_view().")));
 	relation_close(rel, AccessShareLock);
 
 	PG_RETURN_TEXT_P(cstring_to_text(signal_channel_name(relid)));

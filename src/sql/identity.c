@@ -162,7 +162,7 @@ look_up_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, 
 		(*partition > 0 && *partition >= log_partition_count(rel)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tid (%u,%u) is not of a row of stream \"%s\"",
+				 errmsg("tid (%u,%u) is not that of a row of stream \"%s\"",
 						ItemPointerGetBlockNumberNoCheck(tid),
 						ItemPointerGetOffsetNumberNoCheck(tid),
 						RelationGetRelationName(rel))));

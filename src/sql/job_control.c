@@ -293,7 +293,7 @@ streamq_run_job(PG_FUNCTION_ARGS)
 	if (batch_rows <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"batch_rows\" must be positive")));
+				 errmsg("argument \"%s\" must be greater than zero", "batch_rows")));
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -93,7 +93,7 @@ get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("argument \"%s\" must not be negative", names[i]),
-					 errhint("Zero takes the limit away.")));
+					 errhint("Zero removes the limit.")));
 	}
 	return given;
 }
@@ -278,7 +278,7 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 	if (strlen(name->relname) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("name of a stream must not be empty")));
+				 errmsg("stream name must not be empty")));
 	namespaceid = RangeVarGetCreationNamespace(name);
 
 	relid = get_relname_relid(name->relname, namespaceid);
@@ -401,7 +401,7 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot lower the number of partitions of stream \"%s\" from %d to %d",
 							RelationGetRelationName(rel), options.npartitions, npartitions),
-					 errhint("Create a new stream and copy the messages.")));
+					 errhint("Create a new stream and copy the messages into it.")));
 		log_add_partitions(rel, npartitions);
 		options.npartitions = npartitions;
 		Assert(options.nhistory < LOG_MAX_PARTITIONS);
@@ -471,7 +471,7 @@ streamq_stream_options_restored(PG_FUNCTION_ARGS)
 		RelationGetRelid(trigdata->tg_relation) != base_catalog_oid("stream_options", true))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is the trigger of table \"%s\" only",
+				 errmsg("function \"%s\" can only be called as a trigger of table \"%s\"",
 						"stream_options_restored", "streamq.stream_options")));
 
 	base_require_loaded();

@@ -56,12 +56,11 @@ stream_read_begin(const NullableDatum *args, Snapshot snapshot)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", "from_msg_id"),
-				 errhint("The first message of a stream has the id 0.")));
+				 errhint("The first message of a stream has msg_id 0.")));
 	if (max < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be negative", "max_messages"),
-				 errhint("Ask for at least one message.")));
+				 errmsg("argument \"%s\" must not be negative", "max_messages")));
 
 	read = palloc0(sizeof(StreamRead));
 	read->context = CurrentMemoryContext;

@@ -83,7 +83,7 @@ view_parse_query(const char *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("query of a continuous view must be exactly one SELECT"),
-				 errdetail("The text holds %d statements.", list_length(raw))));
+				 errdetail("The text contains %d statements.", list_length(raw))));
 	stmt = linitial_node(RawStmt, raw);
 	if (!IsA(stmt->stmt, SelectStmt))
 		ereport(ERROR,
@@ -133,7 +133,7 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 					 errdetail("The query reads \"%s\" and \"%s\".",
 							   get_rel_name(rt_fetch(from->source_rti, from->query->rtable)->relid),
 							   get_rel_name(rte->relid)),
-					 errhint("Make one continuous view for each stream, or bring the messages into one stream.")));
+					 errhint("Create one continuous view for each stream, or copy the messages into one stream.")));
 		refuse("a join with a table", "Join the table when you read the view.");
 	}
 	if (!is_stream)
@@ -141,7 +141,7 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", get_rel_name(rte->relid)),
 				 hint ? errhint("%s", hint) :
-				 errhint("A stream is a table created with USING streamq; a continuous view reads exactly one.")));
+				 errhint("A continuous view reads exactly one stream, a table created with USING streamq.")));
 
 	/*
 	 * after a crash its offsets begin at 0 again, below the position of the
@@ -176,7 +176,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("The window function streamq.tumble is the one that can stand there.")));
+				 errhint("Only the window function streamq.tumble() can be used there.")));
 	if (from->window_rti != 0)
 		refuse("more than one window function", NULL);
 	from->window_rti = rti;
@@ -232,7 +232,7 @@ walk_jointree(FromState *from, Node *node)
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot use \"%s\" in FROM of a continuous view",
 								rte->eref->aliasname),
-						 errhint("FROM names one stream and, after it, a window function.")));
+						 errhint("FROM must name one stream, which a window function can follow.")));
 		}
 	}
 }
@@ -410,7 +410,7 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 		 !OidIsValid(form->aggcombinefn)))
 		refuse_aggregate(aggref, "Its state cannot be stored: it has no combine and serialization functions.");
 	if (!agg->internal && get_typtype(agg->transtype) == TYPTYPE_PSEUDO)
-		refuse_aggregate(aggref, "Its state is of a pseudo-type.");
+		refuse_aggregate(aggref, "The type of its state is a pseudo-type.");
 	ReleaseSysCache(tup);
 
 	if (agg->internal)
@@ -486,7 +486,7 @@ refuse_clauses(Query *query)
 	if (query->distinctClause || query->hasDistinctOn)
 		refuse("DISTINCT", "Use GROUP BY.");
 	if (query->groupingSets)
-		refuse("GROUPING SETS, CUBE or ROLLUP", "Make one continuous view for each grouping.");
+		refuse("GROUPING SETS, CUBE or ROLLUP", "Create one continuous view for each grouping.");
 	/* GROUP BY puts its sorting wishes elsewhere: this is an ORDER BY */
 	if (query->sortClause)
 		refuse("ORDER BY", "Order the rows when you read the view.");
@@ -548,7 +548,7 @@ view_analyze(Query *query)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("query of a continuous view must have GROUP BY or aggregates"),
-				 errhint("An ordinary view shows single rows of a stream.")));
+				 errhint("Use an ordinary view to show single rows of a stream.")));
 
 	if (vq->window_rti != 0)
 	{

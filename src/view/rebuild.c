@@ -152,9 +152,9 @@ view_rebuild(JobRow *job, Relation state, Oid owner)
 	if (vq->source != job->source || !fits(vq, state))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("continuous view \"%s\" was made by another version of the server or of streamq",
+				 errmsg("continuous view \"%s\" was created by another version of the server or of streamq",
 						get_rel_name(job->target)),
-				 errhint("Drop and create the continuous view again.")));
+				 errhint("Drop the continuous view and create it again.")));
 
 	empty_table(state);
 	job->query_tree = nodeToString(query);

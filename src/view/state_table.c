@@ -278,9 +278,9 @@ find_index(Relation rel, bool windowed)
 	if (!OidIsValid(result))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("state table \"%s\" has lost its index",
+				 errmsg("index of state table \"%s\" is missing",
 						RelationGetRelationName(rel)),
-				 errhint("Drop and create the continuous view again.")));
+				 errhint("Drop the continuous view and create it again.")));
 	return result;
 }
 

@@ -327,7 +327,8 @@ view_check_duration(Interval *value, const char *arg)
 	if (INTERVAL_NOT_FINITE(value) || value->month != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be a number of days and smaller units", arg)));
+				 errmsg("argument \"%s\" must be finite and must not contain months or years", arg),
+				 errhint("Use days and smaller units.")));
 	if (value->day == 0 && value->time == 0)
 		return;
 	if (value->time + (double) value->day * USECS_PER_DAY < 0)
@@ -431,12 +432,12 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	if (strcmp(late, "update") != 0 && strcmp(late, "drop") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unrecognized value for \"late_rows\": \"%s\"", late),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "late_rows", late),
 				 errhint("Use \"update\" or \"drop\".")));
 	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "latest") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unrecognized value for \"start_at\": \"%s\"", start_at),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "start_at", start_at),
 				 errhint("Use \"earliest\" or \"latest\".")));
 
 	if (!PG_ARGISNULL(7))
@@ -591,7 +592,7 @@ refuse_rule(Oid rule)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change the definition of continuous view \"%s\"",
 						get_rel_name(view)),
-				 errhint("Drop the view and create it again with streamq.create_continuous_view.")));
+				 errhint("Drop the continuous view and create it again.")));
 }
 
 void

@@ -46,7 +46,7 @@ view_guard_refuse_change(Oid view)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot change continuous view \"%s\"", get_rel_name(view)),
-			 errdetail("Its rows follow from its stream.")));
+			 errdetail("Its rows are computed from its stream.")));
 }
 
 static void
@@ -55,7 +55,7 @@ refuse_lock(Oid view)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot lock rows in continuous view \"%s\"", get_rel_name(view)),
-			 errdetail("Its rows follow from its stream."),
+			 errdetail("Its rows are computed from its stream."),
 			 errhint("Leave the locking clause out.")));
 }
 
@@ -164,9 +164,9 @@ check_lock(LockStmt *stmt)
 		if (OidIsValid(relid) && is_continuous_view(relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot lock continuous view \"%s\" in another mode than ACCESS SHARE",
+					 errmsg("cannot lock continuous view \"%s\" in a mode other than ACCESS SHARE",
 							get_rel_name(relid)),
-					 errhint("Use streamq.pause() to keep it as it is.")));
+					 errhint("Use streamq.pause() to stop its changes.")));
 	}
 }
 
@@ -268,5 +268,5 @@ view_guard_view_options(Oid view)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot set security_invoker of continuous view \"%s\"",
 						get_rel_name(view)),
-				 errdetail("Whoever reads a continuous view reads its state by the privileges of its owner.")));
+				 errdetail("A continuous view reads its state with the privileges of its owner.")));
 }

@@ -113,7 +113,7 @@ end_canceled(Batch *batch, WorkerCancel why, bool timed_out, int timeout)
 			(errmsg("canceled a batch of streamq job %d", batch->job_id),
 			 why == CANCEL_ASKED ?
 			 errdetail("The owner of the job has stopped it.") :
-			 errdetail("Another session waits for a lock that the batch held.")));
+			 errdetail("Another session was waiting for a lock that the batch held.")));
 	return TURN_CANCELED;
 }
 

@@ -180,7 +180,7 @@ launch(WorkerKind kind, TimestampTz now, bool *launched)
 	if (!complained)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no background worker is free for streamq in database %u",
+				 errmsg("no background worker is free to run a streamq job worker of database %u",
 						MyDatabaseId),
 				 errhint("You might need to increase \"max_worker_processes\".")));
 	complained = true;

@@ -45,7 +45,7 @@ GRANT SELECT ON ids, groups TO regress_barrier;
 SELECT streamq.job_lag(job_id) FROM ids;
 SET ROLE regress_barrier;
 SELECT streamq.job_lag(job_id), streamq.job_worker_pid(job_id), streamq.job_waits_for(job_id) FROM ids;
-SELECT count(*) FROM groups, streamq.group_status(stream, group_id);
+SELECT count(*) FROM groups, streamq.group_stats(stream, group_id);
 SELECT count(*) FROM groups, streamq.group_leases(stream, group_id);
 SELECT count(*) FROM groups, streamq.partition_stats(stream);
 SELECT streamq.group_progress(stream, group_id) FROM groups;

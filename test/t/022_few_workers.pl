@@ -51,7 +51,7 @@ becomes('paused', '', 'paused is paused');
 $node->safe_psql('postgres', q(SELECT streamq.resume('total')));
 
 # enough of them, but none for jobs
-$node->append_conf('postgresql.conf', "max_worker_processes = 8\nstreamq.max_workers = 0");
+$node->append_conf('postgresql.conf', "max_worker_processes = 8\nstreamq.max_workers_per_database = 0");
 $node->restart;
 becomes('waiting', '"streamq.max_workers_per_database" is 0', 'no workers allowed');
 $node->append_conf('postgresql.conf', 'streamq.max_workers_per_database = 1');

@@ -40,9 +40,9 @@ refused('SET ROLE mallory; CREATE SCHEMA streamq; RESET ROLE',
 refused('SET ROLE mallory; CREATE SCHEMA streamq; CREATE FUNCTION streamq.version(int) RETURNS text LANGUAGE sql AS $$SELECT 1$$; RESET ROLE',
 	qr/42501: schema "streamq" belongs to role "mallory"/, 'with a function planted');
 refused('CREATE SCHEMA streamq; GRANT CREATE ON SCHEMA streamq TO mallory',
-	qr/42501: others than the owner of schema "streamq" may create objects in it/, 'others may create');
+	qr/42501: roles other than the owner of schema "streamq" may create objects in it/, 'others may create');
 refused('CREATE SCHEMA streamq; GRANT CREATE ON SCHEMA streamq TO PUBLIC',
-	qr/42501: others than the owner of schema "streamq" may create objects in it/, 'everybody may create');
+	qr/42501: roles other than the owner of schema "streamq" may create objects in it/, 'everybody may create');
 for my $case (
 	[ 'CREATE FUNCTION streamq.consume(text, text) RETURNS int LANGUAGE sql AS $$SELECT 1$$', 'function streamq.consume\(text,text\)' ],
 	[ 'CREATE TABLE streamq.t ()', 'table streamq.t' ],

@@ -62,7 +62,7 @@ sub learns
 sql('CREATE EXTENSION streamq');
 my $make = q(SELECT streamq.create_stream('s'); SELECT streamq.create_group('s', 'g'));
 my $call = q(SELECT * FROM streamq.consume('s', 'g', wait => '1 minute'));
-my $gone = qr/ERROR:  42P01: stream "s" was dropped while messages were waited for/;
+my $gone = qr/ERROR:  42P01: stream "s" was dropped by another session/;
 
 learns('DROP TABLE', $make, $call, 'DROP TABLE s', $gone);
 learns('consume_as()', $make, q(SELECT * FROM streamq.consume_as(NULL::s, 'g', wait => '1 minute')), q(SELECT streamq.drop_stream('s')), $gone);
