@@ -43,7 +43,7 @@ else
 MODULE_big = streamq
 # what the library shows of its symbols
 SHLIB_EXPORTS = src/exports.txt
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c) $(wildcard src/*/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c) $(wildcard src/*/*.c) $(wildcard src/*/*/*.c)))
 PGFILEDESC = "streamq - streams, consumer groups and continuous queries"
 
 EXTENSION = streamq
@@ -87,6 +87,6 @@ sql/streamq--1.0.sql: $(sort $(wildcard sql/parts/*.sql))
 
 # Every object depends on every header: a wrong incremental build costs more
 # than the few seconds of a full one.
-$(OBJS): $(wildcard src/*.h) $(wildcard src/*/*.h)
+$(OBJS): $(wildcard src/*.h) $(wildcard src/*/*.h) $(wildcard src/*/*/*.h)
 
 endif

@@ -26,7 +26,7 @@
 #include "compat.h"
 #include "log/log.h"
 #include "log/options.h"
-#include "log/page.h"
+#include "log/page/page.h"
 
 /* ---- identity.c ---- */
 

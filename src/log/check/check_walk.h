@@ -1,9 +1,9 @@
 /*
- * check.h
+ * check_walk.h
  *	  What the files of the check of a stream share.
  */
-#ifndef STREAMQ_LOG_CHECK_H
-#define STREAMQ_LOG_CHECK_H
+#ifndef STREAMQ_LOG_CHECK_WALK_H
+#define STREAMQ_LOG_CHECK_WALK_H
 
 #include "postgres.h"
 

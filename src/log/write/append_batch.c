@@ -1,5 +1,5 @@
 /*
- * batch.c
+ * append_batch.c
  *	  Rows on their way into a stream: encoded one by one, shared out among the
  *	  partitions, and appended together.
  */

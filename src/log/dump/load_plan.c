@@ -1,5 +1,5 @@
 /*
- * restore.c
+ * load_plan.c
  *	  Messages of a dump get into the partitions they came from.
  *
  * A dump has a stream's messages partition after partition, each in offset order, and in

@@ -1,5 +1,5 @@
 /*
- * identity.c
+ * tid.c
  *	  Offsets, TIDs and message ids.
  *
  * A TID has 47 usable bits: 32 of the block number and the offset numbers 1 to

@@ -1,5 +1,5 @@
 /*
- * row.c
+ * row_codec.c
  *	  Rows as bytes: encoding of their attributes.  slot.c decodes them.
  *
  * The layout is described at LogRow's flags in page.h.

@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 typedef struct Ranges
 {

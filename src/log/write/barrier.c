@@ -27,7 +27,7 @@
 #include "utils/rel.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 /* what the head of a partition says of barriers and what goes with them */
 typedef struct Barriers

@@ -1,5 +1,5 @@
 /*
- * check.c
+ * check_structure.c
  *	  Is a stream's file sound?  The structure: meta page, heads, directories,
  *	  free blocks, states.
  *
@@ -25,7 +25,7 @@
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
-#include "log/check.h"
+#include "log/check/check_walk.h"
 
 /* how often the directory is copied until the tail keeps still meanwhile */
 #define MAX_TRIES			20

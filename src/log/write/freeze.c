@@ -1,5 +1,5 @@
 /*
- * vacuum.c
+ * freeze.c
  *	  VACUUM: moves the frozen offset on.
  *
  * Nothing is removed here but extents at the head that hold dead rows only.  The pages between the remembered frozen
@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 #include "base/loaded.h"
 
 typedef struct FreezeState

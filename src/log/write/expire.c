@@ -1,5 +1,5 @@
 /*
- * retention.c
+ * expire.c
  *	  Dropping the oldest messages: whole extents at the head of a partition.
  *
  * Freed blocks go to the free list in the meta page and are used again by any
@@ -20,7 +20,7 @@
 #include "storage/lmgr.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 void		(*log_space_hook) (Relation rel, int64 bytes) = NULL;
 

@@ -24,7 +24,7 @@
 #include "utils/rel.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 #define MIN_EXTENT		8		/* blocks: 64 kB */
 #define MAX_EXTENT		1024	/* 8 MB, unless the stream is huge */

@@ -13,7 +13,7 @@
 #include "storage/standby.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 char *
 log_put_varint(char *p, uint32 v)

@@ -1,5 +1,5 @@
 /*
- * state.c
+ * state_page.c
  *	  Pages of state for the parts above: one per (owner, partition).
  *
  * They are found through a chain of state directory pages that begins at the meta
@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 StaticAssertDecl(LOG_STATE_MAX <= LOG_PAGE_END - LOG_PAGE_START, "a state must fit its page");
 

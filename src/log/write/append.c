@@ -19,7 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 
 /* rows up to this size are not split between two pages: reading them whole is quicker */
 #define SPAN_MIN_ROW	256

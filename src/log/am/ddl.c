@@ -27,7 +27,7 @@
 #include "utils/syscache.h"
 
 #include "log/log_internal.h"
-#include "log/log_xlog.h"
+#include "log/page/log_xlog.h"
 #include "base/loaded.h"
 
 /* pages of a file to be, in order of their blocks */

@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "log/check.h"
+#include "log/check/check_walk.h"
 
 #define PAGE_ROOM	(LOG_PAGE_END - LOG_PAGE_START)
 
