@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -15,6 +17,7 @@
 #include "hooks/hooks.h"
 #include "job/job.h"
 #include "log/log.h"
+#include "log/space.h"
 #include "plan/plan.h"
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"

@@ -18,7 +18,7 @@
 #include "group/seek.h"
 #include "group/store.h"
 #include "group/version.h"
-#include "log/log.h"
+#include "log/state_page.h"
 #include "stream/privilege.h"
 #include "stream/retention.h"
 

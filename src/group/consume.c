@@ -39,6 +39,8 @@
 #include "group/seek.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "log/reader.h"
+#include "log/space.h"
 #include "signal/doorbell.h"
 #include "stream/message.h"
 #include "stream/privilege.h"

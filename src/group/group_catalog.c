@@ -40,6 +40,7 @@
 #include "group/roles.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "log/state_page.h"
 
 #define GROUP_CATALOG				"consumer_group"
 

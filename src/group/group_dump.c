@@ -35,10 +35,15 @@
 #include "base/catalog.h"
 #include "base/dump.h"
 #include "base/loaded.h"
+#include "compat.h"
 #include "group/group_dump.h"
 #include "group/ordered.h"
 #include "group/version.h"
+#include "log/load.h"
 #include "log/log.h"
+#include "log/reader.h"
+#include "log/space.h"
+#include "log/state_page.h"
 
 #define RESTORED_CATALOG	"restored_group"
 

@@ -18,6 +18,8 @@
 #include "group/store.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "log/reader.h"
+#include "log/space.h"
 #include "stream/privilege.h"
 
 /*
@@ -183,7 +185,7 @@ begin_showing(FunctionCallInfo fcinfo, StreamOptions *options)
 		return NULL;
 	}
 	if (rel != NULL)
-		options_get(rel, options);
+		log_options_get(rel, options);
 	return rel;
 }
 

@@ -17,6 +17,7 @@
 #include "group/group.h"
 #include "group/messages.h"
 #include "log/log.h"
+#include "log/reader.h"
 #include "stream/message.h"
 
 struct GroupMessages

@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "group/group.h"
-#include "log/log.h"
+#include "log/reader.h"
 
 /*
  * In the current memory context; typed: of consume_as().  The caller wants these columns

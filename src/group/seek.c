@@ -15,6 +15,7 @@
 #include "group/seek.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "log/reader.h"
 
 GroupStart
 group_parse_start(const char *text, const char *argname)

@@ -17,7 +17,7 @@
 #include "group/ordered.h"
 #include "group/store.h"
 #include "group/version.h"
-#include "log/log.h"
+#include "log/state_page.h"
 #include "signal/doorbell.h"
 
 /*

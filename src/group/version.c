@@ -28,7 +28,7 @@
 #include "compat.h"
 #include "group/ordered.h"
 #include "group/version.h"
-#include "log/log.h"
+#include "log/state_page.h"
 
 #define VERSION_FORMAT		3
 #define VERSION_HEADER		7	/* of the page's bytes */

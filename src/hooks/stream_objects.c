@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "group/group.h"
 #include "hooks/hooks_internal.h"
+#include "log/load.h"
 #include "log/log.h"
 #include "log/options.h"
 
@@ -157,7 +158,7 @@ column_changed(Oid relid, AttrNumber attnum, bool dropped)
 	Relation	rel = relation_open(relid, NoLock);
 
 	if (log_is_stream(rel))
-		options_column_changed(rel, attnum, dropped);
+		log_column_changed(rel, attnum, dropped);
 	relation_close(rel, NoLock);
 }
 
@@ -171,7 +172,7 @@ relation_dropped(Oid relid)
 	{
 		log_note_dropped(rel);
 		group_stream_dropped(relid);
-		options_delete(relid);
+		log_options_delete(relid);
 		log_plan_forget(relid);
 	}
 	relation_close(rel, NoLock);

@@ -5,8 +5,8 @@
  * A stream without a row has the defaults.  Rows are written with the
  * transaction that changes them and read once per relcache entry.
  */
-#ifndef STREAMQ_OPTIONS_H
-#define STREAMQ_OPTIONS_H
+#ifndef STREAMQ_LOG_OPTIONS_H
+#define STREAMQ_LOG_OPTIONS_H
 
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 
 #include "log/log.h"
 
-#define OPTIONS_MAX_KEYS	8
+#define LOG_OPTIONS_MAX_KEYS	8
 
 typedef struct StreamOptions
 {
@@ -29,7 +29,7 @@ typedef struct StreamOptions
 	int			nhistory;
 	int16		history[LOG_MAX_PARTITIONS];
 	int			nkeys;			/* partition_by columns, 0: spread */
-	AttrNumber	keys[OPTIONS_MAX_KEYS];
+	AttrNumber	keys[LOG_OPTIONS_MAX_KEYS];
 
 	/* what is kept; 0: no limit */
 	Interval	retention;
@@ -43,13 +43,13 @@ typedef struct StreamOptions
  * Options of a stream, with the default partition_by (a column "key") already
  * put in.
  */
-extern void options_get(Relation rel, StreamOptions *options);
+extern void log_options_get(Relation rel, StreamOptions *options);
 
 /*
  * Names of the partition_by columns as a list of quoted identifiers, palloc'd;
  * NULL when there are none.
  */
-extern char *options_partition_by(Relation rel, const StreamOptions *options);
+extern char *log_options_partition_by(Relation rel, const StreamOptions *options);
 
 /*
  * Write the options with this transaction and make every backend read them
@@ -57,22 +57,22 @@ extern char *options_partition_by(Relation rel, const StreamOptions *options);
  * are); without it the stored choice, or the default, stays.  The caller keeps
  * writers away by a lock and has checked the values.
  */
-extern void options_set(Relation rel, const StreamOptions *options, bool set_keys);
+extern void log_options_set(Relation rel, const StreamOptions *options, bool set_keys);
 
-extern bool options_has_retention(const StreamOptions *options);
-extern bool options_has_limit(const StreamOptions *options);
+extern bool log_options_has_retention(const StreamOptions *options);
+extern bool log_options_has_limit(const StreamOptions *options);
 
 /* OIDs of the relations with a limit, in this database */
-extern List *options_list_limited(void);
+extern List *log_options_list_limited(void);
 
 /* the stream is dropped: its row goes, if there is one */
-extern void options_delete(Oid relid);
+extern void log_options_delete(Oid relid);
 
 /*
  * A column of the stream is added, changed or (dropped) goes away with the running
- * command, which other commands of the transaction do not see yet.  If rows are routed
- * in another way from now on the log gets a barrier.
+ * command, which other commands of the transaction do not see yet.  Returns whether rows
+ * are routed in another way from now on; see log_column_changed.
  */
-extern void options_column_changed(Relation rel, AttrNumber attnum, bool dropped);
+extern bool log_options_column_changed(Relation rel, AttrNumber attnum, bool dropped);
 
 #endif

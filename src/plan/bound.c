@@ -20,6 +20,7 @@
 #include "utils/typcache.h"
 
 #include "log/log.h"
+#include "log/scan.h"
 #include "plan/plan.h"
 #include "plan/plan_internal.h"
 

@@ -26,6 +26,7 @@
 
 #include "compat.h"
 #include "log/log.h"
+#include "log/scan.h"
 #include "plan/plan_internal.h"
 
 /* of a page met while a place in the log is looked for, in cpu_operator_cost */

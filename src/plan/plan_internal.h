@@ -12,7 +12,7 @@
 #include "nodes/extensible.h"
 #include "nodes/pathnodes.h"
 
-#include "log/log.h"
+#include "log/scan.h"
 
 /* ---- plan.c ---- */
 

@@ -20,7 +20,8 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "log/log.h"
+#include "log/reader.h"
+#include "log/scan.h"
 #include "plan/plan_internal.h"
 
 typedef struct ScanBound

@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "log/log.h"
+#include "log/scan.h"
 #include "stream/privilege.h"
 
 /* the value, if it is known when planning */

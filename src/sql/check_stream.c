@@ -17,6 +17,8 @@
 
 #include "base/argument.h"
 #include "base/loaded.h"
+#include "compat.h"
+#include "log/check.h"
 #include "log/log.h"
 
 #define CHECK_NATTS	4

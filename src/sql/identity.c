@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "log/log.h"
+#include "log/reader.h"
 #include "sql/sql.h"
 #include "stream/privilege.h"
 

@@ -130,11 +130,11 @@ parse_partition_by(Relation rel, const char *list, StreamOptions *options)
 				 errmsg("invalid list of columns in partition_by: \"%s\"", list),
 				 errhint("partition_by is a list of column names, separated by commas.")));
 	base_note_truncation(list, ',');
-	if (list_length(names) > OPTIONS_MAX_KEYS)
+	if (list_length(names) > LOG_OPTIONS_MAX_KEYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
 				 errmsg("cannot partition a stream by more than %d columns",
-						OPTIONS_MAX_KEYS)));
+						LOG_OPTIONS_MAX_KEYS)));
 
 	options->nkeys = 0;
 	foreach(lc, names)
@@ -298,7 +298,7 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 	relid = get_relname_relid(name->relname, namespaceid);
 
 	rel = log_open_stream(relid, AccessExclusiveLock);
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	limited = get_limits(fcinfo, 4, 2, &options);
 	if (npartitions != options.npartitions || !PG_ARGISNULL(3) || limited)
 	{
@@ -308,7 +308,7 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 		options.history[0] = npartitions;
 		if (!PG_ARGISNULL(3))
 			parse_partition_by(rel, text_to_cstring(PG_GETARG_TEXT_PP(3)), &options);
-		options_set(rel, &options, !PG_ARGISNULL(3));
+		log_options_set(rel, &options, !PG_ARGISNULL(3));
 		if (limited)
 			job_note_changed();
 	}
@@ -375,7 +375,7 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	lockmode = PG_ARGISNULL(1) && PG_ARGISNULL(2) ?
 		ShareUpdateExclusiveLock : ShareRowExclusiveLock;
 	rel = log_open_stream(PG_GETARG_OID(0), lockmode);
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	if (get_limits(fcinfo, 3, 4, &options))
 	{
 		job_note_changed();
@@ -409,7 +409,7 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 		changed = true;
 	}
 	if (changed)
-		options_set(rel, &options, !PG_ARGISNULL(2));
+		log_options_set(rel, &options, !PG_ARGISNULL(2));
 	table_close(rel, NoLock);
 	if (changed)
 		fire_alter_table(PG_GETARG_OID(0));

@@ -19,6 +19,7 @@
 #include "base/dump.h"
 #include "base/loaded.h"
 #include "job/job.h"
+#include "log/load.h"
 #include "log/log.h"
 #include "log/options.h"
 
@@ -95,7 +96,7 @@ streamq_place_messages(PG_FUNCTION_ARGS)
 
 	/* writers are over, and wait for us */
 	rel = log_open_stream(relid, ShareRowExclusiveLock);
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	if (plan.npartitions == options.npartitions && plan.npartitions > 1 &&
 		base_read_numbers(PG_GETARG_DATUM(2), LOG_MAX_PARTITIONS, plan.firsts) == plan.npartitions &&
 		base_read_numbers(PG_GETARG_DATUM(3), LOG_MAX_PARTITIONS, plan.prints) == plan.npartitions &&

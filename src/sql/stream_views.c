@@ -20,6 +20,7 @@
 #include "base/loaded.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "log/reader.h"
 #include "stream/privilege.h"
 
 #define PARTITION_NATTS	12
@@ -107,7 +108,7 @@ streamq_partition_stats(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	if (log_is_stream(rel) && log_is_accessible(rel))
 	{
-		options_get(rel, &options);
+		log_options_get(rel, &options);
 		snapshot = RegisterSnapshot(GetLatestSnapshot());
 		for (int p = 0; p < options.npartitions; p++)
 			put_partition(rsinfo, rel, p, snapshot);

@@ -43,6 +43,7 @@
 #include "compat.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "log/reader.h"
 #include "stream/message.h"
 
 /* how a value becomes JSON */
@@ -89,7 +90,7 @@ struct MessageFormat
 	int			ncolumns;		/* 1 unless whole_row */
 	MessageColumn *columns;
 	int			nkeys;
-	MessageKey	keys[OPTIONS_MAX_KEYS];
+	MessageKey	keys[LOG_OPTIONS_MAX_KEYS];
 	bool		has_headers;
 	MessageColumn headers;
 };
@@ -304,7 +305,7 @@ stream_message_format_create(Relation rel)
 	{
 		StreamOptions options;
 
-		options_get(rel, &options);
+		log_options_get(rel, &options);
 		for (int i = 0; i < options.nkeys; i++)
 			key_init(&format->keys[format->nkeys++],
 					 TupleDescAttr(desc, options.keys[i] - 1));

@@ -17,6 +17,7 @@
 #include "base/argument.h"
 #include "base/loaded.h"
 #include "log/log.h"
+#include "log/reader.h"
 #include "stream/message.h"
 #include "stream/message_read.h"
 #include "stream/privilege.h"

@@ -20,6 +20,8 @@
 
 #include "log/log.h"
 #include "log/options.h"
+#include "log/reader.h"
+#include "log/space.h"
 #include "stream/retention.h"
 
 /* a stream above its limit on bytes goes down to so much below, not to begin again at once */
@@ -211,7 +213,7 @@ apply_limits(RetentionPlan *plan, const StreamOptions *options)
 	bool		much = false;
 	int			p;
 
-	if (options_has_retention(options))
+	if (log_options_has_retention(options))
 		plan_by_time(plan, &options->retention);
 	if (options->max_bytes > 0 && plan->bytes > options->max_bytes)
 	{
@@ -250,7 +252,7 @@ stream_retention_apply(Oid relid)
 	}
 	if (log_is_stream(rel))
 	{
-		options_get(rel, &options);
+		log_options_get(rel, &options);
 		make_plan(&plan, rel, false, options.max_messages > 0);
 		result = apply_limits(&plan, &options);
 		if (options.keep_unacked && result != RETENTION_NONE)
@@ -348,7 +350,7 @@ stream_retention_make_room(Relation rel, int64 bytes)
 	StreamOptions options;
 	Room		room;
 
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	if (options.max_bytes <= 0)
 		return;
 	room.rel = rel;

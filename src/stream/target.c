@@ -162,7 +162,7 @@ fill_target(StreamTarget *target, Relation rel)
 	target->default_exprs = palloc(desc->natts * sizeof(Expr *));
 	target->notnull = palloc(desc->natts * sizeof(AttrNumber));
 
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	target->npartitions = options.npartitions;
 
 	for (int i = 0; i < desc->natts; i++)

@@ -40,6 +40,7 @@
 #include "job/job.h"
 #include "job/job_catalog.h"
 #include "log/log.h"
+#include "log/reader.h"
 #include "signal/xact_note.h"
 #include "view/view_internal.h"
 #include "view/window.h"

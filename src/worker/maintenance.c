@@ -49,7 +49,7 @@ list_streams(void *arg)
 	List	   *streams = NIL;
 
 	if (OidIsValid(get_extension_oid("streamq", true)))
-		streams = options_list_limited();
+		streams = log_options_list_limited();
 	old = MemoryContextSwitchTo(round->mcxt);
 	round->streams = list_copy(streams);
 	MemoryContextSwitchTo(old);

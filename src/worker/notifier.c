@@ -40,6 +40,8 @@
 
 #include "job/job.h"
 #include "log/log.h"
+#include "log/reader.h"
+#include "log/scan.h"
 #include "signal/channel.h"
 #include "signal/doorbell.h"
 #include "signal/news.h"

@@ -45,7 +45,7 @@ look_at_jobs(void *arg)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	worker_pool_set_list(job_list());
 	PopActiveSnapshot();
-	limits_found = options_list_limited() != NIL;
+	limits_found = log_options_list_limited() != NIL;
 
 	/* once is enough: while a server runs nobody comes from pg_upgrade */
 	if (!roles_recorded)

@@ -26,7 +26,8 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
-#include "log/log_internal.h"
+#include "log/am/am.h"
+#include "log/log.h"
 
 /* ---- foreign keys ---- */
 

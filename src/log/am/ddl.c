@@ -26,8 +26,13 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "log/log_internal.h"
-#include "log/page/log_xlog.h"
+#include "log/am/am.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/shared.h"
+#include "log/write/append_batch.h"
+#include "log/write/state_callbacks.h"
 #include "base/loaded.h"
 
 /* pages of a file to be, in order of their blocks */
@@ -198,7 +203,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 	memset(&file, 0, sizeof(file));
 	if (truncate && !anew)
 		carry_on(rel, &file);
-	log_restore_file_changed();
+	log_placement_file_changed();
 
 	*freezeXid = RecentXmin;
 	*minmulti = GetOldestMultiXactId();
@@ -242,7 +247,7 @@ log_nontransactional_truncate(Relation rel)
 	RelFileLocator locator = RelationLocator(rel);
 
 	carry_on(rel, &file);
-	log_restore_file_changed();
+	log_placement_file_changed();
 	RelationTruncate(rel, 0);
 	write_pages(&file, RelationGetSmgr(rel), &locator, rel->rd_rel->relpersistence);
 	log_shared_forget(locator);

@@ -7,7 +7,11 @@
 #include "storage/predicate.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/am/am.h"
+#include "log/log.h"
+#include "log/read/cursor.h"
+#include "log/read/pagescan.h"
+#include "log/space/shared.h"
 
 /*
  * The executor asks for a row that a scan found, to look at it again after it

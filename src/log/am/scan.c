@@ -18,7 +18,14 @@
 #include "storage/predicate.h"
 #include "utils/snapmgr.h"
 
-#include "log/log_internal.h"
+#include "log/am/am.h"
+#include "log/log.h"
+#include "log/read/cursor.h"
+#include "log/read/pagescan.h"
+#include "log/reader.h"
+#include "log/scan.h"
+#include "log/space/blockmap.h"
+#include "log/space/shared.h"
 #include "base/loaded.h"
 
 typedef struct LogScanData

@@ -18,7 +18,10 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "log/log_internal.h"
+#include "log/am/am.h"
+#include "log/log.h"
+#include "log/reader.h"
+#include "log/write/freeze.h"
 #include "base/loaded.h"
 
 /* names in a hint */
@@ -92,7 +95,7 @@ log_refuse(const char *stream, LogRefusal what)
 }
 
 static void
-refuse(Relation rel, LogRefusal what)
+refuse_relation(Relation rel, LogRefusal what)
 {
 	log_refuse(RelationGetRelationName(rel), what);
 }
@@ -108,28 +111,28 @@ slot_callbacks(Relation rel)
 static struct IndexFetchTableData *
 index_fetch_begin(Relation rel)
 {
-	refuse(rel, LOG_REFUSE_INDEX);
+	refuse_relation(rel, LOG_REFUSE_INDEX);
 	return NULL;
 }
 
 static void
 index_fetch_reset(struct IndexFetchTableData *data)
 {
-	refuse(data->rel, LOG_REFUSE_INDEX);
+	refuse_relation(data->rel, LOG_REFUSE_INDEX);
 }
 
 static bool
 index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapshot snapshot,
 				  TupleTableSlot *slot, bool *call_again, bool *all_dead)
 {
-	refuse(data->rel, LOG_REFUSE_INDEX);
+	refuse_relation(data->rel, LOG_REFUSE_INDEX);
 	return false;
 }
 
 static TransactionId
 index_delete_tuples(Relation rel, TM_IndexDeleteOp *delstate)
 {
-	refuse(rel, LOG_REFUSE_INDEX);
+	refuse_relation(rel, LOG_REFUSE_INDEX);
 	return InvalidTransactionId;
 }
 
@@ -139,7 +142,7 @@ index_build_range_scan(Relation rel, Relation index, struct IndexInfo *info,
 					   BlockNumber start, BlockNumber nblocks,
 					   IndexBuildCallback callback, void *state, TableScanDesc scan)
 {
-	refuse(rel, LOG_REFUSE_INDEX);
+	refuse_relation(rel, LOG_REFUSE_INDEX);
 	return 0;
 }
 
@@ -147,7 +150,7 @@ static void
 index_validate_scan(Relation rel, Relation index, struct IndexInfo *info,
 					Snapshot snapshot, struct ValidateIndexState *state)
 {
-	refuse(rel, LOG_REFUSE_INDEX);
+	refuse_relation(rel, LOG_REFUSE_INDEX);
 }
 
 static bool
@@ -200,20 +203,20 @@ static void
 tuple_insert_speculative(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
 						 struct BulkInsertStateData *bistate, uint32 token)
 {
-	refuse(rel, LOG_REFUSE_ON_CONFLICT);
+	refuse_relation(rel, LOG_REFUSE_ON_CONFLICT);
 }
 
 static void
 tuple_complete_speculative(Relation rel, TupleTableSlot *slot, uint32 token, bool succeeded)
 {
-	refuse(rel, LOG_REFUSE_ON_CONFLICT);
+	refuse_relation(rel, LOG_REFUSE_ON_CONFLICT);
 }
 
 static TM_Result
 tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
 			 Snapshot crosscheck, bool wait, TM_FailureData *tmfd, bool changing_part)
 {
-	refuse(rel, LOG_REFUSE_DELETE);
+	refuse_relation(rel, LOG_REFUSE_DELETE);
 	return TM_Invisible;
 }
 
@@ -222,7 +225,7 @@ tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId cid,
 			 Snapshot snapshot, Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
 			 LockTupleMode *lockmode, COMPAT_UPDATE_INDEXES *update_indexes)
 {
-	refuse(rel, LOG_REFUSE_UPDATE);
+	refuse_relation(rel, LOG_REFUSE_UPDATE);
 	return TM_Invisible;
 }
 
@@ -237,7 +240,7 @@ tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slo
 	 */
 	if (mode == LockTupleKeyShare && log_fetch_row(rel, tid, SnapshotAny, slot))
 		return TM_Ok;
-	refuse(rel, LOG_REFUSE_CHANGE);
+	refuse_relation(rel, LOG_REFUSE_CHANGE);
 	return TM_Invisible;
 }
 
@@ -249,7 +252,7 @@ copy_for_cluster(Relation rel, Relation newrel, Relation index, bool use_sort,
 				 MultiXactId *multi_cutoff, double *num_tuples, double *tups_vacuumed,
 				 double *tups_recently_dead)
 {
-	refuse(rel, LOG_REFUSE_REWRITE);
+	refuse_relation(rel, LOG_REFUSE_REWRITE);
 }
 
 #if COMPAT_ANALYZE_STREAM

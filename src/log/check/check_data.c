@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/toast_compression.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
@@ -18,6 +19,12 @@
 #include "utils/rel.h"
 
 #include "log/check/check_walk.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/page/row_codec.h"
+#include "log/page/structure.h"
+#include "log/read/visibility.h"
+#include "log/space/shared.h"
 
 #define PAGE_ROOM	(LOG_PAGE_END - LOG_PAGE_START)
 

@@ -25,7 +25,13 @@
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
+#include "log/check.h"
 #include "log/check/check_walk.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/relcache.h"
+#include "log/space/shared.h"
+#include "log/write/state_callbacks.h"
 
 /* how often the directory is copied until the tail keeps still meanwhile */
 #define MAX_TRIES			20

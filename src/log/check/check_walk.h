@@ -9,7 +9,9 @@
 
 #include "lib/stringinfo.h"
 
-#include "log/log_internal.h"
+#include "log/check.h"
+#include "log/page/row_codec.h"
+#include "log/space/directory.h"
 
 /* what the structure pages say about one partition, and its tail */
 typedef struct CheckPartition

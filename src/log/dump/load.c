@@ -11,12 +11,19 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
+#include "log/load.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/read/cursor.h"
+#include "log/read/visibility.h"
+#include "log/reader.h"
 
 typedef struct LoadRun
 {

@@ -41,8 +41,21 @@
 
 #include "base/catalog.h"
 #include "base/dump.h"
-#include "log/log_internal.h"
+#include "log/am/am.h"
+#include "log/dump/load_plan.h"
+#include "log/load.h"
+#include "log/log.h"
 #include "log/options.h"
+#include "log/page/row_codec.h"
+#include "log/page/structure.h"
+#include "log/read/slot.h"
+#include "log/reader.h"
+#include "log/space/partition.h"
+#include "log/space/relcache.h"
+#include "log/write/append.h"
+#include "log/write/append_batch.h"
+#include "log/write/barrier.h"
+#include "log/write/state_callbacks.h"
 
 /* streamq.restored_stream */
 enum
@@ -95,8 +108,8 @@ is_restoring(void)
 		(namespace_search_path == NULL || namespace_search_path[0] == '\0');
 }
 
-void
-log_restore_file_changed(void)
+static void
+load_forget(void)
 {
 	load.relid = InvalidOid;
 }
@@ -370,7 +383,7 @@ log_plan_make(Relation rel, Snapshot snapshot, LogPlan *plan)
 	StreamOptions options;
 
 	memset(plan, 0, sizeof(LogPlan));
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	/* with one partition there is nothing to tell */
 	if (options.npartitions == 1 || !log_is_accessible(rel))
 		return;
@@ -443,7 +456,7 @@ static void
 begin_load(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
-	int			npartitions = log_relcache(rel)->route.npartitions;
+	int			npartitions = log_relcache(rel)->options.npartitions;
 	bool		planned;
 	int64		rows[LOG_MAX_PARTITIONS] = {0};
 	int64		total;
@@ -523,21 +536,20 @@ place_rows(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions)
 	}
 }
 
-void
-log_restore_place(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions,
-				  bool *note)
+static void
+load_place(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions, bool *noted)
 {
-	*note = false;
+	*noted = false;
 	if (likely(!is_restoring()))
 		return;
 	begin_load(rel);
 	if (load.kind == LOAD_PLACE)
 		place_rows(rel, slots, nslots, partitions);
-	*note = load.kind != LOAD_ORDINARY;
+	*noted = load.kind != LOAD_ORDINARY;
 }
 
-void
-log_restore_note(Relation rel, const int16 *partitions, int nrows)
+static void
+load_note(Relation rel, const int16 *partitions, int nrows)
 {
 	Oid			relid = RelationGetRelid(rel);
 
@@ -591,9 +603,16 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid, SubTransactionId 
 		load.relid = InvalidOid;
 }
 
+static const LogPlacement load_placement = {
+	.place = load_place,
+	.note = load_note,
+	.file_changed = load_forget,
+};
+
 void
-log_restore_init(void)
+log_load_init(void)
 {
+	log_register_placement(&load_placement);
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
@@ -772,7 +791,7 @@ log_plan_follow(Relation rel, const LogPlan *plan)
 	else if (total == all)
 		moved = move_messages(rel, plan, total, rows);
 	log_plan_forget(relid);
-	log_restore_file_changed();
+	load_forget();
 	if (total == 0 && all > 0)
 		keep_plan(relid, plan);
 	return moved;

@@ -4,7 +4,7 @@
  *
  * The partition_by columns are stored by name, because a name is right in a
  * restored dump, too; when a column is renamed or dropped the row follows
- * (options_column_changed).
+ * (log_options_column_changed).
  */
 #include "postgres.h"
 
@@ -26,6 +26,7 @@
 
 #include "base/catalog.h"
 #include "compat.h"
+#include "log/log.h"
 #include "log/options.h"
 
 /* columns of streamq.stream_options */
@@ -100,7 +101,7 @@ read_names(Datum value, Datum **names)
 
 	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
 					  names, NULL, &n);
-	return Min(n, OPTIONS_MAX_KEYS);
+	return Min(n, LOG_OPTIONS_MAX_KEYS);
 }
 
 static void
@@ -151,7 +152,7 @@ read_limits(StreamOptions *options, const Datum *values, const bool *nulls)
 }
 
 void
-options_get(Relation rel, StreamOptions *options)
+log_options_get(Relation rel, StreamOptions *options)
 {
 	Relation	catalog;
 	HeapTuple	tuple = NULL;
@@ -190,21 +191,21 @@ options_get(Relation rel, StreamOptions *options)
 }
 
 bool
-options_has_retention(const StreamOptions *options)
+log_options_has_retention(const StreamOptions *options)
 {
 	return options->retention.month != 0 || options->retention.day != 0 ||
 		options->retention.time != 0;
 }
 
 bool
-options_has_limit(const StreamOptions *options)
+log_options_has_limit(const StreamOptions *options)
 {
-	return options_has_retention(options) || options->max_bytes > 0 ||
+	return log_options_has_retention(options) || options->max_bytes > 0 ||
 		options->max_messages > 0;
 }
 
 List *
-options_list_limited(void)
+log_options_list_limited(void)
 {
 	Relation	catalog = open_options(AccessShareLock, true);
 	List	   *result = NIL;
@@ -222,7 +223,7 @@ options_list_limited(void)
 
 		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
 		read_limits(&options, values, nulls);
-		if (options_has_limit(&options))
+		if (log_options_has_limit(&options))
 			result = lappend_oid(result, DatumGetObjectId(values[Anum_relid - 1]));
 	}
 	systable_endscan(scan);
@@ -231,7 +232,7 @@ options_list_limited(void)
 }
 
 char *
-options_partition_by(Relation rel, const StreamOptions *options)
+log_options_partition_by(Relation rel, const StreamOptions *options)
 {
 	StringInfoData list;
 
@@ -261,7 +262,7 @@ make_int2_array(const int16 *numbers, int n)
 }
 
 void
-options_set(Relation rel, const StreamOptions *options, bool set_keys)
+log_options_set(Relation rel, const StreamOptions *options, bool set_keys)
 {
 	Relation	catalog = open_options(RowExclusiveLock, false);
 	HeapTuple	old = fetch_row(catalog, RelationGetRelid(rel));
@@ -276,7 +277,7 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 	replaces[Anum_history - 1] = true;
 	if (set_keys)
 	{
-		Datum		names[OPTIONS_MAX_KEYS];
+		Datum		names[LOG_OPTIONS_MAX_KEYS];
 
 		for (int i = 0; i < options->nkeys; i++)
 			names[i] = CStringGetTextDatum(NameStr(TupleDescAttr(RelationGetDescr(rel),
@@ -290,7 +291,7 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 		nulls[Anum_partition_by - 1] = true;
 
 	values[Anum_retention - 1] = IntervalPGetDatum(&options->retention);
-	nulls[Anum_retention - 1] = !options_has_retention(options);
+	nulls[Anum_retention - 1] = !log_options_has_retention(options);
 	values[Anum_max_bytes - 1] = Int64GetDatum(options->max_bytes);
 	nulls[Anum_max_bytes - 1] = options->max_bytes == 0;
 	values[Anum_max_messages - 1] = Int64GetDatum(options->max_messages);
@@ -308,7 +309,7 @@ options_set(Relation rel, const StreamOptions *options, bool set_keys)
 }
 
 void
-options_delete(Oid relid)
+log_options_delete(Oid relid)
 {
 	Relation	catalog = open_options(RowExclusiveLock, true);
 	HeapTuple	tuple;
@@ -404,7 +405,7 @@ routing_changes(Relation rel, AttrNumber attnum, const ColumnNow *now, bool by_d
 	bool		renamed = true;
 	bool		retyped = false;
 
-	options_get(rel, &options);
+	log_options_get(rel, &options);
 	for (int i = 0; i < options.nkeys; i++)
 		is_key |= options.keys[i] == attnum;
 	if (now->name == NULL)
@@ -433,8 +434,8 @@ routing_changes(Relation rel, AttrNumber attnum, const ColumnNow *now, bool by_d
 	return true;
 }
 
-void
-options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
+bool
+log_options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 {
 	Oid			relid = RelationGetRelid(rel);
 	Relation	catalog = open_options(RowExclusiveLock, true);
@@ -442,9 +443,10 @@ options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 	ColumnNow	now = {0};
 	char	   *old_name;
 	bool		by_default = true;
+	bool		result;
 
 	if (catalog == NULL)
-		return;
+		return false;
 	if (!dropped)
 		read_column(relid, attnum, &now);
 	/* the caches still have the old name; none of a column that is being added */
@@ -458,10 +460,10 @@ options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
 		by_default = nulls[Anum_partition_by - 1];
 	}
-	if (routing_changes(rel, attnum, &now, by_default))
-		log_add_barrier(rel);
+	result = routing_changes(rel, attnum, &now, by_default);
 	if (!by_default && old_name != NULL &&
 		(now.name == NULL || strcmp(old_name, now.name) != 0))
 		rename_in_row(catalog, tuple, old_name, now.name);
 	table_close(catalog, NoLock);
+	return result;
 }

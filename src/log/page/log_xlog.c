@@ -11,9 +11,12 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/standby.h"
+#include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
 #include "log/page/log_xlog.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
 
 char *
 log_put_varint(char *p, uint32 v)

@@ -8,10 +8,9 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
-
-/* how often a standby looks, a millisecond apart */
-#define MISSING_TRIES	1000
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/state_page.h"
 
 void
 log_page_init(Page page, LogPageKind kind, int partition)
@@ -141,30 +140,6 @@ log_page_corrupted(Relation rel, BlockNumber block, const char *what)
 					block, RelationGetRelationName(rel), what),
 			 errhint("Restore the stream from a backup.")));
 	pg_unreachable();
-}
-
-void
-log_check_missing(Relation rel, int partition, int64 from, int64 to)
-{
-	/*
-	 * What expired may go at any time, on a standby a moment before the first
-	 * offset has moved: its pages change one after the other.
-	 */
-	for (int try = 0; try < MISSING_TRIES; try++)
-	{
-		if (from >= to || log_first_offset(rel, partition) > from)
-			return;
-		if (!RecoveryInProgress())
-			break;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(1000);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("messages of stream \"%s\" are missing", RelationGetRelationName(rel)),
-			 errdetail("Partition %d should go on with offset " INT64_FORMAT ".",
-					   partition, from),
-			 errhint("Restore the stream from a backup.")));
 }
 
 Buffer

@@ -1,6 +1,6 @@
 /*
  * page.h
- *	  What is on disk: pages of a stream's file.
+ *	  What is on disk: pages of a stream's file, and data pages.
  *
  * Every page has PostgreSQL's standard header, its free space between pd_lower
  * and pd_upper, and LogPageOpaque as special space.  A reader accepts pages
@@ -11,6 +11,8 @@
  * directory	extents of one partition in log order
  * data		rows
  * state directory, state	small states of the parts above (consumer groups)
+ *
+ * The structure pages, all but those of data, are in structure.h.
  */
 #ifndef STREAMQ_LOG_PAGE_H
 #define STREAMQ_LOG_PAGE_H
@@ -19,7 +21,9 @@
 
 #include "datatype/timestamp.h"
 #include "storage/block.h"
+#include "storage/bufmgr.h"
 #include "storage/bufpage.h"
+#include "utils/rel.h"
 
 #define LOG_PAGE_MAGIC		0x5153
 #define LOG_PAGE_VERSION	1
@@ -60,123 +64,6 @@ StaticAssertDecl(sizeof(LogPageOpaque) == 24, "on-disk format");
 StaticAssertDecl(SizeOfPageHeaderData == MAXALIGN(SizeOfPageHeaderData), "on-disk format");
 StaticAssertDecl(LOG_PAGE_END == MAXALIGN(LOG_PAGE_END), "on-disk format");
 
-/* ---- meta ---- */
-
-typedef struct LogBlockRange
-{
-	BlockNumber start;
-	uint32		nblocks;
-} LogBlockRange;
-
-#define LOG_META_PARTITIONS 256
-
-typedef struct LogMeta
-{
-	uint32		npartitions;	/* heads in use */
-	BlockNumber state_dir;		/* first page of the state directory */
-	BlockNumber nallocated;		/* blocks below have been handed out once */
-	uint32		nfree;			/* entries of free[] */
-	BlockNumber heads[LOG_META_PARTITIONS];
-	LogBlockRange free[FLEXIBLE_ARRAY_MEMBER];	/* by start, never adjacent */
-} LogMeta;
-
-StaticAssertDecl(offsetof(LogMeta, free) == 16 + 4 * 256, "on-disk format");
-StaticAssertDecl(sizeof(LogBlockRange) == 8, "on-disk format");
-
-/* flag of the meta page: there are more free blocks than free[] has room for */
-#define LOG_META_INCOMPLETE	0x01
-
-#define LOG_META(page)		((LogMeta *) LOG_PAGE_CONTENT(page))
-#define LOG_META_MAX_FREE \
-	((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogMeta, free)) / sizeof(LogBlockRange))
-
-/* ---- head of a partition ---- */
-
-typedef struct LogParent
-{
-	int64		offset;			/* finish the parent below this first */
-	uint32		partition;
-	uint32		reserved;
-} LogParent;
-
-/* the columns that rows are routed by changed here */
-typedef struct LogBarrier
-{
-	int64		offset;			/* before it the old ones held */
-	uint64		xid;			/* full id of the transaction that made it */
-	uint32		id;				/* the same in all partitions, growing */
-	uint32		reserved;
-} LogBarrier;
-
-typedef struct LogRootEntry
-{
-	BlockNumber block;			/* directory page */
-	uint32		leaf_id;		/* its opaque.owner */
-	int64		base;			/* base of its first extent */
-} LogRootEntry;
-
-typedef struct LogHead
-{
-	int64		first_offset;	/* oldest retained */
-	int64		lost_offset;	/* messages below it were dropped; between it
-								 * and first_offset there were none */
-	int64		origin_offset;	/* where the log of this file began */
-	int64		frozen_offset;	/* everything below is settled for ever */
-	int64		frozen_dead;	/* rows of aborted transactions in
-								 * [first_offset, frozen_offset) */
-	uint32		next_leaf_id;
-	uint8		nparents;
-	uint8		nbarriers;
-	uint16		nroot;
-	/* LogParent[nparents], LogBarrier[nbarriers], LogRootEntry[nroot] follow */
-} LogHead;
-
-StaticAssertDecl(sizeof(LogHead) == 48, "on-disk format");
-StaticAssertDecl(sizeof(LogParent) == 16, "on-disk format");
-StaticAssertDecl(sizeof(LogBarrier) == 24, "on-disk format");
-StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
-
-#define LOG_HEAD(page)		((LogHead *) LOG_PAGE_CONTENT(page))
-#define LOG_HEAD_PARENTS(head)	((LogParent *) ((char *) (head) + sizeof(LogHead)))
-#define LOG_HEAD_BARRIERS(head) \
-	((LogBarrier *) (LOG_HEAD_PARENTS(head) + (head)->nparents))
-#define LOG_HEAD_ROOT(head) \
-	((LogRootEntry *) (LOG_HEAD_BARRIERS(head) + (head)->nbarriers))
-#define LOG_HEAD_MAX_ROOT(head) \
-	((int) ((LOG_PAGE_END - LOG_PAGE_START - sizeof(LogHead) - \
-			 (head)->nparents * sizeof(LogParent) - \
-			 (head)->nbarriers * sizeof(LogBarrier)) / sizeof(LogRootEntry)))
-
-/* ---- extent directory ---- */
-
-#define LOG_SPARE_EXTENT	INT64CONST(-1)
-
-typedef struct LogExtent
-{
-	BlockNumber start;
-	uint32		nblocks;
-	int64		base;			/* base of its first page, LOG_SPARE_EXTENT
-								 * until the tail has got there */
-	TimestampTz first_time;		/* append time of its first row */
-	TimestampTz last_time;		/* once it is full: not before that of the
-								 * last, nor behind the next extent's first */
-} LogExtent;
-
-StaticAssertDecl(sizeof(LogExtent) == 32, "on-disk format");
-
-typedef struct LogDirectory
-{
-	uint32		nextents;
-	uint32		reserved;
-	LogExtent	extents[FLEXIBLE_ARRAY_MEMBER];
-} LogDirectory;
-
-StaticAssertDecl(offsetof(LogDirectory, extents) == 8, "on-disk format");
-
-#define LOG_DIRECTORY(page) ((LogDirectory *) LOG_PAGE_CONTENT(page))
-#define LOG_DIRECTORY_MAX \
-	((int) ((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogDirectory, extents)) / sizeof(LogExtent)))
-
 /* ---- data ---- */
 
 /*
@@ -216,27 +103,101 @@ StaticAssertDecl(sizeof(LogRun) == 24, "on-disk format");
 #define LOG_ROW_LEN			0x1FFF
 #define LOG_ROW_LONG		LOG_ROW_LEN /* the length follows */
 
-/* ---- states ---- */
+/* ---- making, checking and reading pages ---- */
 
-typedef struct LogStateEntry
+extern void log_page_init(Page page, LogPageKind kind, int partition);
+
+/*
+ * Is it a page of that kind (and partition, unless -1) in a version we know?
+ * If so its counts are within bounds: pd_lower, entries, positions.
+ */
+extern bool log_page_is(Page page, LogPageKind kind, int partition);
+
+/* do the runs of a data page fit it?  NULL, or what is wrong */
+extern const char *log_page_check_runs(Page page);
+
+/* read a page that must be of that kind; locked in the mode given */
+extern Buffer log_page_read(Relation rel, BlockNumber block, LogPageKind kind,
+							int partition, int lockmode);
+extern void log_page_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
+
+/*
+ * Before a block is read whose number was found on a page.  Within the first segment
+ * reading fails as it should; further behind, the storage manager's error would
+ * not tell that data is corrupted.
+ */
+static inline void
+log_check_block(Relation rel, BlockNumber block)
 {
-	uint32		owner;
-	uint32		partition;
-	BlockNumber block;
-} LogStateEntry;
+	if (unlikely(block >= RELSEG_SIZE) && block >= RelationGetNumberOfBlocks(rel))
+		log_page_corrupted(rel, block, "it should be there, but the file ends before it");
+}
 
-typedef struct LogStateDirectory
+/* set pd_lower behind len bytes of content */
+extern void log_page_set_content(Page page, Size len);
+
+/* ---- runs ---- */
+
+/*
+ * The runs of a data page, one after the other:
+ *
+ *		log_run_begin(&walk, page);
+ *		while ((run = log_run_next(&walk)) != NULL)
+ *			...
+ *
+ * No run is returned whose header is not within the page's content.  What a
+ * header says is not checked: see log_run_fits.
+ */
+typedef struct LogRunWalk
 {
-	BlockNumber next;			/* InvalidBlockNumber at the end */
-	uint32		nentries;
-	LogStateEntry entries[FLEXIBLE_ARRAY_MEMBER];
-} LogStateDirectory;
+	char	   *page;
+	uint32		lower;			/* end of the page's content */
+	uint32		pos;			/* of the run's header */
+	uint32		end;			/* of the run; at last, of all runs */
+	uint32		nrows;			/* rows that start in the run */
+	int64		off;			/* of the first of them; at last, of the row
+								 * after all runs */
+} LogRunWalk;
 
-StaticAssertDecl(sizeof(LogStateEntry) == 12, "on-disk format");
-StaticAssertDecl(offsetof(LogStateDirectory, entries) == 8, "on-disk format");
+static inline void
+log_run_begin(LogRunWalk *walk, Page page)
+{
+	walk->page = (char *) page;
+	walk->lower = ((PageHeader) page)->pd_lower;
+	walk->pos = walk->end = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
+	walk->nrows = 0;
+	walk->off = LOG_OPAQUE(page)->base;
+}
 
-#define LOG_STATE_DIRECTORY(page) ((LogStateDirectory *) LOG_PAGE_CONTENT(page))
-#define LOG_STATE_DIRECTORY_MAX \
-	((int) ((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogStateDirectory, entries)) / sizeof(LogStateEntry)))
+static inline LogRun *
+log_run_next(LogRunWalk *walk)
+{
+	uint32		pos = MAXALIGN(walk->end);
+	LogRun	   *run;
+
+	walk->off += walk->nrows;
+	walk->nrows = 0;
+	if (pos + sizeof(LogRun) > walk->lower)
+		return NULL;
+	run = (LogRun *) (walk->page + pos);
+	walk->pos = pos;
+	walk->end = pos + sizeof(LogRun) + run->nbytes;
+	walk->nrows = run->nrows;
+	return run;
+}
+
+/*
+ * Is the run within the page's content, and are its rows among those that the
+ * page counts?  A row takes two bytes at least.
+ */
+static inline bool
+log_run_fits(const LogRunWalk *walk, const LogRun *run)
+{
+	LogPageOpaque *opaque = LOG_OPAQUE(walk->page);
+
+	return walk->end <= walk->lower &&
+		run->nbytes >= run->nrows * sizeof(uint16) &&
+		walk->off + run->nrows <= opaque->base + opaque->nrows;
+}
 
 #endif

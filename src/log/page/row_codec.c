@@ -13,7 +13,8 @@
 #include "utils/expandeddatum.h"
 #include "utils/memutils.h"
 
-#include "log/log_internal.h"
+#include "log/page/page.h"
+#include "log/page/row_codec.h"
 
 StaticAssertDecl(SIZEOF_DATUM == 8, "streamq needs a 64-bit platform");
 

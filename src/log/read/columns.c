@@ -12,7 +12,13 @@
 #include "access/sysattr.h"
 #include "utils/timestamp.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/page/row_codec.h"
+#include "log/read/pagescan.h"
+#include "log/read/slot.h"
+#include "log/scan.h"
+#include "log/space/tid.h"
 
 typedef enum StepKind
 {

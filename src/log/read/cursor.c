@@ -7,7 +7,11 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/read/cursor.h"
+#include "log/space/directory.h"
+#include "log/space/shared.h"
 
 void
 log_cursor_init(LogCursor *cursor, Relation rel, int partition)

@@ -14,7 +14,19 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/page/row_codec.h"
+#include "log/page/structure.h"
+#include "log/read/cursor.h"
+#include "log/read/pagescan.h"
+#include "log/read/slot.h"
+#include "log/read/visibility.h"
+#include "log/space/blockmap.h"
+#include "log/space/directory.h"
+#include "log/space/relcache.h"
+#include "log/space/shared.h"
+#include "log/space/tid.h"
 
 void
 log_page_scan_init(LogPageScan *ps, Relation rel)

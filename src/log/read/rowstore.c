@@ -13,7 +13,9 @@
 #include "storage/buffile.h"
 #include "utils/memutils.h"
 
-#include "log/log_internal.h"
+#include "log/page/row_codec.h"
+#include "log/read/slot.h"
+#include "log/reader.h"
 
 #define FIRST_CHUNK	8192
 #define LAST_CHUNK	(1024 * 1024)

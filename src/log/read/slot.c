@@ -16,7 +16,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
+#include "log/page/page.h"
+#include "log/page/row_codec.h"
+#include "log/read/slot.h"
+#include "log/reader.h"
 
 /* bodies up to this size are kept in chunks, not blocks of their own */
 #define SMALL_BODY	8192

@@ -13,7 +13,12 @@
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
 
-#include "log/log_internal.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/read/visibility.h"
+#include "log/space/partition.h"
+#include "log/space/relcache.h"
+#include "log/space/shared.h"
 
 int64
 log_frozen_offset(Relation rel, int partition)

@@ -12,7 +12,12 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/blockmap.h"
+#include "log/space/directory.h"
+#include "log/space/shared.h"
 
 struct LogBlockMap
 {

@@ -13,7 +13,11 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
+#include "log/log.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/blocks.h"
 
 /* the least that is worth an extent of its own */
 #define LEAST_RANGE 8
@@ -217,106 +221,16 @@ log_pick_block(Relation rel, const LogBlockRange *taken)
 	return block;
 }
 
-void
-log_meta_set_content(Page metapage)
+uint32
+log_blocks_in_use(Relation rel, uint32 *npartitions)
 {
-	log_page_set_content(metapage, offsetof(LogMeta, free) +
-						 LOG_META(metapage)->nfree * sizeof(LogBlockRange));
-}
+	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
+	LogMeta    *meta = LOG_META(BufferGetPage(buffer));
+	uint32		blocks = meta->nallocated;
 
-static void
-remove_range(LogMeta *meta, uint32 i)
-{
-	memmove(&meta->free[i], &meta->free[i + 1],
-			(meta->nfree - i - 1) * sizeof(LogBlockRange));
-	meta->nfree--;
-}
-
-/* Take what was picked.  Changes the meta page only; cannot fail. */
-void
-log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
-{
-	LogMeta    *meta = LOG_META(metapage);
-
-	if (start >= meta->nallocated)
-	{
-		meta->nallocated = start + nblocks;
-		return;
-	}
 	for (uint32 i = 0; i < meta->nfree; i++)
-	{
-		LogBlockRange *range = &meta->free[i];
-		uint32		before = start - range->start;
-		uint32		behind;
-
-		if (start < range->start || start >= range->start + range->nblocks)
-			continue;
-		Assert(start + nblocks <= range->start + range->nblocks);
-		behind = range->nblocks - before - nblocks;
-		range->nblocks = before;
-		if (before == 0)
-		{
-			range->start = start + nblocks;
-			range->nblocks = behind;
-			if (behind == 0)
-				remove_range(meta, i);
-		}
-		else if (behind > 0)
-			log_free_blocks(metapage, start + nblocks, behind);
-		log_meta_set_content(metapage);
-		return;
-	}
-	Assert(false);
-}
-
-/*
- * Give blocks back.  When the list is full the smallest range is left out, until
- * the list is made anew (freelist.c).
- */
-void
-log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
-{
-	LogMeta    *meta = LOG_META(metapage);
-	uint32		i = 0;
-
-	while (i < meta->nfree && meta->free[i].start < start)
-		i++;
-	if (i > 0 && meta->free[i - 1].start + meta->free[i - 1].nblocks == start)
-	{
-		meta->free[i - 1].nblocks += nblocks;
-		if (i < meta->nfree &&
-			meta->free[i - 1].start + meta->free[i - 1].nblocks == meta->free[i].start)
-		{
-			meta->free[i - 1].nblocks += meta->free[i].nblocks;
-			remove_range(meta, i);
-		}
-	}
-	else if (i < meta->nfree && start + nblocks == meta->free[i].start)
-	{
-		meta->free[i].start = start;
-		meta->free[i].nblocks += nblocks;
-	}
-	else
-	{
-		if (meta->nfree == LOG_META_MAX_FREE)
-		{
-			uint32		least = 0;
-
-			LOG_OPAQUE(metapage)->flags |= LOG_META_INCOMPLETE;
-			for (uint32 k = 1; k < meta->nfree; k++)
-				if (meta->free[k].nblocks < meta->free[least].nblocks)
-					least = k;
-			if (meta->free[least].nblocks >= nblocks)
-				return;
-			remove_range(meta, least);
-			if (least < i)
-				i--;
-		}
-		memmove(&meta->free[i + 1], &meta->free[i],
-				(meta->nfree - i) * sizeof(LogBlockRange));
-		meta->free[i].start = start;
-		meta->free[i].nblocks = nblocks;
-		meta->nfree++;
-	}
-	log_meta_set_content(metapage);
+		blocks -= Min(blocks, meta->free[i].nblocks);
+	*npartitions = meta->npartitions;
+	UnlockReleaseBuffer(buffer);
+	return blocks;
 }

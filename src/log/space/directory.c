@@ -11,7 +11,11 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/directory.h"
+#include "log/space/partition.h"
+#include "log/space/shared.h"
 
 typedef struct Directory
 {

@@ -13,12 +13,13 @@
 #include "storage/smgr.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
+#include "log/space/blocks.h"
 
 #if COMPAT_HAS_ZEROEXTEND
 
 static void
-extend(Relation rel, BlockNumber from, BlockNumber to)
+extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 {
 	smgrzeroextend(RelationGetSmgr(rel), MAIN_FORKNUM, from, to - from, false);
 }
@@ -62,7 +63,7 @@ allocate_in_segment(Relation rel, BlockNumber from, BlockNumber to)
 }
 
 static void
-extend(Relation rel, BlockNumber from, BlockNumber to)
+extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 {
 	PGAlignedBlock zero;
 
@@ -112,5 +113,5 @@ log_extend_file(Relation rel, BlockNumber nblocks)
 	BlockNumber have = RelationGetNumberOfBlocks(rel);
 
 	if (have < nblocks)
-		extend(rel, have, nblocks);
+		extend_fork(rel, have, nblocks);
 }

@@ -17,8 +17,11 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
-#include "log/log_internal.h"
 #include "log/page/log_xlog.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space.h"
+#include "log/space/partition.h"
 
 typedef struct Ranges
 {
@@ -138,7 +141,7 @@ find_free(Relation rel, BlockNumber nallocated, Ranges *used, Ranges *free)
 }
 
 static void
-restore(Relation rel)
+restore_free_list(Relation rel)
 {
 	PGAlignedBlock copy;
 	LogMeta    *meta = LOG_META(copy.data);
@@ -203,6 +206,6 @@ log_restore_free_list(Relation rel, bool always)
 		return;
 	LockRelationForExtension(rel, ExclusiveLock);
 	if (is_wanted(rel, always))
-		restore(rel);
+		restore_free_list(rel);
 	UnlockRelationForExtension(rel, ExclusiveLock);
 }

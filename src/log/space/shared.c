@@ -18,8 +18,11 @@
 #include "utils/dsa.h"
 #include "utils/memutils.h"
 
-#include "log/log_internal.h"
-#include "log/page/log_xlog.h"
+#include "log/log.h"
+#include "log/space/directory.h"
+#include "log/space/partition.h"
+#include "log/space/relcache.h"
+#include "log/space/shared.h"
 #include "base/loaded.h"
 
 typedef struct LogSharedControl
@@ -102,7 +105,7 @@ log_shmem_startup(void)
 }
 
 static void
-attach(void)
+attach_shared(void)
 {
 	MemoryContext old;
 	dshash_parameters params;
@@ -127,7 +130,7 @@ make_key(LogSharedKey *key, RelFileLocator locator, int partition)
 
 /* make the atomics tell what tail says */
 static void
-publish(LogShared *shared)
+publish_tail(LogShared *shared)
 {
 	pg_atomic_write_u64(&shared->first_offset, shared->tail.first_offset);
 	pg_atomic_write_u64(&shared->frozen_offset, shared->tail.frozen_offset);
@@ -135,7 +138,7 @@ publish(LogShared *shared)
 }
 
 static LogShared *
-lookup(Relation rel, int partition)
+lookup_shared(Relation rel, int partition)
 {
 	LogSharedKey key;
 	LogShared  *shared;
@@ -145,7 +148,7 @@ lookup(Relation rel, int partition)
 	if (LWLockAnyHeldByMe(&GetBufferDescriptor(0)->content_lock, NBuffers,
 						  sizeof(BufferDescPadded)))
 		elog(ERROR, "the tail of a stream is looked for while a page is locked");
-	attach();
+	attach_shared();
 	make_key(&key, RelationLocator(rel), partition);
 	shared = dshash_find_or_insert(table, &key, &found);
 	if (!found)
@@ -170,7 +173,7 @@ lookup(Relation rel, int partition)
 		if (!shared->loaded)
 		{
 			log_tail_load(rel, partition, &shared->tail);
-			publish(shared);
+			publish_tail(shared);
 			pg_write_barrier();
 			shared->loaded = true;
 		}
@@ -178,35 +181,6 @@ lookup(Relation rel, int partition)
 	}
 	pg_read_barrier();
 	return shared;
-}
-
-LogRelCache *
-log_relcache(Relation rel)
-{
-	if (rel->rd_amcache == NULL)
-	{
-		StreamOptions options;
-		LogRelCache *cache;
-
-		/* reading options may itself process invalidations: allocate after */
-		options_get(rel, &options);
-		cache = MemoryContextAllocZero(CacheMemoryContext, sizeof(LogRelCache));
-		PG_TRY();
-		{
-			log_route_fill(&cache->route, rel, &options);
-			cache->max_bytes = options.max_bytes;
-		}
-		PG_CATCH();
-		{
-			pfree(cache);
-			PG_RE_THROW();
-		}
-		PG_END_TRY();
-		if (rel->rd_amcache)
-			pfree(rel->rd_amcache);
-		rel->rd_amcache = cache;
-	}
-	return (LogRelCache *) rel->rd_amcache;
 }
 
 LogShared *
@@ -217,7 +191,7 @@ log_shared(Relation rel, int partition)
 
 	if (likely(shared != NULL))
 		return shared;
-	shared = lookup(rel, partition);
+	shared = lookup_shared(rel, partition);
 	/* the cache may have gone while pages were read */
 	log_relcache(rel)->shared[partition] = shared;
 	return shared;
@@ -234,7 +208,7 @@ log_shared_known(Relation rel, int partition)
 void
 log_shared_forget(RelFileLocator locator)
 {
-	attach();
+	attach_shared();
 	for (int p = 0; p < LOG_MAX_PARTITIONS; p++)
 	{
 		LogSharedKey key;
@@ -254,7 +228,7 @@ log_forget_database(Oid dboid)
 	dshash_seq_status status;
 	LogShared  *shared;
 
-	attach();
+	attach_shared();
 	dshash_seq_init(&status, table, true);
 	while ((shared = dshash_seq_next(&status)) != NULL)
 		if (LocatorDatabase(shared->key.locator) == dboid)
@@ -263,13 +237,13 @@ log_forget_database(Oid dboid)
 }
 
 static void
-note(RelFileLocator locator, bool at_commit)
+note_forget(RelFileLocator locator, bool at_commit)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	Forget	   *forget = palloc(sizeof(Forget));
 
 	/* nothing may fail at the end of a transaction */
-	attach();
+	attach_shared();
 	forget->locator = locator;
 	forget->subid = GetCurrentSubTransactionId();
 	forget->at_commit = at_commit;
@@ -280,13 +254,13 @@ note(RelFileLocator locator, bool at_commit)
 void
 log_shared_forget_at_commit(RelFileLocator locator)
 {
-	note(locator, true);
+	note_forget(locator, true);
 }
 
 void
 log_shared_forget_at_abort(RelFileLocator locator)
 {
-	note(locator, false);
+	note_forget(locator, false);
 }
 
 void
@@ -405,11 +379,36 @@ log_get_bounds(Relation rel, int partition, LogBounds *bounds)
 	bounds->free_bytes = (int64) tail.spare_blocks * BLCKSZ;
 }
 
+/* how often a standby looks, a millisecond apart */
+#define MISSING_TRIES	1000
+
 void
-log_init(void)
+log_check_missing(Relation rel, int partition, int64 from, int64 to)
 {
-	log_xlog_init();
-	log_restore_init();
+	/*
+	 * What expired may go at any time, on a standby a moment before the first
+	 * offset has moved: its pages change one after the other.
+	 */
+	for (int try = 0; try < MISSING_TRIES; try++)
+	{
+		if (from >= to || log_first_offset(rel, partition) > from)
+			return;
+		if (!RecoveryInProgress())
+			break;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("messages of stream \"%s\" are missing", RelationGetRelationName(rel)),
+			 errdetail("Partition %d should go on with offset " INT64_FORMAT ".",
+					   partition, from),
+			 errhint("Restore the stream from a backup.")));
+}
+
+void
+log_shared_init(void)
+{
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }

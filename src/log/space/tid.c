@@ -11,7 +11,8 @@
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
+#include "log/space/tid.h"
 
 #define TID_OFFSET_BITS		39
 #define TID_OFFSET_MASK		((INT64CONST(1) << TID_OFFSET_BITS) - 1)

@@ -18,8 +18,15 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
 #include "log/page/log_xlog.h"
+#include "log/page/page.h"
+#include "log/page/row_codec.h"
+#include "log/space/directory.h"
+#include "log/space/extent.h"
+#include "log/space/partition.h"
+#include "log/space/shared.h"
+#include "log/write/append.h"
 
 /* rows up to this size are not split between two pages: reading them whole is quicker */
 #define SPAN_MIN_ROW	256
@@ -144,7 +151,7 @@ acquire_append_lock(LWLock *lock)
 #define FAULT_PAGE		4096
 
 static inline void
-touch(Buffer buffer)
+touch_buffer(Buffer buffer)
 {
 	volatile char *p = (volatile char *) BufferGetBlock(buffer);
 
@@ -169,7 +176,7 @@ touch_around(Buffer buffer)
 	done = group;
 	for (int i = Max((group - 1) * FAULT_AROUND, 0);
 		 i < Min((group + 2) * FAULT_AROUND, NBuffers); i++)
-		touch(i + 1);
+		touch_buffer(i + 1);
 }
 
 /* ---- the tail page ---- */
@@ -200,7 +207,7 @@ ready_tail_page(AppendState *s)
 		return;
 	s->ready = buffer;
 	if (buffer != touched)
-		touch(buffer);
+		touch_buffer(buffer);
 	touched = buffer;
 }
 

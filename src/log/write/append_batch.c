@@ -9,7 +9,15 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
+#include "log/page/row_codec.h"
+#include "log/read/slot.h"
+#include "log/reader.h"
+#include "log/space/relcache.h"
+#include "log/space/tid.h"
+#include "log/write/append.h"
+#include "log/write/append_batch.h"
+#include "log/write/route.h"
 #include "base/loaded.h"
 
 /* memory for encoded rows */
@@ -26,6 +34,7 @@ struct LogBatch
 {
 	Relation	rel;
 	int			partition;		/* of all rows; -1: each goes its way */
+	int			npartitions;
 	int			nrows;
 	LogRow	   *rows;
 	int16	   *partitions;		/* of each row, if they go their ways; -1: any */
@@ -37,8 +46,23 @@ struct LogBatch
 /* rows of a batch that need no allocation */
 #define SMALL_BATCH 16
 
+static const LogPlacement *placement = NULL;
+
+void
+log_register_placement(const LogPlacement *callbacks)
+{
+	placement = callbacks;
+}
+
+void
+log_placement_file_changed(void)
+{
+	if (placement != NULL)
+		placement->file_changed();
+}
+
 static char *
-reserve(void *arg, Size len)
+reserve_row(void *arg, Size len)
 {
 	RowMemory  *memory = arg;
 	char	   *p;
@@ -62,7 +86,7 @@ reserve(void *arg, Size len)
 }
 
 static void
-release(RowMemory *memory)
+release_rows(RowMemory *memory)
 {
 	while (memory->chunk)
 	{
@@ -78,9 +102,9 @@ release(RowMemory *memory)
  * makes few runs.
  */
 static void
-spread(LogBatch *batch)
+spread_rows(LogBatch *batch)
 {
-	int			npartitions = batch->route->npartitions;
+	int			npartitions = batch->npartitions;
 	int			nspread = 0;
 	int			start;
 	int			k = 0;
@@ -111,10 +135,10 @@ append_routed(LogBatch *batch, CommandId cid, int64 *msg_ids)
 	int		   *order = palloc_extended(sizeof(int) * batch->nrows, MCXT_ALLOC_HUGE);
 	int			done = 0;
 
-	spread(batch);
+	spread_rows(batch);
 	for (int i = 0; i < batch->nrows; i++)
 		ends[batch->partitions[i]]++;
-	for (int p = 0; p < batch->route->npartitions; p++)
+	for (int p = 0; p < batch->npartitions; p++)
 	{
 		int			n = ends[p];
 
@@ -129,7 +153,7 @@ append_routed(LogBatch *batch, CommandId cid, int64 *msg_ids)
 		order[place] = i;
 	}
 	done = 0;
-	for (int p = 0; p < batch->route->npartitions; p++)
+	for (int p = 0; p < batch->npartitions; p++)
 	{
 		int64		first;
 
@@ -142,7 +166,7 @@ append_routed(LogBatch *batch, CommandId cid, int64 *msg_ids)
 	pfree(order);
 	pfree(rows);
 	if (batch->note)
-		log_restore_note(batch->rel, batch->partitions, batch->nrows);
+		placement->note(batch->rel, batch->partitions, batch->nrows);
 }
 
 LogBatch *
@@ -152,21 +176,16 @@ log_batch_begin(Relation rel, int max_rows, int partition)
 
 	base_require_loaded();
 	batch = palloc0(sizeof(LogBatch));
-	if (partition < 0 && log_relcache(rel)->route.npartitions == 1)
+	if (partition < 0 && log_relcache(rel)->options.npartitions == 1)
 		partition = 0;
 	batch->rel = rel;
 	batch->partition = partition;
+	batch->npartitions = log_relcache(rel)->options.npartitions;
 	batch->rows = palloc_extended(sizeof(LogRow) * Max(max_rows, 1), MCXT_ALLOC_HUGE);
 	if (partition < 0)
 	{
 		batch->partitions = palloc_extended(sizeof(int16) * Max(max_rows, 1), MCXT_ALLOC_HUGE);
-
-		/*
-		 * Hash functions may load catalogs and so let the cache entry go:
-		 * route by a copy.
-		 */
-		batch->route = palloc(sizeof(LogRoute));
-		*batch->route = log_relcache(rel)->route;
+		batch->route = log_route_copy(rel);
 	}
 	return batch;
 }
@@ -179,7 +198,7 @@ log_batch_add(LogBatch *batch, const Datum *values, const bool *isnull)
 	if (batch->partitions)
 		batch->partitions[i] = log_route_values(batch->route, values, isnull);
 	log_row_encode(RelationGetDescr(batch->rel), values, isnull,
-				   reserve, &batch->memory, &batch->rows[i]);
+				   reserve_row, &batch->memory, &batch->rows[i]);
 	batch->nrows++;
 }
 
@@ -198,7 +217,7 @@ log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids)
 		for (int i = 0; i < batch->nrows; i++)
 			msg_ids[i] = LOG_MSG_ID(batch->partition, first + i);
 	}
-	release(&batch->memory);
+	release_rows(&batch->memory);
 	pfree(batch->rows);
 	if (batch->partitions)
 	{
@@ -219,7 +238,7 @@ get_row(TupleTableSlot *slot, LogRow *row, RowMemory *memory)
 	{
 		slot_getallattrs(slot);
 		log_row_encode(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull,
-					   reserve, memory, row);
+					   reserve_row, memory, row);
 	}
 }
 
@@ -243,8 +262,8 @@ append_slots_routed(Relation rel, TupleTableSlot **slots, int nslots, CommandId 
 		get_row(slots[i], &batch->rows[i], &batch->memory);
 	}
 	batch->nrows = nslots;
-	if (batch->partitions)
-		log_restore_place(rel, slots, nslots, batch->partitions, &batch->note);
+	if (batch->partitions && placement != NULL)
+		placement->place(rel, slots, nslots, batch->partitions, &batch->note);
 	log_batch_append(batch, cid, msg_ids);
 	for (int i = 0; i < nslots; i++)
 		set_identity(rel, slots[i], LOG_MSG_PARTITION(msg_ids[i]), LOG_MSG_OFFSET(msg_ids[i]));
@@ -262,7 +281,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 	if (nslots == 0)
 		return;
 	base_require_loaded();
-	if (partition < 0 && log_relcache(rel)->route.npartitions == 1)
+	if (partition < 0 && log_relcache(rel)->options.npartitions == 1)
 		partition = 0;
 	if (partition < 0)
 	{
@@ -277,7 +296,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 	first = log_append_rows(rel, partition, rows, nslots, cid);
 	for (int i = 0; i < nslots; i++)
 		set_identity(rel, slots[i], partition, first + i);
-	release(&memory);
+	release_rows(&memory);
 	if (rows != small)
 		pfree(rows);
 }

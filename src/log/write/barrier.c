@@ -26,8 +26,14 @@
 #include "storage/lwlock.h"
 #include "utils/rel.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
+#include "log/log.h"
+#include "log/options.h"
 #include "log/page/log_xlog.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/partition.h"
+#include "log/write/barrier.h"
 
 /* what the head of a partition says of barriers and what goes with them */
 typedef struct Barriers
@@ -234,6 +240,13 @@ log_add_barrier(Relation rel)
 	UnlockRelationForExtension(rel, ExclusiveLock);
 	pfree(next);
 	pfree(all);
+}
+
+void
+log_column_changed(Relation rel, AttrNumber attnum, bool dropped)
+{
+	if (log_options_column_changed(rel, attnum, dropped))
+		log_add_barrier(rel);
 }
 
 bool

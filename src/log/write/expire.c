@@ -19,10 +19,17 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
 #include "log/page/log_xlog.h"
-
-void		(*log_space_hook) (Relation rel, int64 bytes) = NULL;
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/read/offsets.h"
+#include "log/reader.h"
+#include "log/space.h"
+#include "log/space/directory.h"
+#include "log/space/partition.h"
+#include "log/space/shared.h"
+#include "log/write/expire.h"
 
 /* dead rows below the frozen offset in what is to be freed */
 typedef struct DeadCount
@@ -204,59 +211,6 @@ done:
 	return result;
 }
 
-/* a copy of the head's fixed part; all zero if there is none yet */
-static void
-read_head(Relation rel, int partition, LogHead *head)
-{
-	BlockNumber block = log_head_block(rel, partition);
-	Buffer		buffer;
-
-	memset(head, 0, sizeof(LogHead));
-	if (!BlockNumberIsValid(block))
-		return;
-	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
-	*head = *LOG_HEAD(BufferGetPage(buffer));
-	UnlockReleaseBuffer(buffer);
-}
-
-int64
-log_lost_offset(Relation rel, int partition)
-{
-	LogHead		head;
-
-	read_head(rel, partition, &head);
-	return head.lost_offset;
-}
-
-int64
-log_all_known_dead(Relation rel, int partition)
-{
-	LogHead		head;
-
-	read_head(rel, partition, &head);
-	return head.frozen_dead;
-}
-
-int64
-log_known_dead(Relation rel, int partition, int64 from, int64 to)
-{
-	LogHead		head;
-
-	read_head(rel, partition, &head);
-	if (head.frozen_dead == 0)
-		return 0;
-	return log_count_dead(rel, partition, from, Min(to, head.frozen_offset));
-}
-
-int64
-log_origin_offset(Relation rel, int partition)
-{
-	LogHead		head;
-
-	read_head(rel, partition, &head);
-	return head.origin_offset;
-}
-
 bool
 log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *result)
 {
@@ -283,7 +237,7 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 }
 
 static void
-expire(Relation rel, int partition, int64 upto, bool quick)
+expire_below(Relation rel, int partition, int64 upto, bool quick)
 {
 	LogShared  *shared = log_shared(rel, partition);
 	DeadCount	count = {-1, -1, -1, 0};
@@ -311,7 +265,7 @@ log_expire(Relation rel, int partition, int64 upto, bool quick)
 		upto = Min(upto, log_stable_offset(rel, partition, NULL, NULL));
 	if (upto <= before)
 		return 0;
-	expire(rel, partition, upto, quick);
+	expire_below(rel, partition, upto, quick);
 	return log_first_offset(rel, partition) - before;
 }
 
@@ -325,7 +279,7 @@ log_expire_dead(Relation rel, int partition)
 		LogExtent	extent;
 		LogExtent	next;
 
-		read_head(rel, partition, &head);
+		log_read_head(rel, partition, &head);
 		first = head.first_offset;
 
 		/* the first extent can only be all dead if there are dead enough */
@@ -336,41 +290,8 @@ log_expire_dead(Relation rel, int partition)
 			next.base - first > head.frozen_dead ||
 			log_count_dead(rel, partition, first, next.base) < next.base - first)
 			break;
-		expire(rel, partition, next.base, false);
+		expire_below(rel, partition, next.base, false);
 		if (log_first_offset(rel, partition) == first)
 			break;
 	}
-}
-
-uint32
-log_blocks_in_use(Relation rel, uint32 *npartitions)
-{
-	Buffer		buffer = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_SHARE);
-	LogMeta    *meta = LOG_META(BufferGetPage(buffer));
-	uint32		blocks = meta->nallocated;
-
-	for (uint32 i = 0; i < meta->nfree; i++)
-		blocks -= Min(blocks, meta->free[i].nblocks);
-	*npartitions = meta->npartitions;
-	UnlockReleaseBuffer(buffer);
-	return blocks;
-}
-
-void
-log_make_room(Relation rel, uint32 npages)
-{
-	int64		limit = log_relcache(rel)->max_bytes / BLCKSZ;
-	uint32		npartitions;
-	uint32		used = log_blocks_in_use(rel, &npartitions);
-
-	/* no snapshot can be taken in parallel mode */
-	if (log_space_hook == NULL || (int64) used + npages <= limit ||
-		used < log_relcache(rel)->room_blocks || IsInParallelMode())
-		return;
-	log_space_hook(rel, (int64) npages * BLCKSZ);
-
-	/* what could not go now will not be looked at each time */
-	used = log_blocks_in_use(rel, &npartitions);
-	log_relcache(rel)->room_blocks = (int64) used + npages <= limit ? 0 :
-		(uint32) Min(used + limit / 16, MaxBlockNumber);
 }

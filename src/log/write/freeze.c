@@ -23,8 +23,20 @@
 #include "storage/procarray.h"
 #include "utils/timestamp.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
 #include "log/page/log_xlog.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/read/cursor.h"
+#include "log/read/offsets.h"
+#include "log/read/pagescan.h"
+#include "log/read/visibility.h"
+#include "log/space.h"
+#include "log/space/partition.h"
+#include "log/space/shared.h"
+#include "log/write/expire.h"
+#include "log/write/freeze.h"
+#include "log/write/state_callbacks.h"
 #include "base/loaded.h"
 
 typedef struct FreezeState
@@ -186,43 +198,6 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 	}
 	ReleaseBuffer(buffer);
 	return *next < fs->to;
-}
-
-int64
-log_count_dead(Relation rel, int partition, int64 from, int64 to)
-{
-	LogCursor	cursor;
-	int64		dead = 0;
-	int64		off = from;
-
-	log_cursor_init(&cursor, rel, partition);
-	if (from >= to || !log_cursor_seek(&cursor, from))
-		return 0;
-	do
-	{
-		Buffer		buffer;
-		Page		page;
-		uint32		pos;
-
-		CHECK_FOR_INTERRUPTS();
-		buffer = log_cursor_read(&cursor);
-		if (!BufferIsValid(buffer))
-			break;
-		page = BufferGetPage(buffer);
-		pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
-		off = LOG_OPAQUE(page)->base;
-		while (off < to && MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
-		{
-			LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
-
-			if (off >= from && (run->flags & LOG_RUN_DEAD))
-				dead += run->nrows;
-			off += run->nrows;
-			pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
-		}
-		UnlockReleaseBuffer(buffer);
-	} while (off < to && log_cursor_next(&cursor));
-	return dead;
 }
 
 /* dead rows were newly marked between `from` and the new frozen offset */

@@ -19,7 +19,10 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
-#include "log/log_internal.h"
+#include "log/log.h"
+#include "log/options.h"
+#include "log/space/relcache.h"
+#include "log/write/route.h"
 
 static void
 fill_slots(uint8 *slots, const StreamOptions *options)
@@ -58,16 +61,13 @@ fill_slots(uint8 *slots, const StreamOptions *options)
 	}
 }
 
-void
-log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options)
+static void
+fill_route(LogRoute *route, Relation rel, const StreamOptions *options)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
-	route->npartitions = options->npartitions;
-	route->nkeys = 0;
-	if (options->npartitions == 1)
-		return;
 	fill_slots(route->slots, options);
+	route->nkeys = 0;
 	for (int i = 0; i < options->nkeys; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, options->keys[i] - 1);
@@ -86,6 +86,27 @@ log_route_fill(LogRoute *route, Relation rel, const StreamOptions *options)
 		route->types[route->nkeys] = type;
 		route->nkeys++;
 	}
+}
+
+LogRoute *
+log_route_copy(Relation rel)
+{
+	LogRoute   *route = palloc(sizeof(LogRoute));
+	LogRelCache *cache = log_relcache(rel);
+
+	if (!cache->routed)
+	{
+		StreamOptions options = cache->options;
+
+		/* looking types up may let the cache entry go */
+		fill_route(route, rel, &options);
+		cache = log_relcache(rel);
+		cache->route = *route;
+		cache->routed = true;
+	}
+	else
+		*route = cache->route;
+	return route;
 }
 
 static inline Datum

@@ -15,8 +15,14 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "log/log_internal.h"
+#include "compat.h"
 #include "log/page/log_xlog.h"
+#include "log/page/page.h"
+#include "log/page/structure.h"
+#include "log/space/blocks.h"
+#include "log/space/partition.h"
+#include "log/state_page.h"
+#include "log/write/state_callbacks.h"
 
 StaticAssertDecl(LOG_STATE_MAX <= LOG_PAGE_END - LOG_PAGE_START, "a state must fit its page");
 

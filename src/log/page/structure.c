@@ -1,0 +1,172 @@
+/*
+ * structure.c
+ *	  Changes of structure pages that redo makes, too.  Nothing here can fail.
+ */
+#include "postgres.h"
+
+#include "log/page/page.h"
+#include "log/page/structure.h"
+
+void
+log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated)
+{
+	LogMeta    *meta;
+
+	log_page_init(page, LOG_PAGE_META, 0);
+	meta = LOG_META(page);
+	meta->npartitions = npartitions;
+	meta->state_dir = InvalidBlockNumber;
+	meta->nallocated = nallocated;
+	meta->nfree = 0;
+	for (int i = 0; i < LOG_META_PARTITIONS; i++)
+		meta->heads[i] = InvalidBlockNumber;
+	log_page_set_content(page, offsetof(LogMeta, free));
+}
+
+void
+log_fill_head(Page page, int partition, int64 origin)
+{
+	LogHead    *head;
+
+	log_page_init(page, LOG_PAGE_HEAD, partition);
+	head = LOG_HEAD(page);
+	memset(head, 0, sizeof(LogHead));
+	head->first_offset = head->lost_offset = head->origin_offset = origin;
+	head->frozen_offset = origin;
+	head->next_leaf_id = 1;
+	log_page_set_content(page, sizeof(LogHead));
+}
+
+void
+log_head_set_content(Page page)
+{
+	LogHead    *head = LOG_HEAD(page);
+
+	log_page_set_content(page, sizeof(LogHead) + head->nparents * sizeof(LogParent) +
+						 head->nbarriers * sizeof(LogBarrier) +
+						 head->nroot * sizeof(LogRootEntry));
+}
+
+void
+log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen)
+{
+	LogDirectory *directory = LOG_DIRECTORY(page);
+
+	if (lengthen)
+		directory->extents[directory->nextents - 1].nblocks += nblocks;
+	else
+	{
+		LogExtent  *extent = &directory->extents[directory->nextents++];
+
+		extent->start = start;
+		extent->nblocks = nblocks;
+		extent->base = LOG_SPARE_EXTENT;
+		extent->first_time = extent->last_time = DT_NOEND;
+	}
+	log_page_set_content(page, offsetof(LogDirectory, extents) +
+						 directory->nextents * sizeof(LogExtent));
+}
+
+void
+log_meta_set_content(Page metapage)
+{
+	log_page_set_content(metapage, offsetof(LogMeta, free) +
+						 LOG_META(metapage)->nfree * sizeof(LogBlockRange));
+}
+
+static void
+remove_range(LogMeta *meta, uint32 i)
+{
+	memmove(&meta->free[i], &meta->free[i + 1],
+			(meta->nfree - i - 1) * sizeof(LogBlockRange));
+	meta->nfree--;
+}
+
+/* Take what was picked.  Changes the meta page only; cannot fail. */
+void
+log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
+{
+	LogMeta    *meta = LOG_META(metapage);
+
+	if (start >= meta->nallocated)
+	{
+		meta->nallocated = start + nblocks;
+		return;
+	}
+	for (uint32 i = 0; i < meta->nfree; i++)
+	{
+		LogBlockRange *range = &meta->free[i];
+		uint32		before = start - range->start;
+		uint32		behind;
+
+		if (start < range->start || start >= range->start + range->nblocks)
+			continue;
+		Assert(start + nblocks <= range->start + range->nblocks);
+		behind = range->nblocks - before - nblocks;
+		range->nblocks = before;
+		if (before == 0)
+		{
+			range->start = start + nblocks;
+			range->nblocks = behind;
+			if (behind == 0)
+				remove_range(meta, i);
+		}
+		else if (behind > 0)
+			log_free_blocks(metapage, start + nblocks, behind);
+		log_meta_set_content(metapage);
+		return;
+	}
+	Assert(false);
+}
+
+/*
+ * Give blocks back.  When the list is full the smallest range is left out, until
+ * the list is made anew (freelist.c).
+ */
+void
+log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)
+{
+	LogMeta    *meta = LOG_META(metapage);
+	uint32		i = 0;
+
+	while (i < meta->nfree && meta->free[i].start < start)
+		i++;
+	if (i > 0 && meta->free[i - 1].start + meta->free[i - 1].nblocks == start)
+	{
+		meta->free[i - 1].nblocks += nblocks;
+		if (i < meta->nfree &&
+			meta->free[i - 1].start + meta->free[i - 1].nblocks == meta->free[i].start)
+		{
+			meta->free[i - 1].nblocks += meta->free[i].nblocks;
+			remove_range(meta, i);
+		}
+	}
+	else if (i < meta->nfree && start + nblocks == meta->free[i].start)
+	{
+		meta->free[i].start = start;
+		meta->free[i].nblocks += nblocks;
+	}
+	else
+	{
+		if (meta->nfree == LOG_META_MAX_FREE)
+		{
+			uint32		least = 0;
+
+			LOG_OPAQUE(metapage)->flags |= LOG_META_INCOMPLETE;
+			for (uint32 k = 1; k < meta->nfree; k++)
+				if (meta->free[k].nblocks < meta->free[least].nblocks)
+					least = k;
+			if (meta->free[least].nblocks >= nblocks)
+				return;
+			remove_range(meta, least);
+			if (least < i)
+				i--;
+		}
+		memmove(&meta->free[i + 1], &meta->free[i],
+				(meta->nfree - i) * sizeof(LogBlockRange));
+		meta->free[i].start = start;
+		meta->free[i].nblocks = nblocks;
+		meta->nfree++;
+	}
+	log_meta_set_content(metapage);
+}

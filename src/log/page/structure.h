@@ -1,0 +1,176 @@
+/*
+ * structure.h
+ *	  What is on disk: the structure pages of a stream's file, and the changes
+ *	  of them that redo makes, too.
+ */
+#ifndef STREAMQ_LOG_PAGE_STRUCTURE_H
+#define STREAMQ_LOG_PAGE_STRUCTURE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "storage/block.h"
+
+#include "log/page/page.h"
+
+/* ---- meta ---- */
+
+typedef struct LogBlockRange
+{
+	BlockNumber start;
+	uint32		nblocks;
+} LogBlockRange;
+
+#define LOG_META_PARTITIONS 256
+
+typedef struct LogMeta
+{
+	uint32		npartitions;	/* heads in use */
+	BlockNumber state_dir;		/* first page of the state directory */
+	BlockNumber nallocated;		/* blocks below have been handed out once */
+	uint32		nfree;			/* entries of free[] */
+	BlockNumber heads[LOG_META_PARTITIONS];
+	LogBlockRange free[FLEXIBLE_ARRAY_MEMBER];	/* by start, never adjacent */
+} LogMeta;
+
+StaticAssertDecl(offsetof(LogMeta, free) == 16 + 4 * 256, "on-disk format");
+StaticAssertDecl(sizeof(LogBlockRange) == 8, "on-disk format");
+
+/* flag of the meta page: there are more free blocks than free[] has room for */
+#define LOG_META_INCOMPLETE	0x01
+
+#define LOG_META(page)		((LogMeta *) LOG_PAGE_CONTENT(page))
+#define LOG_META_MAX_FREE \
+	((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogMeta, free)) / sizeof(LogBlockRange))
+
+/* ---- head of a partition ---- */
+
+typedef struct LogParent
+{
+	int64		offset;			/* finish the parent below this first */
+	uint32		partition;
+	uint32		reserved;
+} LogParent;
+
+/* the columns that rows are routed by changed here */
+typedef struct LogBarrier
+{
+	int64		offset;			/* before it the old ones held */
+	uint64		xid;			/* full id of the transaction that made it */
+	uint32		id;				/* the same in all partitions, growing */
+	uint32		reserved;
+} LogBarrier;
+
+typedef struct LogRootEntry
+{
+	BlockNumber block;			/* directory page */
+	uint32		leaf_id;		/* its opaque.owner */
+	int64		base;			/* base of its first extent */
+} LogRootEntry;
+
+typedef struct LogHead
+{
+	int64		first_offset;	/* oldest retained */
+	int64		lost_offset;	/* messages below it were dropped; between it
+								 * and first_offset there were none */
+	int64		origin_offset;	/* where the log of this file began */
+	int64		frozen_offset;	/* everything below is settled for ever */
+	int64		frozen_dead;	/* rows of aborted transactions in
+								 * [first_offset, frozen_offset) */
+	uint32		next_leaf_id;
+	uint8		nparents;
+	uint8		nbarriers;
+	uint16		nroot;
+	/* LogParent[nparents], LogBarrier[nbarriers], LogRootEntry[nroot] follow */
+} LogHead;
+
+StaticAssertDecl(sizeof(LogHead) == 48, "on-disk format");
+StaticAssertDecl(sizeof(LogParent) == 16, "on-disk format");
+StaticAssertDecl(sizeof(LogBarrier) == 24, "on-disk format");
+StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
+
+#define LOG_HEAD(page)		((LogHead *) LOG_PAGE_CONTENT(page))
+#define LOG_HEAD_PARENTS(head)	((LogParent *) ((char *) (head) + sizeof(LogHead)))
+#define LOG_HEAD_BARRIERS(head) \
+	((LogBarrier *) (LOG_HEAD_PARENTS(head) + (head)->nparents))
+#define LOG_HEAD_ROOT(head) \
+	((LogRootEntry *) (LOG_HEAD_BARRIERS(head) + (head)->nbarriers))
+#define LOG_HEAD_MAX_ROOT(head) \
+	((int) ((LOG_PAGE_END - LOG_PAGE_START - sizeof(LogHead) - \
+			 (head)->nparents * sizeof(LogParent) - \
+			 (head)->nbarriers * sizeof(LogBarrier)) / sizeof(LogRootEntry)))
+
+/* ---- extent directory ---- */
+
+#define LOG_SPARE_EXTENT	INT64CONST(-1)
+
+typedef struct LogExtent
+{
+	BlockNumber start;
+	uint32		nblocks;
+	int64		base;			/* base of its first page, LOG_SPARE_EXTENT
+								 * until the tail has got there */
+	TimestampTz first_time;		/* append time of its first row */
+	TimestampTz last_time;		/* once it is full: not before that of the
+								 * last, nor behind the next extent's first */
+} LogExtent;
+
+StaticAssertDecl(sizeof(LogExtent) == 32, "on-disk format");
+
+typedef struct LogDirectory
+{
+	uint32		nextents;
+	uint32		reserved;
+	LogExtent	extents[FLEXIBLE_ARRAY_MEMBER];
+} LogDirectory;
+
+StaticAssertDecl(offsetof(LogDirectory, extents) == 8, "on-disk format");
+
+#define LOG_DIRECTORY(page) ((LogDirectory *) LOG_PAGE_CONTENT(page))
+#define LOG_DIRECTORY_MAX \
+	((int) ((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogDirectory, extents)) / sizeof(LogExtent)))
+
+/* barriers in a head */
+#define LOG_MAX_BARRIERS	32
+
+/* ---- states ---- */
+
+typedef struct LogStateEntry
+{
+	uint32		owner;
+	uint32		partition;
+	BlockNumber block;
+} LogStateEntry;
+
+typedef struct LogStateDirectory
+{
+	BlockNumber next;			/* InvalidBlockNumber at the end */
+	uint32		nentries;
+	LogStateEntry entries[FLEXIBLE_ARRAY_MEMBER];
+} LogStateDirectory;
+
+StaticAssertDecl(sizeof(LogStateEntry) == 12, "on-disk format");
+StaticAssertDecl(offsetof(LogStateDirectory, entries) == 8, "on-disk format");
+
+#define LOG_STATE_DIRECTORY(page) ((LogStateDirectory *) LOG_PAGE_CONTENT(page))
+#define LOG_STATE_DIRECTORY_MAX \
+	((int) ((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogStateDirectory, entries)) / sizeof(LogStateEntry)))
+
+/* ---- changing them; nothing here can fail ---- */
+
+extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
+extern void log_fill_head(Page page, int partition, int64 origin);
+extern void log_head_set_content(Page page);
+extern void log_meta_set_content(Page metapage);
+
+/*
+ * Enter blocks at the end of a leaf: as a spare extent, or by making the last one
+ * longer.  There is room.
+ */
+extern void log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen);
+
+/* take blocks that are free or were never handed out; give blocks back */
+extern void log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * relcache.c
+ *	  What a relcache entry remembers about its stream.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "log/options.h"
+#include "log/space/relcache.h"
+
+LogRelCache *
+log_relcache(Relation rel)
+{
+	if (rel->rd_amcache == NULL)
+	{
+		StreamOptions options;
+		LogRelCache *cache;
+
+		/* reading options may itself process invalidations: allocate after */
+		log_options_get(rel, &options);
+		cache = MemoryContextAllocZero(CacheMemoryContext, sizeof(LogRelCache));
+		cache->options = options;
+		if (rel->rd_amcache)
+			pfree(rel->rd_amcache);
+		rel->rd_amcache = cache;
+	}
+	return (LogRelCache *) rel->rd_amcache;
+}
