@@ -65,7 +65,7 @@ typedef struct PageView
 } PageView;
 
 static void pg_attribute_printf(4, 5)
-report(Walk *w, BlockNumber block, int64 off, const char *fmt,...)
+report_damage(Walk *w, BlockNumber block, int64 off, const char *fmt,...)
 {
 	StringInfoData text;
 	va_list		args;
@@ -151,7 +151,7 @@ check_row(Walk *w, BlockNumber block, int64 off, const LogRow *row)
 	const char *problem = check_attributes(RelationGetDescr(w->check->rel), row);
 
 	if (problem)
-		report(w, block, off, "%s", problem);
+		report_damage(w, block, off, "%s", problem);
 }
 
 /* ---- runs ---- */
@@ -203,7 +203,7 @@ run_committed(Walk *w, PageView *v, const LogRun *run, int64 first_row)
 		/* below the frozen offset nobody asks, and it may have moved */
 		if (log_check_guard(w->check, w->p->partition, v->block, find_outcome, &args) &&
 			!args.committed)
-			report(w, v->block, first_row, "transaction id %u of a run is impossible", run->xid);
+			report_damage(w, v->block, first_row, "transaction id %u of a run is impossible", run->xid);
 		return false;
 	}
 	return log_check_guard(w->check, w->p->partition, v->block, find_outcome, &args) &&
@@ -251,16 +251,16 @@ check_flags(Walk *w, PageView *v, const LogRun *run, int64 off)
 	}
 
 	if (run->flags & ~(LOG_RUN_HINTS | LOG_RUN_DEAD))
-		report(w, v->block, off, "flags 0x%04x of a run are unknown", run->flags);
+		report_damage(w, v->block, off, "flags 0x%04x of a run are unknown", run->flags);
 	if (frozen && (run->flags & LOG_RUN_DEAD))
 		w->dead += Min(off + run->nrows, w->p->frozen_offset) - Max(off, w->p->first_offset);
 	if ((run->flags & LOG_RUN_COMMITTED) && (run->flags & rolled_back))
-		report(w, v->block, off, "a run is marked as committed and as rolled back");
+		report_damage(w, v->block, off, "a run is marked as committed and as rolled back");
 	else if (frozen && (run->flags & rolled_back) == LOG_RUN_ABORTED)
-		report(w, v->block, off, "a run below the frozen offset was rolled back and is not marked as dead");
+		report_damage(w, v->block, off, "a run below the frozen offset was rolled back and is not marked as dead");
 	else if (ask && w->asked.known &&
 			 w->asked.committed != ((run->flags & rolled_back) == 0))
-		report(w, v->block, off, w->asked.committed ?
+		report_damage(w, v->block, off, w->asked.committed ?
 			   "the transaction %u of a run marked as rolled back has committed" :
 			   "the transaction %u of a run that counts as committed was rolled back", run->xid);
 }
@@ -279,7 +279,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 
 		if (pos + sizeof(uint16) > end)
 		{
-			report(w, v->block, off, "a row begins behind its run");
+			report_damage(w, v->block, off, "a row begins behind its run");
 			return false;
 		}
 		memcpy(&header, (char *) v->page + pos, sizeof(uint16));
@@ -290,13 +290,13 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 		{
 			if (pos + sizeof(uint16) + sizeof(uint32) > end)
 			{
-				report(w, v->block, off, "a row begins behind its run");
+				report_damage(w, v->block, off, "a row begins behind its run");
 				return false;
 			}
 			memcpy(&row.len, (char *) v->page + pos + sizeof(uint16), sizeof(uint32));
 			if (row.len < LOG_ROW_LONG || row.len > MaxAllocSize)
 			{
-				report(w, v->block, off, "the length of a row is impossible");
+				report_damage(w, v->block, off, "the length of a row is impossible");
 				return false;
 			}
 		}
@@ -304,7 +304,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 		if (body > end || (body + row.len > end &&
 						   (end != LOG_PAGE_END || i + 1 < run->nrows)))
 		{
-			report(w, v->block, off, "a row ends behind its run");
+			report_damage(w, v->block, off, "a row ends behind its run");
 			return false;
 		}
 		row.body = (char *) v->page + body;
@@ -327,7 +327,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 	}
 	if (pos != end)
 	{
-		report(w, v->block, off, "the rows of a run do not fill it");
+		report_damage(w, v->block, off, "the rows of a run do not fill it");
 		return false;
 	}
 	return true;
@@ -336,34 +336,31 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 static void
 check_runs(Walk *w, PageView *v, const LogExtent *extent)
 {
-	uint32		pos = LOG_PAGE_START + v->opaque->cont_len;
-	int64		off = v->opaque->base;
+	LogRunWalk	walk;
+	LogRun	   *run;
 	const char *problem = log_page_check_runs(v->page);
 
 	if (problem)
 	{
-		report(w, v->block, off, "%s", problem);
+		report_damage(w, v->block, v->opaque->base, "%s", problem);
 		w->seam_known = false;
 		w->left = 0;
 		return;
 	}
-	while (MAXALIGN(pos) + sizeof(LogRun) <= v->lower)
+	log_run_begin(&walk, v->page);
+	while ((run = log_run_next(&walk)) != NULL)
 	{
-		LogRun	   *run = (LogRun *) ((char *) v->page + MAXALIGN(pos));
-
-		pos = MAXALIGN(pos) + sizeof(LogRun);
 		if (run->time < w->time || run->time < extent->first_time ||
 			run->time > extent->last_time)
-			report(w, v->block, off, "append times fall");
+			report_damage(w, v->block, walk.off, "append times fall");
 		w->time = Max(w->time, run->time);
-		check_flags(w, v, run, off);
-		if (!check_rows(w, v, run, pos, off, run_committed(w, v, run, off)))
+		check_flags(w, v, run, walk.off);
+		if (!check_rows(w, v, run, walk.pos + sizeof(LogRun), walk.off,
+						run_committed(w, v, run, walk.off)))
 		{
 			w->seam_known = false;
 			w->left = 0;
 		}
-		pos += run->nbytes;
-		off += run->nrows;
 	}
 }
 
@@ -382,7 +379,7 @@ check_continuation(Walk *w, PageView *v)
 	if (w->left == 0)
 	{
 		if (cont > 0)
-			report(w, v->block, v->opaque->base, "a row goes on that did not begin");
+			report_damage(w, v->block, v->opaque->base, "a row goes on that did not begin");
 		return;
 	}
 	if (cont == 0 && !w->left_committed)
@@ -393,7 +390,7 @@ check_continuation(Walk *w, PageView *v)
 	}
 	if (cont != Min(w->left, PAGE_ROOM))
 	{
-		report(w, v->block, w->left_off, "%u bytes of a row go on here, not %u",
+		report_damage(w, v->block, w->left_off, "%u bytes of a row go on here, not %u",
 			   cont, (uint32) Min(w->left, PAGE_ROOM));
 		w->left = 0;
 		w->seam_known = cont < PAGE_ROOM;
@@ -433,7 +430,7 @@ read_first(Check *check, void *arg)
  * after a page of it was copied: blocks are used again only later.
  */
 static bool
-expired(Walk *w, const LogExtent *extent, int64 end)
+extent_expired(Walk *w, const LogExtent *extent, int64 end)
 {
 	FirstArgs	args = {w->p->partition, 0};
 
@@ -469,14 +466,14 @@ check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block
 		w->left = 0;
 		return true;
 	}
-	if (expired(w, extent, extent_end))
+	if (extent_expired(w, extent, extent_end))
 		return false;
 	v.block = block;
 	v.page = (Page) copy.data;
 	is_page = log_page_is(v.page, LOG_PAGE_DATA, w->p->partition);
 	if (!is_page)
 	{
-		report(w, block, w->expected,
+		report_damage(w, block, w->expected,
 			   PageIsNew(v.page) ? "the page is empty" :
 			   "the block is not a data page of its partition, or its counts are impossible");
 		w->expected = -1;
@@ -487,14 +484,14 @@ check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block
 	v.opaque = LOG_OPAQUE(v.page);
 	v.lower = ((PageHeader) v.page)->pd_lower;
 	if (v.opaque->owner != 0 || v.opaque->flags != 0)
-		report(w, block, v.opaque->base, "fields that are not in use are not zero");
+		report_damage(w, block, v.opaque->base, "fields that are not in use are not zero");
 
 	if (first && v.opaque->base != extent->base)
-		report(w, block, v.opaque->base, "the extent should begin with offset " INT64_FORMAT,
+		report_damage(w, block, v.opaque->base, "the extent should begin with offset " INT64_FORMAT,
 			   extent->base);
 	else if (v.opaque->base < extent->base ||
 			 (w->expected >= 0 && !same_offset(w, v.opaque->base)))
-		report(w, block, v.opaque->base, "the page should begin with offset " INT64_FORMAT,
+		report_damage(w, block, v.opaque->base, "the page should begin with offset " INT64_FORMAT,
 			   Max(w->expected, extent->base));
 	w->expected = v.opaque->base + v.opaque->nrows;
 	check_continuation(w, &v);
@@ -509,7 +506,7 @@ typedef struct BoundsArgs
 } BoundsArgs;
 
 static void
-get_tail(Check *check, void *arg)
+get_tail_now(Check *check, void *arg)
 {
 	BoundsArgs *args = arg;
 
@@ -523,7 +520,7 @@ tail_passed(Walk *w, const LogExtent *extent, BlockNumber block)
 	BoundsArgs	args;
 
 	args.partition = w->p->partition;
-	return log_check_guard(w->check, w->p->partition, block, get_tail, &args) &&
+	return log_check_guard(w->check, w->p->partition, block, get_tail_now, &args) &&
 		(args.tail.extent_start != extent->start || block < args.tail.next_block);
 }
 
@@ -542,12 +539,12 @@ check_behind_tail(Walk *w, const LogExtent *extent, BlockNumber from)
 		if (log_page_is((Page) copy.data, LOG_PAGE_DATA, w->p->partition) &&
 			LOG_OPAQUE(copy.data)->base >= extent->base &&
 			!tail_passed(w, extent, block))
-			report(w, block, LOG_OPAQUE(copy.data)->base, "there are messages behind the tail");
+			report_damage(w, block, LOG_OPAQUE(copy.data)->base, "there are messages behind the tail");
 	}
 }
 
 static void
-check_extent(Walk *w, int i)
+check_extent_data(Walk *w, int i)
 {
 	CheckPartition *p = w->p;
 	const LogExtent *extent = &p->extents[i];
@@ -562,7 +559,7 @@ check_extent(Walk *w, int i)
 		end = BlockNumberIsValid(p->tail.tail) ? p->tail.tail + 1 : extent->start;
 		if (end != p->tail.next_block || end > extent->start + extent->nblocks)
 		{
-			report(w, p->tail.tail, p->tail.next_offset, "the tail is not in its extent");
+			report_damage(w, p->tail.tail, p->tail.next_offset, "the tail is not in its extent");
 			return;
 		}
 	}
@@ -584,15 +581,15 @@ check_extent(Walk *w, int i)
 	/* the tail page may have got more rows since */
 	if (w->expected >= 0 && w->expected < p->tail.next_offset &&
 		!(p->partition == LOG_MAX_PARTITIONS - 1 && (p->tail.next_offset & 0x7FFF) == 0))
-		report(w, p->tail.tail, w->expected, "the partition ends before its next offset "
+		report_damage(w, p->tail.tail, w->expected, "the partition ends before its next offset "
 			   INT64_FORMAT, p->tail.next_offset);
 	else if (w->expected > p->tail.next_offset &&
 			 log_next_offset(w->check->rel, p->partition) < w->expected)
-		report(w, p->tail.tail, p->tail.next_offset, "the partition goes on behind its next offset");
+		report_damage(w, p->tail.tail, p->tail.next_offset, "the partition goes on behind its next offset");
 	/* on a standby the tail was looked at amid a row, if it is further now */
 	else if (w->left > 0 && w->left_committed && w->expected == p->tail.next_offset &&
 			 (log_use_shared() || !tail_passed(w, extent, end)))
-		report(w, p->tail.tail, w->left_off, "the last message does not go on as it should");
+		report_damage(w, p->tail.tail, w->left_off, "the last message does not go on as it should");
 	check_behind_tail(w, extent, end);
 }
 
@@ -612,10 +609,10 @@ log_check_data(Check *check, CheckPartition *p)
 		p->first_offset == p->origin_offset;
 	initStringInfo(&w.bytes);
 	for (int i = 0; i < p->nused; i++)
-		check_extent(&w, i);
+		check_extent_data(&w, i);
 	if (p->head_ok && p->tail_ok && !w.expired && check->nproblems == nproblems &&
 		w.dead != p->frozen_dead)
-		report(&w, InvalidBlockNumber, -1, INT64_FORMAT " dead rows are counted below the frozen offset, there are "
+		report_damage(&w, InvalidBlockNumber, -1, INT64_FORMAT " dead rows are counted below the frozen offset, there are "
 			   INT64_FORMAT, p->frozen_dead, w.dead);
 	pfree(w.bytes.data);
 }

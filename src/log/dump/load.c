@@ -44,23 +44,19 @@ static bool
 collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 {
 	Buffer		buffer = log_cursor_read(cursor);
-	Page		page;
-	uint32		pos;
-	int64		off;
+	LogRunWalk	walk;
+	LogRun	   *run;
 	int64		frozen;
 
 	if (!BufferIsValid(buffer))
 		return false;
-	page = BufferGetPage(buffer);
-	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
-	off = LOG_OPAQUE(page)->base;
 	frozen = log_frozen_offset(cursor->rel, cursor->partition);
-	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+	log_run_begin(&walk, BufferGetPage(buffer));
+	while ((run = log_run_next(&walk)) != NULL)
 	{
-		LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
-
+		log_run_check(&walk, run, cursor->rel, buffer);
 		if (run->nrows > 0 &&
-			log_run_visibility(cursor->rel, cursor->partition, run, off, frozen,
+			log_run_visibility(cursor->rel, cursor->partition, run, walk.off, frozen,
 							   snapshot, buffer) == LOG_VISIBLE)
 		{
 			LoadRun    *r;
@@ -75,10 +71,8 @@ collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 			r = &result->runs[result->n++];
 			r->xid = run->xid;
 			r->nrows = run->nrows;
-			r->off = off;
+			r->off = walk.off;
 		}
-		off += run->nrows;
-		pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
 	}
 	UnlockReleaseBuffer(buffer);
 	return true;

@@ -509,7 +509,7 @@ begin_load(Relation rel)
 
 /* partitions of rows by the plan; the rest, if it has an end, go where they go */
 static void
-place_rows(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions)
+place_planned_rows(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions)
 {
 	LogPlan    *plan = &load.plan;
 
@@ -544,7 +544,7 @@ load_place(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions, 
 		return;
 	begin_load(rel);
 	if (load.kind == LOAD_PLACE)
-		place_rows(rel, slots, nslots, partitions);
+		place_planned_rows(rel, slots, nslots, partitions);
 	*noted = load.kind != LOAD_ORDINARY;
 }
 
@@ -702,7 +702,7 @@ append_messages(Relation rel, const LogPlan *plan, LogRowStore *store)
 				char	   *body;
 
 				if (slot == NULL)
-					elog(ERROR, "messages of stream \"%s\" are missing",
+					elog(ERROR, "kept rows of stream \"%s\" ended early",
 						 RelationGetRelationName(rel));
 				log_slot_get_row(slot, &rows[n]);
 				body = MemoryContextAllocHuge(context, Max(rows[n].len, 1));

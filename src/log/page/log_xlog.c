@@ -443,15 +443,12 @@ log_mask(char *pagedata, BlockNumber blkno)
 
 	if (log_page_is(page, LOG_PAGE_DATA, -1))
 	{
-		uint32		pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
+		LogRunWalk	walk;
+		LogRun	   *run;
 
-		while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
-		{
-			LogRun	   *run = (LogRun *) (pagedata + MAXALIGN(pos));
-
+		log_run_begin(&walk, page);
+		while ((run = log_run_next(&walk)) != NULL)
 			run->flags &= ~LOG_RUN_HINTS;
-			pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
-		}
 	}
 }
 

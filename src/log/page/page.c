@@ -105,28 +105,23 @@ const char *
 log_page_check_runs(Page page)
 {
 	LogPageOpaque *opaque = LOG_OPAQUE(page);
-	uint32		lower = ((PageHeader) page)->pd_lower;
-	uint32		pos = LOG_PAGE_START + opaque->cont_len;
+	LogRunWalk	walk;
+	LogRun	   *run;
 	uint32		last = 0;
-	uint32		nrows = 0;
 
-	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
+	log_run_begin(&walk, page);
+	while ((run = log_run_next(&walk)) != NULL)
 	{
-		LogRun	   *run;
-
-		last = MAXALIGN(pos);
-		run = (LogRun *) ((char *) page + last);
+		last = walk.pos;
 		/* a row takes two bytes at least */
 		if (run->nrows == 0 || run->nbytes < run->nrows * sizeof(uint16))
 			return "a run is too short for its rows";
-		nrows += run->nrows;
-		pos = last + sizeof(LogRun) + run->nbytes;
-		if (pos > lower)
+		if (walk.end > walk.lower)
 			return "a run ends behind the content of the page";
 	}
-	if (pos != lower)
+	if (walk.end != walk.lower)
 		return "its runs do not fill its content";
-	if (last != opaque->last_run || nrows != opaque->nrows)
+	if (last != opaque->last_run || walk.off != opaque->base + opaque->nrows)
 		return "its runs are not those that it counts";
 	return NULL;
 }

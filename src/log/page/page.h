@@ -145,8 +145,9 @@ extern void log_page_set_content(Page page, Size len);
  *		while ((run = log_run_next(&walk)) != NULL)
  *			...
  *
- * No run is returned whose header is not within the page's content.  What a
- * header says is not checked: see log_run_fits.
+ * No run is returned whose header is not within the page's content.  Whether
+ * the header itself is sound is for the caller to check (log_run_fits), unless
+ * log_page_check_runs found that all runs of the page are.
  */
 typedef struct LogRunWalk
 {
@@ -198,6 +199,14 @@ log_run_fits(const LogRunWalk *walk, const LogRun *run)
 	return walk->end <= walk->lower &&
 		run->nbytes >= run->nrows * sizeof(uint16) &&
 		walk->off + run->nrows <= opaque->base + opaque->nrows;
+}
+
+/* the same for a page in a buffer: an error if it does not */
+static inline void
+log_run_check(const LogRunWalk *walk, const LogRun *run, Relation rel, Buffer buffer)
+{
+	if (unlikely(!log_run_fits(walk, run)))
+		log_page_corrupted(rel, BufferGetBlockNumber(buffer), "its runs do not fit");
 }
 
 #endif

@@ -138,7 +138,7 @@ is_wanted(const ColumnStep *step)
  * the attributes, NULL if the steps do not fit it.
  */
 static pg_attribute_always_inline const char *
-decode(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
+decode_columns(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
 	   Datum *values, bool *isnull)
 {
 	const ColumnStep *steps = nulls > 0 ? columns->atts : columns->steps;
@@ -252,8 +252,8 @@ log_page_scan_take(LogPageScan *ps, LogColumns *columns, Datum *values, bool *is
 		if (unlikely(end == 0 || body + len > end))
 			return false;
 		if (likely((flags & LOG_ROW_NULLS) == 0) ?
-			decode(columns, page + body, len, 0, values, isnull) == NULL :
-			decode(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull) == NULL)
+			decode_columns(columns, page + body, len, 0, values, isnull) == NULL :
+			decode_columns(columns, page + body, len, BITMAPLEN(ps->natts), values, isnull) == NULL)
 			return false;
 		ps->pos = end;
 	}
@@ -297,7 +297,7 @@ log_slot_decode(TupleTableSlot *slot, const LogColumns *columns)
 	end = log_row_header(page, ls->pos, &body, &len, &flags);
 	if (unlikely(end == 0 || body + len > end || (flags & LOG_ROW_NULLS)))
 		return;
-	p = decode(columns, page + body, len, 0, slot->tts_values, slot->tts_isnull);
+	p = decode_columns(columns, page + body, len, 0, slot->tts_values, slot->tts_isnull);
 	if (unlikely(p == NULL))
 		return;
 	ls->body = page + body;

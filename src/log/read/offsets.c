@@ -177,23 +177,20 @@ log_produced_at_range(Relation rel, int partition, int64 off, int64 *from, int64
 	buffer = log_cursor_read(&cursor);
 	if (BufferIsValid(buffer))
 	{
-		Page		page = BufferGetPage(buffer);
-		uint32		pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
-		int64		base = LOG_OPAQUE(page)->base;
+		LogRunWalk	walk;
+		LogRun	   *run;
 
-		while (base <= off && MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+		log_run_begin(&walk, BufferGetPage(buffer));
+		while ((run = log_run_next(&walk)) != NULL && walk.off <= off)
 		{
-			LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
-
-			if (off < base + run->nrows)
+			log_run_check(&walk, run, rel, buffer);
+			if (off < walk.off + run->nrows)
 			{
 				result = run->time;
-				*from = base;
-				*to = base + run->nrows;
+				*from = walk.off;
+				*to = walk.off + run->nrows;
 				break;
 			}
-			base += run->nrows;
-			pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
 		}
 		UnlockReleaseBuffer(buffer);
 	}
@@ -218,9 +215,8 @@ page_offset_at_time(LogCursor *cursor, TimestampTz t, bool *any)
 {
 	Buffer		buffer = log_cursor_read(cursor);
 	int64		result = -1;
-	Page		page;
-	uint32		pos;
-	int64		base;
+	LogRunWalk	walk;
+	LogRun	   *run;
 
 	*any = false;
 	if (!BufferIsValid(buffer))
@@ -229,18 +225,13 @@ page_offset_at_time(LogCursor *cursor, TimestampTz t, bool *any)
 		*any = true;
 		return PG_INT64_MAX;
 	}
-	page = BufferGetPage(buffer);
-	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
-	base = LOG_OPAQUE(page)->base;
-	while (result < 0 && MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+	log_run_begin(&walk, BufferGetPage(buffer));
+	while (result < 0 && (run = log_run_next(&walk)) != NULL)
 	{
-		LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
-
+		log_run_check(&walk, run, cursor->rel, buffer);
 		*any = true;
 		if (run->time >= t)
-			result = base;
-		base += run->nrows;
-		pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
+			result = walk.off;
 	}
 	UnlockReleaseBuffer(buffer);
 	return result;
@@ -322,25 +313,21 @@ log_count_dead(Relation rel, int partition, int64 from, int64 to)
 	do
 	{
 		Buffer		buffer;
-		Page		page;
-		uint32		pos;
+		LogRunWalk	walk;
+		LogRun	   *run;
 
 		CHECK_FOR_INTERRUPTS();
 		buffer = log_cursor_read(&cursor);
 		if (!BufferIsValid(buffer))
 			break;
-		page = BufferGetPage(buffer);
-		pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
-		off = LOG_OPAQUE(page)->base;
-		while (off < to && MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
+		log_run_begin(&walk, BufferGetPage(buffer));
+		while ((run = log_run_next(&walk)) != NULL && walk.off < to)
 		{
-			LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
-
-			if (off >= from && (run->flags & LOG_RUN_DEAD))
+			log_run_check(&walk, run, rel, buffer);
+			if (walk.off >= from && (run->flags & LOG_RUN_DEAD))
 				dead += run->nrows;
-			off += run->nrows;
-			pos = MAXALIGN(pos) + sizeof(LogRun) + run->nbytes;
 		}
+		off = walk.off;
 		UnlockReleaseBuffer(buffer);
 	} while (off < to && log_cursor_next(&cursor));
 	return dead;

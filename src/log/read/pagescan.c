@@ -84,9 +84,8 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 {
 	Page		page = BufferGetPage(ps->buffer);
 	LogPageOpaque *opaque = LOG_OPAQUE(page);
-	uint32		lower = ((PageHeader) page)->pd_lower;
-	uint32		pos = LOG_PAGE_START + opaque->cont_len;
-	uint32		index = 0;
+	LogRunWalk	walk;
+	LogRun	   *run;
 	int64		first;
 	int64		frozen;
 
@@ -100,36 +99,26 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	ps->stopped = false;
 	ps->cut = false;
 	ps->left = 0;
-	ps->full = lower == LOG_PAGE_END;
+	log_run_begin(&walk, page);
+	ps->full = walk.lower == LOG_PAGE_END;
 
-	while (MAXALIGN(pos) + sizeof(LogRun) <= lower)
+	while ((run = log_run_next(&walk)) != NULL)
 	{
-		LogRun	   *run;
 		LogVisibility visibility;
 
-		pos = MAXALIGN(pos);
-		run = (LogRun *) ((char *) page + pos);
-
-		/*
-		 * a row takes two bytes at least, so there are not more ranges than
-		 * fit
-		 */
-		if (unlikely(pos + sizeof(LogRun) + run->nbytes > lower ||
-					 run->nbytes < run->nrows * sizeof(uint16) ||
-					 index + run->nrows > opaque->nrows))
-			log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
-							   "its runs do not fit");
-		visibility = log_run_visibility(ps->rel, ps->partition, run, ps->base + index,
+		/* there are not more ranges than fit */
+		log_run_check(&walk, run, ps->rel, ps->buffer);
+		visibility = log_run_visibility(ps->rel, ps->partition, run, walk.off,
 										frozen, snapshot, ps->buffer);
 		if ((stop >= LOG_STOP_IN_PROGRESS && visibility == LOG_IN_PROGRESS) ||
 			(stop == LOG_STOP_OWN &&
 			 (visibility == LOG_OWN_LATER ||
-			  (visibility == LOG_VISIBLE && ps->base + index >= frozen &&
+			  (visibility == LOG_VISIBLE && walk.off >= frozen &&
 			   !(run->flags & LOG_RUN_COMMITTED) &&
 			   TransactionIdIsCurrentTransactionId(run->xid)))))
 		{
 			ps->stopped = true;
-			ps->stop_offset = ps->base + index;
+			ps->stop_offset = walk.off;
 			ps->stop_xid = run->xid;
 			ps->stop_time = run->time;
 			break;
@@ -141,16 +130,14 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 			if (unlikely(run->natts > RelationGetNumberOfAttributes(ps->rel)))
 				log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
 								   "its rows have more attributes than the stream has columns");
-			r->pos = pos + sizeof(LogRun);
+			r->pos = walk.pos + sizeof(LogRun);
 			r->nrows = run->nrows;
-			r->index = index;
+			r->index = walk.off - ps->base;
 			r->natts = run->natts;
 			r->time = run->time;
 		}
-		index += run->nrows;
-		pos += sizeof(LogRun) + run->nbytes;
 	}
-	if (unlikely(!ps->stopped && (index != opaque->nrows || pos != lower)))
+	if (unlikely(!ps->stopped && (walk.off != ps->base + ps->nrows || walk.end != walk.lower)))
 		log_page_corrupted(ps->rel, BufferGetBlockNumber(ps->buffer),
 						   "its runs are not those that it counts");
 	if (ps->nranges > 0)
@@ -359,7 +346,7 @@ row_expired(LogPageScan *ps)
  * if the partition's head moved past it meanwhile: its other pages may be gone.
  */
 static const char *
-assemble(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
+assemble_row(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 {
 	LogCursor	cursor = ps->cursor;
 	char	   *body;
@@ -479,7 +466,7 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	else
 	{
 		ExecClearTuple(slot);
-		row.body = assemble(ps, slot, body, row.len);
+		row.body = assemble_row(ps, slot, body, row.len);
 		if (row.body == NULL)
 		{
 			ps->cut = true;

@@ -75,7 +75,7 @@ log_row_store_create(Relation rel)
 
 /* a chunk with room for so much; false if there is no more memory to use */
 static bool
-make_room(LogRowStore *store, Size need)
+make_chunk_room(LogRowStore *store, Size need)
 {
 	RowChunk   *last = store->last;
 	RowChunk   *chunk;
@@ -115,7 +115,7 @@ log_row_store_add(LogRowStore *store, TupleTableSlot *slot, const LogKeptRow *ke
 	header.natts = row.natts;
 	header.flags = row.flags;
 	need = ROW_HEADER + MAXALIGN(row.len);
-	if (store->file == NULL && make_room(store, need))
+	if (store->file == NULL && make_chunk_room(store, need))
 	{
 		char	   *at = CHUNK_DATA(store->last) + store->last->used;
 
@@ -139,8 +139,14 @@ log_row_store_add(LogRowStore *store, TupleTableSlot *slot, const LogKeptRow *ke
 static void
 read_file(LogRowStore *store, void *data, Size len)
 {
-	if (BufFileRead(store->file, data, len) != len)
-		elog(ERROR, "a temporary file of kept rows ended early");
+	size_t		nread = BufFileRead(store->file, data, len);
+
+	/* an error of the system has been reported by BufFileRead */
+	if (nread != len)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("could not read temporary file of kept rows: read only %zu of %zu bytes",
+						nread, len)));
 }
 
 TupleTableSlot *
@@ -170,7 +176,7 @@ log_row_store_next(LogRowStore *store, LogKeptRow *kept)
 		if (store->nread == 0 && BufFileSeek(store->file, 0, 0, SEEK_SET) != 0)
 			ereport(ERROR,
 					(errcode_for_file_access(),
-					 errmsg("could not rewind a temporary file of kept rows: %m")));
+					 errmsg("could not rewind temporary file of kept rows: %m")));
 		read_file(store, &header, sizeof(header));
 		ExecClearTuple(slot);
 		body = log_slot_reserve(slot, header.len);

@@ -205,7 +205,7 @@ log_slot_reserve(TupleTableSlot *slot, Size len)
 }
 
 static char *
-reserve(void *arg, Size len)
+reserve_body(void *arg, Size len)
 {
 	return log_slot_reserve(arg, len);
 }
@@ -227,7 +227,7 @@ encode_values(TupleTableSlot *slot, const Datum *values, const bool *isnull)
 		/* if that fails, nobody has it any more */
 		ls->body = NULL;
 	}
-	log_row_encode(slot->tts_tupleDescriptor, values, isnull, reserve, slot, &row);
+	log_row_encode(slot->tts_tupleDescriptor, values, isnull, reserve_body, slot, &row);
 	if (old)
 		pfree(old);
 	log_slot_store(slot, &row, InvalidBuffer);

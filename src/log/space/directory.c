@@ -104,7 +104,7 @@ check_retries(Directory *d, int retries)
 }
 
 static inline bool
-used(const LogExtent *extent)
+is_used(const LogExtent *extent)
 {
 	return extent->base != LOG_SPARE_EXTENT;
 }
@@ -168,13 +168,13 @@ log_extent_find(Relation rel, int partition, int64 off, LogExtent *extent)
 			int			mid = (lo + hi) / 2;
 			LogExtent  *e = &LEAF(&d)->extents[mid];
 
-			if (used(e) && e->base <= off)
+			if (is_used(e) && e->base <= off)
 				lo = mid + 1;
 			else
 				hi = mid;
 		}
 		lo = Max(lo - 1, 0);
-		if (LEAF(&d)->nextents == 0 || !used(&LEAF(&d)->extents[lo]))
+		if (LEAF(&d)->nextents == 0 || !is_used(&LEAF(&d)->extents[lo]))
 			return false;
 		take_extent(&d, &LEAF(&d)->extents[lo], extent);
 	} while (d.stale);
@@ -206,7 +206,7 @@ log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *exte
 
 			if (!load_leaf(&d, mid))
 				break;
-			if (LEAF(&d)->nextents > 0 && used(&LEAF(&d)->extents[0]) &&
+			if (LEAF(&d)->nextents > 0 && is_used(&LEAF(&d)->extents[0]) &&
 				LEAF(&d)->extents[0].first_time < t)
 				lo = mid + 1;
 			else
@@ -220,7 +220,7 @@ log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *exte
 			{
 				LogExtent  *e = &LEAF(&d)->extents[i];
 
-				if (used(e) && e->last_time >= t)
+				if (is_used(e) && e->last_time >= t)
 				{
 					take_extent(&d, e, extent);
 					found = true;
@@ -252,7 +252,7 @@ log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent
 			{
 				LogExtent  *e = &LEAF(&d)->extents[i];
 
-				if (!used(e))
+				if (!is_used(e))
 					return false;
 				/* extents amid a huge row have the same base */
 				if (e->base > current->base || (e->base == current->base && passed))
@@ -300,7 +300,7 @@ log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent
 			{
 				LogExtent  *e = &LEAF(&d)->extents[i];
 
-				if (!used(e) || e->base > current->base ||
+				if (!is_used(e) || e->base > current->base ||
 					(e->base == current->base && e->start == current->start))
 				{
 					done = true;
@@ -327,7 +327,7 @@ find_last(Directory *d, LogExtent *extent, BlockNumber *leaf, uint32 *spare)
 		{
 			LogExtent  *e = &LEAF(d)->extents[i];
 
-			if (used(e))
+			if (is_used(e))
 			{
 				take_extent(d, e, extent);
 				*leaf = ROOT(d)[r].block;
@@ -378,7 +378,7 @@ log_extents_used(Relation rel, int partition, int *n)
 				break;
 			for (uint32 i = 0; i < LEAF(&d)->nextents; i++)
 			{
-				if (!used(&LEAF(&d)->extents[i]))
+				if (!is_used(&LEAF(&d)->extents[i]))
 					continue;
 				if (*n >= allocated)
 				{
@@ -413,7 +413,7 @@ log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *bloc
 			{
 				LogExtent  *e = &LEAF(&d)->extents[i];
 
-				if (used(e))
+				if (is_used(e))
 				{
 					(*live)++;
 					*blocks += e->nblocks;

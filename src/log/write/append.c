@@ -360,6 +360,36 @@ log_append_record(AppendState *s, Buffer buffer, bool init, const LogRun *newrun
 	PageSetLSN(page, lsn);
 }
 
+/*
+ * Place rows from pos on, the first of which can start there, as many as the
+ * page takes; returns the position behind them.
+ */
+static inline uint32
+place_rows(AppendState *s, Page page, const LogRun *run, uint32 pos, int *placed)
+{
+	int			n = 0;
+
+	do
+	{
+		const LogRow *row = &s->rows[s->next++];
+		uint32		nbytes;
+
+		pos = place_row((char *) page, pos, row, &nbytes);
+		n++;
+		if (nbytes < row->len)
+		{
+			s->cont = row->body + nbytes;
+			s->cont_len = row->len - nbytes;
+			break;
+		}
+	} while (s->next < s->nrows &&
+			 s->rows[s->next].natts == run->natts &&
+			 run->nrows + n < PG_UINT16_MAX &&
+			 row_can_start(pos, &s->rows[s->next]));
+	*placed = n;
+	return pos;
+}
+
 /* fill one page with as many rows as it takes */
 static void
 append_page(AppendState *s)
@@ -423,24 +453,8 @@ append_page(AppendState *s)
 				run->flags = 0;
 				opaque->last_run = run_pos;
 			}
-			rows_pos = pos = start;
-			do
-			{
-				const LogRow *row = &s->rows[s->next++];
-				uint32		n;
-
-				pos = place_row((char *) page, pos, row, &n);
-				placed++;
-				if (n < row->len)
-				{
-					s->cont = row->body + n;
-					s->cont_len = row->len - n;
-					break;
-				}
-			} while (s->next < s->nrows &&
-					 s->rows[s->next].natts == run->natts &&
-					 run->nrows + placed < PG_UINT16_MAX &&
-					 row_can_start(pos, &s->rows[s->next]));
+			rows_pos = start;
+			pos = place_rows(s, page, run, start, &placed);
 			run->nrows += placed;
 			run->nbytes += pos - rows_pos;
 			opaque->nrows += placed;

@@ -63,68 +63,65 @@ ends_before_tail(Relation rel, int partition, const LogExtent *extent, int64 tai
 	return base < tail_base;
 }
 
-/*
- * Free extents at the head of the first directory page that hold nothing at or
- * above `upto`.
- *
- * The head remembers how many dead rows there are below the frozen offset.
- * Where there are any, one extent at a time is freed, after the caller has
- * counted its dead rows; *count is what he counted, or what he is to count.
- */
-static FreeResult
-free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
-				  DeadCount *count)
+/* the pages at the head of a partition, locked */
+typedef struct HeadPages
 {
-	Buffer		buffers[3];		/* meta, head, leaf */
-	Page		metapage;
-	Page		headpage;
-	Page		leafpage;
-	LogHead    *head;
-	LogRootEntry *root;
-	LogDirectory *directory;
-	int			n = 0;
-	int			nbuffers = 3;
-	int64		first;
-	int64		dead = 0;
-	bool		drop_leaf = false;
-	FreeResult	result = FREE_NOTHING;
+	Buffer		meta;
+	Buffer		head;
+	Buffer		leaf;			/* first directory page, InvalidBuffer: none */
+} HeadPages;
 
-	/* the tail's extent must not change while the directory is looked at */
-	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
-	if (!BlockNumberIsValid(shared->tail.head))
-	{
-		LWLockRelease(&shared->append_lock);
-		return FREE_NOTHING;
-	}
-	buffers[0] = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
-	metapage = BufferGetPage(buffers[0]);
-	buffers[1] = log_page_read(rel, shared->tail.head, LOG_PAGE_HEAD, partition,
-							   BUFFER_LOCK_EXCLUSIVE);
-	headpage = BufferGetPage(buffers[1]);
-	head = LOG_HEAD(headpage);
-	root = LOG_HEAD_ROOT(head);
-	first = head->first_offset;
-	if (head->nroot == 0)
-	{
-		nbuffers = 2;
-		goto done;
-	}
-	buffers[2] = log_page_read(rel, root[0].block, LOG_PAGE_DIRECTORY, partition,
-							   BUFFER_LOCK_EXCLUSIVE);
-	leafpage = BufferGetPage(buffers[2]);
-	directory = LOG_DIRECTORY(leafpage);
-	if (LOG_OPAQUE(leafpage)->owner != root[0].leaf_id || directory->nextents == 0)
+static void
+lock_head_pages(Relation rel, int partition, BlockNumber block, HeadPages *pages)
+{
+	LogRootEntry *root;
+
+	pages->meta = log_page_read(rel, 0, LOG_PAGE_META, -1, BUFFER_LOCK_EXCLUSIVE);
+	pages->head = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_EXCLUSIVE);
+	pages->leaf = InvalidBuffer;
+	if (LOG_HEAD(BufferGetPage(pages->head))->nroot == 0)
+		return;
+	root = LOG_HEAD_ROOT(LOG_HEAD(BufferGetPage(pages->head)));
+	pages->leaf = log_page_read(rel, root[0].block, LOG_PAGE_DIRECTORY, partition,
+								BUFFER_LOCK_EXCLUSIVE);
+	if (LOG_OPAQUE(BufferGetPage(pages->leaf))->owner != root[0].leaf_id ||
+		LOG_DIRECTORY(BufferGetPage(pages->leaf))->nextents == 0)
 		log_page_corrupted(rel, root[0].block, "it is not the first directory page of its partition");
+}
+
+static void
+unlock_head_pages(const HeadPages *pages)
+{
+	if (BufferIsValid(pages->leaf))
+		UnlockReleaseBuffer(pages->leaf);
+	UnlockReleaseBuffer(pages->head);
+	UnlockReleaseBuffer(pages->meta);
+}
+
+/*
+ * How many extents of the first directory page hold nothing at or above
+ * `upto`?  *first becomes the first offset without them.
+ */
+static int
+count_extents_below(Relation rel, int partition, const LogTail *tail, const HeadPages *pages,
+					int64 upto, int64 *first)
+{
+	LogHead    *head = LOG_HEAD(BufferGetPage(pages->head));
+	LogRootEntry *root = LOG_HEAD_ROOT(head);
+	LogDirectory *directory = LOG_DIRECTORY(BufferGetPage(pages->leaf));
+	uint32		nallocated = LOG_META(BufferGetPage(pages->meta))->nallocated;
+	int			n;
+
 	for (n = 0; n < (int) directory->nextents; n++)
 	{
 		LogExtent  *extent = &directory->extents[n];
 		int64		end;
 
 		if (extent->base == LOG_SPARE_EXTENT ||
-			extent->start == shared->tail.extent_start)
+			extent->start == tail->extent_start)
 			break;
 		if (extent->start == 0 || extent->nblocks == 0 ||
-			(uint64) extent->start + extent->nblocks > LOG_META(metapage)->nallocated)
+			(uint64) extent->start + extent->nblocks > nallocated)
 			log_page_corrupted(rel, root[0].block, "it holds an impossible extent");
 		/* it ends where the next one begins */
 		if (n + 1 < (int) directory->nextents)
@@ -137,29 +134,26 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 			break;
 		if (n == 1 && head->frozen_dead > 0)
 			break;
-		if (end >= shared->tail.extent_base &&
-			!ends_before_tail(rel, partition, extent, shared->tail.extent_base))
+		if (end >= tail->extent_base &&
+			!ends_before_tail(rel, partition, extent, tail->extent_base))
 			break;
-		first = Max(first, end);
+		*first = Max(*first, end);
 	}
-	if (n == 0)
-		goto done;
-	drop_leaf = n == (int) directory->nextents;
+	return n;
+}
 
-	if (head->frozen_dead > 0)
-	{
-		if (count->from != head->first_offset || count->to != first ||
-			count->frozen != head->frozen_offset)
-		{
-			count->from = head->first_offset;
-			count->to = first;
-			count->frozen = head->frozen_offset;
-			result = FREE_COUNT;
-			goto done;
-		}
-		dead = count->dead;
-	}
-	result = FREE_DONE;
+/* take the first n extents out; the partition begins with offset `first` then */
+static void
+remove_extents(Relation rel, LogShared *shared, const HeadPages *pages, int n,
+			   int64 first, int64 dead)
+{
+	Page		metapage = BufferGetPage(pages->meta);
+	Page		headpage = BufferGetPage(pages->head);
+	Page		leafpage = BufferGetPage(pages->leaf);
+	LogHead    *head = LOG_HEAD(headpage);
+	LogRootEntry *root = LOG_HEAD_ROOT(head);
+	LogDirectory *directory = LOG_DIRECTORY(leafpage);
+	Buffer		buffers[3] = {pages->meta, pages->head, pages->leaf};
 
 	START_CRIT_SECTION();
 	for (int i = 0; i < n; i++)
@@ -169,7 +163,7 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 			directory->nextents * sizeof(LogExtent));
 	log_page_set_content(leafpage, offsetof(LogDirectory, extents) +
 						 directory->nextents * sizeof(LogExtent));
-	if (drop_leaf)
+	if (directory->nextents == 0)
 	{
 		/* no leaf has id 0: who comes by an older root finds it is none */
 		LOG_OPAQUE(leafpage)->owner = 0;
@@ -203,10 +197,57 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 	}
 	LWLockRelease(&shared->freeze_lock);
 	END_CRIT_SECTION();
+}
 
-done:
-	for (int i = nbuffers - 1; i >= 0; i--)
-		UnlockReleaseBuffer(buffers[i]);
+/*
+ * Free extents at the head of the first directory page that hold nothing at or
+ * above `upto`.
+ *
+ * The head remembers how many dead rows there are below the frozen offset.
+ * Where there are any, one extent at a time is freed, after the caller has
+ * counted its dead rows; *count is what he counted, or what he is to count.
+ */
+static FreeResult
+free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
+				  DeadCount *count)
+{
+	HeadPages	pages;
+	LogHead    *head;
+	int			n = 0;
+	int64		first;
+	FreeResult	result = FREE_NOTHING;
+
+	/* the tail's extent must not change while the directory is looked at */
+	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
+	if (!BlockNumberIsValid(shared->tail.head))
+	{
+		LWLockRelease(&shared->append_lock);
+		return FREE_NOTHING;
+	}
+	lock_head_pages(rel, partition, shared->tail.head, &pages);
+	head = LOG_HEAD(BufferGetPage(pages.head));
+	first = head->first_offset;
+	if (BufferIsValid(pages.leaf))
+		n = count_extents_below(rel, partition, &shared->tail, &pages, upto, &first);
+
+	if (n == 0)
+		 /* nothing to free */ ;
+	else if (head->frozen_dead > 0 &&
+			 (count->from != head->first_offset || count->to != first ||
+			  count->frozen != head->frozen_offset))
+	{
+		count->from = head->first_offset;
+		count->to = first;
+		count->frozen = head->frozen_offset;
+		result = FREE_COUNT;
+	}
+	else
+	{
+		remove_extents(rel, shared, &pages, n, first,
+					   head->frozen_dead > 0 ? count->dead : 0);
+		result = FREE_DONE;
+	}
+	unlock_head_pages(&pages);
 	LWLockRelease(&shared->append_lock);
 	return result;
 }

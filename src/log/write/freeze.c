@@ -95,6 +95,57 @@ page_expired(LogCursor *cursor, Buffer buffer, int64 expected, int64 *first)
 }
 
 /*
+ * The runs of a page from `from` on.  Returns the offset behind the page;
+ * positions are those of aborted runs that are not marked yet.
+ */
+static int64
+freeze_runs(FreezeState *fs, Buffer buffer, int64 from, uint16 *positions, int *npositions)
+{
+	LogRunWalk	walk;
+	LogRun	   *run;
+
+	log_run_begin(&walk, BufferGetPage(buffer));
+	while ((run = log_run_next(&walk)) != NULL)
+	{
+		bool		committed;
+
+		if (walk.off < from)
+			continue;
+
+		/*
+		 * Once a run is too young the frozen offset stands, but later ones
+		 * may have older xids: relfrozenxid must not pass those.
+		 */
+		if (fs->stopped || !TransactionIdPrecedes(run->xid, fs->cutoff))
+		{
+			fs->stopped = true;
+			if (!(run->flags & LOG_RUN_DEAD) &&
+				(!TransactionIdIsValid(fs->oldest_left) ||
+				 TransactionIdPrecedes(run->xid, fs->oldest_left)))
+				fs->oldest_left = run->xid;
+			fs->live += run->nrows;
+			continue;
+		}
+		committed = !(run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD)) &&
+			((run->flags & LOG_RUN_COMMITTED) ||
+			 log_xid_committed(fs->rel, run, buffer));
+		if (committed)
+			fs->live += run->nrows;
+		else
+		{
+			fs->dead += run->nrows;
+			if (!(run->flags & LOG_RUN_DEAD))
+				positions[(*npositions)++] = (uint16) walk.pos;
+		}
+		if (!TransactionIdIsValid(fs->newest) ||
+			TransactionIdFollows(run->xid, fs->newest))
+			fs->newest = run->xid;
+		fs->frozen = walk.off + run->nrows;
+	}
+	return walk.off;
+}
+
+/*
  * Looks at runs from *from on, and moves that behind the page.  False if there is no
  * page at the cursor: the tail is behind us.
  */
@@ -105,7 +156,6 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 	int			npositions = 0;
 	Buffer		buffer = log_cursor_read(cursor);
 	Page		page;
-	uint32		pos;
 	int64		off;
 	int64		from;
 	const char *problem;
@@ -134,51 +184,7 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 		log_page_corrupted(fs->rel, cursor->block, problem);
 	if (LOG_OPAQUE(page)->base > from && fs->partition < LOG_MAX_PARTITIONS - 1)
 		log_check_missing(fs->rel, fs->partition, from, fs->to);
-	pos = LOG_PAGE_START + LOG_OPAQUE(page)->cont_len;
-	off = LOG_OPAQUE(page)->base;
-	while (MAXALIGN(pos) + sizeof(LogRun) <= ((PageHeader) page)->pd_lower)
-	{
-		LogRun	   *run = (LogRun *) ((char *) page + MAXALIGN(pos));
-
-		pos = MAXALIGN(pos);
-		if (off >= from)
-		{
-			/*
-			 * Once a run is too young the frozen offset stands, but later
-			 * ones may have older xids: relfrozenxid must not pass those.
-			 */
-			if (fs->stopped || !TransactionIdPrecedes(run->xid, fs->cutoff))
-			{
-				fs->stopped = true;
-				if (!(run->flags & LOG_RUN_DEAD) &&
-					(!TransactionIdIsValid(fs->oldest_left) ||
-					 TransactionIdPrecedes(run->xid, fs->oldest_left)))
-					fs->oldest_left = run->xid;
-				fs->live += run->nrows;
-			}
-			else
-			{
-				bool		committed = !(run->flags & (LOG_RUN_ABORTED | LOG_RUN_DEAD)) &&
-					((run->flags & LOG_RUN_COMMITTED) ||
-					 log_xid_committed(fs->rel, run, buffer));
-
-				if (committed)
-					fs->live += run->nrows;
-				else
-				{
-					fs->dead += run->nrows;
-					if (!(run->flags & LOG_RUN_DEAD))
-						positions[npositions++] = (uint16) pos;
-				}
-				if (!TransactionIdIsValid(fs->newest) ||
-					TransactionIdFollows(run->xid, fs->newest))
-					fs->newest = run->xid;
-				fs->frozen = off + run->nrows;
-			}
-		}
-		off += run->nrows;
-		pos += sizeof(LogRun) + run->nbytes;
-	}
+	off = freeze_runs(fs, buffer, from, positions, &npositions);
 
 	/*
 	 * Not beyond the end as it was: a page that was the tail when we read it
