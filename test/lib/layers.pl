@@ -28,7 +28,8 @@
 # folder's, and only headers in the interface of the folder's own row may be
 # included.  The headers directly in the folder are this interface, and its rooms
 # implement it.  So a room may always include them, and may use what its folder may.
-# compat.h may be included by everybody.
+# Sources directly in the folder ("log/*.c") are above the rooms: they may use all of
+# them, and no room may use what they define.  compat.h may be included by everybody.
 #
 # Symbols are functions and variables with external linkage that a .c file
 # defines.  Comments, strings and declarations are no use of them.
@@ -80,7 +81,6 @@ sub read_table
 		}
 		next unless $found;
 		last unless $line =~ /^\|/;
-		next if $line =~ /^[|\s:-]+$/;
 		my @cells = split /\|/, $line, -1;
 		shift @cells;
 		push @table, \@cells if @cells >= 4;
@@ -138,7 +138,6 @@ sub may_use
 
 	return 1 if $to eq $compat;
 	return 1 if $rows{$from} && $rows{$from}{uses}{$to};
-	return 0 unless is_room($from);
 	my $house = house($from);
 	return 1 if $to eq $house;
 	return $rows{$house} && $rows{$house}{uses}{$to};
@@ -320,7 +319,10 @@ sub arrow
 	my ($from, $to) = (row($file), row($other));
 
 	return if $from eq $to;
-	$to = house($to) if house($from) ne house($to);
+	# sources directly in a folder are above its rooms
+	return if house($to) eq $from && $file =~ /\.c$/;
+	if (house($from) ne house($to)) { $to = house($to); }
+	elsif (house($from) eq $to && $other =~ /\.c$/) { $to .= '*.c'; }
 	$arrows{$from}{$to}{$what}{$file} = 1;
 	return;
 }

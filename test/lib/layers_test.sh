@@ -83,10 +83,34 @@ END
 	put log/page/row.h <<<'extern int log_row_size(int n);'
 	put log/page/page.h <<<'#define LOG_PAGE_SIZE 8192'
 	source_file log/page/row.c log/page/row.h log/page/page.h base/base.h <<'END'
+#define OPEN {
+#define TWICE(n) \
+	{ \
+		(void) (n)
+enum log_kind
+{
+	LOG_KIND = '{'
+};
+struct log_shape
+{
+	int			(*base_clear) (int);
+};
+StaticAssertDecl(sizeof(struct log_shape) == sizeof(void *),
+				 "log_state");
+static const int sizes[2] = {1, 2}, *last = &sizes[1];
+static int	group_init(int n);
+typedef int (*row_function) (int, int);
+
+static int
+group_init(int n)
+{
+	return n;
+}
+
 static int
 size(int n)
 {
-	return n + base_count;
+	return group_init(n) + base_count + (sizes < last);
 }
 
 int
@@ -103,6 +127,13 @@ void
 log_append(int n)
 {
 	elog(LOG, "group_state() %s %d", names[0], log_row_size(n));
+}
+END
+	source_file log/init.c log/log.h log/page/row.h <<'END'
+void
+log_init(void)
+{
+	log_append(log_row_size(0));
 }
 END
 	put group/group.h <<'END'
@@ -216,6 +247,12 @@ breach "log/page/ may not use log/write/: log_append (log/write/append.c) in log
 echo 'void log_state(void) { group_init(); (void) group_state(); }' >>"$dir/src/log/write/append.c"
 breach "log/write/ may not use group/: group_init (group/group.c) in log/write/append.c, and 1 more" more
 
+echo 'void log_row_up(void) { log_init(); }' >>"$dir/src/log/page/row.c"
+breach "log/page/ may not use log/*.c: log_init (log/init.c) in log/page/row.c"
+
+sed -i '1a #include "log/page/page.h"' "$dir/src/log/init.c"
+breach "log/init.c includes log/page/page.h, which is internal to log/page/"
+
 # cycles
 sed -i '/^| `base\//s/nothing/`group\/`/' "$dir/src/README.md"
 breach "cycle in the table: base/ -> group/ -> base/" more
@@ -262,6 +299,24 @@ breach "group/state.h declares base_clear, which is defined in base/base.c"
 
 echo 'extern void log_append(int n);' >>"$dir/src/log/page/row.h"
 breach "log/page/row.h declares log_append, which is defined in log/write/append.c"
+
+# the kinds of definitions
+definition()
+{
+	echo "$2" >>"$dir/src/log/page/row.c"
+	breach "$1 in log/page/row.c does not begin with log_" ${3:-}
+}
+definition row_a 'int row_a;'
+definition row_b 'const struct log_shape *row_b = &(const struct log_shape){0};'
+definition row_c 'int *row_c[2] = {NULL, NULL}, log_c;'
+definition row_d 'int log_d = (1, 2), row_d;'
+definition row_e 'static int row_f; int row_e(int n) { return row_f; }'
+definition row_g 'struct log_shape row_g(void) { struct log_shape s = {0}; return s; }'
+definition row_h 'pg_attribute_printf(1, 2) void row_h(const char *f,...) { }'
+definition row_i 'int (*row_i) (int, int) = NULL;'
+definition row_j 'static inline int row_k(void) { return 0; } enum log_kind row_j = LOG_KIND;'
+definition row_l 'struct row_m { int row_n; } row_l = {.row_n = 1};'
+definition row_o 'void row_o(void) { if (1) { int row_p = 1; (void) row_p; } }'
 
 # prefixes
 echo 'void reset(void) { }' >>"$dir/src/group/group.c"
@@ -312,6 +367,9 @@ breach "the interface of group/ has a header that is not there: other.h"
 
 sed -i '/^| `group\//s/`base\/`/`bases\/`/' "$dir/src/README.md"
 breach "the table has no row for bases/, which group/ uses" more
+
+sed -i 's/^| `base\/` .*/&\n&/' "$dir/src/README.md"
+breach 'the table has two rows for base/'
 
 sed -i 's/^| folder/| map/' "$dir/src/README.md"
 if "$layers" "$dir/src" >/dev/null 2>&1; then
