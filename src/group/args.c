@@ -63,7 +63,7 @@ group_check_msg_id(int64 msg_id)
 {
 	if (msg_id < 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("msg_id %lld is out of range", (long long) msg_id)));
 	return msg_id;
 }

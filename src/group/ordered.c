@@ -253,7 +253,7 @@ group_state_skip(PartitionState *state, int64 off)
 	/* handed out before and not there any more: dropped by retention just now */
 	if (state->cursor < state->delivered)
 		state->expired_count += group_state_mark_done(state, state->cursor,
-												   Min(off, state->delivered));
+													  Min(off, state->delivered));
 	if (off > state->delivered)
 	{
 		int64		from = state->delivered;

@@ -9,6 +9,7 @@ CREATE TABLE chosen AS SELECT i FROM generate_series(1, 10) i;
 SELECT streamq.create_continuous_view('per_minute',
 	'SELECT w.window_start, n % 100 AS k, avg(n) AS mean, count(*) FROM s, streamq.tumble(at, ''1 minute'') w GROUP BY 1, 2');
 SELECT streamq.wait_until_caught_up('per_minute');
+SELECT count(*) FROM streamq.consume('s', 'g', 20);
 
 -- the query's result, serially and in parallel; the leader takes no part where there
 -- are workers
@@ -48,7 +49,9 @@ SELECT compare('SELECT count(*) FROM s WHERE streamq.version() = ''1.0'' AND str
 SELECT compare('SELECT sum(mean) + sum(count) FROM per_minute');
 SELECT compare('SELECT count(*) FROM s WHERE n < (SELECT count(*) FROM streamq.read(''s'', 0, 77))');
 SELECT compare('SELECT count(*) || max(p) FROM (SELECT n, (SELECT string_agg(partition::text, '','' ORDER BY msg_id) FROM streamq.read(''s'', 0, i)) AS p FROM s JOIN chosen ON n = i OFFSET 0) x');
-SELECT compare('SELECT count(*) FROM s WHERE n > (SELECT count(*) FROM streamq.leases)');
+SELECT compare('SELECT count(*) FROM s WHERE n > (SELECT sum(last_msg_id - first_msg_id) FROM streamq.leases)');
+SELECT compare('SELECT count(*) FROM s WHERE n > (SELECT count(streamq.job_waits_for(job_id)) + sum(0 * coalesce(streamq.job_worker_pid(job_id), 0)) FROM streamq.job)');
+SELECT compare('SELECT count(*) FROM s WHERE n > (SELECT sum(length(streamq.job_definition(job_id))) FROM streamq.job)');
 
 -- a scan of a range of messages, and these, make a query serial
 SELECT compare('SELECT count(*) FROM s WHERE streamq.produced_at(tableoid, ctid) <= now() AND streamq.msg_id(tableoid, ctid) >= 100');
