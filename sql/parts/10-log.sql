@@ -5,8 +5,6 @@ LANGUAGE C VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'streamq_handler';
 
 CREATE ACCESS METHOD streamq TYPE TABLE HANDLER streamq.streamq_handler;
-COMMENT ON FUNCTION streamq.streamq_handler(pg_catalog.internal) IS 'handler of the table access method streamq';
-
 COMMENT ON ACCESS METHOD streamq IS 'append-only, partitioned, durable log';
 
 -- CREATE TABLE below makes ordinary tables, whatever the session's default is

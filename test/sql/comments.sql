@@ -11,11 +11,12 @@ WHERE relnamespace = 'streamq'::regnamespace AND relkind IN ('r', 'v')
 	AND obj_description(oid, 'pg_class') IS NULL
 ORDER BY relname;
 
--- support functions of types are not called by hand
+-- support functions of types and the access method's handler are not called by hand
 SELECT oid::regprocedure
 FROM pg_proc
 WHERE pronamespace = 'streamq'::regnamespace
 	AND obj_description(oid, 'pg_proc') IS NULL
+	AND prorettype <> 'table_am_handler'::regtype
 	AND NOT EXISTS (SELECT FROM pg_type WHERE pg_proc.oid IN (typinput, typoutput, typreceive, typsend))
 ORDER BY oid::regprocedure::text COLLATE "C";
 
