@@ -177,7 +177,7 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \
 	do { \
 		RelFileLocator tag_locator = (locator); \
-		InitBufferTag(tag, &tag_locator, fork, block); \
+			InitBufferTag(tag, &tag_locator, fork, block); \
 	} while (0)
 #endif
 
@@ -304,11 +304,11 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_BEGIN_CUSTOM_SLOT(css, ops) \
 	do { \
 		Scan	   *scan_ = (Scan *) (css)->ss.ps.plan; \
-		ExecInitScanTupleSlot((css)->ss.ps.state, &(css)->ss, \
-							  RelationGetDescr((css)->ss.ss_currentRelation), ops); \
-		(css)->ss.ps.subPlan = NIL; \
-		ExecAssignScanProjectionInfoWithVarno(&(css)->ss, scan_->scanrelid); \
-		(css)->ss.ps.qual = ExecInitQual(scan_->plan.qual, (PlanState *) (css)); \
+			ExecInitScanTupleSlot((css)->ss.ps.state, &(css)->ss, \
+								  RelationGetDescr((css)->ss.ss_currentRelation), ops); \
+			(css)->ss.ps.subPlan = NIL; \
+			ExecAssignScanProjectionInfoWithVarno(&(css)->ss, scan_->scanrelid); \
+			(css)->ss.ps.qual = ExecInitQual(scan_->plan.qual, (PlanState *) (css)); \
 	} while (0)
 #else
 #define COMPAT_SET_CUSTOM_SLOT_OPS(css, ops)	((css)->slotOps = (ops))

@@ -63,8 +63,8 @@ can_form(GroupMessages *messages, TupleTableSlot *slot, const LogKeptRow *row)
 
 		MemoryContextSwitchTo(context);
 		stream_message_form(messages->format, slot, LOG_MSG_PARTITION(row->msg_id),
-					 LOG_MSG_OFFSET(row->msg_id), row->produced_at, row->note,
-					 messages->wanted, values, nulls);
+							LOG_MSG_OFFSET(row->msg_id), row->produced_at, row->note,
+							messages->wanted, values, nulls);
 	}
 	PG_CATCH();
 	{
@@ -164,7 +164,7 @@ group_messages_next(GroupMessages *messages, uint32 wanted, Datum *values, bool 
 	if (!messages->typed)
 	{
 		stream_message_form(messages->format, slot, partition, off, row.produced_at, row.note,
-					 wanted, values, nulls);
+							wanted, values, nulls);
 		return true;
 	}
 	memset(nulls, 0, GROUP_TYPED_NATTS * sizeof(bool));

@@ -265,7 +265,10 @@ group_record_roles(void)
 	HASH_SEQ_STATUS status;
 	RoleCount  *count;
 
-	/* what a transaction that is not over changes may look as if a row were missing */
+	/*
+	 * what a transaction that is not over changes may look as if a row were
+	 * missing
+	 */
 	if (!count_missing(counts))
 		return;
 	group_lock_catalog();
@@ -326,7 +329,7 @@ may_act_for(List *roles)
 		return false;
 	foreach(lc, roles)
 		if (!has_privs_of_role(GetUserId(), lfirst_oid(lc)))
-			return false;
+		return false;
 	return true;
 }
 

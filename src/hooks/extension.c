@@ -117,8 +117,8 @@ hooks_check_extension_schema(Oid extension)
 	ReleaseSysCache(tuple);
 
 	/*
-	 * A superuser's is as good as one's own: he may do all that anyway, and the schema in a
-	 * dump belongs to who made it, not to who restores it.
+	 * A superuser's is as good as one's own: he may do all that anyway, and
+	 * the schema in a dump belongs to who made it, not to who restores it.
 	 */
 	if (owner != GetUserId() && !superuser_arg(owner))
 		ereport(ERROR,

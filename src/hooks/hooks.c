@@ -91,7 +91,10 @@ hooks_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 	queryEnv, dest, qc};
 	Node	   *stmt = pstmt->utilityStmt;
 
-	/* only a publication's statement is looked at after it ran; others may be gone */
+	/*
+	 * only a publication's statement is looked at after it ran; others may be
+	 * gone
+	 */
 	bool		publication = IsA(stmt, CreatePublicationStmt) ||
 		IsA(stmt, AlterPublicationStmt);
 

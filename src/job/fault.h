@@ -10,7 +10,8 @@
 typedef enum Fault
 {
 	FAULT_ROW,					/* it comes again whenever the row is read */
-	FAULT_SYSTEM,				/* the same row may do later, or on another day */
+	FAULT_SYSTEM,				/* the same row may do later, or on another
+								 * day */
 	FAULT_DOUBTFUL				/* the row's if other rows get through */
 } Fault;
 

@@ -291,7 +291,7 @@ apply_tid(LogMessageRange *range, int strategy, ItemPointer tid, Relation stream
 
 bool
 plan_bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value, bool isnull,
-			Relation stream, LogMessageRange *range)
+				 Relation stream, LogMessageRange *range)
 {
 	if (isnull)
 		return false;

@@ -54,7 +54,8 @@ typedef struct MessageFunction
 	PlanFunction function;
 	int			nargs;
 	int			natts;			/* of its result */
-	bool		once;			/* has effects: may only be called as a function is */
+	bool		once;			/* has effects: may only be called as a
+								 * function is */
 	void		(*begin) (MessageScanState *state, FunctionCallInfo fcinfo);
 } MessageFunction;
 

@@ -92,7 +92,7 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 			Const	   *con = (Const *) value;
 
 			if (!plan_bound_apply(bound.kind, bound.strategy, bound.value_type,
-							 con->constvalue, con->constisnull, stream, &range))
+								  con->constvalue, con->constisnull, stream, &range))
 				empty = true;
 		}
 		else if (bound.strategy == BTEqualStrategyNumber)
@@ -269,7 +269,7 @@ ec_member_is_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
 	BoundKind	kind;
 
 	return plan_bound_match_expr((Node *) em->em_expr, rel->relid,
-							planner_rt_fetch(rel->relid, root)->relid, &kind);
+								 planner_rt_fetch(rel->relid, root)->relid, &kind);
 }
 
 static void
@@ -318,7 +318,7 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
 		outer = bms_del_member(outer, rel->relid);
 		foreach(seen, outers)
 			if (bms_equal((Relids) lfirst(seen), outer))
-				break;
+			break;
 		if (seen != NULL)
 			continue;
 		outers = lappend(outers, outer);

@@ -82,7 +82,7 @@ extern bool plan_bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind 
 
 /* is the clause a bound?  The value has no column of the relation in it. */
 extern bool plan_bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
-							   Bound *bound);
+									Bound *bound);
 
 /*
  * May the condition decide what is read before other ones were asked
@@ -94,7 +94,7 @@ extern bool plan_bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bou
  * Narrow the range by a bound.  False if no row can be in it.
  */
 extern bool plan_bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value,
-						bool isnull, Relation stream, LogMessageRange *range);
+							 bool isnull, Relation stream, LogMessageRange *range);
 
 /* ---- path.c: paths of streams ---- */
 

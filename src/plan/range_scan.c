@@ -224,7 +224,7 @@ find_range(RangeScanState *state)
 		Datum		value = ExecEvalExprSwitchContext(bound->value, econtext, &isnull);
 
 		if (!plan_bound_apply(bound->kind, bound->strategy, bound->value_type, value, isnull,
-						 state->css.ss.ss_currentRelation, &state->range))
+							  state->css.ss.ss_currentRelation, &state->range))
 			state->empty = true;
 	}
 	state->range_known = true;

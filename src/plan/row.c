@@ -79,7 +79,10 @@ is_row(PlannerInfo *root, Node *tableoid, Node *ctid)
 			return false;
 		for (Index level = a->varlevelsup; level > 0; level--)
 		{
-			/* a subquery that is not planned yet does not say what is around it */
+			/*
+			 * a subquery that is not planned yet does not say what is around
+			 * it
+			 */
 			if (query != root->parse || root->parent_root == NULL)
 				return false;
 			root = root->parent_root;

@@ -34,7 +34,7 @@ typedef struct Bucket
 {
 	slock_t		mutex;
 	volatile int npending;
-	SignalNews entries[BUCKET_ENTRIES];
+	SignalNews	entries[BUCKET_ENTRIES];
 } Bucket;
 
 typedef struct NewsQueue
@@ -163,7 +163,7 @@ signal_post(const SignalNews *entry)
 void
 signal_post_stream(Oid relid, int64 msg_id)
 {
-	SignalNews entry = {.dboid = MyDatabaseId,.relid = relid,.msg_id = msg_id};
+	SignalNews	entry = {.dboid = MyDatabaseId, .relid = relid, .msg_id = msg_id};
 
 	signal_post(&entry);
 }
@@ -171,8 +171,8 @@ signal_post_stream(Oid relid, int64 msg_id)
 void
 signal_post_view(Oid relid, TimestampTz watermark, int64 closed)
 {
-	SignalNews entry = {.dboid = MyDatabaseId,.relid = relid,.is_view = true,
-	.watermark = watermark,.closed = closed};
+	SignalNews	entry = {.dboid = MyDatabaseId, .relid = relid, .is_view = true,
+	.watermark = watermark, .closed = closed};
 
 	signal_post(&entry);
 }
@@ -183,7 +183,7 @@ signal_take(void (*take) (const SignalNews *entry, void *arg), void *arg)
 	for (int i = 0; i < BUCKETS; i++)
 	{
 		Bucket	   *bucket = &queue->buckets[i];
-		SignalNews taken[BUCKET_ENTRIES];
+		SignalNews	taken[BUCKET_ENTRIES];
 		int			ntaken = 0;
 
 		/* what is added behind our back rings the doorbell again */

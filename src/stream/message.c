@@ -725,8 +725,8 @@ form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz prod
 
 void
 stream_message_form(MessageFormat *format, TupleTableSlot *slot,
-			 int partition, int64 off, TimestampTz produced_at,
-			 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+					int partition, int64 off, TimestampTz produced_at,
+					int deliveries, uint32 wanted, Datum *values, bool *nulls)
 {
 	int64		msg_id = LOG_MSG_ID(partition, off);
 

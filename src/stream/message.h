@@ -33,8 +33,8 @@ extern MessageFormat *stream_message_format_create(Relation rel);
 #define MESSAGE_ALL			PG_UINT32_MAX
 
 extern void stream_message_form(MessageFormat *format, TupleTableSlot *slot,
-						 int partition, int64 off, TimestampTz produced_at,
-						 int deliveries, uint32 wanted, Datum *values, bool *nulls);
+								int partition, int64 off, TimestampTz produced_at,
+								int deliveries, uint32 wanted, Datum *values, bool *nulls);
 
 /*
  * Not every value can be in a jsonb.  Is it sure, by a quick look, that this one's

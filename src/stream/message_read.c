@@ -93,8 +93,8 @@ stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls)
 		if (log_reader_next(read->reader, read->slot))
 		{
 			stream_message_form(read->format, read->slot, (int) read->partition,
-						 log_reader_offset(read->reader),
-						 log_reader_produced_at(read->reader), 0, wanted, values, nulls);
+								log_reader_offset(read->reader),
+								log_reader_produced_at(read->reader), 0, wanted, values, nulls);
 			read->left--;
 			return true;
 		}

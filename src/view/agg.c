@@ -227,7 +227,7 @@ view_agg_set_create(ViewQuery *vq)
 		call->args = palloc(sizeof(ExprState *) * Max(1, list_length(agg->aggref->args)));
 		foreach(lc2, agg->aggref->args)
 			call->args[call->nargs++] =
-				view_compile_expression(vq, lfirst_node(TargetEntry, lc2)->expr);
+			view_compile_expression(vq, lfirst_node(TargetEntry, lc2)->expr);
 		if (agg->aggref->aggfilter)
 			call->filter = view_compile_expression(vq, agg->aggref->aggfilter);
 
@@ -373,6 +373,7 @@ Datum
 view_agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed)
 {
 	AggCall    *call = &set->calls[i];
+
 	LOCAL_FCINFO(fcinfo, 1);
 	Datum		serialized;
 	bytea	   *bytes;
@@ -466,7 +467,10 @@ view_agg_load(AggSet *set, int i, AggValue *value, Datum stored, bool isnull, bo
 		LOCAL_FCINFO(fcinfo, 2);
 		Datum		state;
 
-		/* combining with nothing makes a state that transitions can go on with */
+		/*
+		 * combining with nothing makes a state that transitions can go on
+		 * with
+		 */
 		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
 		state = deserialize(set, call, stored);
 		InitFunctionCallInfoData(*fcinfo, &call->combinefn, 2, call->collation,
@@ -602,6 +606,7 @@ static Datum
 finish(ResultCall *call, AggValue *value, bool *isnull)
 {
 	AggSet	   *set = call->set;
+
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
 	bool		anynull = value->isnull;
 	Datum		result;
@@ -665,7 +670,7 @@ streamq_aggregate_result(PG_FUNCTION_ARGS)
 	}
 
 	view_agg_load(call->set, 0, &value,
-			 PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2), PG_ARGISNULL(2), false);
+				  PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2), PG_ARGISNULL(2), false);
 
 	old = MemoryContextSwitchTo(call->set->tmpcontext->ecxt_per_tuple_memory);
 	result = finish(call, &value, &isnull);

@@ -218,7 +218,7 @@ process_row(Round *round, Input *input)
 			round->keyvalues[i] = ExecEvalExprSwitchContext(round->keys[i], econtext,
 															&round->keynulls[i]);
 		group = view_state_find_group(round->state, start, end,
-								 round->keyvalues, round->keynulls);
+									  round->keyvalues, round->keynulls);
 		view_agg_advance(round->aggs, group->aggs, econtext);
 	}
 
@@ -345,7 +345,7 @@ prepare_round(Round *round)
 	round->keynulls = palloc(sizeof(bool) * Max(1, list_length(vq->keys)));
 	foreach(lc, vq->keys)
 		round->keys[foreach_current_index(lc)] =
-			view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
+		view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
 	round->aggs = view_agg_set_create(vq);
 	round->state = view_state_open(batch->state, vq, round->aggs);
 }

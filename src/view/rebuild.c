@@ -104,9 +104,9 @@ bool
 view_is_current(JobRow *job)
 {
 	/*
-	 * pg_upgrade, which is possible within one major version too, gives functions,
-	 * operators and more other OIDs than the query tree has.  It makes
-	 * the dependencies that follow from definitions; this one does not.
+	 * pg_upgrade, which is possible within one major version too, gives
+	 * functions, operators and more other OIDs than the query tree has.  It
+	 * makes the dependencies that follow from definitions; this one does not.
 	 */
 	return job->format == job_format() &&
 		depends_on(RelationRelationId, job->state, job->target, DEPENDENCY_INTERNAL);
@@ -206,8 +206,10 @@ streamq_job_definition(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (view_is_current(&job))
 		text = pg_get_querydef(castNode(Query, stringToNode(job.query_tree)), false);
+
 	else
 		text = job.definition;
+
 	if (text == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(text));

@@ -144,7 +144,8 @@ add_width(Size width, Oid type)
 	if (form->typlen > 0)
 		width = att_align_nominal(width, form->typalign) + form->typlen;
 	else if (form->typlen == -1 && form->typstorage != TYPSTORAGE_PLAIN)
-		width += MAXALIGN(TOAST_POINTER_SIZE);	/* what is larger goes out of the row */
+		width += MAXALIGN(TOAST_POINTER_SIZE);	/* what is larger goes out of
+												 * the row */
 	ReleaseSysCache(tup);
 	return width;
 }
@@ -466,7 +467,7 @@ take_row(StateTable *state, StateGroup *group, HeapTuple tup)
 			int			att = first + state->nkeys + i;
 
 			view_agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
-					 is_sealed(sealed, i));
+						  is_sealed(sealed, i));
 		}
 		state->loading = false;
 	}
@@ -506,7 +507,7 @@ load_group(StateTable *state, StateGroup *group)
 
 StateGroup *
 view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
-				 Datum *keys, bool *nulls)
+					  Datum *keys, bool *nulls)
 {
 	uint64		hash = hash_keys(state, keys, nulls);
 	uint64		slot = bucket_hash(hash, start);
@@ -636,7 +637,7 @@ view_state_flush(StateTable *state)
  */
 int64
 view_state_count_windows(StateTable *state, bool all, Timestamp first_start,
-					Timestamp from, Timestamp to)
+						 Timestamp from, Timestamp to)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	int64		count = 0;

@@ -269,7 +269,7 @@ define_view(Oid namespaceid, const char *relname, Query *query)
 	}
 	appendStringInfo(&sql, ") AS %s", pg_get_querydef(copyObject(query), false));
 	base_run_utility(linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt,
-					sql.data);
+					 sql.data);
 
 	view = get_relname_relid(relname, namespaceid);
 	if (!OidIsValid(view) || get_rel_relkind(view) != RELKIND_VIEW)
@@ -478,6 +478,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	describe_view(job.target, job.source);
 	job.settings = collect_settings();
 	job.query = text;
+
 	job.query_tree = nodeToString(query);
 	job_insert(&job, late, delay, lateness, start_at);
 	if (vq->single_group)
@@ -529,9 +530,9 @@ streamq_drop_continuous_view(PG_FUNCTION_ARGS)
 										  makeString(get_rel_name(view))));
 	drop->behavior = DROP_RESTRICT;
 	base_run_utility((Node *) drop,
-					psprintf("DROP VIEW %s",
-							 quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)),
-														get_rel_name(view))));
+					 psprintf("DROP VIEW %s",
+							  quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)),
+														 get_rel_name(view))));
 	PG_RETURN_VOID();
 }
 
@@ -625,7 +626,10 @@ view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId)
 
 	if (access == OAT_DROP)
 	{
-		/* no batch runs now, as it would have locked the view, but run_job may */
+		/*
+		 * no batch runs now, as it would have locked the view, but run_job
+		 * may
+		 */
 		job_lock_out(job.job_id);
 		job_delete(job.job_id);
 		job_note_changed();

@@ -207,7 +207,7 @@ extern StateTable *view_state_open(Relation rel, ViewQuery *vq, AggSet *aggs);
  * states.  Values are copied.
  */
 extern StateGroup *view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
-									Datum *keys, bool *nulls);
+										 Datum *keys, bool *nulls);
 
 /* write all groups in memory to the table */
 extern void view_state_flush(StateTable *state);
@@ -217,7 +217,7 @@ extern void view_state_flush(StateTable *state);
  * begins at first_start.  all: every window that ends by `to`.
  */
 extern int64 view_state_count_windows(StateTable *state, bool all, Timestamp first_start,
-								 Timestamp from, Timestamp to);
+									  Timestamp from, Timestamp to);
 
 /* ---- keyhash.c: hash values of grouping keys, as they are stored ---- */
 

@@ -109,7 +109,7 @@ month_number(Timestamp ts)
 
 void
 view_window_tumble(Timestamp ts, const WindowSize *size, Timestamp origin,
-			  Timestamp *start, Timestamp *end)
+				   Timestamp *start, Timestamp *end)
 {
 	if (TIMESTAMP_NOT_FINITE(origin))
 		ereport(ERROR,

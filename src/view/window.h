@@ -33,6 +33,6 @@ extern void view_window_check_size(const Interval *size, WindowSize *result);
  * the type.
  */
 extern void view_window_tumble(Timestamp ts, const WindowSize *size, Timestamp origin,
-						  Timestamp *start, Timestamp *end);
+							   Timestamp *start, Timestamp *end);
 
 #endif

@@ -120,7 +120,7 @@ count_listener(const char *channel)
 		return;
 	if (channels == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid)};
+		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid)};
 
 		channels = hash_create("streamq channels", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 		before_shmem_exit(forget_channels, (Datum) 0);

@@ -16,7 +16,8 @@ typedef struct WorkerCommand
 	NodeTag		tag;
 	bool		commit_prepared;
 	char	   *listen;			/* channel of a LISTEN */
-	Oid			dboid;			/* the database that the command wants for itself */
+	Oid			dboid;			/* the database that the command wants for
+								 * itself */
 } WorkerCommand;
 
 /* around a utility command; the second is not called when the command fails */

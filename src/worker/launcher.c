@@ -309,7 +309,7 @@ start_schedulers(TimestampTz now, int lookers)
 void
 streamq_launcher_main(Datum arg)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(DatabaseEntry)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(DatabaseEntry)};
 	MemoryContext loop_context;
 	TimestampTz next_list = 0;
 

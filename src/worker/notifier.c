@@ -59,7 +59,7 @@ typedef struct Channel
 	bool		pending;
 	bool		details;		/* news says what happened */
 	bool		is_view;
-	SignalNews news;
+	SignalNews	news;
 	TimestampTz due;			/* not before: last one sent plus the interval */
 } Channel;
 
@@ -326,7 +326,7 @@ give_back(int code, Datum arg)
 void
 streamq_notifier_main(Datum arg)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Channel)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Channel)};
 	MemoryContext loop_context;
 	uint32		lost_seen = 0;
 	int			retry_delay = RETRY_MIN;

@@ -567,7 +567,10 @@ worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
 	}
 	if (own == NULL || own->gone || own->not_before > now)
 	{
-		/* who has to wait does so without us, and the scheduler counts the time */
+		/*
+		 * who has to wait does so without us, and the scheduler counts the
+		 * time
+		 */
 		if (own != NULL && !own->gone)
 			worker_wake_scheduler(MyDatabaseId);
 		release_job(own);

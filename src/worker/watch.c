@@ -145,7 +145,11 @@ may_wait_for_batch(PGPROC *proc)
 	tag = lock->tag;
 	if (tag.locktag_field1 != MyDatabaseId)
 		return false;
-	/* a job's lock: who runs the job waits for his turn, who stops it does not */
+
+	/*
+	 * a job's lock: who runs the job waits for his turn, who stops it does
+	 * not
+	 */
 	return tag.locktag_type == LOCKTAG_RELATION ||
 		(tag.locktag_type == LOCKTAG_OBJECT && proc->waitLockMode == AccessExclusiveLock);
 }

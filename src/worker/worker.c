@@ -612,7 +612,10 @@ worker_start_launcher(void)
 	worker_shared->launcher = MyProc;
 	LWLockRelease(worker_shared->lock);
 
-	/* nobody knows what those did that were prepared before the server started */
+	/*
+	 * nobody knows what those did that were prepared before the server
+	 * started
+	 */
 	for (int i = 0; i < max_prepared_xacts; i++)
 	{
 		if (TransactionIdIsValid(PreparedXactProcs[i].xid))

@@ -64,8 +64,9 @@ typedef struct PageView
 	uint32		lower;
 } PageView;
 
-static void pg_attribute_printf(4, 5)
-report_damage(Walk *w, BlockNumber block, int64 off, const char *fmt,...)
+static void
+pg_attribute_printf(4, 5)
+report_damage(Walk *w, BlockNumber block, int64 off, const char *fmt, ...)
 {
 	StringInfoData text;
 	va_list		args;
@@ -261,8 +262,8 @@ check_flags(Walk *w, PageView *v, const LogRun *run, int64 off)
 	else if (ask && w->asked.known &&
 			 w->asked.committed != ((run->flags & rolled_back) == 0))
 		report_damage(w, v->block, off, w->asked.committed ?
-			   "the transaction %u of a run marked as rolled back has committed" :
-			   "the transaction %u of a run that counts as committed was rolled back", run->xid);
+					  "the transaction %u of a run marked as rolled back has committed" :
+					  "the transaction %u of a run that counts as committed was rolled back", run->xid);
 }
 
 /* the rows of one run; false if the page makes no sense from here on */
@@ -372,7 +373,10 @@ check_continuation(Walk *w, PageView *v)
 
 	if (!w->seam_known)
 	{
-		/* a row that begins before what is retained; it ends where room is left */
+		/*
+		 * a row that begins before what is retained; it ends where room is
+		 * left
+		 */
 		w->seam_known = cont < PAGE_ROOM;
 		return;
 	}
@@ -391,7 +395,7 @@ check_continuation(Walk *w, PageView *v)
 	if (cont != Min(w->left, PAGE_ROOM))
 	{
 		report_damage(w, v->block, w->left_off, "%u bytes of a row go on here, not %u",
-			   cont, (uint32) Min(w->left, PAGE_ROOM));
+					  cont, (uint32) Min(w->left, PAGE_ROOM));
 		w->left = 0;
 		w->seam_known = cont < PAGE_ROOM;
 		return;
@@ -474,8 +478,8 @@ check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block
 	if (!is_page)
 	{
 		report_damage(w, block, w->expected,
-			   PageIsNew(v.page) ? "the page is empty" :
-			   "the block is not a data page of its partition, or its counts are impossible");
+					  PageIsNew(v.page) ? "the page is empty" :
+					  "the block is not a data page of its partition, or its counts are impossible");
 		w->expected = -1;
 		w->seam_known = false;
 		w->left = 0;
@@ -488,11 +492,11 @@ check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block
 
 	if (first && v.opaque->base != extent->base)
 		report_damage(w, block, v.opaque->base, "the extent should begin with offset " INT64_FORMAT,
-			   extent->base);
+					  extent->base);
 	else if (v.opaque->base < extent->base ||
 			 (w->expected >= 0 && !same_offset(w, v.opaque->base)))
 		report_damage(w, block, v.opaque->base, "the page should begin with offset " INT64_FORMAT,
-			   Max(w->expected, extent->base));
+					  Max(w->expected, extent->base));
 	w->expected = v.opaque->base + v.opaque->nrows;
 	check_continuation(w, &v);
 	check_runs(w, &v, extent);
@@ -582,7 +586,7 @@ check_extent_data(Walk *w, int i)
 	if (w->expected >= 0 && w->expected < p->tail.next_offset &&
 		!(p->partition == LOG_MAX_PARTITIONS - 1 && (p->tail.next_offset & 0x7FFF) == 0))
 		report_damage(w, p->tail.tail, w->expected, "the partition ends before its next offset "
-			   INT64_FORMAT, p->tail.next_offset);
+					  INT64_FORMAT, p->tail.next_offset);
 	else if (w->expected > p->tail.next_offset &&
 			 log_next_offset(w->check->rel, p->partition) < w->expected)
 		report_damage(w, p->tail.tail, p->tail.next_offset, "the partition goes on behind its next offset");
@@ -613,6 +617,6 @@ log_check_data(Check *check, CheckPartition *p)
 	if (p->head_ok && p->tail_ok && !w.expired && check->nproblems == nproblems &&
 		w.dead != p->frozen_dead)
 		report_damage(&w, InvalidBlockNumber, -1, INT64_FORMAT " dead rows are counted below the frozen offset, there are "
-			   INT64_FORMAT, p->frozen_dead, w.dead);
+					  INT64_FORMAT, p->frozen_dead, w.dead);
 	pfree(w.bytes.data);
 }

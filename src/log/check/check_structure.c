@@ -73,7 +73,7 @@ typedef struct Problem
 
 void
 log_check_report(Check *check, int partition, BlockNumber block, int64 off,
-				 const char *fmt,...)
+				 const char *fmt, ...)
 {
 	StringInfoData text;
 

@@ -45,7 +45,7 @@ typedef struct Check
 /* ---- check.c ---- */
 
 extern void log_check_report(Check *check, int partition, BlockNumber block, int64 off,
-							 const char *fmt,...) pg_attribute_printf(5, 6);
+							 const char *fmt, ...) pg_attribute_printf(5, 6);
 
 /* copy a page; false, and reported, if it cannot be read */
 extern bool log_check_read(Check *check, int partition, BlockNumber block, char *copy);

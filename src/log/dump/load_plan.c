@@ -98,7 +98,7 @@ static struct
 	int			partition;		/* the next one's by the plan, */
 	int64		placed;			/* where there are so many already */
 	LogPlan		plan;
-} load;
+}			load;
 
 /* does this session run what pg_dump or pg_restore wrote? */
 static bool

@@ -449,7 +449,11 @@ log_options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 		return false;
 	if (!dropped)
 		read_column(relid, attnum, &now);
-	/* the caches still have the old name; none of a column that is being added */
+
+	/*
+	 * the caches still have the old name; none of a column that is being
+	 * added
+	 */
 	old_name = get_attname(relid, attnum, true);
 	tuple = fetch_row(catalog, relid);
 	if (HeapTupleIsValid(tuple))

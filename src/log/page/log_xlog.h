@@ -111,8 +111,10 @@ typedef struct xl_log_reserve
 
 extern void log_xlog_init(void);	/* registers the resource manager */
 
-/* inside a critical section: log the images of n exclusively locked pages and
- * set their LSN */
+/*
+ * inside a critical section: log the images of n exclusively locked pages and
+ * set their LSN
+ */
 extern void log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n);
 
 /* the same for a RESERVE record */

@@ -139,7 +139,7 @@ is_wanted(const ColumnStep *step)
  */
 static pg_attribute_always_inline const char *
 decode_columns(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
-	   Datum *values, bool *isnull)
+			   Datum *values, bool *isnull)
 {
 	const ColumnStep *steps = nulls > 0 ? columns->atts : columns->steps;
 	int			nsteps = nulls > 0 ? columns->natts : columns->nsteps;

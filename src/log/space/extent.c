@@ -39,8 +39,8 @@
 #define MIN_STEP		32		/* blocks are reserved at a time in steps from
 								 * 256 kB, once extents are that large, up to
 								 * log_extend_size or what a batch needs */
-#define STEP_SHARE		256		/* a larger step is no more of a partition than
-								 * that */
+#define STEP_SHARE		256		/* a larger step is no more of a partition
+								 * than that */
 #define LEAST_SHARE		8192	/* neither an extent nor a step is less: with
 								 * several partitions each step may become an
 								 * extent, and a directory has room for

@@ -150,7 +150,10 @@ drop_barriers(const Barriers *all, int npartitions, Barriers *known)
 			known->entries[kept++] = known->entries[i];
 	known->n = kept;
 
-	/* a consumer may still hold messages that have expired: not before it must be */
+	/*
+	 * a consumer may still hold messages that have expired: not before it
+	 * must be
+	 */
 	if (known->n == LOG_MAX_BARRIERS)
 	{
 		while (known->n > 0 && is_outlived(all, npartitions, known->entries[0].id))
