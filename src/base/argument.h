@@ -9,6 +9,8 @@
 
 #include "nodes/pg_list.h"
 
+#include "compat.h"
+
 /* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
 extern void base_null_argument(const char *name) pg_attribute_noreturn();
 

@@ -19,6 +19,8 @@
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
 
+#include "compat.h"
+
 #define LOG_MAX_PARTITIONS	256
 #define LOG_OFFSET_BITS		48
 #define LOG_OFFSET_MASK		((INT64CONST(1) << LOG_OFFSET_BITS) - 1)

@@ -12,6 +12,8 @@
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 
+#include "compat.h"
+
 /* an attribute of a table or composite type is about to be dropped */
 extern void view_guard_drop_attribute(Oid relid, AttrNumber attno);
 

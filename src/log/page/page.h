@@ -25,6 +25,8 @@
 #include "storage/bufpage.h"
 #include "utils/rel.h"
 
+#include "compat.h"
+
 #define LOG_PAGE_MAGIC		0x5153
 #define LOG_PAGE_VERSION	1
 
