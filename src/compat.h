@@ -32,6 +32,7 @@ typedef Oid RelFileNumber;
 #define LocatorDatabase(l)		((l).dbNode)
 #else
 #include "storage/relfilelocator.h"
+#include "varatt.h"
 #define RelationLocator(rel)	((rel)->rd_locator)
 #define LocatorRelNumber(l)		((l).relNumber)
 #define LocatorDatabase(l)		((l).dbOid)

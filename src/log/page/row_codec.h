@@ -12,6 +12,7 @@
 #include "catalog/pg_attribute.h"
 #include "access/tupdesc.h"
 
+#include "compat.h"
 #include "log/page/page.h"
 
 typedef struct LogRow
