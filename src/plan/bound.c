@@ -1,6 +1,11 @@
 /*
  * bound.c
- *	  Conditions that bound the identity of messages.
+ *	  Conditions that limit which messages a scan has to read.
+ *
+ * A bound compares streamq.msg_id(tableoid, ctid), streamq.produced_at(tableoid,
+ * ctid) or ctid with a value that is the same for all rows of the scan.  All
+ * bounds of a scan together make one range of message ids and one range of
+ * append times.
  */
 #include "postgres.h"
 
@@ -65,7 +70,7 @@ plan_bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind)
 	else
 		return false;
 
-	/* whatever its name, it is what it calls that counts */
+	/* the function may have been renamed: its C function identifies it */
 	fmgr_info(func->funcid, &flinfo);
 	if (flinfo.fn_addr == plan_functions[PLAN_MSG_ID])
 		*kind = BOUND_MSG_ID;
@@ -151,9 +156,9 @@ plan_bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, Bound 
 }
 
 /*
- * A bound whose value depends on no row reveals nothing about rows when it is
- * evaluated, once, before the scan; the comparison itself is ours.  Any other one
- * has to keep its place behind conditions of a lower security level.
+ * If the value contains no Var, it is evaluated once, before the scan, and
+ * reveals nothing about rows; the comparison is done by streamq itself.  Any
+ * other bound must not run before conditions of a lower security level.
  */
 bool
 plan_bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound)
@@ -162,7 +167,7 @@ plan_bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound)
 		!contain_var_clause((Node *) bound->value);
 }
 
-/* compare as the operators across types do */
+/* convert a value as the operators of different types do when they compare */
 static TimestampTz
 value_to_timestamptz(Oid type, Datum value)
 {
@@ -181,7 +186,7 @@ value_to_timestamptz(Oid type, Datum value)
 			Assert(type == TIMESTAMPTZOID);
 			return DatumGetTimestampTz(value);
 	}
-	/* beyond all times that messages have */
+	/* out of range: later, or earlier, than all messages */
 	if (overflow > 0)
 		return DT_NOEND;
 	if (overflow < 0)
@@ -233,7 +238,7 @@ apply_msg_id(LogMessageRange *range, int strategy, int64 value)
 	return range->from <= range->to;
 }
 
-/* all messages have finite times, so infinite values take all or none */
+/* append times are finite, so an infinite bound selects all messages or none */
 static bool
 apply_produced_at(LogMessageRange *range, int strategy, TimestampTz value)
 {
@@ -262,8 +267,9 @@ apply_produced_at(LogMessageRange *range, int strategy, TimestampTz value)
 }
 
 /*
- * TIDs order as messages do, but that there are more of them: with any 16-bit
- * offset number, and of partitions that are not there.
+ * TIDs sort in the order of messages, but not every TID is one of a message:
+ * the user may give any 16-bit offset number, and a partition that the stream
+ * does not have.  So the bound becomes one on the message id.
  */
 static bool
 apply_tid(LogMessageRange *range, int strategy, ItemPointer tid, Relation stream)
@@ -276,7 +282,7 @@ apply_tid(LogMessageRange *range, int strategy, ItemPointer tid, Relation stream
 		strategy == BTGreaterEqualStrategyNumber;
 	int64		first = LOG_MSG_ID(partition, 0);
 
-	/* the first message at or, where it says so, after it */
+	/* the first message at the TID, or after it if the bound excludes the TID */
 	if (partition < log_partition_count(stream))
 	{
 		ItemPointerData begin;

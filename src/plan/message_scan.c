@@ -2,14 +2,17 @@
  * message_scan.c
  *	  The custom scans of streamq.read(), consume() and consume_as() in FROM.
  *
- * The executor collects the rows of a function in FROM before it returns the first.
- * read() has no effects, so it can as well be read row by row; only the rows that are
- * asked for are read.  consume() does all it does when the first row is asked for: what it
- * leases must not depend on how many rows are.  But it keeps the messages as they are in the
- * log, and only what is asked for becomes a row.
+ * The executor collects all rows of a function in FROM before it returns the
+ * first one.  That is a waste under a LIMIT, and where few columns are wanted.
  *
- * The plan's custom_exprs hold the call itself: it is what EXPLAIN shows, what
- * the plan depends on, and its arguments are evaluated from there.
+ * read() has no effects, so its scan reads row by row, and stops when no more
+ * rows are wanted.  consume() must lease the same messages however many rows
+ * the query fetches, so its scan does everything when the first row is wanted.
+ * But it keeps the messages as the bytes of the log, and decodes only the rows
+ * and columns that are wanted.
+ *
+ * The plan's custom_exprs hold the function call: EXPLAIN shows it, the plan's
+ * dependencies are found in it, and its arguments are evaluated from there.
  */
 #include "postgres.h"
 
@@ -47,15 +50,15 @@
 
 typedef struct MessageScanState MessageScanState;
 
-/* a function that is planned like this; one CustomScanMethods each */
+/* a function that gets such a scan */
 typedef struct MessageFunction
 {
 	CustomScanMethods scan;		/* first */
 	PlanFunction function;
 	int			nargs;
 	int			natts;			/* of its result */
-	bool		once;			/* has effects: may only be called as a
-								 * function is */
+	bool		once;			/* has effects: costs and order of the
+								 * function scan stay */
 	void		(*begin) (MessageScanState *state, FunctionCallInfo fcinfo);
 } MessageFunction;
 
@@ -65,14 +68,14 @@ struct MessageScanState
 	const MessageFunction *function;
 	FuncExpr   *call;
 	ExprState  *args[MAX_NARGS];
-	Bitmapset  *params;			/* that the arguments depend on */
-	uint32		wanted;			/* columns */
-	bool		allowed;		/* the privilege on the function was checked */
-	/* one of them, while there are rows */
+	Bitmapset  *params;			/* PARAM_EXEC that the arguments depend on */
+	uint32		wanted;			/* columns, see MESSAGE_COLUMN */
+	bool		allowed;		/* EXECUTE on the function was checked */
+	/* one of these is set after the function was called */
 	StreamRead *read;
 	GroupMessages *messages;
 	TupleDesc	row_desc;		/* if a whole-row column is wanted, else NULL */
-	MemoryContext context;		/* of those, made anew for each call */
+	MemoryContext context;		/* of the messages; reset for each call */
 };
 
 static Node *create_state(CustomScan *plan);
@@ -89,7 +92,7 @@ static const MessageFunction functions[] = {
 
 /* ---- planning ---- */
 
-/* the function, if the range table entry is nothing but a call of one of them */
+/* the function, if the range table entry is a plain call of one of them */
 static const MessageFunction *
 find_function(RangeTblEntry *rte)
 {
@@ -114,7 +117,7 @@ find_function(RangeTblEntry *rte)
 	return NULL;
 }
 
-/* is a column wanted that a message does not have, or the whole row? */
+/* does the query use the whole row, or system columns, which messages lack? */
 static void
 find_columns(RelOptInfo *rel, bool *whole_row, bool *system)
 {
@@ -141,6 +144,7 @@ find_columns(RelOptInfo *rel, bool *whole_row, bool *system)
 	}
 }
 
+/* make the plan; custom_scan_tlist describes the function's columns */
 static Plan *
 plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		  List *clauses, List *plans)
@@ -158,7 +162,7 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	scan->methods = &find_function(rte)->scan;
 	scan->custom_exprs = list_make1(rtfunc->funcexpr);
 
-	/* there is no relation: say what the rows are made of */
+	/* there is no relation, so describe the columns */
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -187,7 +191,7 @@ static const CustomPathMethods path_methods = {
 	.PlanCustomPath = plan_path,
 };
 
-/* messages come in the order of msg_id, the first column */
+/* rows come in the order of msg_id, the first column: is that of use? */
 static List *
 find_pathkeys(PlannerInfo *root, RelOptInfo *rel)
 {
@@ -213,7 +217,7 @@ find_pathkeys(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /*
- * Never worse than collecting first: it replaces the function scan.
+ * Replace the path of the function scan, which is never cheaper.
  */
 void
 plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
@@ -226,8 +230,9 @@ plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 	bool		system;
 
 	/*
-	 * Rows of functions that are rechecked after an update come as a whole;
-	 * only scans that belong to a range table entry can take them.
+	 * EvalPlanQual puts whole rows of a function back when it rechecks.  Only
+	 * scans that belong to a range table entry can take them, and a custom
+	 * scan without a relation does not.
 	 */
 	if (root->rowMarks != NIL ||
 		(root->parse->commandType != CMD_SELECT && root->parse->commandType != CMD_INSERT) ||
@@ -238,7 +243,7 @@ plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 	if (function == NULL || scan->pathtype != T_FunctionScan)
 		return;
 	find_columns(rel, &whole_row, &system);
-	/* the row of a function that returns columns has no type of its own */
+	/* the whole row of a function with OUT arguments has no type of its own */
 	if (system || (whole_row && exprType(linitial_node(RangeTblFunction, rte->functions)->funcexpr) == RECORDOID))
 		return;
 
@@ -259,7 +264,7 @@ plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 	{
 		path->path.pathkeys = find_pathkeys(root, rel);
 
-		/* as the function scan, but that its cost is spread over the rows */
+		/* as the function scan, but the cost is spread over the rows */
 		cost_qual_eval(&qual, rel->baserestrictinfo, root);
 		path->path.startup_cost = qual.startup + rel->reltarget->cost.startup;
 		path->path.total_cost = path->path.startup_cost +
@@ -367,7 +372,7 @@ call_function(MessageScanState *state)
 	MemoryContextSwitchTo(old);
 }
 
-/* forget the rows: the function is called again for more */
+/* forget the rows, so that the function is called again for the next one */
 static void
 forget_rows(MessageScanState *state)
 {
@@ -415,8 +420,8 @@ fetch_row(ScanState *ss)
 }
 
 /*
- * Not ExecScan, which asks for rows to recheck where a scan belongs to no range
- * table entry: no such row is ever one of ours.
+ * ExecScan cannot be used: for a scan that belongs to no range table entry it
+ * looks for rows to recheck, and such rows never come from this scan.
  */
 static TupleTableSlot *
 exec_scan(CustomScanState *css)
@@ -424,7 +429,7 @@ exec_scan(CustomScanState *css)
 	return plan_exec_scan(&css->ss, fetch_row);
 }
 
-/* what was consumed is returned again, unless it was consumed with other arguments */
+/* return the same messages again, unless the arguments have changed */
 static void
 rescan(CustomScanState *css)
 {

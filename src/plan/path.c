@@ -1,10 +1,11 @@
 /*
  * path.c
- *	  Paths for scans of streams: which, at what cost, with how many rows.
+ *	  Paths for scans of streams, with their costs and numbers of rows.
  *
- * The log knows where its messages are, so for bounds whose value is known
- * when planning, the number of rows is looked up.  The size of the relation, which the
- * planner guessed, is corrected by it.
+ * If the value of a bound is known at plan time, the number of rows is not
+ * estimated but looked up in the log's directory, which costs a few page
+ * accesses.  The planner's own estimate of the relation's rows is corrected
+ * with it.
  */
 #include "postgres.h"
 
@@ -29,12 +30,12 @@
 #include "log/scan.h"
 #include "plan/plan_internal.h"
 
-/* of a page met while a place in the log is looked for, in cpu_operator_cost */
+/* cost of a page visited in the search for an offset, in cpu_operator_cost */
 #define DESCENT_COST	10.0
 
 /*
- * Of a row that a stream scan returns, in cpu_tuple_cost: it decodes what is asked
- * for right from the page.  Others return a slot.
+ * Cost of a row of a Stream Scan, in cpu_tuple_cost.  It is less than 1 because
+ * the scan decodes the wanted columns directly from the page.
  */
 #define STREAM_ROW_COST	0.8
 
@@ -47,9 +48,7 @@ typedef struct RangeEstimate
 	double		npartitions;	/* that are visited */
 } RangeEstimate;
 
-/*
- * Share of the rows in range that remains for bounds with unknown values.
- */
+/* selectivity of bounds whose values are not known at plan time */
 static double
 unknown_selectivity(int nlower, int nupper)
 {
@@ -58,6 +57,7 @@ unknown_selectivity(int nlower, int nupper)
 	return nlower + nupper > 0 ? DEFAULT_INEQ_SEL : 1.0;
 }
 
+/* sort conditions into bounds and filters, and estimate what the bounds leave */
 static void
 estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 			   List *clauses, RangeEstimate *est)
@@ -122,11 +122,16 @@ estimate_range(PlannerInfo *root, RelOptInfo *rel, Relation stream,
 }
 
 /*
- * Cost of reading `rows` neighbouring rows: their share of the file, one page of
- * it found by a descent through the directory and a search in an extent, whose pages are
- * nearly always cached; as for B-trees they are charged as computation, but for little:
- * a sequential scan begins in the same way.  Nor does it count as start-up cost: under
- * a LIMIT, a sequential scan that finds nothing before the range must not look cheaper.
+ * Cost of reading a range of `rows` neighbouring rows.
+ *
+ * The scan reads the range's share of the file.  To find the first page it
+ * descends through the directory and searches one extent.  These pages are
+ * nearly always cached, so they are charged as computation, as B-trees do.  The
+ * charge is small, because a sequential scan begins with the same search.
+ *
+ * The search is not counted as start-up cost.  Otherwise, under a LIMIT, a
+ * sequential scan would look cheaper although it finds nothing before it gets
+ * to the range.
  */
 static void
 cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
@@ -146,7 +151,7 @@ cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
 	cost_qual_eval(&qual, filters, root);
 
 	run = seq_page_cost * pages + descent * Max(npartitions, 1);
-	/* a small stream, or most of one, is read through anyway */
+	/* no seek is charged where most of the stream is read anyway */
 	if (fraction < 0.5 && rel->pages > 16)
 		run += random_page_cost - seq_page_cost;
 	run += (row_cost * cpu_tuple_cost + qual.per_tuple) * rows;
@@ -156,7 +161,7 @@ cost_range(Path *path, PlannerInfo *root, RelOptInfo *rel, double rows,
 		path->pathtarget->cost.per_tuple * path->rows;
 }
 
-/* and of the whole stream: what it costs in a sequential scan, but for the rows */
+/* cost of reading the whole stream: as a sequential scan, with cheaper rows */
 static void
 cost_whole(Path *path, PlannerInfo *root, RelOptInfo *rel, List *filters)
 {
@@ -171,7 +176,7 @@ cost_whole(Path *path, PlannerInfo *root, RelOptInfo *rel, List *filters)
 		path->pathtarget->cost.per_tuple * path->rows;
 }
 
-/* is one of its members msg_id of this relation's rows? */
+/* is msg_id of this relation's rows a member of the equivalence class? */
 static bool
 ec_has_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec)
 {
@@ -211,8 +216,9 @@ add_range_path(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est,
 }
 
 /*
- * Paths in log order: backward if that is what is wanted.  Returns true if a
- * forward one was among them.
+ * Add paths that are useful for their order: for ORDER BY msg_id, forward or
+ * backward, and for merge joins by msg_id.  Returns true if a forward path was
+ * added.
  */
 static bool
 add_ordered_paths(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
@@ -260,7 +266,7 @@ add_ordered_paths(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
 	return forward;
 }
 
-/* ---- nested loops: the bounds come from another relation ---- */
+/* ---- inner sides of nested loops: bounds by values of another relation ---- */
 
 static bool
 ec_member_is_msg_id(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
@@ -290,6 +296,7 @@ add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, Relation stream, Reli
 	add_path(rel, (Path *) path);
 }
 
+/* add a path for each set of outer relations whose columns bound the scan */
 static void
 add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
 {
@@ -345,7 +352,7 @@ correct_rows(PlannerInfo *root, RelOptInfo *rel, const RangeEstimate *est)
 		if (path->param_info != NULL)
 			continue;
 		path->rows = rows;
-		/* TIDs of streams do not tell blocks, which its cost was made of */
+		/* PostgreSQL took the blocks of the TIDs for blocks of the file */
 		if (path->pathtype == T_TidRangeScan)
 			cost_range(path, root, rel, est->rows, 1, 1.0, est->filters);
 	}
@@ -374,7 +381,7 @@ plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 		correct_rows(root, rel, &est);
 	if (rel->lateral_relids != NULL)
 	{
-		/* its output needs columns of other relations */
+		/* the output contains columns of other relations */
 		if (est.nbounds > 0)
 			add_parameterized_path(root, rel, stream, rel->lateral_relids);
 	}

@@ -25,8 +25,8 @@ const PGFunction *plan_functions = NULL;
 static set_rel_pathlist_hook_type prev_set_rel_pathlist = NULL;
 
 /*
- * The rows of a table with children are those of the children, some of which
- * were corrected after they had been summed up.
+ * PostgreSQL sums up the rows of a table's children before this hook corrects
+ * the estimates of those that are streams.  Sum them up again.
  */
 static void
 sum_children(PlannerInfo *root, RelOptInfo *rel)

@@ -1,10 +1,10 @@
 /*
  * plan.h
- *	  What the planner knows about streams.
+ *	  Custom scans of streams, and of read() and consume() in FROM.
  *
- * Scans of streams become a custom scan.  Bounded by streamq.msg_id(tableoid, ctid),
- * streamq.produced_at(tableoid, ctid) or ctid, it reads that part of the log only; it
- * reads in the order of msg_id.  read() and consume() in FROM become scans that hand out
+ * A scan of a stream reads in the order of msg_id.  Conditions on
+ * streamq.msg_id(tableoid, ctid), streamq.produced_at(tableoid, ctid) or ctid
+ * limit it to a part of the log.  The scans of read() and consume() return
  * messages one by one, instead of forming all of them first.
  */
 #ifndef STREAMQ_PLAN_H
@@ -17,7 +17,7 @@
 /* setting streamq.enable_stream_scan */
 extern bool plan_enable_stream_scan;
 
-/* functions that the planner tells by the C function they call */
+/* functions that the planner recognizes by the C function they call */
 typedef enum PlanFunction
 {
 	PLAN_MSG_ID,				/* streamq.msg_id(tableoid, ctid) */

@@ -21,13 +21,17 @@ extern const PGFunction *plan_functions;
 
 struct ExplainState;
 
-/* the state of a custom scan, in a struct of that size that begins with CustomScanState */
+/*
+ * Make the state of a custom scan.  size is that of the caller's struct, which
+ * begins with a CustomScanState.
+ */
 extern Node *plan_make_state(Size size, const CustomExecMethods *methods,
 							 const TupleTableSlotOps *ops);
 
 /*
- * What ExecScan does, with fetch compiled in: rows that pass the filter, projected.  fetch puts
- * the next row into the scan's slot; false at the end.  Not while rows are rechecked.
+ * ExecScan with the fetch function inlined: returns the next row that passes
+ * the filter, projected.  fetch puts the next row into the scan's slot and
+ * returns false at the end.  Not for use while EvalPlanQual rechecks rows.
  */
 static pg_attribute_always_inline TupleTableSlot *
 plan_exec_scan(ScanState *ss, bool (*fetch) (ScanState *ss))
@@ -50,7 +54,7 @@ plan_exec_scan(ScanState *ss, bool (*fetch) (ScanState *ss))
 	}
 }
 
-/* a property in EXPLAIN: an expression of the plan */
+/* show an expression of the plan as a property in EXPLAIN */
 extern void plan_explain_expr(const char *label, Node *expr, CustomScan *plan,
 							  List *ancestors, struct ExplainState *es);
 
@@ -69,30 +73,34 @@ typedef enum BoundKind
 typedef struct Bound
 {
 	BoundKind	kind;
-	int			strategy;		/* BT...StrategyNumber, as if the value stood
-								 * right */
+	int			strategy;		/* BT...StrategyNumber, with the value on the
+								 * right side */
 	int			value_arg;		/* which argument of the clause is the value */
 	Oid			value_type;
 	Expr	   *value;
 	Expr	   *clause;
 } Bound;
 
-/* is this streamq.msg_id or produced_at of the rows of range table entry varno? */
+/*
+ * Is the expression streamq.msg_id or streamq.produced_at of the rows of range
+ * table entry varno, which is the relation relid?
+ */
 extern bool plan_bound_match_expr(Node *expr, Index varno, Oid relid, BoundKind *kind);
 
-/* is the clause a bound?  The value has no column of the relation in it. */
+/*
+ * Is the clause a bound?  If so, its value contains no column of the relation
+ * and no volatile function.
+ */
 extern bool plan_bound_match_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
 									Bound *bound);
 
 /*
- * May the condition decide what is read before other ones were asked
- * (row-level security, security barriers)?
+ * May the bound be applied before the relation's other conditions?  Row-level
+ * security and security barriers can forbid that.
  */
 extern bool plan_bound_is_secure(RestrictInfo *rinfo, RelOptInfo *rel, const Bound *bound);
 
-/*
- * Narrow the range by a bound.  False if no row can be in it.
- */
+/* narrow the range by a bound; false if the range becomes empty */
 extern bool plan_bound_apply(BoundKind kind, int strategy, Oid value_type, Datum value,
 							 bool isnull, Relation stream, LogMessageRange *range);
 
@@ -107,7 +115,7 @@ extern void plan_add_stream_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEn
 extern CustomPath *plan_range_scan_path(RelOptInfo *rel, bool backward);
 extern void plan_range_scan_init(void);
 
-/* ---- message_scan.c: the custom scans of read(), consume() and consume_as() ---- */
+/* ---- message_scan.c: custom scans of read(), consume(), consume_as() ---- */
 
 extern void plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
 extern void plan_message_scan_init(void);

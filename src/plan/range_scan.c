@@ -1,11 +1,11 @@
 /*
  * range_scan.c
- *	  The custom scan of a stream: all of it or a range of messages, in log order.
+ *	  The custom scan of a stream, or of a range of its messages, in log order.
  *
- * The plan's custom_exprs are the conditions that bound the range, whole, so
- * that EXPLAIN can show them; custom_private says for each what it bounds and which
- * of its arguments is the value.  The range is exact: these conditions are not
- * checked again.
+ * The plan's custom_exprs are the bounds, as whole conditions, so that EXPLAIN
+ * can show them.  custom_private has, for each of them, the kind of bound and
+ * which argument is the value.  The range is exact, so the bounds are not
+ * checked for each row.
  */
 #include "postgres.h"
 
@@ -43,9 +43,10 @@ typedef struct RangeScanState
 	LogMessageRange range;
 	TableScanDesc scan;			/* NULL before the first row was asked for */
 	bool		positioned;		/* the scan has this range */
-	LogColumns *columns;		/* of the result, NULL: not mere columns */
-	LogColumns *prefix;			/* what every row is asked for, NULL: not
-								 * known */
+	LogColumns *columns;		/* the result, if it consists of columns only,
+								 * else NULL */
+	LogColumns *prefix;			/* attributes that every row needs, NULL if
+								 * not known */
 } RangeScanState;
 
 static const CustomScanMethods range_scan_methods;
@@ -53,6 +54,7 @@ static CustomExecMethods column_exec_methods;
 
 /* ---- planning ---- */
 
+/* make the plan: bounds go to custom_exprs, other conditions to the filter */
 static Plan *
 plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		  List *clauses, List *plans)
@@ -78,7 +80,7 @@ plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		{
 			OpExpr	   *op = castNode(OpExpr, bound.clause);
 
-			/* always the same way round, however it was written */
+			/* put the value on the right side, however it was written */
 			if (bound.value_arg == 0)
 			{
 				op = copyObject(op);
@@ -101,7 +103,7 @@ static const CustomPathMethods range_path_methods = {
 	.PlanCustomPath = plan_path,
 };
 
-/* a path without costs, rows and order */
+/* make a path; the caller fills in costs, rows and pathkeys */
 CustomPath *
 plan_range_scan_path(RelOptInfo *rel, bool backward)
 {
@@ -120,8 +122,9 @@ plan_range_scan_path(RelOptInfo *rel, bool backward)
 /* ---- execution ---- */
 
 /*
- * If the result is some columns of each row of the range, they are taken right from the
- * page.
+ * If there is no filter and the result consists of columns only, these are
+ * decoded directly from the page into the result.  NULL if that is not
+ * possible.
  */
 static LogColumns *
 result_columns(CustomScanState *css)
@@ -134,8 +137,8 @@ result_columns(CustomScanState *css)
 	ListCell   *lc;
 
 	/*
-	 * without a projection the scan's slot is the result, and decoded when
-	 * needed
+	 * Without a projection the scan's slot is the result, and is decoded as
+	 * far as somebody asks.
 	 */
 	if (css->ss.ps.ps_ProjInfo == NULL || css->ss.ps.qual != NULL)
 		return NULL;
@@ -155,7 +158,8 @@ result_columns(CustomScanState *css)
 }
 
 /*
- * The attributes up to the last one that the filter needs, or without one the result.
+ * The attributes up to the last one that the filter needs or, if there is no
+ * filter, that the result needs.  Each row is decoded so far at once.
  */
 static LogColumns *
 needed_prefix(CustomScanState *css)
@@ -178,6 +182,7 @@ needed_prefix(CustomScanState *css)
 	return natts > 0 ? log_columns_create(desc, attnums, natts) : NULL;
 }
 
+/* BeginCustomScan: prepare the bounds' values, and choose how to return rows */
 static void
 begin_scan(CustomScanState *css, EState *estate, int eflags)
 {
@@ -230,7 +235,7 @@ find_range(RangeScanState *state)
 	state->range_known = true;
 }
 
-/* false if no row can be in the range */
+/* start the scan at the range's first row; false if the range is empty */
 static bool
 position_scan(RangeScanState *state)
 {
@@ -243,7 +248,7 @@ position_scan(RangeScanState *state)
 		return false;
 	if (state->nbounds == 0)
 	{
-		/* a sequential scan, also in the statistics */
+		/* counted as a sequential scan in the statistics */
 		if (state->scan == NULL)
 			state->scan = table_beginscan(stream, snapshot, 0, NULL);
 		else
@@ -288,7 +293,7 @@ next_row(ScanState *ss)
 	return fetch_row(ss) ? ss->ss_ScanTupleSlot : ExecClearTuple(ss->ss_ScanTupleSlot);
 }
 
-/* the result is columns */
+/* ExecCustomScan where the result consists of columns only */
 static TupleTableSlot *
 exec_columns(CustomScanState *css)
 {
@@ -311,7 +316,7 @@ exec_columns(CustomScanState *css)
 	return result;
 }
 
-/* a row that EvalPlanQual put in place of the scan's */
+/* does a row that EvalPlanQual supplies satisfy the bounds? */
 static bool
 recheck_row(ScanState *ss, TupleTableSlot *slot)
 {

@@ -1,14 +1,17 @@
 /*
  * row.c
- *	  Planner support of msg_id() and produced_at(): is it a row of the query they
- *	  are asked about?
+ *	  Planner support function of msg_id() and produced_at().
  *
- * Called as streamq.produced_at(tableoid, ctid) they tell about a row which the query has
- * read, so whoever may run the query may know: of a view, with the rights of the view's
- * owner, and only of rows that row-level security lets pass.  With any other arguments they
- * would tell about every row there is.  Only the planner can see the difference; it marks
- * the first kind by an input collation, which a call of these functions never has otherwise.
- * Calls without the mark are for the caller to have the privilege (api/identity.c).
+ * A call such as streamq.produced_at(tableoid, ctid) asks about a row that the
+ * query has read.  Nobody learns anything by it: the executor has checked the
+ * privileges of the user, or of the view's owner, and row-level security has
+ * been applied.  With any other arguments the functions could be asked about
+ * any row, so the caller needs the privilege to read all rows of the stream.
+ *
+ * Only the planner can tell the two apart.  This support function marks calls of
+ * the first kind with an input collation (STREAM_OWN_ROW), which a call of
+ * these functions cannot have otherwise.  Calls without the mark check
+ * privileges (sql/identity.c).
  */
 #include "postgres.h"
 
@@ -31,7 +34,7 @@ as_var(Node *node)
 	return node != NULL && IsA(node, Var) ? (Var *) node : NULL;
 }
 
-/* a column of the query's result, if the result's rows are rows of its FROM */
+/* the Var behind an output column of a query, NULL if it is not a plain column */
 static Var *
 output_var(Query *query, AttrNumber attno)
 {
@@ -60,8 +63,9 @@ find_cte(Query *query, RangeTblEntry *rte)
 }
 
 /*
- * Are these tableoid and ctid of one row of a table?  Both are followed together through
- * subqueries, so that at each step they belong to one row of the same range table entry.
+ * Are these tableoid and ctid of one row of a table?  Both are followed
+ * through subqueries together: at each step they must be columns of the same
+ * range table entry, and so of the same row.
  */
 static bool
 is_row(PlannerInfo *root, Node *tableoid, Node *ctid)
@@ -80,8 +84,8 @@ is_row(PlannerInfo *root, Node *tableoid, Node *ctid)
 		for (Index level = a->varlevelsup; level > 0; level--)
 		{
 			/*
-			 * a subquery that is not planned yet does not say what is around
-			 * it
+			 * A subquery that has not been planned yet has no link to its
+			 * outer query.
 			 */
 			if (query != root->parse || root->parent_root == NULL)
 				return false;
@@ -108,13 +112,18 @@ is_row(PlannerInfo *root, Node *tableoid, Node *ctid)
 			return false;
 		a = output_var(sub, a->varattno);
 		b = output_var(sub, b->varattno);
-		/* of a query around it: rare, and not followed */
+		/* a column of an outer query: rare, so it is not followed */
 		if (a == NULL || a->varlevelsup > 0)
 			return false;
 		query = sub;
 	}
 }
 
+/*
+ * row_identity_support(internal) internal
+ *
+ * Support function of msg_id(tableoid, ctid) and produced_at(tableoid, ctid).
+ */
 PG_FUNCTION_INFO_V1(streamq_row_identity_support);
 Datum
 streamq_row_identity_support(PG_FUNCTION_ARGS)

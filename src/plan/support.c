@@ -16,7 +16,7 @@
 #include "log/scan.h"
 #include "stream/privilege.h"
 
-/* the value, if it is known when planning */
+/* the value of an argument if it is known at plan time, else NULL */
 static Const *
 known_argument(SupportRequestRows *request, FuncExpr *call, int n)
 {
@@ -26,9 +26,9 @@ known_argument(SupportRequestRows *request, FuncExpr *call, int n)
 }
 
 /*
- * Messages of a stream from an id on; -1 if there is no such stream here, or the
- * user could not read it: EXPLAIN shows the number to whoever may plan a call, and that
- * is everybody.
+ * Number of messages of a stream from an id on.  -1 if there is no such stream,
+ * or if the user may not read it: EXPLAIN shows the number, and everybody may
+ * EXPLAIN a call.
  */
 static double
 count_messages(Oid relid, int64 from)
@@ -50,8 +50,11 @@ count_messages(Oid relid, int64 from)
 }
 
 /*
- * read(stream, from_msg_id, max_messages), consume(stream, group_name,
- * max_messages, ...) and consume_as(row_type, group_name, max_messages, ...)
+ * message_rows_support(internal) internal
+ *
+ * Support function of read(stream, from_msg_id, max_messages), consume(stream,
+ * group_name, max_messages, ...) and consume_as(row_type, group_name,
+ * max_messages, ...).
  */
 PG_FUNCTION_INFO_V1(streamq_message_rows_support);
 Datum
@@ -75,8 +78,10 @@ streamq_message_rows_support(PG_FUNCTION_ARGS)
 	request->rows = Max(DatumGetInt32(max->constvalue), 0);
 
 	/*
-	 * There may be fewer from an id on.  consume(), which has a name there,
-	 * must not touch the stream before it runs: it waits without a lock.
+	 * read() returns fewer if there are fewer messages.  The stream of a
+	 * consume() is not looked at: that would lock it, and consume() must be
+	 * able to wait without a lock.  Its second argument is a name, which
+	 * tells it apart.
 	 */
 	stream = known_argument(request, call, 0);
 	from = known_argument(request, call, 1);
