@@ -53,6 +53,7 @@ streamq_shmem_startup(void)
 	worker_shmem_startup();
 }
 
+/* all settings; the variables belong to the parts that use them */
 static void
 define_settings(void)
 {

@@ -2,10 +2,12 @@
  * extension.c
  *	  The schema that CREATE EXTENSION finds.
  *
- * The objects of streamq live in a schema of a fixed name.  CREATE EXTENSION makes it, but
- * takes one of that name that is there already.  If it were somebody else's, he could put
- * functions beside ours that fit a call better, which then run with the rights of whoever
- * calls, and could drop the schema with all streams.
+ * The objects of streamq live in a schema of a fixed name.  CREATE EXTENSION
+ * creates the schema, but uses one that already exists.  The owner of such a
+ * schema could add functions that match a call better than streamq's own, and
+ * they would run with the privileges of the caller.  The owner could also drop
+ * the schema with everything in it.  So the schema must be empty, and nobody
+ * else may create objects in it.
  */
 #include "postgres.h"
 
@@ -30,7 +32,7 @@
 
 #define SCHEMA_HINT "Drop or rename the schema; CREATE EXTENSION creates it."
 
-/* can somebody else than the owner make objects there, by a grant? */
+/* may a role other than the owner create objects in the schema? */
 static bool
 others_may_create(Oid namespaceid, Oid owner)
 {
@@ -59,8 +61,9 @@ others_may_create(Oid namespaceid, Oid owner)
 }
 
 /*
- * Something that depends on the schema other than the extension that is being created, or
- * NULL.  All that lives in a schema does, and so do default privileges for it.
+ * Description of an object that depends on the schema, other than the extension
+ * that is being created.  NULL if there is none.  Every object in a schema
+ * depends on it, and default privileges for it do, too.
  */
 static char *
 find_content(Oid namespaceid, Oid extension)
@@ -117,8 +120,9 @@ hooks_check_extension_schema(Oid extension)
 	ReleaseSysCache(tuple);
 
 	/*
-	 * A superuser's is as good as one's own: he may do all that anyway, and
-	 * the schema in a dump belongs to who made it, not to who restores it.
+	 * A schema of a superuser is as safe as one's own.  It must be accepted:
+	 * in a dump the schema belongs to the role that created it, not to the
+	 * one that restores it.
 	 */
 	if (owner != GetUserId() && !superuser_arg(owner))
 		ereport(ERROR,

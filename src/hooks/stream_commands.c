@@ -2,16 +2,18 @@
  * stream_commands.c
  *	  Utility commands that streams refuse where no other hook can tell.
  *
- * Publications of logical replication: decoding knows the WAL of heap tables only.  A stream
- * in a publication would be copied when a subscription begins, and nothing that is written
- * later would follow, so it is refused like tables that are not in the WAL.  As with those,
- * a publication of all tables or of a schema leaves streams out without a word.
+ * Publications: logical decoding knows the WAL of heap tables only.  A stream in
+ * a publication would be copied when a subscription begins, but messages
+ * written later would not follow.  So a stream is refused, as an unlogged table
+ * is.  A publication of all tables or of a schema leaves streams out silently,
+ * as it does with unlogged tables.
  *
- * Triggers of the tables that a restore writes into: pg_restore --disable-triggers
- * disables them, and nothing would be made of the rows.  They stay as they are.
+ * Triggers of the dump tables: pg_restore --disable-triggers disables the
+ * triggers that turn the rows it loads into options, groups and jobs.  The
+ * command is ignored for these tables.
  *
- * Another access method: stream_objects.c refuses it when the catalog is changed, but that is after
- * all rows were copied, if there is no other error until then.
+ * Another access method: stream_objects.c refuses it when the catalog changes.
+ * That is after all rows were copied, so it is also refused here, before that.
  */
 #include "postgres.h"
 
@@ -43,7 +45,7 @@ refuse_stream(Oid relid)
 	relation_close(rel, NoLock);
 }
 
-/* the tables that a publication was given: they and what is below them */
+/* refuse streams among the tables of a publication and their children */
 static void
 check_tables(List *objects)
 {
@@ -62,7 +64,7 @@ check_tables(List *objects)
 		relid = RangeVarGetRelid(name, NoLock, true);
 		if (!OidIsValid(relid))
 			continue;
-		/* a partitioned table is published with its partitions, with ONLY too */
+		/* ONLY makes no difference for a partitioned table */
 		if (name->inh || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		{
 			foreach(child, find_all_inheritors(relid, AccessShareLock, NULL))
@@ -73,7 +75,7 @@ check_tables(List *objects)
 	}
 }
 
-/* would this command give a stream another access method? */
+/* refuse to give a stream another access method */
 static void
 check_access_method(AlterTableStmt *stmt)
 {
@@ -110,7 +112,7 @@ check_access_method(AlterTableStmt *stmt)
 	}
 }
 
-/* is it a table through which a dump goes? */
+/* is it a table through which dumps pass options, groups or jobs? */
 static bool
 is_dump_table(Oid relid)
 {
@@ -129,14 +131,14 @@ disables_trigger(AlterTableCmd *cmd)
 		cmd->subtype == AT_DisableTrigUser;
 }
 
-/* enabling them all would make them triggers that a replica does not fire */
+/* ENABLE TRIGGER ALL would undo ENABLE ALWAYS */
 static bool
 enables_triggers(AlterTableCmd *cmd)
 {
 	return cmd->subtype == AT_EnableTrigAll || cmd->subtype == AT_EnableTrigUser;
 }
 
-/* is there nothing to be done? */
+/* does the command only switch triggers of a dump table on or off? */
 static bool
 keeps_triggers(AlterTableStmt *stmt)
 {
@@ -165,7 +167,7 @@ hooks_before_stream_command(Node *stmt)
 void
 hooks_after_stream_command(Node *stmt)
 {
-	/* privileges, and that there are such tables, have been checked by now */
+	/* PostgreSQL has checked privileges and that the tables exist */
 	if (IsA(stmt, CreatePublicationStmt))
 		check_tables(((CreatePublicationStmt *) stmt)->pubobjects);
 	else if (IsA(stmt, AlterPublicationStmt) &&

@@ -38,8 +38,8 @@
 #include "log/options.h"
 
 /*
- * A relation was made.  If it is an index (also that of a constraint), its row in
- * pg_index is there but not visible to ordinary lookups yet.
+ * A relation was created.  If it is an index, perhaps of a constraint, its row
+ * in pg_index exists but is not visible to ordinary lookups yet.
  */
 static void
 refuse_index_on_stream(Oid indexid)
@@ -59,9 +59,9 @@ refuse_index_on_stream(Oid indexid)
 }
 
 /*
- * streamq's own tables are changed behind the executor's back, so that a trigger or a
- * foreign key to them would miss it; a tool that follows a table by a trigger
- * while it copies it would put old rows back.
+ * C code changes streamq's own tables without the executor, so a trigger on
+ * them, or a foreign key to them, would miss the change.  pg_repack, which
+ * follows a table by a trigger while it copies it, would put old rows back.
  */
 static void
 refuse_trigger_on_catalog(Oid triggerid)
@@ -91,8 +91,9 @@ refuse_trigger_on_catalog(Oid triggerid)
 }
 
 /*
- * A foreign key of a stream must not change its rows, whether it is made with the
- * table, added later or comes with a partition.
+ * A foreign key of a stream must not have an action that changes its rows.
+ * This catches foreign keys however they are created: with the table, by ALTER
+ * TABLE, or by attaching the stream as a partition.
  */
 static void
 refuse_foreign_key_on_stream(Oid constraintid)
@@ -116,8 +117,8 @@ refuse_foreign_key_on_stream(Oid constraintid)
 }
 
 /*
- * A table became a child of another.  As a partition it would be published with
- * it, unlike a child by inheritance.
+ * A table became a child of another one.  If it became a partition, it is
+ * published with its parent, which a stream cannot be.
  */
 static void
 refuse_published_partition(Oid relid, Oid parent)
@@ -136,7 +137,7 @@ refuse_published_partition(Oid relid, Oid parent)
 	}
 }
 
-/* does the relation have an access method that could be ours? */
+/* cheap check without opening the relation: could it be a stream? */
 static bool
 may_be_stream(Oid relid)
 {
@@ -151,7 +152,7 @@ may_be_stream(Oid relid)
 	return result;
 }
 
-/* a column is added, changed or about to be dropped; the command holds the lock */
+/* a column was added or changed, or is about to be dropped */
 static void
 column_changed(Oid relid, AttrNumber attnum, bool dropped)
 {
@@ -162,7 +163,7 @@ column_changed(Oid relid, AttrNumber attnum, bool dropped)
 	relation_close(rel, NoLock);
 }
 
-/* a relation is about to be dropped; the command holds its lock */
+/* a relation is about to be dropped */
 static void
 relation_dropped(Oid relid)
 {
@@ -179,8 +180,8 @@ relation_dropped(Oid relid)
 }
 
 /*
- * ALTER TABLE rewrites a table by exchanging its contents, and its access
- * method, with those of a transient one, which has this name.
+ * ALTER TABLE rewrites a table into a transient table with such a name, and
+ * then exchanges the contents, and the access methods, of the two.
  */
 static bool
 is_transient(Relation rel)
@@ -192,8 +193,8 @@ is_transient(Relation rel)
 }
 
 /*
- * A relation's row in pg_class was changed by the running command, which the
- * relation cache does not show yet.
+ * The running command changed the relation's row in pg_class.  The relation
+ * cache still has the old one.
  */
 static void
 refuse_other_access_method(Oid relid)

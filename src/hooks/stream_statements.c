@@ -2,10 +2,10 @@
  * stream_statements.c
  *	  Statements that streams refuse.
  *
- * Commands that streams cannot do are refused when they begin, so that the
- * answer does not depend on whether a row matches.  The access method refuses
- * them too, for those that do not come through the executor.  ON CONFLICT is
- * refused before it is planned: the planner would look for an index.
+ * Statements that streams cannot execute are refused when they begin, so that
+ * the result does not depend on whether a row matches.  The access method
+ * refuses them, too, for callers other than the executor.  ON CONFLICT is
+ * refused before it is planned, because the planner would look for an index.
  */
 #include "postgres.h"
 
@@ -20,7 +20,7 @@
 #include "hooks/hooks_internal.h"
 #include "log/log.h"
 
-/* the relation is locked by the statement that is about to begin */
+/* the statement holds a lock on the relation */
 static void
 refuse_if_stream(Oid relid, LogRefusal what)
 {
@@ -48,7 +48,7 @@ refuse_on_conflict(Query *query)
 
 	if (rte->relkind == RELKIND_RELATION)
 		refuse_if_stream(rte->relid, LOG_REFUSE_ON_CONFLICT);
-	/* a partitioned table with streams below it has no index to look in */
+	/* a partitioned table whose partitions are streams has no unique index */
 	else if (rte->relkind == RELKIND_PARTITIONED_TABLE &&
 			 query->onConflict->arbiterElems == NIL &&
 			 !OidIsValid(query->onConflict->constraint))
@@ -95,8 +95,9 @@ check_modify_table(PlannedStmt *plan, ModifyTable *modify)
 }
 
 /*
- * Foreign keys of a stream lock its rows FOR KEY SHARE when a referenced row
- * goes.  Rows of streams never change, so these locks have nothing to do.
+ * When a referenced row is deleted, the trigger of a foreign key locks the
+ * stream's rows FOR KEY SHARE.  Rows of streams never change, so such a lock is
+ * not needed.
  */
 static bool
 is_harmless_lock(RowMarkType mark)

@@ -1,11 +1,11 @@
 /*
- * vacuum.c
- *	  VACUUM FULL that comes across streams.
+ * vacuum_full.c
+ *	  VACUUM FULL of a database, or of a partitioned table, that has streams.
  *
- * A stream cannot be rewritten, and VACUUM FULL of one is refused.  But an error
- * ends the whole command, so that of VACUUM FULL of a database, or of a partitioned
- * table, everything behind the first stream would be left out.  There the streams that
- * nobody named are vacuumed without FULL, after the others.
+ * A stream cannot be rewritten, so VACUUM FULL of one is refused.  But an error
+ * ends the whole command: VACUUM FULL of a database would leave out all tables
+ * after the first stream.  So streams that were not named in the command are
+ * vacuumed without FULL, after the other tables.
  */
 #include "postgres.h"
 
@@ -45,7 +45,7 @@ has_option(VacuumStmt *stmt, const char *name)
 	return result;
 }
 
-/* what VACUUM without a list would work on */
+/* the relations that VACUUM without a list processes */
 static void
 divide_database(VacuumStmt *stmt, List **others, List **streams)
 {
@@ -74,7 +74,7 @@ divide_database(VacuumStmt *stmt, List **others, List **streams)
 	table_close(pg_class, AccessShareLock);
 }
 
-/* what VACUUM of a named table would work on: its partitions, too */
+/* the relations that VACUUM of a named table processes: its partitions, too */
 static void
 divide_tree(VacuumRelation *named, List **others, List **streams)
 {
@@ -108,7 +108,7 @@ divide_tree(VacuumRelation *named, List **others, List **streams)
 	if (found == NIL)
 		return;
 
-	/* in place of the name all members, each by itself */
+	/* replace the table by its members */
 	*others = list_delete_last(*others);
 	foreach(lc, members)
 	{
@@ -123,7 +123,7 @@ divide_tree(VacuumRelation *named, List **others, List **streams)
 	}
 }
 
-/* the statement for part of the relations */
+/* a copy of the statement for a part of the relations */
 static PlannedStmt *
 make_part(PlannedStmt *pstmt, List *relations, bool full)
 {
@@ -144,7 +144,7 @@ make_part(PlannedStmt *pstmt, List *relations, bool full)
 	return part;
 }
 
-/* the streams that VACUUM FULL comes across, and the other relations */
+/* separate streams that the command does not name from all other relations */
 static void
 divide(VacuumStmt *stmt, List **others, List **streams)
 {
@@ -167,7 +167,7 @@ hooks_run_vacuum(const HooksCommand *command, void (*run) (const HooksCommand *c
 	List	   *streams = NIL;
 	MemoryContext old;
 
-	/* inside a transaction or function it will be refused */
+	/* inside a transaction or function PostgreSQL will refuse it */
 	if (!stmt->is_vacuumcmd || command->context != PROCESS_UTILITY_TOPLEVEL ||
 		IsTransactionBlock() || !has_option(stmt, "full"))
 	{
@@ -175,7 +175,7 @@ hooks_run_vacuum(const HooksCommand *command, void (*run) (const HooksCommand *c
 		return;
 	}
 
-	/* VACUUM goes from one transaction to the next */
+	/* the lists must outlive the transactions that VACUUM ends and begins */
 	old = MemoryContextSwitchTo(PortalContext);
 	divide(stmt, &others, &streams);
 	if (streams == NIL)
@@ -198,10 +198,7 @@ hooks_run_vacuum(const HooksCommand *command, void (*run) (const HooksCommand *c
 		run(&part);
 	}
 
-	/*
-	 * The memory of the transaction that VACUUM left us in goes when the next
-	 * one begins.
-	 */
+	/* the current context belongs to the transaction that VACUUM ended with */
 	MemoryContextSwitchTo(PortalContext);
 	part.pstmt = plain;
 	run(&part);

@@ -8,12 +8,12 @@
 #include "postgres.h"
 
 /*
- * Name of the channel of a stream or continuous view: a valid identifier under
- * 64 bytes, the same for the life of the relation.  Result is palloc'd.
+ * Name of the channel of a stream or continuous view, palloc'd.  It is a valid
+ * identifier and stays the same for the life of the relation.
  */
 extern char *signal_channel_name(Oid relid);
 
-/* the relation whose channel this is, InvalidOid if it is none of ours */
+/* the relation of a channel, InvalidOid if it is not a channel of streamq */
 extern Oid	signal_channel_relation(const char *channel);
 
 #endif

@@ -110,7 +110,7 @@ signal_count(Oid relid)
 {
 	uint64		count = pg_atomic_read_u64(&find_bell(relid)->count);
 
-	/* whatever the caller reads next is not older than the count */
+	/* what the caller reads next must not be older than the count */
 	pg_memory_barrier();
 	return count;
 }
@@ -127,7 +127,7 @@ ring(Doorbell *bell)
 	pg_atomic_fetch_add_u64(&bell->count, 1);
 	if (!proclist_is_empty(&bell->sleepers.wakeup))
 		ConditionVariableBroadcast(&bell->sleepers);
-	/* likewise: who adds a job here looks at the count after that */
+	/* likewise: a worker adds its job here before it looks at the count */
 	if (pg_atomic_read_u32(&bell->jobs) > 0 && job_waker != NULL)
 		job_waker();
 }
@@ -162,10 +162,10 @@ signal_wait(Oid relid, uint64 seen, long timeout_ms)
 						 timeout_ms, PG_WAIT_EXTENSION);
 
 		/*
-		 * A ring took us out of the list.  This call does not sleep any more;
-		 * it resets the latch and puts us back, so that the cancellation
-		 * below does not believe that the wake-up went unused and hand it on
-		 * to another sleeper, who would do the same.
+		 * A ring has taken us out of the list.  ConditionVariableCancelSleep
+		 * would take that for an unused wake-up and hand it on to another
+		 * sleeper, which would do the same.  This call does not sleep: it
+		 * resets the latch and puts us back into the list.
 		 */
 		(void) ConditionVariableTimedSleep(&bell->sleepers, 0, PG_WAIT_EXTENSION);
 	}

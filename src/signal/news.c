@@ -2,14 +2,17 @@
  * news.c
  *	  The table between committed transactions and the notifiers.
  *
- * Producers must never wait for a notifier, so the table is bounded and
- * coalesces: a stream has one entry, however often it is written to.  An entry's place is found
- * by hashing; it may lie in any of a few buckets behind its own, and twice is no
- * harm, as the notifier merges what it takes.  Entries that were taken stay
- * in place until another relation needs the room: the next commit finds
- * them quickly.  Only if thousands of streams with listeners have news at one
- * time (no notifier running, say) does an entry find no room; then a counter
- * tells that database's notifier that it does not know everything.
+ * Producers must never wait for a notifier.  So the table has a fixed size, and
+ * a stream has one entry however often it is written to.
+ *
+ * An entry is found by hashing.  It may be in its own bucket or in one of the
+ * next few.  A relation may even have two entries: the notifier merges what it
+ * takes.  Entries that the notifier has taken stay where they are until another
+ * relation needs the room, so the next commit finds them quickly.
+ *
+ * An entry finds no room only if thousands of streams with listeners have news
+ * at one time, for example because no notifier runs.  Then a counter tells the
+ * notifier of that database that news was lost.
  */
 #include "postgres.h"
 
@@ -39,7 +42,10 @@ typedef struct Bucket
 
 typedef struct NewsQueue
 {
-	/* by a hash of the database: a shared one costs a needless notification */
+	/*
+	 * By a hash of the database.  Databases that share a counter get needless
+	 * notifications.
+	 */
 	pg_atomic_uint32 lost[LOST_COUNTERS];
 	pg_atomic_uint32 prepared;	/* a transaction with notes was prepared */
 	Bucket		buckets[BUCKETS];
@@ -99,7 +105,7 @@ signal_was_prepared(void)
 void
 signal_wake_notifier(void)
 {
-	/* no stream has this OID: it is the notifier's own doorbell */
+	/* InvalidOid stands for the notifier itself */
 	signal_ring(InvalidOid);
 }
 
@@ -186,7 +192,7 @@ signal_take(void (*take) (const SignalNews *entry, void *arg), void *arg)
 		SignalNews	taken[BUCKET_ENTRIES];
 		int			ntaken = 0;
 
-		/* what is added behind our back rings the doorbell again */
+		/* no lock is needed: who adds an entry rings the doorbell after that */
 		if (bucket->npending == 0)
 			continue;
 
@@ -221,7 +227,7 @@ signal_purge(bool (*keep) (Oid dboid, void *arg), void *arg)
 			SignalNews *e = &bucket->entries[j];
 			Oid			dboid = e->dboid;
 
-			/* keep() may do anything, so it runs without the lock */
+			/* keep() must not be called under a spinlock */
 			if (!e->pending || keep(dboid, arg))
 				continue;
 			SpinLockAcquire(&bucket->mutex);

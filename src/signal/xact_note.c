@@ -2,14 +2,16 @@
  * xact_note.c
  *	  What a transaction has to tell others when it ends.
  *
- * The notes are a stack in backend-local memory: those of the innermost
- * subtransaction lie on top, so rolling it back pops them and committing it
+ * The notes are a stack in backend-local memory.  Those of the innermost
+ * subtransaction are on top: rolling it back pops them, and committing it
  * hands them to its parent in place.  A hash table finds the topmost note for
- * (relation, partition), and each note knows the one it hides.  Memory is
- * taken only while a note is made: the callbacks at the end of a transaction must not fail.
+ * (relation, partition), and each note knows the one it hides.
  *
- * Doorbells are rung at the very end, after the release of locks: a sleeper
- * that wakes up may need a lock that the ending transaction held.
+ * The callbacks at the end of a transaction must not fail.  So memory is
+ * allocated only when a note is made.
+ *
+ * Doorbells are rung after the locks are released, because a process that
+ * wakes up may need a lock that the ending transaction held.
  */
 #include "postgres.h"
 
@@ -19,8 +21,12 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "log/log.h"
+#include "signal/doorbell.h"
+#include "signal/news.h"
+#include "signal/xact_note.h"
 
-/* partition number of notes that are not about an append */
+/* partition number of notes about closed windows of a view */
 #define NOTE_CLOSED		(-1)
 
 typedef struct Note
@@ -28,8 +34,8 @@ typedef struct Note
 	Oid			relid;
 	int			partition;
 	SubTransactionId subid;
-	int			hidden;			/* index of the note below for the same key,
-								 * -1 */
+	int			hidden;			/* index of the next lower note for the same
+								 * key, -1 if none */
 	int64		value;			/* last offset, or windows closed */
 	TimestampTz watermark;
 } Note;
@@ -58,12 +64,7 @@ hash_note_key(uint64 key)
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-#include "log/log.h"
-#include "signal/doorbell.h"
-#include "signal/news.h"
-#include "signal/xact_note.h"
-
-/* memory beyond this is given back when the transaction ends */
+/* if there is room for more notes than this, it is freed at transaction end */
 #define NOTES_KEPT	1024
 
 static Note *notes = NULL;
@@ -95,7 +96,7 @@ get_note(Oid relid, int partition)
 	Note	   *note;
 	bool		found;
 
-	/* most often it is the one we had last */
+	/* usually it is the same note as the last time */
 	if (nnotes > 0)
 	{
 		note = &notes[nnotes - 1];
@@ -179,7 +180,7 @@ ring_for_note(const Note *note)
 		signal_ring(note->relid);
 }
 
-/* hand what the committed transaction did to the notifier, if anybody listens */
+/* enter news for the notifier about relations that somebody listens to */
 static void
 post_notes(void)
 {
@@ -237,8 +238,8 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 
 			/*
-			 * Who executes COMMIT PREPARED, maybe after a restart, cannot
-			 * know what we did.
+			 * The session that runs COMMIT PREPARED, perhaps after a restart,
+			 * will not know these notes.
 			 */
 			signal_note_prepared();
 			reset_notes();
@@ -257,13 +258,14 @@ release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, voi
 	ending = ENDING_NOT;
 }
 
+/* subtransaction end: ring and forget its notes, or hand them to its parent */
 static void
 subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 				 SubTransactionId parentSubid, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		/* its xid is settled: it no longer holds back anyone */
+		/* its xid is aborted now, so readers may go past its rows */
 		while (nnotes > 0 && notes[nnotes - 1].subid == mySubid)
 		{
 			Note	   *note = &notes[--nnotes];

@@ -2,9 +2,9 @@
  * xact_note.h
  *	  What a transaction has to tell others when it ends.
  *
- * Notes are taken while it runs and acted upon at its end: doorbells are rung,
- * notifications are handed to the notifier.  Notes of a rolled-back
- * subtransaction are dropped.
+ * Notes are taken while the transaction runs.  At its end doorbells are rung
+ * and, if it committed, news is entered for the notifier.  Notes of a
+ * subtransaction that is rolled back are dropped.
  */
 #ifndef STREAMQ_SIGNAL_XACT_NOTE_H
 #define STREAMQ_SIGNAL_XACT_NOTE_H
@@ -29,12 +29,12 @@ extern void signal_note_append(Oid relid, int partition, int64 last_offset);
  */
 extern void signal_note_closed(Oid view, TimestampTz watermark, int64 closed);
 
-/* a transaction was prepared of which nobody will know what it did */
+/* a transaction with notes was prepared, so its notes are lost */
 extern void signal_note_prepared(void);
 
 /*
- * COMMIT PREPARED was executed: if a prepared transaction had notes, others
- * have to look for themselves.
+ * COMMIT PREPARED was executed.  If any prepared transaction had notes, all
+ * doorbells ring, and the notifier has to look at all streams with listeners.
  */
 extern void signal_note_commit_prepared(void);
 
