@@ -296,7 +296,6 @@ sub read_source
 	}
 
 	# the words used, declarations apart; members are no symbols
-	my %declared = map { $_ => 1 } @{ $files{$file}{declares} };
 	my $used = $bare;
 	$used =~ s/^[ \t]*extern\b[^;{]*;//mg;
 	1 while $used =~ s/\b(?:struct|union)\s*\w*\s*\{[^{}]*\}//g;

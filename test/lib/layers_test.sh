@@ -95,6 +95,12 @@ struct log_shape
 {
 	int			(*base_clear) (int);
 };
+struct group_shape;
+union row_shape
+{
+	int			a;
+};
+static int	streamq_setting;
 StaticAssertDecl(sizeof(struct log_shape) == sizeof(void *),
 				 "log_state");
 static const int sizes[2] = {1, 2}, *last = &sizes[1];
@@ -108,9 +114,15 @@ group_init(int n)
 }
 
 static int
+group_state(void)
+{
+	return 0;
+}
+
+static int
 size(int n)
 {
-	return group_init(n) + base_count + (sizes < last);
+	return group_init(n) + group_state() + streamq_setting + base_count + (sizes < last);
 }
 
 int
