@@ -2,8 +2,9 @@
  * compat.h
  *	  Every difference between the supported server versions (15 to 18).
  *
- * No other file tests PG_VERSION_NUM.  Code is written for the newest names;
- * older servers get them from here.
+ * No other file tests PG_VERSION_NUM.  The code uses the names of the newest
+ * version; this file supplies them for older ones.  Each comment begins with
+ * the version that brought the change.
  */
 #ifndef STREAMQ_COMPAT_H
 #define STREAMQ_COMPAT_H
@@ -18,10 +19,10 @@
 #error "streamq supports PostgreSQL 15 to 18"
 #endif
 
-/* the major version, for what is stored with it */
+/* the major version, stored with data that depends on it */
 #define COMPAT_SERVER_MAJOR	(PG_VERSION_NUM / 10000)
 
-/* 16 renamed relfilenodes */
+/* 16: relfilenodes have other names, and varlena macros a header of their own */
 #if PG_VERSION_NUM < 160000
 #include "storage/relfilenode.h"
 typedef RelFileNode RelFileLocator;
@@ -38,28 +39,28 @@ typedef Oid RelFileNumber;
 #define LocatorDatabase(l)		((l).dbOid)
 #endif
 
-/* 16: a new file for a relation; the caller includes utils/relcache.h */
+/* 16: renamed; the caller includes utils/relcache.h */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_SET_NEW_RELATION_FILE(rel, persistence)	RelationSetNewRelfilenode(rel, persistence)
 #else
 #define COMPAT_SET_NEW_RELATION_FILE(rel, persistence)	RelationSetNewRelfilenumber(rel, persistence)
 #endif
 
-/* 17: the ids of a transaction's locks moved */
+/* 17: the local transaction id is in a struct */
 #if PG_VERSION_NUM < 170000
 #define COMPAT_MY_LXID	(MyProc->lxid)
 #else
 #define COMPAT_MY_LXID	(MyProc->vxid.lxid)
 #endif
 
-/* 18: deferrable primary keys are asked for */
+/* 18: an argument says whether a deferrable primary key counts */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_PRIMARY_KEY_INDEX(rel)	RelationGetPrimaryKeyIndex(rel)
 #else
 #define COMPAT_PRIMARY_KEY_INDEX(rel)	RelationGetPrimaryKeyIndex(rel, false)
 #endif
 
-/* 18: base64 works on unsigned bytes */
+/* 18: base64 functions take unsigned bytes */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_B64_ENCODE(src, len, dst, dstlen) \
 	pg_b64_encode((const char *) (src), len, dst, dstlen)
@@ -76,12 +77,12 @@ typedef Oid RelFileNumber;
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #endif
 
-/* 17 brought infinite intervals */
+/* 17: intervals can be infinite */
 #if PG_VERSION_NUM < 170000
 #define INTERVAL_NOT_FINITE(i)	false
 #endif
 
-/* 16 unified the privilege checks over object classes */
+/* 16: one function checks privileges on objects of all classes */
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #if PG_VERSION_NUM < 160000
@@ -113,7 +114,7 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 }
 #endif
 
-/* 18 lets references to grouping expressions go through a range table entry */
+/* 18: references to grouping expressions go through a range table entry */
 #include "optimizer/optimizer.h"
 static inline Node *
 flatten_group_vars(Query *query, Node *node)
@@ -125,7 +126,7 @@ flatten_group_vars(Query *query, Node *node)
 	return node;
 }
 
-/* 16: is the relation a catalog, for logical decoding? */
+/* 16: an argument says whether the relation is a catalog for logical decoding */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_RESOLVE_SNAPSHOT_CONFLICT(xid, locator) \
 	ResolveRecoveryConflictWithSnapshot(xid, locator)
@@ -134,7 +135,7 @@ flatten_group_vars(Query *query, Node *node)
 	ResolveRecoveryConflictWithSnapshot(xid, false, locator)
 #endif
 
-/* 16: table access method callbacks */
+/* 16: callbacks of the table access method were renamed */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_SET_NEW_FILELOCATOR	.relation_set_new_filenode
 #define COMPAT_UPDATE_INDEXES		bool
@@ -143,7 +144,7 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_UPDATE_INDEXES		TU_UpdateIndexes
 #endif
 
-/* 16: pages that may be written past shared buffers want I/O alignment */
+/* 16: pages that are written past shared buffers should be aligned for I/O */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_PALLOC_PAGE()	palloc0(BLCKSZ)
 #else
@@ -151,8 +152,9 @@ flatten_group_vars(Query *query, Node *node)
 #endif
 
 /*
- * 17: the oldest transaction id that may be asked about; a stale one will do.  The
- * commit log begins with the other one, under XactTruncationLock.
+ * 17: the variables have another name.  The first is the oldest transaction id
+ * that may be looked up; a stale value will do.  The second is where the commit
+ * log begins; the caller holds XactTruncationLock.
  */
 #include "access/transam.h"
 #if PG_VERSION_NUM < 170000
@@ -163,14 +165,7 @@ flatten_group_vars(Query *query, Node *node)
 #define COMPAT_OLDEST_CLOG_XID()	(TransamVariables->oldestClogXid)
 #endif
 
-/* the oldest one that the commit log knows; XactTruncationLock is held */
-#if PG_VERSION_NUM < 170000
-#define COMPAT_OLDEST_CLOG_XID()	(ShmemVariableCache->oldestClogXid)
-#else
-#define COMPAT_OLDEST_CLOG_XID()	(TransamVariables->oldestClogXid)
-#endif
-
-/* 16: a function; the caller includes storage/buf_internals.h */
+/* 16: a function, not a macro; the caller includes storage/buf_internals.h */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_INIT_BUFFER_TAG(tag, locator, fork, block) \
 	INIT_BUFFERTAG(*(tag), locator, fork, block)
@@ -182,7 +177,7 @@ flatten_group_vars(Query *query, Node *node)
 	} while (0)
 #endif
 
-/* 17: ANALYZE reads blocks through a stream */
+/* 17: ANALYZE reads blocks through a read stream */
 #if PG_VERSION_NUM < 170000
 #define COMPAT_ANALYZE_STREAM	0
 #else
@@ -190,7 +185,7 @@ flatten_group_vars(Query *query, Node *node)
 #include "storage/read_stream.h"
 #endif
 
-/* 18: VACUUM's bookkeeping */
+/* 18: functions of VACUUM have other arguments */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_VACUUM_DELAY_POINT()	vacuum_delay_point()
 #define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, frozenxid, minmulti) \
@@ -205,34 +200,34 @@ flatten_group_vars(Query *query, Node *node)
 	pgstat_report_vacuum(RelationGetRelid(rel), (rel)->rd_rel->relisshared, live, 0, start)
 #endif
 
-/* 16 let others than the owner vacuum */
+/* 16: roles other than the owner may vacuum */
 #if PG_VERSION_NUM < 160000
 #define vacuum_is_permitted_for_relation(relid, form, options) \
 	vacuum_is_relation_owner(relid, form, options)
 #endif
 
-/* 18: VACUUM of a table takes children along, too, unless told ONLY */
+/* 18: VACUUM of a table includes inheritance children, unless ONLY is given */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_VACUUM_CHILDREN(relkind, inh)	((relkind) == RELKIND_PARTITIONED_TABLE)
 #else
 #define COMPAT_VACUUM_CHILDREN(relkind, inh)	(inh)
 #endif
 
-/* 16: the storage manager extends by many blocks at once */
+/* 16: the storage manager can extend a file by many blocks at once */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_HAS_ZEROEXTEND	0
 #else
 #define COMPAT_HAS_ZEROEXTEND	1
 #endif
 
-/* 17: dshash copies its keys by a function */
+/* 17: dshash copies its keys with a function that the caller gives */
 #if PG_VERSION_NUM < 170000
 #define COMPAT_DSHASH_COPY
 #else
 #define COMPAT_DSHASH_COPY	.copy_function = dshash_memcpy,
 #endif
 
-/* 18: room in front of a minimal tuple */
+/* 18: an argument asks for room in front of a minimal tuple */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_MINIMAL_TUPLE_EXTRA
 #define COMPAT_FORM_MINIMAL_TUPLE(slot) \
@@ -243,7 +238,7 @@ flatten_group_vars(Query *query, Node *node)
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
 #endif
 
-/* 18: members of an equivalence class for child relations are kept apart */
+/* 18: an iterator is needed to see the members of an equivalence class */
 #include "optimizer/paths.h"
 #if PG_VERSION_NUM < 180000
 typedef struct
@@ -269,14 +264,14 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 }
 #endif
 
-/* 18: a lock that is not to be had at once can be logged */
+/* 18: an argument says whether to log that a lock was not available */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_TRY_LOCK_TUPLE(rel, tid, mode)	ConditionalLockTuple(rel, tid, mode)
 #else
 #define COMPAT_TRY_LOCK_TUPLE(rel, tid, mode)	ConditionalLockTuple(rel, tid, mode, false)
 #endif
 
-/* 18: columns by which rows are grouped have a range table entry of their own */
+/* 18: grouping expressions are in a range table entry of their own */
 #include "nodes/parsenodes.h"
 #if PG_VERSION_NUM < 180000
 #define COMPAT_RTE_IS_GROUP(rte)		false
@@ -286,7 +281,7 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_GROUP_EXPR(rte, attno)	((Node *) list_nth((rte)->groupexprs, (attno) - 1))
 #endif
 
-/* 18: the direction of a path key */
+/* 18: a path key has a comparison type in place of a strategy number */
 #if PG_VERSION_NUM < 180000
 #include "access/stratnum.h"
 #define COMPAT_PATHKEY_IS_ASCENDING(pk) ((pk)->pk_strategy == BTLessStrategyNumber)
@@ -297,8 +292,9 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #endif
 
 /*
- * 16: a custom scan says of which kind its slot is when its state is made.
- * Before, the slot was virtual: begin-scan replaces it, and what was compiled for it.
+ * 16: a custom scan chooses the kind of its slot when its state is created.  In
+ * 15 the slot is virtual, so BeginCustomScan replaces it, and the expressions
+ * that were compiled for it.
  */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_SET_CUSTOM_SLOT_OPS(css, ops)	((void) 0)
@@ -316,13 +312,13 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_BEGIN_CUSTOM_SLOT(css, ops)		((void) 0)
 #endif
 
-/* 18: what writes EXPLAIN's properties has a header of its own */
+/* 18: functions that write EXPLAIN's properties have headers of their own */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
 #endif
 
-/* 18: the attribute of functions that do not return */
+/* 18: the macro was removed */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif

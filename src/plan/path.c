@@ -324,8 +324,10 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, Relation stream)
 		outer = bms_union(rinfo->required_relids, rel->lateral_relids);
 		outer = bms_del_member(outer, rel->relid);
 		foreach(seen, outers)
+		{
 			if (bms_equal((Relids) lfirst(seen), outer))
-			break;
+				break;
+		}
 		if (seen != NULL)
 			continue;
 		outers = lappend(outers, outer);
