@@ -66,7 +66,7 @@ extern TupleTableSlot *log_slot_create(Relation rel);
 extern uint32 log_slot_stored_size(TupleTableSlot *slot);
 
 /* the kind of such slots */
-extern const TupleTableSlotOps LogSlotOps;
+extern const TupleTableSlotOps log_slot_ops;
 
 /* ---- rows kept for later ---- */
 

@@ -389,7 +389,7 @@ static const CustomExecMethods range_exec_methods = {
 static Node *
 create_state(CustomScan *plan)
 {
-	return plan_make_state(sizeof(RangeScanState), &range_exec_methods, &LogSlotOps);
+	return plan_make_state(sizeof(RangeScanState), &range_exec_methods, &log_slot_ops);
 }
 
 void

@@ -202,10 +202,7 @@ extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 
 extern StateTable *view_state_open(Relation rel, ViewQuery *vq, AggSet *aggs);
 
-/*
- * The group of these values: from memory, from the table, or new with initial
- * states.  Values are copied.
- */
+/* from memory, from the table, or new with initial states; copies the values */
 extern StateGroup *view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
 										 Datum *keys, bool *nulls);
 
@@ -239,13 +236,11 @@ extern JobBatchResult view_run_batch(int32 job_id, int64 max_rows, bool wait, in
 extern bool view_is_current(JobRow *job);
 
 /*
- * Make a job current (view_is_current): analyzes its query anew, empties the
- * view's state and begins at the first message.
- * False if the state table is not complete yet, because a restore is going on.
- * The job is locked; errors are those of the query.
+ * Make a job current (view_is_current): analyze its query, empty the view's
+ * state, and begin at the first message.  False if a restore has not completed
+ * the state table yet.  The caller has locked the job.
  */
 extern bool view_rebuild(JobRow *job, Relation state, Oid owner);
-
 
 extern void view_record_dependencies(Oid view, Oid state, Query *query);
 extern void view_store_single_group(ViewQuery *vq, Oid state_oid);

@@ -11,7 +11,7 @@
 
 #include "compat.h"
 
-extern const TableAmRoutine LogTableAm;
+extern const TableAmRoutine log_table_am;
 
 extern TableScanDesc log_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 									struct ScanKeyData *key,

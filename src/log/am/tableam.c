@@ -103,7 +103,7 @@ refuse_relation(Relation rel, LogRefusal what)
 static const TupleTableSlotOps *
 slot_callbacks(Relation rel)
 {
-	return &LogSlotOps;
+	return &log_slot_ops;
 }
 
 /* ---- by TID; index access cannot occur ---- */
@@ -305,7 +305,7 @@ estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages, double *tupl
 		*tuples += log_next_offset(rel, p) - log_first_offset(rel, p);
 }
 
-const TableAmRoutine LogTableAm = {
+const TableAmRoutine log_table_am = {
 	.type = T_TableAmRoutine,
 
 	.slot_callbacks = slot_callbacks,
@@ -368,13 +368,13 @@ Datum
 streamq_handler(PG_FUNCTION_ARGS)
 {
 	base_require_loaded();
-	PG_RETURN_POINTER(&LogTableAm);
+	PG_RETURN_POINTER(&log_table_am);
 }
 
 bool
 log_is_stream(Relation rel)
 {
-	return rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_tableam == &LogTableAm;
+	return rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_tableam == &log_table_am;
 }
 
 bool
@@ -391,7 +391,7 @@ log_is_stream_class(Form_pg_class form)
 		handler = ((Form_pg_am) GETSTRUCT(tuple))->amhandler;
 		ReleaseSysCache(tuple);
 	}
-	return OidIsValid(handler) && GetTableAmRoutine(handler) == &LogTableAm;
+	return OidIsValid(handler) && GetTableAmRoutine(handler) == &log_table_am;
 }
 
 bool

@@ -67,7 +67,7 @@ log_row_store_create(Relation rel)
 	store->context = context;
 	store->limit = work_mem * (Size) 1024;
 	store->slot = MakeSingleTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(rel)),
-										   &LogSlotOps);
+										   &log_slot_ops);
 	store->slot->tts_tableOid = RelationGetRelid(rel);
 	MemoryContextSwitchTo(old);
 	return store;

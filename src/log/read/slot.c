@@ -282,9 +282,9 @@ slot_copy(TupleTableSlot *dst, TupleTableSlot *src)
 {
 	LogSlot    *from = (LogSlot *) src;
 
-	if (src->tts_ops == &LogSlotOps && from->page != NULL)
+	if (src->tts_ops == &log_slot_ops && from->page != NULL)
 		find_row(src);
-	if (src->tts_ops == &LogSlotOps && from->body != NULL &&
+	if (src->tts_ops == &log_slot_ops && from->body != NULL &&
 		from->natts == src->tts_tupleDescriptor->natts &&
 		same_layout(dst->tts_tupleDescriptor, src->tts_tupleDescriptor))
 	{
@@ -330,7 +330,7 @@ slot_copy_minimal_tuple(TupleTableSlot *slot COMPAT_MINIMAL_TUPLE_EXTRA)
 	return COMPAT_FORM_MINIMAL_TUPLE(slot);
 }
 
-const TupleTableSlotOps LogSlotOps = {
+const TupleTableSlotOps log_slot_ops = {
 	.base_slot_size = sizeof(LogSlot),
 	.init = slot_init,
 	.release = slot_release,
@@ -350,7 +350,7 @@ log_slot_store(TupleTableSlot *slot, const LogRow *row, Buffer buffer)
 {
 	LogSlot    *ls = (LogSlot *) slot;
 
-	Assert(slot->tts_ops == &LogSlotOps);
+	Assert(slot->tts_ops == &log_slot_ops);
 	ls->page = NULL;
 	ls->body = row->body;
 	ls->len = row->len;
@@ -384,7 +384,7 @@ log_slot_get_row(TupleTableSlot *slot, LogRow *row)
 {
 	LogSlot    *ls = (LogSlot *) slot;
 
-	Assert(slot->tts_ops == &LogSlotOps);
+	Assert(slot->tts_ops == &log_slot_ops);
 	if (ls->page != NULL)
 		find_row(slot);
 	if (ls->body == NULL || ls->natts != slot->tts_tupleDescriptor->natts)
@@ -403,7 +403,7 @@ log_slot_stored_size(TupleTableSlot *slot)
 {
 	LogSlot    *ls = (LogSlot *) slot;
 
-	Assert(slot->tts_ops == &LogSlotOps);
+	Assert(slot->tts_ops == &log_slot_ops);
 	if (ls->page != NULL)
 		find_row(slot);
 	if (ls->body == NULL || ls->natts != slot->tts_tupleDescriptor->natts)
@@ -414,5 +414,5 @@ log_slot_stored_size(TupleTableSlot *slot)
 TupleTableSlot *
 log_slot_create(Relation rel)
 {
-	return MakeSingleTupleTableSlot(RelationGetDescr(rel), &LogSlotOps);
+	return MakeSingleTupleTableSlot(RelationGetDescr(rel), &log_slot_ops);
 }

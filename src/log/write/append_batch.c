@@ -232,7 +232,7 @@ log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids)
 static inline void
 get_row(TupleTableSlot *slot, LogRow *row, RowMemory *memory)
 {
-	if (slot->tts_ops == &LogSlotOps)
+	if (slot->tts_ops == &log_slot_ops)
 		log_slot_get_row(slot, row);
 	else
 	{

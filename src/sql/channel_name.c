@@ -1,5 +1,5 @@
 /*
- * channel.c
+ * channel_name.c
  *	  streamq.channel(): the notification channel of a stream or view.
  */
 #include "postgres.h"
