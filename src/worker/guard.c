@@ -2,11 +2,16 @@
  * guard.c
  *	  What the background processes have to know of commands and objects.
  *
- * DROP DATABASE and its like want to be alone in a database and do not send
- * background workers away by themselves, so before such a command ours leave
- * the database and keep out of it until its transaction ends.  What shared memory
- * knows about the files of a database goes when they move or are removed.  LISTEN is
- * counted, so that commits need not be noted where nobody wants to hear of them.
+ * DROP DATABASE, and a few other commands, fail while other sessions use the
+ * database, and they do not stop background workers by themselves.  So our
+ * processes leave the database before such a command, and stay away until its
+ * transaction ends.
+ *
+ * When files of a database are moved or removed, what shared memory knows about
+ * them is forgotten.
+ *
+ * LISTEN is counted, so that commits take notes only for streams that somebody
+ * listens to.
  */
 #include "postgres.h"
 
@@ -33,15 +38,15 @@
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
 
-/* the database whose files the present command moves */
+/* the database whose files the running command moves */
 static Oid	moving_database = InvalidOid;
 
 /* channels this session has listened on, counted in their doorbells */
 static HTAB *channels = NULL;
 
 /*
- * The database a command wants for itself, if the user may give such a command:
- * others must not be able to stop our processes.
+ * The database that a command needs for itself.  InvalidOid if there is none, or
+ * if the user may not run the command: then it must not stop our processes.
  */
 static Oid
 database_wanted(Node *parsetree)
@@ -107,8 +112,8 @@ forget_channels(int code, Datum arg)
 }
 
 /*
- * Counted once for each session, until it ends: UNLISTEN and rollback would be
- * work to follow, and one listener too many costs little.
+ * A session counts once for each channel, until it ends.  UNLISTEN and rollback
+ * are not followed, because a listener too many costs little.
  */
 static void
 count_listener(const char *channel)
@@ -168,7 +173,7 @@ worker_guard_end_command(const WorkerCommand *command)
 void
 worker_guard_object(ObjectAccessType access, Oid classId, Oid objectId)
 {
-	/* the files have moved, and nobody is in the database yet */
+	/* the files have moved, and nobody can connect to the database yet */
 	if (classId == DatabaseRelationId && access == OAT_POST_ALTER &&
 		OidIsValid(moving_database) && objectId == moving_database)
 		log_forget_database(objectId);
@@ -177,8 +182,8 @@ worker_guard_object(ObjectAccessType access, Oid classId, Oid objectId)
 		return;
 
 	/*
-	 * Any extension: what is dropped has its name no longer at commit, and a
-	 * look is cheap.
+	 * This is done for every extension, since a look is cheap, and the name
+	 * of a dropped extension is not known at commit.
 	 */
 	if (access == OAT_POST_CREATE)
 		worker_note_extension_created();

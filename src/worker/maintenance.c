@@ -1,10 +1,10 @@
 /*
  * maintenance.c
- *	  The process that drops what streams need not keep: one for each database
- *	  that has a stream with a limit, and only then.
+ *	  The process that applies the limits of streams.  A database has one while
+ *	  a stream in it has a limit.
  *
- * Each stream is looked at in a transaction of its own, so that one that is
- * damaged does not stop the others; it is left alone for a while then.
+ * Each stream is processed in a transaction of its own, so that a damaged one
+ * does not stop the others.  A stream that failed is left alone for a while.
  */
 #include "postgres.h"
 
@@ -22,8 +22,10 @@
 #define FAILED_RETRY	(60 * 1000) /* ms before a stream that failed is
 									 * looked at again */
 #define RETRY_DELAY		(10 * 1000) /* ms after the list could not be read */
-#define SOON			8		/* part of a naptime after which to look again */
-#define LAST_LOOKS		15		/* with nothing to do, before the process ends */
+#define SOON			8		/* a fast-growing stream is looked at again
+								 * after this part of a naptime */
+#define LAST_LOOKS		15		/* looks without a stream to care for, after
+								 * which the process ends */
 
 typedef struct Failed
 {
@@ -122,7 +124,7 @@ streamq_maintenance_main(Datum arg)
 			worker_sleep(RETRY_DELAY);
 			continue;
 		}
-		/* the scheduler starts another when there is need */
+		/* the scheduler starts the process again when a stream has a limit */
 		if (round.streams != NIL)
 			idle = 0;
 		else if (++idle >= LAST_LOOKS)

@@ -2,12 +2,12 @@
  * notifier.c
  *	  The process that sends notifications to LISTENers.
  *
- * NOTIFY takes a lock that covers the whole server until the transaction's
- * commit is done, and a producer must not meet it.  So committed transactions leave a
- * word in shared memory (signal/news.c) and the notifier of the database sends
- * it in a transaction of its own: the first at once, then at most one for
- * each channel in streamq.notify_interval, about the partition that was
- * written last.
+ * A transaction that uses NOTIFY takes a lock at commit that covers the whole
+ * server.  Producers must not take it.  So committed transactions leave news in
+ * shared memory (signal/news.c), and the notifier of the database sends the
+ * notifications in transactions of its own.  The first one on a channel is sent
+ * at once, later ones at most once per streamq.notify_interval.  They tell about
+ * the partition that was written last.
  */
 #include "postgres.h"
 
@@ -51,16 +51,17 @@
 #define IDLE_WAKEUP		(60 * 1000) /* ms */
 #define RETRY_MIN		1000	/* ms after a failure */
 #define RETRY_MAX		(60 * 1000)
-#define CHANNELS_KEPT	1024	/* remembered beyond their interval */
+#define CHANNELS_KEPT	1024	/* remembered after their interval is over */
 
 typedef struct Channel
 {
 	Oid			relid;			/* hash key */
 	bool		pending;
-	bool		details;		/* news says what happened */
+	bool		details;		/* news is valid */
 	bool		is_view;
 	SignalNews	news;
-	TimestampTz due;			/* not before: last one sent plus the interval */
+	TimestampTz due;			/* end of the interval after the last
+								 * notification */
 } Channel;
 
 static HTAB *channels = NULL;
@@ -93,8 +94,8 @@ take_news(const SignalNews *entry, void *arg)
 }
 
 /*
- * Something got lost on its way here: tell everybody who listens to look for
- * himself.
+ * News was lost.  Send a notification without details on every channel with
+ * listeners, so that these look for messages themselves.
  */
 static void
 notify_everybody(void *arg)
@@ -121,9 +122,9 @@ notify_everybody(void *arg)
 	table_close(rel, AccessShareLock);
 }
 
-/* ---- what was written, for notifications that came without it ---- */
+/* ---- details for notifications whose news was lost ---- */
 
-/* the last message that a snapshot of now sees in the partition that was written last; -1: none */
+/* last visible message of the partition that was written last; -1: none */
 static int64
 read_last_message(Relation rel)
 {
@@ -160,8 +161,8 @@ read_last_message(Relation rel)
 }
 
 /*
- * The same for a stream that may be gone, locked or damaged: -1 then.  Nobody is waited for,
- * and other notifications do not fail for it.
+ * Like read_last_message, but -1 if the stream is gone, locked or damaged.  This
+ * must not wait, and must not make other notifications fail.
  */
 static int64
 find_last_message(Oid relid)
@@ -200,7 +201,7 @@ find_last_message(Oid relid)
 	return last;
 }
 
-/* NULL if the relation is gone; waits for no lock, as its owner may be busy dropping it */
+/* NULL if the relation is gone; must not wait for a lock, as of DROP TABLE */
 static char *
 form_payload(const Channel *channel)
 {
@@ -253,7 +254,7 @@ form_payload(const Channel *channel)
 	return buf.data;
 }
 
-/* all that is due, in one transaction */
+/* send all notifications that are due, in one transaction */
 static void
 send_due(void *arg)
 {
@@ -275,8 +276,8 @@ send_due(void *arg)
 }
 
 /*
- * After send_due: note what was sent and forget what need not be kept.  Returns
- * when the next one is due, 0 if none waits.
+ * After send_due: note what was sent, and remove channels that need not be
+ * remembered.  Returns when the next notification is due, 0 if none waits.
  */
 static TimestampTz
 note_sent(TimestampTz now, bool sent)
@@ -295,7 +296,7 @@ note_sent(TimestampTz now, bool sent)
 			channel->pending = channel->details = false;
 			channel->due = due;
 		}
-		/* the interval may have been made shorter meanwhile */
+		/* the setting may have been made shorter meanwhile */
 		channel->due = Max(Min(channel->due, due), 1);
 
 		if (channel->pending)
@@ -306,7 +307,7 @@ note_sent(TimestampTz now, bool sent)
 	return next;
 }
 
-/* what was taken and not sent is for the next notifier */
+/* at exit: give news that was not sent to the next notifier */
 static void
 give_back(int code, Datum arg)
 {
@@ -333,7 +334,7 @@ streamq_notifier_main(Datum arg)
 
 	worker_start("streamq notifier");
 
-	/* losing a notification in a crash is nothing: the listeners are gone too */
+	/* a crash may lose notifications, because listeners are gone then, too */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 
 	channels = hash_create("streamq notifications", 64, &ctl, HASH_ELEM | HASH_BLOBS);
@@ -378,8 +379,8 @@ streamq_notifier_main(Datum arg)
 		if (next != 0)
 		{
 			/*
-			 * what comes meanwhile is merged; new channels wait no longer
-			 * than others
+			 * News that arrives meanwhile ends the sleep and is merged; a new
+			 * channel does not wait for the others.
 			 */
 			long		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
 

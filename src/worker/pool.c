@@ -1,18 +1,19 @@
 /*
- * jobs.c
- *	  The jobs of a database in shared memory, and who works on which.
+ * pool.c
+ *	  The jobs of a database in shared memory, and which worker has which.
  *
- * A job is not a worker's.  A worker has the job it worked on last, and sleeps
- * on its source's doorbell when there is nothing to do.  After each turn, and
- * when it wakes up, it takes the job that has waited longest, which may be
- * another one.  Jobs without a worker are counted in their doorbell, so that a
- * ring wakes a worker that sleeps elsewhere.
+ * There may be more jobs than workers.  A worker keeps the job it ran last, and
+ * sleeps on the doorbell of the job's source when there is nothing to do.  After
+ * each turn, and when it wakes up, it takes the job that has waited longest,
+ * which may be another one.  Jobs without a worker are counted in their
+ * doorbell, so that a ring wakes a worker that sleeps elsewhere.
  *
- * The scheduler keeps the list up to date, and tends to jobs whose time comes
- * without a ring: after an error, and now and then in case a ring was lost.
+ * The scheduler keeps the list of jobs up to date.  It also wakes workers for
+ * jobs that become due without a ring: those that are retried after an error,
+ * and all jobs from time to time in case a ring was lost.
  *
- * Nothing here is undone when a worker ends: a job counts as held only as long as
- * the slot of its holder says so too.
+ * When a worker ends, nothing has to be undone.  A job counts as held only if
+ * the slot of its holder agrees.
  */
 #include "postgres.h"
 
@@ -29,17 +30,18 @@
 
 #define RETRY_MIN		1000	/* ms after an error */
 #define RETRY_MAX		(60 * 1000)
-#define BUSY_MIN		50		/* ms when something is locked */
+#define BUSY_MIN		50		/* ms after a lock was not available */
 #define BUSY_MAX		1000
 
 /*
- * Naptimes between two unasked looks at a job without a worker.  A worker that
- * is awake takes it along a little earlier, so that they are looked at together.
+ * A job that has no worker gets a turn after LOOK_NAPTIMES naptimes even if no
+ * doorbell rang.  A worker that is awake takes it after LOOK_EARLY, so that
+ * such turns fall together.
  */
 #define LOOK_NAPTIMES	10
 #define LOOK_EARLY		9
 
-#define DSA_SIZE		(64 * 1024) /* to begin with; more comes from DSM */
+#define DSA_SIZE		(64 * 1024) /* initial; more is taken from DSM */
 #define JOBS_MIN		32
 
 typedef struct WorkerJob
@@ -47,15 +49,15 @@ typedef struct WorkerJob
 	int32		job_id;
 	Oid			source;
 	int			timeout;		/* ms; -1: streamq.job_timeout */
-	bool		gone;			/* dropped or paused: to be removed */
-	bool		counted;		/* in its doorbell */
+	bool		gone;			/* dropped or paused: will be removed */
+	bool		counted;		/* in its doorbell, see signal_add_job */
 	bool		caught_up;
-	uint64		seen;			/* doorbell count then */
-	TimestampTz last_turn;		/* end of it */
-	TimestampTz not_before;		/* 0, or when it may be tried again */
-	int			delay;			/* ms, until then, doubled each time */
-	int			holder;			/* slot, -1 if none, and its generation */
-	uint32		holder_generation;
+	uint64		seen;			/* the doorbell's count when it caught up */
+	TimestampTz last_turn;		/* when it ended */
+	TimestampTz not_before;		/* when it may be tried again, 0: at once */
+	int			delay;			/* ms until then, doubled each time */
+	int			holder;			/* number of the holder's slot, -1: none */
+	uint32		holder_generation;	/* of that slot */
 } WorkerJob;
 
 static dsa_area *area = NULL;
@@ -76,7 +78,7 @@ worker_pool_shared_size(int nslots)
 							 dsa_size()), MAXIMUM_ALIGNOF);
 }
 
-/* caller has AddinShmemInitLock; the slots are there */
+/* the caller holds AddinShmemInitLock, and the slots are initialized */
 void
 worker_pool_init_shared(void)
 {
@@ -93,7 +95,7 @@ worker_pool_init_shared(void)
 		pg_atomic_init_u32(&worker_shared->pools[i].nidle, 0);
 	}
 
-	/* the postmaster must not come to have segments of its own */
+	/* the postmaster must not stay attached */
 	worker_shared->dsa = (char *) worker_shared->pools + pools_size;
 	new_area = dsa_create_in_place(worker_shared->dsa, dsa_size(),
 								   worker_shared->lock->tranche, NULL);
@@ -107,7 +109,7 @@ pool_jobs(WorkerPool *p)
 	return DsaPointerIsValid(p->jobs) ? dsa_get_address(area, p->jobs) : NULL;
 }
 
-/* is there a process of the database, or will there be?  Caller has the lock */
+/* does a process of the database run or start?  The caller holds the lock */
 static bool
 database_is_in_use(Oid dboid)
 {
@@ -163,7 +165,7 @@ worker_pool_attach(void)
 	}
 	if (pool == NULL)
 	{
-		/* as many pools as slots, and one of the slots is ours */
+		/* there are as many pools as slots, so one is unused */
 		pool = unused;
 		empty_pool(pool);
 		pg_atomic_write_u32(&pool->nidle, 0);
@@ -172,7 +174,7 @@ worker_pool_attach(void)
 	LWLockRelease(worker_shared->lock);
 }
 
-/* ---- one job; the caller has the lock exclusively ---- */
+/* ---- one job; the caller holds the lock exclusively ---- */
 
 static WorkerJob *
 find_job(int32 job_id)
@@ -210,8 +212,8 @@ remove_job(WorkerJob *job)
 }
 
 /*
- * The job has no worker.  When nothing is to be done for it, a ring of its
- * doorbell is to wake one from now on.
+ * The job has no worker any more.  If there is nothing to do, the next ring of
+ * its doorbell has to wake one.
  */
 static void
 set_free(WorkerJob *job)
@@ -230,7 +232,7 @@ hold_job(WorkerJob *job)
 	worker_slot->source = job->source;
 }
 
-/* the worker's own job is anybody's again */
+/* the worker gives up its job */
 static void
 release_job(WorkerJob *job)
 {
@@ -244,7 +246,7 @@ release_job(WorkerJob *job)
 		set_free(job);
 }
 
-/* is there reason to believe that there is something to do? */
+/* may there be something to do, or was the last turn so many naptimes ago? */
 static bool
 wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
 {
@@ -258,7 +260,7 @@ wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
 static void
 put_off(WorkerJob *job, TimestampTz now, int least, int most)
 {
-	/* after a delay of another kind, begin anew */
+	/* a shorter delay was for another reason: start with the least one */
 	job->delay = job->delay < least ? least : Min(job->delay * 2, most);
 	job->not_before = TimestampTzPlusMilliseconds(now, job->delay);
 	job->caught_up = false;
@@ -298,7 +300,10 @@ note_outcome(WorkerJob *job, JobOutcome outcome, uint64 seen, TimestampTz now)
 static void
 set_idle(WorkerPool *p, WorkerSlot *slot, bool idle, TimestampTz now)
 {
-	/* the change is a full barrier, as whoever reads the count relies on */
+	/*
+	 * the atomic operation is a full barrier, which worker_pool_rung relies
+	 * on
+	 */
 	if (idle && !slot->idle)
 	{
 		pg_atomic_fetch_add_u32(&p->nidle, 1);
@@ -310,7 +315,7 @@ set_idle(WorkerPool *p, WorkerSlot *slot, bool idle, TimestampTz now)
 	slot->poked = false;
 }
 
-/* wake the worker that has been idle longest, one without a job rather */
+/* wake an idle worker, preferably one without a job, that is idle longest */
 static bool
 poke_worker(WorkerPool *p)
 {
@@ -338,7 +343,7 @@ poke_worker(WorkerPool *p)
 	return true;
 }
 
-/* this database's pool; NULL if none of our processes ever ran here */
+/* the pool of a database; NULL if no scheduler or worker ever ran there */
 static WorkerPool *
 find_pool(Oid dboid)
 {
@@ -362,7 +367,7 @@ worker_pool_rung(void)
 {
 	WorkerPool *p = find_pool(MyDatabaseId);
 
-	/* a worker that becomes idle looks at all jobs after it is counted */
+	/* no wake-up is lost: a worker looks at all jobs after it counts as idle */
 	if (p == NULL || pg_atomic_read_u32(&p->nidle) == 0)
 		return;
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
@@ -388,7 +393,7 @@ make_room(int njobs)
 	dsa_pointer jobs;
 	dsa_pointer old;
 
-	/* nobody else adds any, so that this can be done before taking the lock */
+	/* only the scheduler adds jobs, so the lock is not needed yet */
 	while (nalloc < njobs)
 		nalloc *= 2;
 	if (nalloc == pool->nalloc)
@@ -446,7 +451,7 @@ worker_pool_set_list(List *list)
 		if (slot == NULL)
 			remove_job(&jobs[i]);
 		else if (slot->idle)
-			/* it lets the job go */
+			/* it will give up the job */
 			SetLatch(&slot->proc->procLatch);
 	}
 	LWLockRelease(worker_shared->lock);
@@ -485,7 +490,7 @@ worker_pool_tend(TimestampTz now)
 			remove_job(job);
 			continue;
 		}
-		/* its worker ended: nobody has listened for it since */
+		/* its worker ended, and nobody listened to its doorbell since */
 		if (job->holder >= 0)
 		{
 			job->caught_up = false;
@@ -497,7 +502,7 @@ worker_pool_tend(TimestampTz now)
 			next = Min(next, TimestampTzPlusMilliseconds(job->last_turn,
 														 (int64) worker_naptime * LOOK_NAPTIMES));
 		else
-			/* with none idle, the first that is takes it */
+			/* if no worker is idle, the next one that is takes the job */
 			(void) poke_worker(pool);
 	}
 	LWLockRelease(worker_shared->lock);
@@ -507,8 +512,8 @@ worker_pool_tend(TimestampTz now)
 /* ---- job worker ---- */
 
 /*
- * The job that has waited longest, NULL if none has anything to do; *others: there
- * are more.  A busy job has just had its turn when it asks for the next.
+ * The job that has waited longest, NULL if there is nothing to do.  *others is
+ * set if there are more.  look: own gets a turn even if there is no ring.
  */
 static WorkerJob *
 choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
@@ -556,7 +561,7 @@ worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
 		note_outcome(own, outcome, seen, now);
 	if (outcome == TURN_GONE)
 	{
-		/* should it be there again, the scheduler finds it */
+		/* the scheduler lists the job again if it has been resumed meanwhile */
 		WorkerSlot *scheduler = worker_find_scheduler(MyDatabaseId);
 
 		if (scheduler != NULL)
@@ -567,17 +572,17 @@ worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
 	}
 	if (own == NULL || own->gone || own->not_before > now)
 	{
-		/*
-		 * who has to wait does so without us, and the scheduler counts the
-		 * time
-		 */
+		/* a job that has to wait needs no worker: the scheduler wakes one */
 		if (own != NULL && !own->gone)
 			worker_wake_scheduler(MyDatabaseId);
 		release_job(own);
 		own = NULL;
 	}
 
-	/* before looking at the doorbells: who rings after that finds us */
+	/*
+	 * become idle before looking at the doorbells, so that later rings wake
+	 * us
+	 */
 	set_idle(pool, worker_slot, true, now);
 	next = choose_job(own, look, now, &others);
 	if (next != NULL)
@@ -586,8 +591,9 @@ worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
 		if (next != own)
 		{
 			/*
-			 * In this order: a doorbell that counts the job now and rings
-			 * wakes somebody, and what rang before is seen below.
+			 * The job must be counted in its doorbell before the doorbell is
+			 * looked at: then a later ring wakes a worker, and an earlier one
+			 * is seen here.
 			 */
 			if (own != NULL)
 			{
@@ -596,7 +602,7 @@ worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
 			}
 			hold_job(next);
 		}
-		/* a ring wakes one worker, and there may be more jobs it was for */
+		/* a ring wakes only one worker, which wakes the next one */
 		if (others)
 			(void) poke_worker(pool);
 	}

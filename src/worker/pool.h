@@ -1,9 +1,9 @@
 /*
- * jobs.h
- *	  The jobs of a database, and which worker takes which next.
+ * pool.h
+ *	  The jobs of a database, which worker takes which next, and long batches.
  */
-#ifndef STREAMQ_JOBS_H
-#define STREAMQ_JOBS_H
+#ifndef STREAMQ_WORKER_POOL_H
+#define STREAMQ_WORKER_POOL_H
 
 #include "postgres.h"
 
@@ -14,10 +14,10 @@
 /* how a worker's turn with its job ended */
 typedef enum JobOutcome
 {
-	TURN_NONE,					/* there was none: the worker slept */
+	TURN_NONE,					/* there was no turn: the worker slept */
 	TURN_MORE,					/* there is more to do */
 	TURN_CAUGHT_UP,
-	TURN_BUSY,					/* somebody has what it needs locked */
+	TURN_BUSY,					/* a lock was not available */
 	TURN_FAILED,
 	TURN_CANCELED,
 	TURN_GONE					/* no such job, or it is paused */
@@ -30,51 +30,51 @@ extern void worker_pool_init_shared(void);
 
 /* ---- scheduler ---- */
 
-/* scheduler and job workers, once, after worker_start */
+/* called once by schedulers and job workers, after worker_start */
 extern void worker_pool_attach(void);
 
-/* the jobs are these (JobInfo) from now on; those that are not enabled do not count */
+/* replace the list of jobs (JobInfo); jobs that are not enabled are left out */
 extern void worker_pool_set_list(List *jobs);
 
-/* how many there are */
+/* the number of jobs in the list */
 extern int	worker_pool_count(void);
 
 /*
- * Wake workers for the jobs that wait.  Returns the time until one has to be
- * looked at unasked, in ms, -1 if none has.
+ * Wake workers for jobs that are due.  Returns the time until the next one
+ * becomes due without a ring, in ms, -1 if there is none.
  */
 extern long worker_pool_tend(TimestampTz now);
 
 /*
- * Long batches: end those that are to end, and those somebody waits for.
- * Their workers wake the scheduler for it (watch.c).  Returns the time until
- * the next look, in ms, -1 if there need be none.
+ * Cancel long batches that somebody waits for, and signal those again that were
+ * canceled but go on.  Their workers wake the scheduler for it (watch.c).
+ * Returns the time until the next call, in ms, -1 if none is needed.
  */
 extern long worker_watch_batches(TimestampTz now);
 
 /* ---- job worker ---- */
 
 /*
- * End the turn with the job the worker has, and begin the next: with the job
- * that waits longest.  seen is the doorbell's count from before the turn.
- * False: there is nothing to do for *timeout ms, unless the worker is woken, or
- * the doorbell of its job rings.
+ * End the turn with the worker's job, and begin the next turn with the job that
+ * has waited longest.  seen is the doorbell's count from before the turn.
+ * False if there is nothing to do: then the worker sleeps for *timeout ms, or
+ * until it is woken or the doorbell of its job rings.
  */
 extern bool worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout);
 
-/* the limit for a batch of the worker's job, ms; 0 if there is none */
+/* the time limit of a batch of the worker's job, ms; 0: none */
 extern int	worker_pool_timeout(void);
 
-/* a batch of the worker's job begins, has ended: why it was to end early */
+/* a batch of the worker's job begins; has ended: was it canceled, and why? */
 extern void worker_watch_begin(int timeout_ms);
 extern WorkerCancel worker_watch_end(bool *timed_out);
 
-/* the process ends; caller has the lock */
+/* the process ends; the caller holds the lock */
 extern void worker_pool_leave(WorkerSlot *slot);
 
 /* ---- everybody ---- */
 
-/* the doorbell rang of a stream that jobs without a worker read */
+/* a doorbell rang that counts jobs without a worker */
 extern void worker_pool_rung(void);
 
 #endif

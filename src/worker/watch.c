@@ -1,18 +1,18 @@
 /*
  * watch.c
- *	  Batches that take long, and how they are made to end.
+ *	  Batches that take long, and how they are canceled.
  *
- * A batch is one transaction, so ending it early loses nothing but its work.
- * It ends by SIGINT, as a query does by pg_cancel_backend, with a note in the
- * worker's slot that says why.  The note is made under the lock while the slot
- * says that a batch is on, so it never hits another job's batch, and a signal that
- * comes when the batch has just ended is dropped with it.
+ * A batch is one transaction, so canceling it loses only its own work.  It is
+ * canceled by SIGINT, as pg_cancel_backend does with a query.  The worker's slot
+ * says why.  The reason is written under the lock, and only while the slot says
+ * that a batch is in progress, so it never concerns another job's batch.  The
+ * worker ignores a signal that arrives when the batch has just ended.
  *
- * A worker in a long batch wakes the scheduler several times a second.  That
- * looks whether the batch stands in the way of somebody: whoever waits for a
- * lock on a relation of it (DROP, ALTER, TRUNCATE …) or for the job itself
- * (pause) goes first, as with autovacuum.  It also repeats a signal that had no
- * effect, because the query has caught the error.
+ * A worker in a long batch wakes the scheduler several times a second.  The
+ * scheduler cancels the batch if a session waits for a lock on one of its
+ * relations (DROP, ALTER, TRUNCATE) or for the lock of the job (pause).  Such
+ * sessions go first, as they do with autovacuum.  The scheduler also repeats a
+ * signal that had no effect, because the query has caught the error.
  */
 #include "postgres.h"
 
@@ -32,7 +32,8 @@
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
 
-#define TICK	200				/* ms; a batch that takes longer is a long one */
+#define TICK	200				/* ms between looks at a long batch, and the
+								 * time after which it counts as long */
 
 /* ---- in the worker ---- */
 
@@ -69,7 +70,7 @@ worker_watch_begin(int timeout_ms)
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	worker_slot->batch_at = now;
 	worker_slot->cancel = CANCEL_NONE;
-	/* a scheduler that follows this one looks by itself when it begins */
+	/* a later scheduler looks at all batches when it starts */
 	scheduler = worker_find_scheduler(MyDatabaseId);
 	scheduler_latch = scheduler ? &scheduler->proc->procLatch : NULL;
 	LWLockRelease(worker_shared->lock);
@@ -90,15 +91,15 @@ worker_watch_end(bool *was_timed_out)
 	cancel = worker_slot->cancel;
 	LWLockRelease(worker_shared->lock);
 
-	/* it was meant for the batch that is over */
+	/* a signal that has not been served was meant for this batch */
 	QueryCancelPending = false;
 	*was_timed_out = timed_out;
 	return cancel;
 }
 
-/* ---- in others ---- */
+/* ---- in other processes ---- */
 
-/* caller has the lock exclusively, and the slot says that a batch is on */
+/* the caller holds the lock exclusively, and the slot has a batch in progress */
 static void
 cancel_batch(WorkerSlot *slot, WorkerCancel why)
 {
@@ -129,9 +130,9 @@ worker_cancel_job(int32 job_id)
 }
 
 /*
- * Does the process wait for a lock that a batch has to give way for?  Read
- * without the lock manager's locks: this only decides whether it is worth a
- * closer look.
+ * Does the process wait for a lock for which a batch has to end?  This reads
+ * the process array without the lock manager's locks, since it only decides
+ * whether to ask pg_blocking_pids().
  */
 static bool
 may_wait_for_batch(PGPROC *proc)
@@ -147,14 +148,14 @@ may_wait_for_batch(PGPROC *proc)
 		return false;
 
 	/*
-	 * a job's lock: who runs the job waits for his turn, who stops it does
-	 * not
+	 * The lock of a job is taken in AccessExclusiveLock mode to pause or drop
+	 * the job.  Sessions that want to run it take a weaker mode, and wait.
 	 */
 	return tag.locktag_type == LOCKTAG_RELATION ||
 		(tag.locktag_type == LOCKTAG_OBJECT && proc->waitLockMode == AccessExclusiveLock);
 }
 
-/* of pids, which may hold others' 0, those that somebody waits for get true */
+/* set blocking[i] if somebody waits for pids[i]; pids that are 0 are ignored */
 static void
 find_blocking(const int *pids, bool *blocking, int n)
 {
