@@ -1,7 +1,10 @@
 /*
  * load.h
- *	  Dump and restore: messages by their number, what they are recognized by,
- *	  and how they get into the partitions they came from.
+ *	  Dump and restore of messages.
+ *
+ * Offsets are not the same in a restored stream, so a dump refers to a message
+ * by its number within the partition, and recognizes messages by a print,
+ * which is a hash of some of them.
  */
 #ifndef STREAMQ_LOG_LOAD_H
 #define STREAMQ_LOG_LOAD_H
@@ -15,40 +18,45 @@
 #include "log/log.h"
 
 /*
- * Offsets of the ns[i]-th visible messages of a partition (1 is the first), -1
- * where there are fewer.  The n numbers ascend.
+ * Offsets of the ns[i]-th visible messages of a partition, counted from 1; -1
+ * where the partition has fewer.  The n numbers are in ascending order.
  */
 extern void log_nth_rows(Relation rel, int partition, const int64 *ns, int n,
 						 Snapshot snapshot, int64 *offsets);
 
 /*
- * Can a load have ended with the first n messages of a partition?  Not if there are
- * less, or if one transaction wrote the n-th and the next one.
+ * Can a load have ended with the first n messages of a partition?  It cannot
+ * if the partition has fewer, or if one transaction wrote both the n-th
+ * message and the next one.
  */
 extern bool log_ends_load(Relation rel, int partition, int64 n, Snapshot snapshot);
 
-/* messages below each of n ascending offsets of a partition */
+/* Number of messages below each of n ascending offsets of a partition. */
 extern void log_count_below(Relation rel, int partition, const int64 *offsets, int n,
 							Snapshot snapshot, int64 *counts);
 
 /*
- * A print of the first n messages of a partition: of what is in some of them,
- * which stand at these numbers.  0 if there are not so many.
+ * Print of the first n messages of a partition: a hash of the messages with
+ * the numbers that log_print_samples() returns.  0 if the partition has fewer
+ * than n messages.
  */
 #define LOG_PRINT_SAMPLES	64
 extern int64 log_print(Relation rel, int partition, int64 n, Snapshot snapshot);
 extern int	log_print_samples(int64 n, int64 *ns);
 
-/* what a print is combined from: what is in one message */
+/* Hash of one message; a print combines those of its samples. */
 extern uint64 log_hash_slot(TupleTableSlot *slot);
 
 /*
- * What a dump says about the places of a stream's messages, each an array of
- * int8.  For each partition: how many messages it had, a print of the first one and of
- * all.  And what was to be finished before a partition's messages: triples of the
- * partition, a parent, and how many messages of the parent; for barriers of a changed
- * partition_by of the partition, the negative number of the barrier, and how many
- * messages were before it.
+ * What a dump says about where the messages of a stream belong.
+ *
+ * messages, firsts and prints have one entry per partition: the number of its
+ * messages, the print of the first one, and the print of all of them.
+ *
+ * barriers holds triples.  (p, q, n) with q >= 0 says that the first n
+ * messages of partition q must be finished before any of partition p.  (p, -k,
+ * n) says that barrier k, made by a change of partition_by, follows the first
+ * n messages of partition p.
  */
 typedef struct LogPlan
 {
@@ -56,21 +64,22 @@ typedef struct LogPlan
 	int64		messages[LOG_MAX_PARTITIONS];
 	int64		firsts[LOG_MAX_PARTITIONS];
 	int64		prints[LOG_MAX_PARTITIONS];
-	int			nbarriers;		/* triples */
+	int			nbarriers;		/* number of triples */
 	int64	   *barriers;
 } LogPlan;
 
-/* of a stream, as the snapshot sees it */
+/* The plan of a stream, as the snapshot sees the stream. */
 extern void log_plan_make(Relation rel, Snapshot snapshot, LogPlan *plan);
 
 /*
- * The stream comes from a dump: bring its messages into their places, or see to it that
- * they get there when they come.  The caller holds ShareRowExclusiveLock, which becomes
- * AccessExclusiveLock if messages move: then true is returned.
+ * Follow the plan of a dump: move the stream's messages to the partitions
+ * where they belong or, if they have not been restored yet, keep the plan for
+ * them.  The caller holds ShareRowExclusiveLock.  If messages move, the lock
+ * becomes AccessExclusiveLock and the result is true.
  */
 extern bool log_plan_follow(Relation rel, const LogPlan *plan);
 
-/* the stream is dropped: what is known of its restore goes */
+/* Forget the restore of a stream that is being dropped. */
 extern void log_plan_forget(Oid relid);
 
 #endif

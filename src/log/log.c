@@ -1,6 +1,6 @@
 /*
  * log.c
- *	  Start-up of the rooms of the log.
+ *	  Initialization of the log's rooms.
  */
 #include "postgres.h"
 

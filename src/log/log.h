@@ -32,10 +32,13 @@
 
 /* ---- relations ---- */
 
-/* is this an ordinary table that uses the access method? */
+/* True if the relation is an ordinary table that uses the access method. */
 extern bool log_is_stream(Relation rel);
 
-/* the same by the row of pg_class, without opening (and so locking) it */
+/*
+ * The same, decided by the pg_class row: the relation is neither opened nor
+ * locked.
+ */
 extern bool log_is_stream_class(Form_pg_class form);
 
 /*
@@ -44,16 +47,17 @@ extern bool log_is_stream_class(Form_pg_class form);
  */
 extern Relation log_open_stream(Oid relid, LOCKMODE lockmode);
 
-/* the hint: what to use instead of a relation that is no stream */
+/* Hint that names what to use instead of a relation that is not a stream. */
 extern char *log_not_a_stream_hint(Relation rel);
 
 /*
- * Is the stream's file there?  Not that of an unlogged stream on a standby.
- * log_open_stream fails in that case, ERRCODE_FEATURE_NOT_SUPPORTED.
+ * False for an unlogged stream on a standby, whose file does not exist there.
+ * log_open_stream() fails for such a stream with
+ * ERRCODE_FEATURE_NOT_SUPPORTED.
  */
 extern bool log_is_accessible(Relation rel);
 
-/* what no stream can do */
+/* operations that no stream supports */
 typedef enum LogRefusal
 {
 	LOG_REFUSE_UPDATE,
@@ -61,39 +65,44 @@ typedef enum LogRefusal
 	LOG_REFUSE_MERGE,
 	LOG_REFUSE_LOCK,
 	LOG_REFUSE_ON_CONFLICT,
-	LOG_REFUSE_CHANGE,			/* to update or delete, it is not known which */
+	LOG_REFUSE_CHANGE,			/* UPDATE or DELETE, not known which */
 	LOG_REFUSE_INDEX,
 	LOG_REFUSE_PUBLICATION,
 	LOG_REFUSE_REWRITE,
 	LOG_REFUSE_ACCESS_METHOD
 } LogRefusal;
 
-/* ERRCODE_FEATURE_NOT_SUPPORTED, with the name of the stream and what to do instead */
+/*
+ * Raise ERRCODE_FEATURE_NOT_SUPPORTED, naming the stream and an alternative.
+ */
 extern void log_refuse(const char *stream, LogRefusal what) pg_attribute_noreturn();
 
 /*
- * ERRCODE_FEATURE_NOT_SUPPORTED for a foreign key of a stream, or of a table that is to
- * become one, that would change its rows.
+ * Raise ERRCODE_FEATURE_NOT_SUPPORTED if a foreign key would change rows of a
+ * stream.  With `conversion`, the table is about to become a stream.
  */
 extern void log_check_foreign_key(Form_pg_constraint key, bool conversion);
 
-/* the same for a stream that is becoming a partition of a table that is published */
+/*
+ * Raise the same error if a stream becomes a partition of a table that is in a
+ * publication.
+ */
 extern void log_check_partition(Relation rel, Oid parent);
 
 /* ---- identity ---- */
 
-/* offset numbers in TIDs are 1 to this */
+/* offset numbers in TIDs range from 1 to this */
 #define LOG_TID_NUMBERS	0x8000
 
-/* partition and the full 64-bit offset a slot's TID stands for */
+/* Partition and full 64-bit offset of the message with this TID. */
 extern int	log_tid_partition(ItemPointer tid);
 extern int64 log_tid_offset(Relation rel, ItemPointer tid);
 
-/* the same by a next offset of the partition that was read a while ago */
+/* The same, given a next offset of the partition that may be out of date. */
 extern int64 log_tid_offset_near(ItemPointer tid, int64 next);
 extern int64 log_tid_msg_id(Relation rel, ItemPointer tid);
 
-/* the TID of a message (low bits of the offset only) */
+/* Make the TID of a message.  It holds only the low bits of the offset. */
 extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 
 /* ---- bounds ---- */
@@ -101,56 +110,60 @@ extern void log_make_tid(int partition, int64 off, ItemPointer tid);
 typedef struct LogBounds
 {
 	int64		first_offset;	/* oldest retained offset */
-	int64		next_offset;	/* the next append gets this one */
-	int64		frozen_offset;	/* everything below is settled for ever */
-	int64		bytes;			/* of the blocks in live extents */
-	int64		free_bytes;		/* and in those that are reserved for the tail */
+	int64		next_offset;	/* offset of the next append */
+	int64		frozen_offset;	/* everything below is settled for good */
+	int64		bytes;			/* size of the live extents */
+	int64		free_bytes;		/* size reserved for the tail */
 	int			extents;		/* live extents */
 	int			reserved_extents;	/* reserved for the tail, not yet used */
 } LogBounds;
 
-/* number of logs in the file; at least 1, also for an empty file */
+/* Number of partitions in the file; at least 1, even if the file is empty. */
 extern int	log_partition_count(Relation rel);
 extern void log_get_bounds(Relation rel, int partition, LogBounds *bounds);
 extern int64 log_first_offset(Relation rel, int partition);
 extern int64 log_next_offset(Relation rel, int partition);
 
 /*
- * Partitions whose earlier messages must be finished before this one's may be
- * delivered: when partitions were added, key ranges moved from the parents at
- * parent_offset (exclusive end of what was written before).  Returns the
- * number of entries put in the two arrays (LOG_MAX_PARTITIONS long).
+ * Partitions whose earlier messages must be finished before this partition may
+ * be delivered.  When partitions were added, ranges of keys moved from the
+ * parents; what a parent held then ends at parent_offset (exclusive).  Returns
+ * the number of entries stored in the two arrays, which are LOG_MAX_PARTITIONS
+ * long.
  */
 extern int	log_get_parents(Relation rel, int partition,
 							int *parents, int64 *parent_offsets);
 
 /*
- * Make the file hold at least npartitions logs.  The caller holds
- * ShareRowExclusiveLock or stronger on the stream, so no transaction that
- * wrote to it is still running.  New ones get every present partition's next
- * offset as a parent dependency.  Not undone by rollback: partitions beyond
- * those in the options are never written to.
+ * Make the file hold at least npartitions partitions.  The caller holds
+ * ShareRowExclusiveLock or a stronger lock on the stream, so no transaction
+ * that wrote to it is still running.  New partitions get the next offset of
+ * every existing one as a parent.
+ *
+ * Rollback does not undo this.  Nothing is ever written to a partition beyond
+ * the number in the options.
  */
 extern void log_add_partitions(Relation rel, int npartitions);
 
 /*
- * Rows are about to be routed by other columns: note where each partition ends.  The
- * caller's lock is as for log_add_partitions.  Not undone by rollback: then it
- * holds up a little what need not wait.
+ * Rows are about to be routed by other columns: record where each partition
+ * ends.  The caller's lock is as for log_add_partitions().  Rollback does not
+ * undo this; a superfluous barrier only delays some deliveries.
  */
 extern void log_add_barrier(Relation rel);
 
 /*
- * The running command adds or changes a column of the stream, or it goes away
- * (dropped).  The options follow; if rows are routed in another way from now
- * on, the log gets a barrier.
+ * The running command adds or changes a column of the stream or, with
+ * `dropped`, drops it.  The options follow.  If rows are routed differently
+ * from now on, the log gets a barrier.
  */
 extern void log_column_changed(Relation rel, AttrNumber attnum, bool dropped);
 
 /*
- * How far each partition may be delivered to a group that has finished what is below
- * positions, if there is such a limit: the rest comes after what other partitions had
- * when the columns changed.
+ * Offsets up to which each partition may be delivered to a group that has
+ * finished everything below `positions`.  False if there is no such limit.  A
+ * limit comes from a change of the routing columns: what was written before it
+ * must be finished in every partition first.
  */
 extern bool log_barrier_limits(Relation rel, int npartitions, const int64 *positions,
 							   int64 *limits);
@@ -158,39 +171,45 @@ extern bool log_barrier_limits(Relation rel, int npartitions, const int64 *posit
 /* ---- appending ---- */
 
 /*
- * Append rows.  Slots may be of any kind; each gets its TID.  partition >= 0
- * puts all of them there, contiguous when no other append to that partition comes
- * between pages (never: the append lock is held throughout); -1 routes them
- * by the stream's options as INSERT does.  Rings the stream's doorbell after
- * commit.  Fires no triggers and checks no constraints: callers that need
- * those use the executor's functions around it.
+ * Append rows from slots of any kind; each slot gets its TID.  partition >= 0
+ * puts all rows into that partition, contiguous, because its append lock is
+ * held throughout.  -1 routes them by the stream's options, as INSERT does.
+ * The stream's doorbell rings after commit.
+ *
+ * No triggers fire and no constraints are checked; a caller that needs them
+ * wraps this in the executor's functions.
  */
 extern void log_append(Relation rel, TupleTableSlot **slots, int nslots,
 					   CommandId cid, int partition);
 
 /*
- * The same for rows that are in no slot, up to max_rows of them.  A row is encoded
- * as it is added, so its values are not needed any longer; there is one for
- * every attribute of the stream.  log_batch_append tells each row's message id, in the
- * order in which they were added, and frees the batch; what is begun and
- * not appended goes with its memory context.
+ * Append up to max_rows rows that are in no slot.  log_batch_add() encodes a
+ * row at once, so its values are not needed afterwards; it takes one value per
+ * attribute of the stream.  log_batch_append() returns the message ids in the
+ * order of the rows and frees the batch.  A batch that is never appended goes
+ * away with its memory context.
  */
 typedef struct LogBatch LogBatch;
 extern LogBatch *log_batch_begin(Relation rel, int max_rows, int partition);
 extern void log_batch_add(LogBatch *batch, const Datum *values, const bool *isnull);
 extern void log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids);
 
-/* called after rows were appended, in their transaction; set by the part above */
+/*
+ * Called in the appending transaction after rows were appended.  signal/ sets
+ * it.
+ */
 extern PGDLLIMPORT void (*log_append_hook) (Oid relid, int partition, int64 last_offset);
 
-/* ---- files that go ---- */
+/*
+ * ---- files that go away ----
+ */
 
-/* the stream is being dropped by this transaction */
+/* The current transaction drops the stream. */
 extern void log_note_dropped(Relation rel);
 
 /*
- * The files of a database have gone or are in another place.  No other
- * process may be in the database.
+ * The files of a database have been removed or moved.  No other process may be
+ * connected to that database.
  */
 extern void log_forget_database(Oid dboid);
 

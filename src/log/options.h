@@ -23,55 +23,57 @@ typedef struct StreamOptions
 	int			npartitions;	/* 1 .. LOG_MAX_PARTITIONS */
 
 	/*
-	 * The numbers of partitions the stream has had, oldest first, ending in
-	 * npartitions: the routing map is a function of it.
+	 * The partition counts that the stream has had, oldest first, ending with
+	 * npartitions.  The routing map is a function of this list.
 	 */
 	int			nhistory;
 	int16		history[LOG_MAX_PARTITIONS];
-	int			nkeys;			/* partition_by columns, 0: spread */
+	int			nkeys;			/* partition_by columns; 0: messages are
+								 * spread */
 	AttrNumber	keys[LOG_OPTIONS_MAX_KEYS];
 
-	/* what is kept; 0: no limit */
+	/* limits of what the stream keeps, 0: no limit */
 	Interval	retention;
 	int64		max_bytes;
 	int64		max_messages;
-	bool		keep_unacked;	/* nor anything a group has not acknowledged
-								 * or a job not processed */
+	bool		keep_unacked;	/* keep also what a group has not acknowledged
+								 * or a job has not processed */
 } StreamOptions;
 
 /*
- * Options of a stream, with the default partition_by (a column "key") already
- * put in.
+ * Get the options of a stream.  If partition_by was not set, its default (a
+ * column named "key") is filled in.
  */
 extern void log_options_get(Relation rel, StreamOptions *options);
 
 /*
  * Names of the partition_by columns as a list of quoted identifiers, palloc'd;
- * NULL when there are none.
+ * NULL if there are none.
  */
 extern char *log_options_partition_by(Relation rel, const StreamOptions *options);
 
 /*
- * Write the options with this transaction and make every backend read them
- * again.  set_keys stores the keys, too (none: spread, whatever columns there
- * are); without it the stored choice, or the default, stays.  The caller keeps
- * writers away by a lock and has checked the values.
+ * Store the options with the current transaction and make all backends read
+ * them again.  With set_keys the keys are stored too; no keys mean that
+ * messages are spread, whatever columns there are.  Without it, the stored
+ * choice or the default stays.  The caller has locked out writers and checked
+ * the values.
  */
 extern void log_options_set(Relation rel, const StreamOptions *options, bool set_keys);
 
 extern bool log_options_has_retention(const StreamOptions *options);
 extern bool log_options_has_limit(const StreamOptions *options);
 
-/* OIDs of the relations with a limit, in this database */
+/* OIDs of the streams of this database that have a limit. */
 extern List *log_options_list_limited(void);
 
-/* the stream is dropped: its row goes, if there is one */
+/* Delete the row of a stream that is being dropped. */
 extern void log_options_delete(Oid relid);
 
 /*
- * A column of the stream is added, changed or (dropped) goes away with the running
- * command, which other commands of the transaction do not see yet.  Returns whether rows
- * are routed in another way from now on; see log_column_changed.
+ * The running command adds or changes a column of the stream, or drops it.
+ * Other code of the transaction does not see that change yet.  Returns true if
+ * rows are routed differently from now on; see log_column_changed().
  */
 extern bool log_options_column_changed(Relation rel, AttrNumber attnum, bool dropped);
 

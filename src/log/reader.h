@@ -1,7 +1,7 @@
 /*
  * reader.h
- *	  Reading the log: messages in offset order, slots, rows kept for later,
- *	  and questions about offsets.
+ *	  Reading the log: messages in offset order, slots, rows kept for
+ *	  later, and questions about offsets.
  */
 #ifndef STREAMQ_LOG_READER_H
 #define STREAMQ_LOG_READER_H
@@ -20,39 +20,41 @@
 typedef struct LogReader LogReader;
 
 /*
- * Read [from, to) of one partition in offset order, committed rows only as
- * the snapshot sees them.  The reader stops for good before the first row
- * whose transaction is still in progress in the snapshot (or is the caller's
- * own, with stop_at_own; without it own rows with an older command id are
- * returned).  `from` below first_offset begins at first_offset.  The relation
- * stays open and locked by the caller; the snapshot stays registered.
+ * Read the offsets [from, to) of one partition in order, returning the
+ * committed rows that the snapshot sees.  If `from` has expired, reading
+ * begins at the first offset.  The caller keeps the relation open and locked,
+ * and the snapshot registered.
+ *
+ * The reader stops for good before the first row whose transaction the
+ * snapshot sees as in progress.  With stop_at_own it also stops before the
+ * first row of the caller's own transaction.  Without stop_at_own, own rows of
+ * older commands are returned.
  */
 extern LogReader *log_reader_begin(Relation rel, int partition, int64 from,
 								   int64 to, Snapshot snapshot, bool stop_at_own);
 
 /*
- * Next row into slot (made with log_slot_create), false at the end.  Values in
- * the slot stay valid until the next call with this slot.
+ * Put the next row into a slot made with log_slot_create(); false at the end.
+ * Values in the slot stay valid until the next call with this slot.
  */
 extern bool log_reader_next(LogReader *reader, TupleTableSlot *slot);
-extern int64 log_reader_offset(LogReader *reader);	/* of the row last
-													 * returned */
+extern int64 log_reader_offset(LogReader *reader);	/* of the last row */
 extern TimestampTz log_reader_produced_at(LogReader *reader);
 
 /*
- * After log_reader_next returned false: everything below is settled and was
- * returned or is not visible for good (aborted, expired).  After a true: the
- * offset behind the row last returned.
+ * After log_reader_next() has returned false, everything below this offset is
+ * settled, and has been returned or will never be visible (aborted or
+ * expired).  After true, it is the offset after the row returned last.
  */
 extern int64 log_reader_position(LogReader *reader);
 
 /*
  * Did messages expire before the reader could return them, since the last call
- * (or since it began)?  [*from, *to) are their offsets, gaps included.
+ * or since the reader began?  Their offsets are [*from, *to), gaps included.
  */
 extern bool log_reader_expired(LogReader *reader, int64 *from, int64 *to);
 
-/* the transaction that stopped the reader, InvalidTransactionId if none did */
+/* The transaction that stopped the reader, or InvalidTransactionId. */
 extern TransactionId log_reader_blocked_by(LogReader *reader);
 extern TimestampTz log_reader_blocked_since(LogReader *reader);
 extern void log_reader_end(LogReader *reader);
@@ -60,28 +62,29 @@ extern void log_reader_end(LogReader *reader);
 extern TupleTableSlot *log_slot_create(Relation rel);
 
 /*
- * Bytes of the row in such a slot as a stream stores it, with compressed values.
- * PG_UINT32_MAX if the slot holds values, or a row from before a column was added.
+ * Size of the row in such a slot as a stream stores it, with compressed
+ * values.  PG_UINT32_MAX if the slot holds values, or a row older than its
+ * last column.
  */
 extern uint32 log_slot_stored_size(TupleTableSlot *slot);
 
-/* the kind of such slots */
+/* The operations of such slots. */
 extern const TupleTableSlotOps log_slot_ops;
 
 /* ---- rows kept for later ---- */
 
 /*
- * Rows of one stream, copied as bytes; they need neither the relation nor a snapshot
- * any more.  Memory up to work_mem, then a temporary file of the current resource owner.
- * log_row_store_next returns them in the order in which they were added, in a slot
- * that is good until the next call; NULL at the end.  Add all before the first is
- * asked for.
+ * Rows of one stream, copied as bytes, which need neither the relation nor a
+ * snapshot any more.  They are kept in memory up to work_mem, then in a
+ * temporary file of the current resource owner.  All rows are added before the
+ * first is read.  log_row_store_next() returns them in the order in which they
+ * were added, in a slot that stays valid until the next call; NULL at the end.
  */
 typedef struct LogKeptRow
 {
 	int64		msg_id;
 	TimestampTz produced_at;
-	int32		note;			/* whatever the caller wants to know of it */
+	int32		note;			/* for the caller's use */
 } LogKeptRow;
 
 typedef struct LogRowStore LogRowStore;
@@ -94,31 +97,39 @@ extern void log_row_store_end(LogRowStore *store);
 
 /* ---- offsets ---- */
 
-/* append time of a message; -infinity (DT_NOBEGIN) when it is gone or was never there */
+/*
+ * Append time of a message; DT_NOBEGIN (-infinity) if it has expired or was
+ * never there.
+ */
 extern TimestampTz log_produced_at(Relation rel, int partition, int64 off);
 
-/* the same; it is that of all offsets in [*from, *to) */
+/* Append time of a message, and the offsets [*from, *to) that share it. */
 extern TimestampTz log_produced_at_range(Relation rel, int partition, int64 off,
 										 int64 *from, int64 *to);
 
-/* first offset whose append time is at or after t (next_offset when none) */
+/*
+ * First offset with append time t or later; the next offset if there is none.
+ */
 extern int64 log_offset_at_time(Relation rel, int partition, TimestampTz t);
 
 /*
- * The first offset that is still in flight: nothing below is of a transaction
- * in progress, as of now.  blocked_by and blocked_since (may be NULL) tell
- * which transaction, InvalidTransactionId if none does.
+ * The stable offset: no transaction that is in progress now has rows below it.
+ * If a transaction holds it back, blocked_by and blocked_since (each may be
+ * NULL) say which one and since when; otherwise *blocked_by is
+ * InvalidTransactionId.
  */
 extern int64 log_stable_offset(Relation rel, int partition,
 							   TransactionId *blocked_by, TimestampTz *blocked_since);
 
-/* rows in [from, to) that the snapshot sees; reads run headers only */
+/*
+ * Number of rows in [from, to) that the snapshot sees; reads run headers only.
+ */
 extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
 							Snapshot snapshot);
 
 /*
- * All messages of a partition that the snapshot, a recent one, sees.  Reads run
- * headers, but only of what was written since the last vacuum.
+ * Number of messages of a partition that a recent snapshot sees.  Reads the
+ * run headers of what was appended since the last VACUUM.
  */
 extern int64 log_count_messages(Relation rel, int partition, Snapshot snapshot);
 

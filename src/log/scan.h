@@ -1,6 +1,6 @@
 /*
  * scan.h
- *	  Scans of ranges of messages, which the planner bounded.
+ *	  Scans of message ranges, for the custom scans of plan/.
  */
 #ifndef STREAMQ_LOG_SCAN_H
 #define STREAMQ_LOG_SCAN_H
@@ -15,8 +15,8 @@
 #include "utils/snapshot.h"
 
 /*
- * Messages whose id is in [from, to] and whose append time is in
- * [since, until).  Any int64 and any timestamp will do; DT_NOBEGIN and DT_NOEND leave
+ * Messages with an id in [from, to] and an append time in [since, until).
+ * Every int64 and every timestamp is allowed.  DT_NOBEGIN and DT_NOEND leave
  * that end open.
  */
 typedef struct LogMessageRange
@@ -31,10 +31,10 @@ typedef struct LogMessageRange
 	((LogMessageRange) {0, PG_INT64_MAX, DT_NOBEGIN, DT_NOEND})
 
 /*
- * A scan of such a range, in log order or backward: set the range, then
- * call log_range_scan_next; table_endscan() at the end.  The range can be set
- * again.  A scan of the whole stream begins with table_beginscan() instead, and again
- * with table_rescan().
+ * A scan of a range, in log order or backward: set the range, then call
+ * log_range_scan_next(), and table_endscan() at the end.  The range can be set
+ * again.  A scan of the whole stream is begun with table_beginscan() instead
+ * and restarted with table_rescan().
  */
 extern TableScanDesc log_range_scan_begin(Relation rel, Snapshot snapshot);
 extern void log_range_scan_set(TableScanDesc scan, const LogMessageRange *range);
@@ -42,10 +42,10 @@ extern bool log_range_scan_next(TableScanDesc scan, ScanDirection direction,
 								TupleTableSlot *slot);
 
 /*
- * The same for who wants nothing but some columns of the row, also ctid and tableoid, or its
- * msg_id and append time: they are put into values and isnull, and are valid until the
- * next call.  The slot is for rows that are not simple.  log_columns_create
- * returns NULL if that is not possible: a column may be wanted once.
+ * A scan that returns some columns of the row, its ctid, tableoid, msg_id or
+ * append time, and no slot.  The values stay valid until the next call.  The
+ * slot is used for rows that cannot be decoded column by column.
+ * log_columns_create() returns NULL if a column is asked for more than once.
  */
 #define LOG_COLUMN_MSG_ID		(-101)
 #define LOG_COLUMN_PRODUCED_AT	(-102)
@@ -58,15 +58,19 @@ extern bool log_range_scan_next_columns(TableScanDesc scan, ScanDirection direct
 										Datum *values, bool *isnull);
 
 /*
- * Decode the first attributes of a slot that a scan just filled: `columns` are attributes 1 to n.
- * Only a short cut: the slot does it when it is asked for them.
+ * Decode attributes 1 to n of a slot that a scan has just filled; `columns`
+ * stands for these attributes.  This is only a short cut, because the slot
+ * decodes attributes itself when it is asked for them.
  */
 extern void log_slot_decode(TupleTableSlot *slot, const LogColumns *columns);
 
-/* is the message with this TID, of this stream, in the range? */
+/* True if the message of this stream with this TID is in the range. */
 extern bool log_range_contains(Relation rel, const LogMessageRange *range, ItemPointer tid);
 
-/* offsets in the range as of now, in *npartitions partitions; reads a few pages */
+/*
+ * Number of offsets in the range as of now, and of the partitions that have
+ * any.  Reads a few pages.
+ */
 extern double log_range_count(Relation rel, const LogMessageRange *range, int *npartitions);
 
 #endif

@@ -42,10 +42,16 @@ extern void log_set_new_filelocator(Relation rel, const RelFileLocator *locator,
 extern void log_nontransactional_truncate(Relation rel);
 extern void log_copy_data(Relation rel, const RelFileLocator *locator);
 
-/* give the stream an empty file without a past, with this transaction */
+/*
+ * Give the stream an empty file with this transaction.  Nothing of the old
+ * file is carried over.
+ */
 extern void log_begin_anew(Relation rel);
 
-/* a table is about to become a stream: refuse what streams cannot have */
+/*
+ * A table is about to become a stream: raise an error if it has anything that
+ * a stream cannot have.
+ */
 extern void log_check_conversion(Oid relid);
 extern void log_refuse_materialized_view(void) pg_attribute_noreturn();
 

@@ -1,11 +1,11 @@
 /*
  * convert.c
- *	  What keeps a table from being a stream.
+ *	  What keeps a table from becoming a stream.
  *
- * ALTER TABLE ... SET ACCESS METHOD makes a stream of a table that has been
- * something else, with all that hangs on it.  It is looked at before the first
- * row is copied, when the other parts of the command have been carried out, so that
- * one command can drop an index's constraint and go on.
+ * ALTER TABLE ... SET ACCESS METHOD makes a stream of a table together with
+ * everything that depends on it.  The checks run before the first row is
+ * copied.  By then the other subcommands have been carried out, so one command
+ * can drop a constraint and set the access method.
  */
 #include "postgres.h"
 
@@ -43,7 +43,7 @@ action_name(char action)
 		case FKCONSTR_ACTION_SETDEFAULT:
 			return "SET DEFAULT";
 		default:
-			return NULL;		/* nothing that would change a row */
+			return NULL;		/* NO ACTION and RESTRICT change no row */
 	}
 }
 
@@ -123,7 +123,7 @@ check_indexes(Relation rel)
 
 /* ---- publications ---- */
 
-/* is one of these tables named by a publication?  Its OID, or InvalidOid. */
+/* OID of a publication that names one of the tables, or InvalidOid. */
 static Oid
 publication_of(List *relids)
 {
@@ -150,7 +150,7 @@ refuse_publication(const char *relname, Oid publication)
 			 errhint("Remove the table from the publication first.")));
 }
 
-/* it, and if it is a partition what it is a partition of */
+/* The table and, if it is a partition, its ancestors. */
 static List *
 with_ancestors(Oid relid)
 {
@@ -176,7 +176,9 @@ log_check_partition(Relation rel, Oid parent)
 				 errhint("Remove the table from the publication first.")));
 }
 
-/* ---- all of it ---- */
+/*
+ * ---- the checks ----
+ */
 
 void
 log_refuse_materialized_view(void)

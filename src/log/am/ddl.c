@@ -35,7 +35,7 @@
 #include "log/write/state_callbacks.h"
 #include "base/loaded.h"
 
-/* pages of a file to be, in order of their blocks */
+/* Pages of a new file, in block order. */
 typedef struct NewFile
 {
 	int			npages;
@@ -43,7 +43,7 @@ typedef struct NewFile
 	char	  **pages;
 } NewFile;
 
-/* the next new file has no past: log_begin_anew */
+/* set by log_begin_anew(): nothing is carried over to the next new file */
 static bool anew = false;
 
 static Page
@@ -61,8 +61,8 @@ add_page(NewFile *file)
 }
 
 /*
- * The pages of an empty log that goes on where rel's file ends; no pages if
- * nothing needs to be carried.
+ * Build the pages of an empty log that continues where the file of rel ends.
+ * No pages are built if nothing needs to be carried over.
  */
 static void
 carry_on(Relation rel, NewFile *file)
@@ -115,7 +115,10 @@ carry_on(Relation rel, NewFile *file)
 		{
 			bool		changed;
 
-			/* the new file counts as frozen up to here: no older xids in it */
+			/*
+			 * the new file counts as frozen up to here, so it must not hold
+			 * older xids
+			 */
 			(void) log_state_callbacks->settle(state->data, &state->len, RecentXmin, &changed);
 			log_state_callbacks->carry(state->data, &state->len, next[state->partition]);
 		}
@@ -137,7 +140,7 @@ carry_on(Relation rel, NewFile *file)
 	LOG_META(meta)->nallocated = file->npages;
 }
 
-/* write the pages to an empty file, past shared buffers */
+/* Write the pages to an empty file, bypassing shared buffers. */
 static void
 write_pages(NewFile *file, SMgrRelation smgr, const RelFileLocator *locator, char persistence)
 {
@@ -157,8 +160,8 @@ write_pages(NewFile *file, SMgrRelation smgr, const RelFileLocator *locator, cha
 
 /*
  * ALTER TABLE rewrites a table through a transient one named after its OID.
- * Messages would be numbered anew there, so it is refused when the old table is
- * a stream too.  If it is none, it is about to become one.
+ * If the old table is a stream, its messages would get new offsets, so that is
+ * refused.  If it is not, it is about to become one.
  */
 static void
 check_transient(Relation rel)
@@ -223,7 +226,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 		log_shared_forget_at_commit(old);
 }
 
-/* the messages of a restored dump get other places (restore.c) */
+/* Used when messages of a restored dump move (dump/load_plan.c). */
 void
 log_begin_anew(Relation rel)
 {
@@ -239,7 +242,7 @@ log_begin_anew(Relation rel)
 	PG_END_TRY();
 }
 
-/* TRUNCATE of a file made in the same transaction */
+/* TRUNCATE of a file created in the same transaction. */
 void
 log_nontransactional_truncate(Relation rel)
 {
@@ -256,7 +259,7 @@ log_nontransactional_truncate(Relation rel)
 	rel->rd_amcache = NULL;
 }
 
-/* ALTER TABLE SET TABLESPACE */
+/* ALTER TABLE ... SET TABLESPACE. */
 void
 log_copy_data(Relation rel, const RelFileLocator *locator)
 {
@@ -264,7 +267,7 @@ log_copy_data(Relation rel, const RelFileLocator *locator)
 	RelFileLocator new = *locator;
 	SMgrRelation dst;
 
-	/* what is in shared buffers must be in the file before it is copied */
+	/* the copy is made from the file, not from shared buffers */
 	FlushRelationBuffers(rel);
 	dst = RelationCreateStorage(new, persistence, true);
 	RelationCopyStorage(RelationGetSmgr(rel), dst, MAIN_FORKNUM, persistence);

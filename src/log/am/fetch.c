@@ -14,8 +14,8 @@
 #include "log/space/shared.h"
 
 /*
- * The executor asks for a row that a scan found, to look at it again after it
- * has waited for another one.
+ * The executor fetches a row that a scan has found, to recheck it after a wait
+ * for another row.  The row may have expired since.
  */
 static void
 check_expired(Relation rel, int partition, int64 off)

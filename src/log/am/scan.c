@@ -1,10 +1,11 @@
 /*
  * scan.c
- *	  Scans: sequential in log order, TID ranges, parallel, samples, ANALYZE.
+ *	  Scans: sequential, TID ranges, message ranges, parallel, samples,
+ *	  ANALYZE.
  *
- * A serial scan returns partition after partition, each in offset order, forward or
- * backward.  A parallel one hands out blocks of the file: every page tells what
- * it is and where in the log it stands.
+ * A serial scan returns partition after partition, each in offset order,
+ * forward or backward.  A parallel scan hands out blocks of the file, which is
+ * possible because every page says what it is and where in the log it belongs.
  */
 #include "postgres.h"
 
@@ -33,12 +34,12 @@ typedef struct LogScanData
 	TableScanDescData base;
 	BufferAccessStrategy strategy;
 
-	/* the range of (partition, offset), both ends inclusive */
+	/* range of (partition, offset), both ends inclusive */
 	int			first_partition;
 	int			last_partition;
 	int64		from;			/* in first_partition */
 	int64		to;				/* in last_partition */
-	/* and of append times, the second one exclusive */
+	/* range of append times [since, until) */
 	TimestampTz since;
 	TimestampTz until;
 
@@ -46,16 +47,17 @@ typedef struct LogScanData
 	bool		started;
 	int			last;			/* partition to end with */
 	int			partition;
-	int64		low;			/* of the partition: offsets to return are in
-								 * [low, high) */
+	int64		low;			/* the scan returns the offsets [low, high) of
+								 * the partition */
 	int64		high;
-	int64		expected;		/* the page to load begins there or before,
-								 * or, backward, at most there */
+	int64		expected;		/* forward, the next page begins at this
+								 * offset or before; backward, at most at this
+								 * offset */
 	bool		loaded;
 	LogCursor	cursor;
 
 	/* scans of blocks */
-	BlockNumber nblocks;		/* of samples */
+	BlockNumber nblocks;		/* for samples */
 	ParallelBlockTableScanWorkerData worker;
 	bool		worker_started;
 	BlockNumber block;
@@ -107,13 +109,13 @@ log_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *k
 	log_page_scan_init(&scan->ps, rel);
 	whole_range(scan);
 	reset_scan(scan);
-	/* a scan that goes through the file would not notice its end */
+	/* a scan in block order would not notice that the file is too short */
 	if (flags & (SO_TYPE_SAMPLESCAN | SO_TYPE_ANALYZE))
 		log_check_length(rel);
 	if (flags & (SO_ALLOW_STRAT | SO_TYPE_SAMPLESCAN))
 		scan->nblocks = RelationGetNumberOfBlocks(rel);
 
-	/* more pages than a quarter of the buffers must not push out the rest */
+	/* a scan of more than a quarter of the buffers must not evict the rest */
 	if ((flags & SO_ALLOW_STRAT) && scan->nblocks > NBuffers / 4)
 		scan->strategy = GetAccessStrategy(BAS_BULKREAD);
 
@@ -156,7 +158,10 @@ log_scan_rescan(TableScanDesc sscan, struct ScanKeyData *key, bool set_params,
 
 /* ---- serial scans ---- */
 
-/* there is no page where it should begin or, backward, end: an error unless it expired */
+/*
+ * There is no page where the scan should begin or, backward, end.  Raises an
+ * error unless it has expired.
+ */
 static void
 check_missing(LogScan scan, bool forward, int64 position)
 {
@@ -167,8 +172,8 @@ check_missing(LogScan scan, bool forward, int64 position)
 }
 
 /*
- * Narrow [low, high) down to what was appended in [since, until).  Append
- * times never fall within a partition, so this is exact.
+ * Narrow [low, high) down to what was appended in [since, until).  This is
+ * exact, because append times never decrease within a partition.
  */
 static void
 limit_by_time(Relation rel, int partition, TimestampTz since, TimestampTz until,
@@ -180,7 +185,10 @@ limit_by_time(Relation rel, int partition, TimestampTz since, TimestampTz until,
 		*high = Min(*high, log_offset_at_time(rel, partition, until));
 }
 
-/* go to a partition, at its near end for the direction; false if nothing is there */
+/*
+ * Enter a partition, at the end where the direction begins.  False if it has
+ * nothing in the range.
+ */
 static bool
 enter_partition(LogScan scan, int partition, bool forward)
 {
@@ -209,7 +217,10 @@ enter_partition(LogScan scan, int partition, bool forward)
 	return false;
 }
 
-/* load the cursor's page, positioned for the direction; skips what expired */
+/*
+ * Load the cursor's page and position for the direction.  Expired pages are
+ * skipped.
+ */
 static bool
 load_page(LogScan scan, bool forward)
 {
@@ -229,7 +240,7 @@ load_page(LogScan scan, bool forward)
 	}
 	else
 	{
-		/* where a page has expired, so has everything before it */
+		/* if a page has expired, so has everything before it */
 		if (!log_page_scan_load(ps, &scan->cursor, scan->base.rs_snapshot,
 								LOG_STOP_NEVER) ||
 			ps->base > scan->expected)
@@ -297,9 +308,7 @@ prev_row(LogScan scan, TupleTableSlot *slot)
 	return false;
 }
 
-/*
- * A cursor that ran off one end and turns round must begin at that end.
- */
+/* If a cursor ran off one end and turns round, it begins at that end. */
 static void
 serial_turn(LogScan scan, ScanDirection direction)
 {
@@ -312,7 +321,7 @@ serial_turn(LogScan scan, ScanDirection direction)
 		scan->started = false;
 }
 
-/* the usual case: forward, and the next row is on the same page */
+/* Fast path: forward, and the next row is on the same page. */
 static inline bool
 serial_step(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 {
@@ -332,7 +341,7 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 	{
 		int			begin;
 
-		/* those that are added meanwhile hold nothing that the scan may see */
+		/* partitions added later hold nothing that the scan may see */
 		scan->last = Min(scan->last_partition,
 						 log_partition_count(scan->base.rs_rd) - 1);
 		begin = forward ? scan->first_partition : scan->last;
@@ -359,7 +368,7 @@ serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		scan->loaded = false;
 		if (partition < scan->first_partition || partition > scan->last)
 		{
-			/* stand beyond the end: the other direction begins there */
+			/* stay beyond the end, where the other direction begins */
 			scan->partition = partition;
 			if (forward && scan->partition > scan->last)
 				scan->partition = scan->last + 1;
@@ -406,12 +415,12 @@ log_parallelscan_initialize(Relation rel, ParallelTableScanDesc pscan)
 {
 	Size		size;
 
-	/* before the end of the file is looked at, see log_append_rows */
+	/* before the end of the file is looked at; see log_append_rows() */
 	if (IsolationIsSerializable() && ActiveSnapshotSet())
 		PredicateLockRelation(rel, GetActiveSnapshot());
 	size = table_block_parallelscan_initialize(rel, pscan);
 	log_check_length(rel);
-	/* log order begins at the beginning */
+	/* a scan in log order always begins at the beginning */
 	pscan->phs_syncscan = false;
 	return size;
 }
@@ -432,8 +441,8 @@ log_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlo
 /* ---- TID ranges ---- */
 
 /*
- * TIDs order as (partition, offset).  The offset number of a bound may be any
- * 16-bit value.
+ * TIDs are ordered as (partition, offset).  The offset number of a bound may
+ * be any 16-bit value.
  */
 void
 log_scan_set_tidrange(TableScanDesc sscan, ItemPointer mintid, ItemPointer maxtid)
@@ -470,7 +479,10 @@ log_scan_getnextslot_tidrange(TableScanDesc sscan, ScanDirection direction,
 
 /* ---- ranges of messages ---- */
 
-/* partitions and offsets of the range; false if it is empty whatever the log holds */
+/*
+ * Partitions and offsets of the range; false if it is empty whatever the log
+ * holds.
+ */
 static bool
 split_range(const LogMessageRange *range, int *first_partition, int64 *from,
 			int *last_partition, int64 *to)
@@ -527,7 +539,7 @@ log_range_scan_next_columns(TableScanDesc sscan, ScanDirection direction,
 {
 	LogScan		scan = (LogScan) sscan;
 
-	/* as serial_step */
+	/* as in serial_step() */
 	if (!(likely(scan->loaded && !ScanDirectionIsBackward(direction)) &&
 		  log_page_scan_take(&scan->ps, columns, values, isnull) &&
 		  scan->ps.off < scan->high))
@@ -623,7 +635,7 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 	LogScan		scan = (LogScan) sscan;
 	LogPageScan *ps = &scan->ps;
 
-	/* more rows than a heap page has: MaxOffsetNumber is not for us */
+	/* a page can have more rows than MaxOffsetNumber */
 	OffsetNumber maxoffset = (OffsetNumber) ps->nrows;
 
 	for (;;)
@@ -634,7 +646,7 @@ log_scan_sample_next_tuple(TableScanDesc sscan, struct SampleScanState *state,
 		off = state->tsmroutine->NextSampleTuple(state, scan->block, maxoffset);
 		if (off == InvalidOffsetNumber)
 			break;
-		/* the row itself, if it is visible */
+		/* return the row if it is visible, not the next visible one */
 		log_page_scan_position(ps, ps->base + off - 1);
 		if (ps->left > 0 && ps->off + 1 == ps->base + off - 1 &&
 			log_page_scan_next(ps, slot))
@@ -656,8 +668,8 @@ log_analyze_load_block(TableScanDesc sscan, BlockNumber block, BufferAccessStrat
 	SnapshotData self;
 
 	/*
-	 * What is committed now.  Rows in progress count as neither live nor
-	 * dead: their transaction reports them when it ends.
+	 * Count what is committed now.  Rows in progress count as neither live
+	 * nor dead, because their transaction reports them when it ends.
 	 */
 	memset(&self, 0, sizeof(self));
 	self.snapshot_type = SNAPSHOT_SELF;

@@ -24,7 +24,7 @@
 #include "log/write/freeze.h"
 #include "base/loaded.h"
 
-/* names in a hint */
+/* most names in a hint */
 #define MAX_LISTED	5
 
 #define APPEND_ONLY	"Streams are append-only."
@@ -57,7 +57,7 @@ static const struct
 		gettext_noop("cannot use ON CONFLICT with stream \"%s\""), gettext_noop(APPEND_ONLY),
 		gettext_noop("Leave ON CONFLICT out: streams have no unique or exclusion constraints.")
 	},
-	/* only a subscription looks for rows to change by itself */
+	/* only a subscription finds the rows to change by itself */
 	[LOG_REFUSE_CHANGE] = {
 		gettext_noop("cannot update or delete from stream \"%s\""), gettext_noop(APPEND_ONLY),
 		gettext_noop("Set the publication's parameter \"publish\" to 'insert'.")
@@ -170,7 +170,7 @@ tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 static void
 tuple_get_latest_tid(TableScanDesc scan, ItemPointer tid)
 {
-	/* rows have one version */
+	/* a row has only one version */
 }
 
 static bool
@@ -235,8 +235,9 @@ tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slo
 		   TM_FailureData *tmfd)
 {
 	/*
-	 * Foreign keys of a stream ask for this when a referenced row goes.  The
-	 * key of a message never changes: there is nothing to lock.
+	 * A foreign key of a stream asks for this when a referenced row is
+	 * deleted.  The key of a message never changes, so there is nothing to
+	 * lock.
 	 */
 	if (mode == LockTupleKeyShare && log_fetch_row(rel, tid, SnapshotAny, slot))
 		return TM_Ok;
@@ -286,7 +287,7 @@ scan_analyze_next_tuple(TableScanDesc scan, TransactionId oldest_xmin, double *l
 static bool
 needs_toast_table(Relation rel)
 {
-	/* large rows span pages */
+	/* large rows continue on the next page */
 	return false;
 }
 
@@ -300,7 +301,7 @@ estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages, double *tupl
 	*pages = RelationGetNumberOfBlocks(rel);
 	*tuples = 0;
 	*allvisfrac = 0;
-	/* the true number, but for aborted ones */
+	/* exact, except for rows of aborted transactions */
 	for (int p = 0; p < npartitions; p++)
 		*tuples += log_next_offset(rel, p) - log_first_offset(rel, p);
 }
@@ -361,8 +362,8 @@ const TableAmRoutine log_table_am = {
 PG_FUNCTION_INFO_V1(streamq_handler);
 
 /*
- * Without shared_preload_libraries the handler fails, and so does everything
- * that touches a stream: no write path exists without redo.
+ * Without shared_preload_libraries the handler fails, and with it everything
+ * that touches a stream.  So nothing can be written without redo.
  */
 Datum
 streamq_handler(PG_FUNCTION_ARGS)
@@ -400,7 +401,10 @@ log_is_accessible(Relation rel)
 	return RelationIsPermanent(rel) || !RecoveryInProgress();
 }
 
-/* streams among what is below a partitioned or inherited table, as "a, b"; NULL: none */
+/*
+ * Names of the streams among the children of a partitioned or inherited table,
+ * as "a, b"; NULL if there are none.
+ */
 static char *
 list_streams_below(Oid relid)
 {
@@ -414,7 +418,7 @@ list_streams_below(Oid relid)
 		Oid			child = lfirst_oid(lc);
 		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(child));
 
-		/* nothing keeps it from being dropped */
+		/* it is not locked, so it may have been dropped */
 		if (!HeapTupleIsValid(tuple))
 			continue;
 		if (child != relid && log_is_stream_class((Form_pg_class) GETSTRUCT(tuple)))

@@ -1,10 +1,10 @@
 /*
  * load.c
- *	  Messages of a partition by their number, and what they are recognized by.
+ *	  Messages of a partition by their number, and their prints.
  *
- * Offsets are not the same in a restored stream, but the n-th message of a
- * partition is.  That it is the one which was dumped tells a print: a hash of what is in
- * some messages.
+ * Offsets are not the same in a restored stream, but the number of a message
+ * within its partition is.  A print, a hash of some messages, tells whether
+ * these are the messages that were dumped.
  */
 #include "postgres.h"
 
@@ -39,7 +39,7 @@ typedef struct LoadRuns
 	LoadRun    *runs;
 } LoadRuns;
 
-/* the visible runs of a page; false when there is no page */
+/* Collect the visible runs of a page; false if there is no page. */
 static bool
 collect_page(LogCursor *cursor, Snapshot snapshot, LoadRuns *result)
 {
@@ -196,8 +196,8 @@ log_count_below(Relation rel, int partition, const int64 *offsets, int n, Snapsh
 /* ---- prints ---- */
 
 /*
- * Does the binary form of a type's values say the same in every database?  That of some has
- * OIDs in it.
+ * Does the binary form of the type's values mean the same in every database?
+ * Some types have OIDs in it.
  */
 static bool
 has_portable_form(Oid type)
@@ -240,7 +240,7 @@ has_portable_form(Oid type)
 	}
 }
 
-/* values in their binary form, which no setting changes */
+/* Hash the binary form of the values, which no setting changes. */
 uint64
 log_hash_slot(TupleTableSlot *slot)
 {

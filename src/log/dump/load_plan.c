@@ -1,23 +1,26 @@
 /*
  * load_plan.c
- *	  Messages of a dump get into the partitions they came from.
+ *	  Restored messages get into the partitions they came from.
  *
- * A dump has a stream's messages partition after partition, each in offset order, and in
- * another table how many there were in each (LogPlan).  Which of the two is
- * restored first, nobody knows; several sessions may do it at the same time.
+ * A dump has a stream's messages partition after partition, each in offset
+ * order.  Another table of the dump has the plan (LogPlan): how many messages
+ * each partition had.  Either of the two may be restored first, and several
+ * sessions may restore at the same time.
  *
- * The plan first: it is kept in streamq.restored_stream, and a session that restores a
- * dump puts the rows it brings to the empty stream where they belong.
+ * If the plan comes first, it is kept in streamq.restored_stream.  A session
+ * that restores a dump then puts the rows that it appends to the empty stream
+ * where they belong.
  *
- * The messages first: if the stream has one partition they stand in it in the
- * dump's order.  If it has several the order would be lost, so who restores notes in
- * streamq.restored_order where each row went.  Then the plan comes, all messages are
- * compared with it, and if they are those of the dump, and all that there is, they
- * move to a new file, as with TRUNCATE.
+ * If the messages come first and the stream has one partition, they are in the
+ * order of the dump.  If it has several, the order would be lost, so the
+ * session records in streamq.restored_order which partition each row went to.
+ * When the plan comes, all messages are compared with it.  If they are the
+ * messages of the dump, and the stream has no others, they move to a new file,
+ * as with TRUNCATE.
  *
- * Whoever brings messages has RowExclusiveLock on the stream to the end of his
- * transaction, who brings the plan ShareRowExclusiveLock: each waits for the other, and
- * sees what he did.
+ * A session that appends messages holds RowExclusiveLock on the stream until
+ * the end of its transaction, and a session that brings the plan holds
+ * ShareRowExclusiveLock.  So each waits for the other and sees what it did.
  */
 #include "postgres.h"
 
@@ -79,28 +82,31 @@ enum
 
 typedef enum LoadKind
 {
-	LOAD_ORDINARY,				/* rows go where they go */
-	LOAD_PLACE,					/* they are the plan's */
-	LOAD_NOTE					/* there is no plan yet */
+	LOAD_ORDINARY,				/* rows are routed as usual */
+	LOAD_PLACE,					/* rows follow the plan */
+	LOAD_NOTE					/* there is no plan yet, so record where rows
+								 * go */
 } LoadKind;
 
 /*
- * What this session restores.  Known to be so in the transaction it was found out; in a
- * later one if nothing else was appended in between.
+ * What this session restores.  This is known to be valid in the transaction
+ * that found it out, and in a later transaction if nothing else was appended
+ * in between.
  */
 static struct
 {
 	Oid			relid;			/* InvalidOid: nothing */
 	LocalTransactionId lxid;
 	LoadKind	kind;
-	int64		end;			/* sum of the next offsets, as we left them */
-	int64		number;			/* rows that came so far */
-	int			partition;		/* the next one's by the plan, */
-	int64		placed;			/* where there are so many already */
+	int64		end;			/* sum of the next offsets after our last
+								 * append */
+	int64		number;			/* number of rows restored so far */
+	int			partition;		/* partition of the next row by the plan */
+	int64		placed;			/* number of rows that it has already */
 	LogPlan		plan;
 }			load;
 
-/* does this session run what pg_dump or pg_restore wrote? */
+/* Is this session running a script of pg_dump or pg_restore? */
 static bool
 is_restoring(void)
 {
@@ -128,7 +134,7 @@ open_order(LOCKMODE lockmode, bool missing_ok)
 	return base_catalog_open("restored_order", Natts_order, lockmode, missing_ok);
 }
 
-/* rows of a stream, in either table, in order */
+/* Scan the rows of a stream, in either table, in order. */
 static SysScanDesc
 begin_scan(Relation catalog, Oid relid)
 {
@@ -208,8 +214,8 @@ keep_plan(Oid relid, const LogPlan *plan)
 }
 
 /*
- * The partitions of all rows in the order in which they came, *total of them: NULL
- * if not all are known.
+ * Partitions of all rows in the order in which they were restored, *total of
+ * them.  NULL if the record is incomplete.
  */
 static uint8 *
 read_order(Oid relid, int64 *total)
@@ -257,7 +263,7 @@ read_order(Oid relid, int64 *total)
 
 /* ---- what a stream holds ---- */
 
-/* messages that the current transaction sees; returns their sum */
+/* Count the messages that the current transaction sees; returns their sum. */
 static int64
 count_messages(Relation rel, int npartitions, int64 *rows)
 {
@@ -284,7 +290,7 @@ sum_of_ends(Relation rel)
 	return sum;
 }
 
-/* the first n messages of a partition end at this offset */
+/* Offset at which the first n messages of a partition end. */
 static int64
 end_of_rows(Relation rel, int partition, int64 n, Snapshot snapshot)
 {
@@ -296,7 +302,7 @@ end_of_rows(Relation rel, int partition, int64 n, Snapshot snapshot)
 	return off + 1;
 }
 
-/* those of a changed partition_by: triples with the negative number of the barrier */
+/* Set the barriers of partition_by changes: triples with a negative number. */
 static void
 set_routing_barriers(Relation rel, const LogPlan *plan, Snapshot snapshot)
 {
@@ -370,7 +376,7 @@ add_routing_barriers(Relation rel, Snapshot snapshot, LogPlan *plan)
 			if (barrier[2] > 0)
 				plan->nbarriers++;
 		}
-		/* nothing is left of what was before it */
+		/* skip a barrier if nothing before it is left */
 		if (plan->nbarriers > before)
 			number++;
 	}
@@ -384,7 +390,7 @@ log_plan_make(Relation rel, Snapshot snapshot, LogPlan *plan)
 
 	memset(plan, 0, sizeof(LogPlan));
 	log_options_get(rel, &options);
-	/* with one partition there is nothing to tell */
+	/* one partition needs no plan */
 	if (options.npartitions == 1 || !log_is_accessible(rel))
 		return;
 	plan->npartitions = options.npartitions;
@@ -417,11 +423,13 @@ log_plan_make(Relation rel, Snapshot snapshot, LogPlan *plan)
 	add_routing_barriers(rel, snapshot, plan);
 }
 
-/* ---- the plan was there first ---- */
+/*
+ * ---- the plan came first ----
+ */
 
 /*
- * How far has the plan been followed?  What it says is done to the end of a
- * partition, then the next one; false if the stream holds anything else.
+ * How far has the plan been followed?  Partitions are filled one after the
+ * other.  False if the stream holds anything else.
  */
 static bool
 find_progress(Relation rel, int64 total, const int64 *rows)
@@ -451,7 +459,7 @@ find_progress(Relation rel, int64 total, const int64 *rows)
 	return total == 0;
 }
 
-/* what are the rows that come now? */
+/* Find out what the rows are that are about to be appended. */
 static void
 begin_load(Relation rel)
 {
@@ -507,7 +515,10 @@ begin_load(Relation rel)
 	load.relid = relid;
 }
 
-/* partitions of rows by the plan; the rest, if it has an end, go where they go */
+/*
+ * Place rows by the plan.  If the plan ends before the rows do, the rest is
+ * routed as usual.
+ */
 static void
 place_planned_rows(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions)
 {
@@ -523,7 +534,11 @@ place_planned_rows(Relation rel, TupleTableSlot **slots, int nslots, int16 *part
 		}
 		if (load.partition == plan->npartitions)
 			break;
-		/* rows of something else, as the first one of a partition shows */
+
+		/*
+		 * the first row of the partition is not the one in the plan, so the
+		 * rows are not the dump's
+		 */
 		if (load.placed == 0 &&
 			(int64) hash_combine64(0, log_hash_slot(slots[i])) != plan->firsts[load.partition])
 		{
@@ -580,7 +595,7 @@ load_note(Relation rel, const int16 *partitions, int nrows)
 			total += load.plan.messages[p];
 		if (load.number < total)
 			return;
-		/* all are there */
+		/* all messages of the plan are there */
 		CommandCounterIncrement();
 		set_barriers(rel, &load.plan);
 		log_plan_forget(relid);
@@ -617,11 +632,13 @@ log_load_init(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
 
-/* ---- the messages were there first ---- */
+/*
+ * ---- the messages came first ----
+ */
 
 /*
- * All messages in the order in which they came; NULL if they are not what the plan
- * is about.
+ * All messages in the order in which they were restored; NULL if they are not
+ * the messages of the plan.
  */
 static LogRowStore *
 collect_messages(Relation rel, const LogPlan *plan, const uint8 *order, Snapshot snapshot)
@@ -672,7 +689,7 @@ collect_messages(Relation rel, const LogPlan *plan, const uint8 *order, Snapshot
 	return NULL;
 }
 
-/* how much is appended at once */
+/* most rows and bytes appended at once */
 #define MOVE_ROWS	1000
 #define MOVE_BYTES	(1024 * 1024)
 
@@ -721,7 +738,10 @@ append_messages(Relation rel, const LogPlan *plan, LogRowStore *store)
 	CommandCounterIncrement();
 }
 
-/* the stream has so many messages: put them where they belong, if they are the dump's */
+/*
+ * The stream has as many messages as the plan.  If they are the dump's
+ * messages, move them to where they belong.
+ */
 static bool
 move_messages(Relation rel, const LogPlan *plan, int64 total, const int64 *rows)
 {
@@ -737,7 +757,7 @@ move_messages(Relation rel, const LogPlan *plan, int64 total, const int64 *rows)
 		if (order == NULL || noted != total)
 			return false;
 	}
-	/* somebody began to consume */
+	/* a group has begun to consume */
 	if (log_state_copy_all(rel) != NIL)
 		return false;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());

@@ -2,8 +2,8 @@
  * options.c
  *	  A stream's options: rows of streamq.stream_options.
  *
- * The partition_by columns are stored by name, because a name is right in a
- * restored dump, too; when a column is renamed or dropped the row follows
+ * The partition_by columns are stored by name, because names stay correct in a
+ * restored dump.  The row follows when a column is renamed or dropped
  * (log_options_column_changed).
  */
 #include "postgres.h"
@@ -47,8 +47,8 @@ open_options(LOCKMODE lockmode, bool missing_ok)
 }
 
 /*
- * The row of a stream, a copy; NULL if it has none.  Read with the newest
- * snapshot of catalogs: the caller may be loading a relcache entry.
+ * Copy of a stream's row; NULL if it has none.  It is read with the newest
+ * catalog snapshot, because the caller may be loading a relcache entry.
  */
 static HeapTuple
 fetch_row(Relation catalog, Oid relid)
@@ -120,7 +120,7 @@ read_keys(Relation rel, StreamOptions *options, Datum value)
 	}
 }
 
-/* without a stored choice: a column "key" whose values can be hashed */
+/* Without a stored choice, a hashable column named "key" is the key. */
 static void
 default_keys(Relation rel, StreamOptions *options)
 {
@@ -164,7 +164,7 @@ log_options_get(Relation rel, StreamOptions *options)
 	options->nhistory = 1;
 	options->history[0] = 1;
 
-	/* not there while the extension is being created or dropped */
+	/* the table is missing while the extension is being created or dropped */
 	catalog = open_options(AccessShareLock, true);
 	if (catalog != NULL)
 	{
@@ -322,15 +322,18 @@ log_options_delete(Oid relid)
 	table_close(catalog, NoLock);
 }
 
-/* a column as the running command has left it */
+/* A column as the running command leaves it. */
 typedef struct ColumnNow
 {
-	char	   *name;			/* NULL: dropped */
+	char	   *name;			/* NULL if dropped */
 	Oid			type;
 	Oid			collation;
 } ColumnNow;
 
-/* that is not in the caches yet */
+/*
+ * Read a column as the running command leaves it.  The caches do not have that
+ * yet.
+ */
 static void
 read_column(Oid relid, AttrNumber attnum, ColumnNow *column)
 {
@@ -362,7 +365,7 @@ read_column(Oid relid, AttrNumber attnum, ColumnNow *column)
 	table_close(pg_attribute, AccessShareLock);
 }
 
-/* the row of a stream follows a column that gets another name or goes (NULL) */
+/* Rename a column in the row of a stream, or remove it if new_name is NULL. */
 static void
 rename_in_row(Relation catalog, HeapTuple tuple, const char *old_name, const char *new_name)
 {
@@ -395,7 +398,9 @@ rename_in_row(Relation catalog, HeapTuple tuple, const char *old_name, const cha
 	}
 }
 
-/* does the running command change what rows are routed by, or how? */
+/*
+ * Does the running command change the routing columns, or their hash values?
+ */
 static bool
 routing_changes(Relation rel, AttrNumber attnum, const ColumnNow *now, bool by_default)
 {
@@ -410,7 +415,7 @@ routing_changes(Relation rel, AttrNumber attnum, const ColumnNow *now, bool by_d
 		is_key |= options.keys[i] == attnum;
 	if (now->name == NULL)
 		return is_key;
-	/* one that is being added is not in the relation cache yet */
+	/* a column that is being added is not in the relation cache yet */
 	if (attnum <= desc->natts)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
@@ -451,8 +456,8 @@ log_options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 		read_column(relid, attnum, &now);
 
 	/*
-	 * the caches still have the old name; none of a column that is being
-	 * added
+	 * The caches still have the old name, or none if the column is being
+	 * added.
 	 */
 	old_name = get_attname(relid, attnum, true);
 	tuple = fetch_row(catalog, relid);

@@ -1,6 +1,6 @@
 /*
  * page.c
- *	  Pages of a stream's file: making, checking and reading them.
+ *	  Pages of a stream's file: initializing, checking and reading them.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@ log_page_init(Page page, LogPageKind kind, int partition)
 	{
 		PageHeader	header = (PageHeader) page;
 
-		/* all zero: most pages come here so, and once is enough */
+		/* most pages arrive zeroed, so PageInit's memset can be saved */
 		header->pd_lower = LOG_PAGE_START;
 		header->pd_upper = header->pd_special = LOG_PAGE_END;
 		PageSetPageSizeAndVersion(page, BLCKSZ, PG_PAGE_LAYOUT_VERSION);
@@ -36,8 +36,8 @@ log_page_init(Page page, LogPageKind kind, int partition)
 }
 
 /*
- * Do the counts on the page agree with the length of its content?  Whoever
- * reads the page relies on it and looks at no count again.
+ * Do the counts on the page agree with the length of its content?  Readers of
+ * the page rely on this and do not check the counts again.
  */
 static bool
 content_fits(Page page, LogPageKind kind)
@@ -113,7 +113,7 @@ log_page_check_runs(Page page)
 	while ((run = log_run_next(&walk)) != NULL)
 	{
 		last = walk.pos;
-		/* a row takes two bytes at least */
+		/* a row takes at least two bytes */
 		if (run->nrows == 0 || run->nbytes < run->nrows * sizeof(uint16))
 			return "a run is too short for its rows";
 		if (walk.end > walk.lower)
@@ -143,7 +143,7 @@ log_page_read(Relation rel, BlockNumber block, LogPageKind kind, int partition,
 {
 	Buffer		buffer;
 
-	/* not the invalid block either: reading it would make the file longer */
+	/* this rejects the invalid block, too, which would extend the file */
 	log_check_block(rel, block);
 	buffer = ReadBuffer(rel, block);
 	LockBuffer(buffer, lockmode);

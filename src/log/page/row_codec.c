@@ -1,8 +1,9 @@
 /*
  * row_codec.c
- *	  Rows as bytes: encoding of their attributes.  slot.c decodes them.
+ *	  Rows as bytes: encoding of attributes.  read/slot.c and
+ *	  read/columns.c decode them.
  *
- * The layout is described at LogRow's flags in page.h.
+ * The layout is described in page.h, above the LOG_ROW_* flags.
  */
 #include "postgres.h"
 
@@ -19,17 +20,19 @@
 StaticAssertDecl(SIZEOF_DATUM == 8, "streamq needs a 64-bit platform");
 
 /*
- * The executor compresses nothing for an access method without TOAST: values
- * of this size and up are compressed here, where their column allows it.
+ * The executor compresses values only for access methods with a TOAST table.
+ * Values of this size and above are compressed here, if their column allows
+ * it.
  */
 #define COMPRESS_THRESHOLD	2000
 
-/* memory of replaced values; made when first needed */
+/* holds replaced values; created on first use */
 static MemoryContext prepare_context = NULL;
 
 /*
- * Values that may stand in a row: nothing out of line, large ones compressed.  Returns
- * true if any was replaced, in prepare_context.
+ * Replace values that cannot be stored as they are: fetch what is out of line,
+ * and compress what is large.  Returns true if any was replaced; replacements
+ * are in prepare_context.
  */
 static bool
 replace_values(TupleDesc desc, Datum *values, const bool *isnull)
@@ -57,7 +60,9 @@ replace_values(TupleDesc desc, Datum *values, const bool *isnull)
 		old = MemoryContextSwitchTo(prepare_context);
 		if (VARATT_IS_EXTERNAL(value))
 		{
-			/* out of line or expanded: its bytes must be in the row */
+			/*
+			 * out of line or expanded: the row must hold the bytes themselves
+			 */
 			value = att->attstorage == TYPSTORAGE_PLAIN ?
 				detoast_attr(value) : detoast_external_attr(value);
 			values[i] = PointerGetDatum(value);
@@ -83,8 +88,8 @@ replace_values(TupleDesc desc, Datum *values, const bool *isnull)
 }
 
 /*
- * May the value, not short yet, have a header of one byte?  Not in a plain column: its
- * type may know no other headers than those of four bytes (oidvector does not).
+ * May the value get a one-byte header?  Not in a plain column: its type may
+ * know four-byte headers only, as oidvector does.
  */
 static inline bool
 can_make_short(Form_pg_attribute att, Pointer value)
@@ -92,7 +97,7 @@ can_make_short(Form_pg_attribute att, Pointer value)
 	return VARATT_CAN_MAKE_SHORT(value) && att->attstorage != TYPSTORAGE_PLAIN;
 }
 
-/* where a value with a header of four bytes stands, from off on */
+/* First position from off on where a value with a four-byte header may be. */
 static inline Size
 align_long(Form_pg_attribute att, Size off)
 {
@@ -100,9 +105,9 @@ align_long(Form_pg_attribute att, Size off)
 }
 
 /*
- * Size of the body; flags gets LOG_ROW_NULLS and the alignment it needs.  False
- * if a value may have to be replaced before (see replace_values): only those that
- * have been are measured again as they are.
+ * Compute the size of the body and its flags (LOG_ROW_NULLS, LOG_ROW_ALIGN*).
+ * False if a value may have to be replaced first (replace_values); the caller
+ * then measures again with `replaced`.
  */
 static inline bool
 measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replaced,
@@ -132,7 +137,7 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replac
 			Pointer		value = DatumGetPointer(values[i]);
 			Size		size;
 
-			/* what is out of line has a header of one byte, too */
+			/* out-of-line values have a one-byte header, too */
 			if (VARATT_IS_SHORT(value))
 			{
 				if (unlikely(VARATT_IS_EXTERNAL(value)))
@@ -165,7 +170,7 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replac
 		}
 		else
 		{
-			/* cstring: no table can have such a column */
+			/* no table can have a column of type cstring */
 			elog(ERROR, "unexpected attribute length %d", att->attlen);
 		}
 	}
@@ -274,7 +279,10 @@ fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, 
 	}
 }
 
-/* some value is out of line, or large enough to be compressed */
+/*
+ * Encode a row with a value that is out of line or large enough to be
+ * compressed.
+ */
 static pg_noinline void
 encode_replaced(TupleDesc desc, const Datum *values, const bool *isnull,
 				char *(*reserve) (void *arg, Size len), void *arg, LogRow *row)

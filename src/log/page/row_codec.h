@@ -1,6 +1,6 @@
 /*
  * row_codec.h
- *	  Rows as bytes.
+ *	  Rows as bytes: the encoder, and the helpers that decoders share.
  */
 #ifndef STREAMQ_LOG_PAGE_ROW_CODEC_H
 #define STREAMQ_LOG_PAGE_ROW_CODEC_H
@@ -24,31 +24,32 @@ typedef struct LogRow
 } LogRow;
 
 /*
- * Encode values as a row, in memory that reserve(arg, len) gives.  Values out of line
- * are put in, large ones compressed as their column says.
+ * Encode values as a row, in memory obtained from reserve(arg, len).  Values
+ * stored out of line are fetched, and large ones are compressed as their
+ * column says.
  */
 extern void log_row_encode(TupleDesc desc, const Datum *values, const bool *isnull,
 						   char *(*reserve) (void *arg, Size len), void *arg, LogRow *row);
 
-/* is it a fixed-length value that must be aligned within the body? */
+/* True for fixed-length values that must be aligned within the body. */
 static inline bool
 log_row_must_align(Form_pg_attribute att)
 {
 	return !att->attbyval && att->attlen > 0 && att->attalign != TYPALIGN_CHAR;
 }
 
-/* where the varlena in front of which there is padding at p stands, if it does */
+/* Position of the varlena that follows the padding at p. */
 static inline const char *
 log_row_skip_padding(const char *body, const char *p, const char *end)
 {
 	p = body + INTALIGN(p - body);
-	/* the second half of what aligns to eight bytes */
+	/* second half of the padding of a double-aligned value */
 	if (end - p >= VARHDRSZ && *(const uint32 *) p == 0)
 		p += VARHDRSZ;
 	return p;
 }
 
-/* position of a body whose header is at pos */
+/* Position of the body of a row whose header is at pos. */
 static inline uint32
 log_row_body_pos(uint32 pos, uint32 len, uint16 flags)
 {
@@ -63,8 +64,8 @@ log_row_body_pos(uint32 pos, uint32 len, uint16 flags)
 }
 
 /*
- * Decode the row header at pos of a data page; returns the position behind the row's bytes
- * on this page, or 0 if the header is damaged.
+ * Decode the row header at pos of a data page.  Returns the position after the
+ * bytes that the row has on this page, or 0 if the header is damaged.
  */
 static inline uint32
 log_row_header(const char *page, uint32 pos, uint32 *body, uint32 *len, uint16 *flags)
@@ -89,8 +90,8 @@ log_row_header(const char *page, uint32 pos, uint32 *body, uint32 *len, uint16 *
 }
 
 /*
- * Decode the varlena at p of a body that ends at end; returns what is behind it, or
- * NULL if it does not fit.  value may be NULL.
+ * Decode the varlena at p of a body that ends at end.  Returns the position
+ * after it, or NULL if it does not fit.  value may be NULL.
  */
 static inline const char *
 log_row_varlena(const char *body, const char *p, const char *end, Datum *value)
@@ -101,8 +102,8 @@ log_row_varlena(const char *body, const char *p, const char *end, Datum *value)
 		return NULL;
 
 	/*
-	 * Usually short: one byte of header, unaligned.  Size 0 would be a
-	 * pointer, which no row holds.
+	 * Most varlenas have a one-byte header and are unaligned.  Size 0 would
+	 * mean a TOAST pointer, which no row holds.
 	 */
 	if (likely(VARATT_IS_SHORT(p)))
 	{
@@ -113,13 +114,14 @@ log_row_varlena(const char *body, const char *p, const char *end, Datum *value)
 	else
 	{
 		/*
-		 * As in a heap tuple: padding is zero, and a header never is.
+		 * As in a heap tuple, padding is zero and the first byte of a header
+		 * is not.
 		 */
 		if (*p == 0)
 			p = log_row_skip_padding(body, p, end);
 		if (unlikely(end - p < VARHDRSZ))
 			return NULL;
-		/* what follows padding might have a short header after all */
+		/* a damaged row may have a short header after padding */
 		size = VARATT_IS_SHORT(p) ? VARSIZE_SHORT(p) : VARSIZE_4B(p);
 		if (unlikely(size < VARHDRSZ || size > (Size) (end - p)))
 			return NULL;
@@ -129,7 +131,7 @@ log_row_varlena(const char *body, const char *p, const char *end, Datum *value)
 	return p + size;
 }
 
-/* decode a value of len bytes; it may stand anywhere */
+/* Decode a value of len bytes at any alignment. */
 static inline Datum
 log_row_byval(const char *p, int len)
 {

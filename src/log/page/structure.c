@@ -1,6 +1,6 @@
 /*
  * structure.c
- *	  Changes of structure pages that redo makes, too.  Nothing here can fail.
+ *	  Changes of structure pages, shared with redo.  Nothing here can fail.
  */
 #include "postgres.h"
 
@@ -82,7 +82,7 @@ remove_range(LogMeta *meta, uint32 i)
 	meta->nfree--;
 }
 
-/* Take what was picked.  Changes the meta page only; cannot fail. */
+/* Take blocks that were picked.  Changes the meta page only. */
 void
 log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 {
@@ -120,8 +120,8 @@ log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 }
 
 /*
- * Give blocks back.  When the list is full the smallest range is left out, until
- * the list is made anew (freelist.c).
+ * Give blocks back.  If the list is full, its smallest range is dropped;
+ * freelist.c rebuilds the list later.
  */
 void
 log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks)

@@ -2,9 +2,9 @@
  * columns.c
  *	  Some columns of the rows of a page, decoded without a slot.
  *
- * The columns that are wanted become a few steps over a row's body.  They
- * know the usual row only: as many attributes as are asked for, all of it on the page.
- * Any other row, and a damaged one, is left to a slot.
+ * The columns asked for are compiled into a few steps over a row's body.  The
+ * steps know only the usual row, which has all attributes asked for and ends
+ * on its page.  Any other row, and a damaged one, is left to a slot.
  */
 #include "postgres.h"
 
@@ -33,7 +33,7 @@ typedef enum StepKind
 typedef struct ColumnStep
 {
 	uint8		kind;
-	char		align;			/* of STEP_FIXED */
+	char		align;			/* for STEP_FIXED */
 	uint16		len;
 	uint16		target;			/* index of the value */
 } ColumnStep;
@@ -44,14 +44,14 @@ typedef struct ColumnStep
 struct LogColumns
 {
 	int			nvalues;
-	int			natts;			/* attributes that a row must have */
+	int			natts;			/* number of attributes that a row must have */
 	AttrNumber *attnums;		/* of the values */
 	/* values that are not in the row, and their attnums */
 	int			nidentities;
 	int			identities[N_IDENTITIES];
 	AttrNumber	kinds[N_IDENTITIES];
-	ItemPointerData tid;		/* what the value of ctid points to */
-	ColumnStep *atts;			/* a step for each attribute */
+	ItemPointerData tid;		/* target of the value of ctid */
+	ColumnStep *atts;			/* one step for each attribute */
 	/* fewer steps, for rows without nulls */
 	int			nsteps;
 	ColumnStep	steps[FLEXIBLE_ARRAY_MEMBER];
@@ -134,8 +134,8 @@ is_wanted(const ColumnStep *step)
 }
 
 /*
- * Decode a body, which begins with as many bytes of null bitmap.  Returns what is behind
- * the attributes, NULL if the steps do not fit it.
+ * Decode a body that begins with a null bitmap of `nulls` bytes.  Returns the
+ * position after the attributes, or NULL if they do not fit the body.
  */
 static pg_attribute_always_inline const char *
 decode_columns(const LogColumns *columns, const char *body, uint32 len, uint32 nulls,
@@ -200,7 +200,7 @@ decode_columns(const LogColumns *columns, const char *body, uint32 len, uint32 n
 	return p;
 }
 
-/* what the row itself does not hold */
+/* Fill in the values that the row does not hold. */
 static inline void
 fill_identity(const LogPageScan *ps, LogColumns *columns, Datum *values, bool *isnull)
 {
@@ -291,7 +291,7 @@ log_slot_decode(TupleTableSlot *slot, const LogColumns *columns)
 	uint32		len;
 	uint16		flags;
 
-	/* whatever is not simple, the slot decodes when it is asked */
+	/* leave anything unusual to the slot */
 	if (unlikely(page == NULL || ls->skip > 0 || ls->natts < columns->natts))
 		return;
 	end = log_row_header(page, ls->pos, &body, &len, &flags);

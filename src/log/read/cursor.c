@@ -1,6 +1,6 @@
 /*
  * cursor.c
- *	  Walking over a partition's pages in log order.
+ *	  A cursor over a partition's pages in log order.
  */
 #include "postgres.h"
 
@@ -24,8 +24,8 @@ log_cursor_init(LogCursor *cursor, Relation rel, int partition)
 }
 
 /*
- * Offsets of the rows that start on a page of the cursor's extent, [*base, *end).  False if
- * the block holds none.
+ * Offsets [*base, *end) of the rows that start on a page of the cursor's
+ * extent.  False if the block holds none.
  */
 static bool
 page_rows(LogCursor *cursor, BlockNumber block, int64 *base, int64 *end)
@@ -48,8 +48,8 @@ page_rows(LogCursor *cursor, BlockNumber block, int64 *base, int64 *end)
 }
 
 /*
- * End of the blocks that may be read: reserved ones need not be in the file
- * after a crash or on a standby.
+ * End of the blocks that can be read.  After a crash or on a standby the file
+ * may lack reserved blocks.
  */
 static BlockNumber
 extent_end(LogCursor *cursor)
@@ -61,7 +61,7 @@ extent_end(LogCursor *cursor)
 	return end;
 }
 
-/* how often a seek trusts the rows of one page to be like those of others */
+/* number of guesses before a seek turns to bisection */
 #define MAX_GUESSES	4
 
 bool
@@ -72,16 +72,16 @@ log_cursor_seek(LogCursor *cursor, int64 off)
 	BlockNumber mid;
 	int			guesses = 0;
 
-	/* where the cursor stood may have expired: nothing is taken from there */
+	/* forget the old place, which may have expired */
 	cursor->expected = -1;
 	cursor->block = InvalidBlockNumber;
 	if (!log_extent_find(cursor->rel, cursor->partition, off, &cursor->extent))
 		return false;
 
 	/*
-	 * The last page whose base is at most off.  A page tells how many rows a
-	 * page has about, and so where to look next; if that leads nowhere, by
-	 * bisection.
+	 * Find the last page whose base is at most off.  The number of rows on
+	 * one page gives a guess where to look next.  If guesses do not converge,
+	 * bisect.
 	 */
 	lo = cursor->extent.start;
 	hi = extent_end(cursor);
@@ -102,7 +102,7 @@ log_cursor_seek(LogCursor *cursor, int64 off)
 		else
 		{
 			lo = mid + 1;
-			/* the next page begins with what comes next */
+			/* off is on this page */
 			if (off < next)
 				break;
 			distance = 1 + (off - next) / Max(next - base, 1);

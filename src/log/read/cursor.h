@@ -1,6 +1,6 @@
 /*
  * cursor.h
- *	  Pages of a partition in log order.
+ *	  A cursor over a partition's pages in log order.
  */
 #ifndef STREAMQ_LOG_READ_CURSOR_H
 #define STREAMQ_LOG_READ_CURSOR_H
@@ -19,19 +19,22 @@ typedef struct LogCursor
 	BufferAccessStrategy strategy;
 	LogExtent	extent;
 	BlockNumber block;			/* InvalidBlockNumber: nowhere */
-	int64		expected;		/* base of the page to come, -1: any */
+	int64		expected;		/* base of the next page, -1: any */
 } LogCursor;
 
 extern void log_cursor_init(LogCursor *cursor, Relation rel, int partition);
 
-/* to the page on which the row with this offset starts, or the nearest after it */
+/*
+ * Move to the page on which the row with this offset starts, or to the nearest
+ * page after it.
+ */
 extern bool log_cursor_seek(LogCursor *cursor, int64 off);
 extern bool log_cursor_next(LogCursor *cursor);
 extern bool log_cursor_prev(LogCursor *cursor);
 
 /*
- * Pin and share-lock the cursor's page.  InvalidBuffer if it is no page of this
- * extent: behind the tail, or recycled since.
+ * Pin and share-lock the cursor's page.  InvalidBuffer if the block is not a
+ * page of this extent: it lies beyond the tail, or has been reused.
  */
 extern Buffer log_cursor_read(LogCursor *cursor);
 

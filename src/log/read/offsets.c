@@ -24,8 +24,8 @@
 #include "log/space/shared.h"
 
 /*
- * Walk over run headers only, from `from` up to `to` or the first run in
- * progress.  Counts visible rows; returns where it ended.
+ * Walk over run headers from `from` up to `to` or to the first run in
+ * progress.  Counts visible rows and returns where the walk ended.
  */
 static int64
 walk_runs(Relation rel, int partition, int64 from, int64 to, Snapshot snapshot,
@@ -94,8 +94,8 @@ log_stable_offset(Relation rel, int partition, TransactionId *blocked_by,
 		*blocked_since = 0;
 
 	/*
-	 * What an earlier call found settled stays so for every later snapshot,
-	 * and the one taken here is later than that.
+	 * What an earlier call found settled is settled for the snapshot taken
+	 * here, too, because that is a later one.
 	 */
 	if (log_use_shared())
 	{
@@ -138,7 +138,7 @@ log_count_messages(Relation rel, int partition, Snapshot snapshot)
 
 	if (!BlockNumberIsValid(block))
 		return 0;
-	/* under one lock, as vacuum moves them together */
+	/* read both under one lock, because VACUUM moves them together */
 	buffer = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_SHARE);
 	first = LOG_HEAD(BufferGetPage(buffer))->first_offset;
 	frozen = LOG_HEAD(BufferGetPage(buffer))->frozen_offset;
@@ -207,8 +207,8 @@ log_produced_at(Relation rel, int partition, int64 off)
 }
 
 /*
- * Offset of the first run on the cursor's page appended at or after t; -1 if
- * all are older or it has none.
+ * Offset of the first run on the cursor's page with append time t or later; -1
+ * if all runs are older or there is none.
  */
 static int64
 page_offset_at_time(LogCursor *cursor, TimestampTz t, bool *any)
@@ -221,7 +221,7 @@ page_offset_at_time(LogCursor *cursor, TimestampTz t, bool *any)
 	*any = false;
 	if (!BufferIsValid(buffer))
 	{
-		/* behind the tail: later than anything */
+		/* beyond the tail: later than anything */
 		*any = true;
 		return PG_INT64_MAX;
 	}
@@ -255,9 +255,9 @@ again:
 		return next;
 
 	/*
-	 * Times never fall within a partition: bisect to the first page with a
-	 * run that is late enough.  Pages amid a huge row have none: they count
-	 * as the page before.
+	 * Times never decrease within a partition, so bisect to the first page
+	 * with a run that is late enough.  Pages in the middle of a huge row have
+	 * no run and count as the page before them.
 	 */
 	lo = cursor.extent.start;
 	hi = cursor.extent.start + cursor.extent.nblocks;
@@ -283,12 +283,12 @@ again:
 			lo = mid + 1;
 	}
 
-	/* all of it is older: the extent was full when its last time came */
+	/* all of the extent is older, although its last time is late enough */
 	if (result == PG_INT64_MAX && cursor.extent.last_time != DT_NOEND &&
 		log_extent_next(rel, partition, &cursor.extent, &after))
 		result = after.base;
 
-	/* if the extent expired meanwhile, its blocks may hold anything */
+	/* if the extent has expired, its blocks may hold anything */
 	first = log_first_offset(rel, partition);
 	if (cursor.extent.base < first)
 	{
@@ -298,7 +298,9 @@ again:
 	return Max(Min(result, next), first);
 }
 
-/* ---- rows of transactions that failed ---- */
+/*
+ * ---- rows of aborted transactions ----
+ */
 
 int64
 log_count_dead(Relation rel, int partition, int64 from, int64 to)

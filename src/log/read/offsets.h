@@ -9,7 +9,7 @@
 
 #include "utils/rel.h"
 
-/* rows of runs marked dead in [from, to) */
+/* Number of rows in [from, to) whose runs are marked dead. */
 extern int64 log_count_dead(Relation rel, int partition, int64 from, int64 to);
 
 #endif

@@ -2,9 +2,9 @@
  * pagescan.c
  *	  The visible rows of one data page.
  *
- * Visibility is decided under the page's share lock, run by run.  The rows are
- * then read with the pin alone: their bytes never change, and a block is not
- * used for anything else while somebody has it pinned.
+ * Visibility is decided run by run, under the page's share lock.  The rows are
+ * then read with the pin alone, because their bytes never change and a pinned
+ * block is not reused.
  */
 #include "postgres.h"
 
@@ -67,7 +67,7 @@ begin_range(LogPageScan *ps, int range)
 	ps->time = r->time;
 	if (cache)
 	{
-		/* produced_at() is often asked for the rows of a scan */
+		/* produced_at() is often called for the rows of a scan */
 		cache->scanned_partition = ps->partition;
 		cache->scanned_from = ps->base + r->index;
 		cache->scanned_to = ps->base + r->index + r->nrows;
@@ -76,8 +76,9 @@ begin_range(LogPageScan *ps, int range)
 }
 
 /*
- * The page is locked and known to be a data page.  False if it has expired:
- * nothing on it may be believed, since others take its rows for settled.
+ * Collect the visible runs of a locked data page.  False if the page has
+ * expired: its runs must not be believed then, because VACUUM moves the frozen
+ * offset past expired runs without settling them.
  */
 static bool
 collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
@@ -106,7 +107,7 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 	{
 		LogVisibility visibility;
 
-		/* there are not more ranges than fit */
+		/* each range is a run that fits the page, so ranges[] has room */
 		log_run_check(&walk, run, ps->rel, ps->buffer);
 		visibility = log_run_visibility(ps->rel, ps->partition, run, walk.off,
 										frozen, snapshot, ps->buffer);
@@ -146,8 +147,9 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 }
 
 /*
- * Does a page with this base follow the one before?  Nobody goes on from a page that
- * was the tail when it was read.  Some offsets of the last partition have no TID.
+ * Does a page with this base follow the previous page?  No scan continues from
+ * a page that was the tail when it was read.  The last partition has gaps,
+ * because some of its offsets have no TID.
  */
 static inline bool
 is_base(const LogCursor *cursor, int64 base)
@@ -169,7 +171,9 @@ log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int st
 	if (unlikely(cursor->expected >= 0 &&
 				 !is_base(cursor, LOG_OPAQUE(BufferGetPage(ps->buffer))->base)))
 	{
-		/* in use again, unless it is damaged: the caller finds out */
+		/*
+		 * The block was reused, or it is damaged: the caller finds out which.
+		 */
 		UnlockReleaseBuffer(ps->buffer);
 		ps->buffer = InvalidBuffer;
 		return false;
@@ -199,15 +203,19 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 			return true;
 
 		/*
-		 * No page, or one that holds later rows: either the log is like that,
-		 * or the block has been used again.  Then what was expected is gone,
-		 * or it is the first that is left: the pages behind a large row's
-		 * first one have the offset of the next row.
+		 * There is no page, or it begins at a later offset.  Either that is
+		 * what the log holds, or the block was reused because the expected
+		 * messages expired.  In the latter case the first offset has passed
+		 * *expected, or has reached it: the pages after the first page of a
+		 * large row have the next row's offset as their base.
 		 */
 		first = log_first_offset(cursor->rel, cursor->partition);
 		if (first < *expected || (first == *expected && sought))
 		{
-			/* nothing is missing before the last partition's pages but a hole */
+			/*
+			 * a hole in the log; before pages of the last partition it is
+			 * legitimate
+			 */
 			if (found && cursor->partition < LOG_MAX_PARTITIONS - 1)
 				log_check_missing(cursor->rel, cursor->partition, *expected, ps->base);
 			return found;
@@ -222,8 +230,9 @@ log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot
 }
 
 /*
- * Collect the rows of the data page that was read by its block number and is locked.  False
- * if there are none; *sound tells whether that may be.  shared is NULL on a standby.
+ * Collect the rows of a locked data page that was read by its block number.
+ * False if it has none; *sound tells whether that is legitimate.  shared is
+ * NULL on a standby.
  */
 static bool
 collect_block(LogPageScan *ps, BlockNumber block, LogShared *shared, Snapshot snapshot,
@@ -250,20 +259,23 @@ collect_block(LogPageScan *ps, BlockNumber block, LogShared *shared, Snapshot sn
 	}
 	*sound = opaque->nrows == 0 || end <= next;
 
-	/* a block that was freed and not used again still looks like a page */
+	/* a block that was freed and not reused still looks like a page */
 	if (!*sound || opaque->nrows == 0 || end <= first ||
 		!collect_ranges(ps, snapshot, LOG_STOP_NEVER))
 		return false;
 
 	log_cursor_init(&ps->cursor, ps->rel, ps->partition);
 	ps->cursor.block = block;
-	/* the extent is looked up only if a row goes on behind the page */
+	/* the extent is looked up only if a row continues on the next page */
 	ps->cursor.extent.start = InvalidBlockNumber;
 	ps->cursor.extent.base = opaque->base;
 	return true;
 }
 
-/* should the block hold messages?  What is known may be outdated if they expired. */
+/*
+ * Should the block hold messages?  An old map is not enough for yes, because
+ * messages may have expired since it was made.
+ */
 static bool
 should_hold_messages(LogPageScan *ps, BlockNumber block)
 {
@@ -312,8 +324,8 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 		}
 
 		/*
-		 * It may have got its first messages while we asked.  It cannot have
-		 * been put to another use: we have it pinned.
+		 * Check again: the page may have got its first messages meanwhile. It
+		 * cannot have been reused, because it is pinned.
 		 */
 		if (!sound && looked)
 			log_page_corrupted(ps->rel, block, "it should hold messages");
@@ -327,8 +339,8 @@ log_page_scan_load_block(LogPageScan *ps, BlockNumber block, Snapshot snapshot,
 }
 
 /*
- * A row cannot be put together: because it has expired?  On a standby that may become
- * known a moment later (log_check_missing).
+ * A row cannot be assembled.  Is that because it has expired?  On a standby
+ * the first offset may move a moment later (log_check_missing).
  */
 static bool
 row_expired(LogPageScan *ps)
@@ -342,8 +354,8 @@ row_expired(LogPageScan *ps)
 }
 
 /*
- * Put a row that goes on behind the page together, in the slot's memory.  NULL
- * if the partition's head moved past it meanwhile: its other pages may be gone.
+ * Assemble a row that continues on the next page, in the slot's memory.  NULL
+ * if the row has expired: its other pages may be gone.
  */
 static const char *
 assemble_row(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
@@ -352,10 +364,7 @@ assemble_row(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 	char	   *body;
 	uint32		have = LOG_PAGE_END - pos;
 
-	/*
-	 * the memory for it comes before the bytes: not for more than there can
-	 * be
-	 */
+	/* Check the length before memory is allocated for it. */
 	if (len / BLCKSZ > RelationGetNumberOfBlocks(ps->rel))
 		log_page_corrupted(ps->rel, cursor.block, "a row is longer than the file");
 	body = log_slot_reserve(slot, len);
@@ -365,7 +374,7 @@ assemble_row(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		LogExtent	extent;
 		BlockNumber block = cursor.block;
 
-		/* the extent that holds the block */
+		/* find the extent that holds the block */
 		bool		found = log_extent_find(ps->rel, ps->partition, ps->base, &extent);
 
 		while (found && (block < extent.start || block >= extent.start + extent.nblocks))
@@ -411,7 +420,7 @@ assemble_row(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		UnlockReleaseBuffer(buffer);
 	}
 
-	/* blocks are used again only after this has moved */
+	/* pages of the row can only have been reused after this moved */
 	if (ps->off < log_first_offset(ps->rel, ps->partition))
 		return NULL;
 	return body;
@@ -442,8 +451,8 @@ log_page_scan_walk(LogPageScan *ps)
 }
 
 /*
- * The last row of a full page, which may go on behind it.  False if it has
- * expired.
+ * Store the last row of a full page, which may continue on the next page.
+ * False if it has expired.
  */
 static pg_noinline bool
 store_last_row(LogPageScan *ps, TupleTableSlot *slot)
@@ -479,7 +488,7 @@ store_last_row(LogPageScan *ps, TupleTableSlot *slot)
 	return true;
 }
 
-/* false if there is no next row on the page */
+/* False if the page has no next row. */
 static inline bool
 has_next(LogPageScan *ps)
 {
@@ -492,7 +501,7 @@ has_next(LogPageScan *ps)
 	return true;
 }
 
-/* may the next row go on behind the page? */
+/* May the next row continue on the next page? */
 static inline bool
 may_go_on(const LogPageScan *ps)
 {
@@ -517,8 +526,8 @@ log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot)
 	if (ls->buffer != ps->buffer)
 	{
 		/*
-		 * the slot knows nothing of the rows before: do not walk from there
-		 * again
+		 * The slot does not know earlier rows of this page, so find the row's
+		 * header here and not once more in the slot.
 		 */
 		log_page_scan_walk(ps);
 		log_slot_pin(slot, ps->buffer);
@@ -546,7 +555,7 @@ log_page_scan_position(LogPageScan *ps, int64 off)
 		}
 		return;
 	}
-	/* nothing from there on */
+	/* there is nothing at or after off */
 	ps->range = ps->nranges;
 	ps->left = 0;
 }
@@ -564,7 +573,10 @@ log_page_scan_prev(LogPageScan *ps, TupleTableSlot *slot)
 {
 	int64		target = -1;
 
-	/* the last visible row below the current one; rows are read forward */
+	/*
+	 * find the last visible row before the current one; rows are read forward
+	 * only
+	 */
 	for (int i = ps->nranges - 1; i >= 0; i--)
 	{
 		LogRange   *r = &ps->ranges[i];

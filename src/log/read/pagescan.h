@@ -32,63 +32,65 @@ typedef struct LogPageScan
 	Relation	rel;
 	int			partition;
 	Buffer		buffer;			/* pinned, or InvalidBuffer */
-	LogCursor	cursor;			/* of this page, for rows that go on */
-	MemoryContext context;		/* of what the scan remembers */
-	LogBlockMap *map;			/* for log_page_scan_load_block, NULL at first */
+	LogCursor	cursor;			/* at this page, for rows that continue on the
+								 * next one */
+	MemoryContext context;		/* for what the scan remembers */
+	LogBlockMap *map;			/* for log_page_scan_load_block(), NULL at
+								 * first */
 	int64		base;
 	int			nrows;			/* rows that start on the page */
 	int			nranges;
-	/* stop_*: a run in progress ended the collection, if asked to stop there */
+	/* stop_*: a run in progress ended the collection, as the caller asked */
 	bool		stopped;
 	int64		stop_offset;
 	TransactionId stop_xid;
 	TimestampTz stop_time;
-	bool		full;			/* the last row may go on behind the page */
-	bool		cut;			/* it does, and expired before it was read:
-								 * off */
+	bool		full;			/* the last row may continue on the next page */
+	bool		cut;			/* the row at off continues on the next page,
+								 * and expired before it was read */
 	/* iteration */
 	int			range;
 	uint32		pos;			/* header of a row of the range */
-	uint32		skip;			/* the next one comes so many rows later */
+	uint32		skip;			/* the next row comes this many rows later */
 	uint32		left;
-	uint16		natts;			/* of the range's rows */
+	uint16		natts;			/* of the rows of the range */
 	int64		off;			/* of the row last returned */
 	TimestampTz time;
 	LogRange	ranges[LOG_MAX_RANGES];
 } LogPageScan;
 
 #define LOG_STOP_NEVER	0
-#define LOG_STOP_IN_PROGRESS 1	/* others' in progress */
-#define LOG_STOP_OWN	2		/* and our own */
+#define LOG_STOP_IN_PROGRESS 1	/* at other transactions in progress */
+#define LOG_STOP_OWN	2		/* at our own, too */
 
 extern void log_page_scan_init(LogPageScan *ps, Relation rel);
 
 /*
- * Collect the visible rows of the page at the cursor; keeps it pinned.  False
- * if the cursor is behind the tail or on an expired page.
+ * Collect the visible rows of the page at the cursor, and keep it pinned.
+ * False if the cursor is beyond the tail or on an expired page.
  */
 extern bool log_page_scan_load(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot, int stop);
 
 /*
- * The same for who reads forward: *expected is the offset that comes next.  If
- * it has expired, both the cursor and *expected move to what is retained.
+ * The same for a forward scan, which knows the next offset, *expected.  If
+ * that has expired, the cursor and *expected move to the first offset.
  */
 extern bool log_page_scan_load_forward(LogPageScan *ps, LogCursor *cursor, Snapshot snapshot,
 									   int stop, int64 *expected);
 
 /*
- * The same for a physical block, for parallel, sample and analyze scans; false
- * if it holds no live rows.
+ * The same for a block of the file, for parallel, sample and analyze scans.
+ * False if it holds no live rows.
  */
 extern bool log_page_scan_load_block(LogPageScan *ps, BlockNumber block,
 									 Snapshot snapshot, BufferAccessStrategy strategy);
 extern bool log_page_scan_next(LogPageScan *ps, TupleTableSlot *slot);
 
-/* the next row of the range into the slot, which pins the page already */
+/* Point the slot, which has the page pinned, at the next row of the range. */
 static inline void
 log_page_scan_point(LogPageScan *ps, LogSlot *slot)
 {
-	/* if the slot has found the row before, go on from there */
+	/* continue where the slot has found the end of the previous row */
 	if (ps->skip > 0 && slot->end > 0 && slot->row_off == ps->off)
 	{
 		ps->pos = slot->end;
@@ -110,7 +112,7 @@ log_page_scan_point(LogPageScan *ps, LogSlot *slot)
 	slot->base.tts_tableOid = RelationGetRelid(ps->rel);
 }
 
-/* log_page_scan_next, quick where it is easy */
+/* Fast path of log_page_scan_next(). */
 static inline bool
 log_page_scan_step(LogPageScan *ps, TupleTableSlot *slot)
 {
@@ -123,18 +125,24 @@ log_page_scan_step(LogPageScan *ps, TupleTableSlot *slot)
 }
 
 /*
- * Make sure that there is a next row, and that it ends on the page for all that is
- * known without a look at it.
+ * True if there is a next row on the page that certainly ends there.  The row
+ * is not looked at.
  */
 extern bool log_page_scan_on_page(LogPageScan *ps);
 
-/* to the header of the next row */
+/* Move to the header of the next row. */
 extern void log_page_scan_walk(LogPageScan *ps);
 
-/* position before the row with offset off or the first visible after it */
+/*
+ * Position before the row with offset off, or before the first visible row
+ * after it.
+ */
 extern void log_page_scan_position(LogPageScan *ps, int64 off);
 
-/* the row before the one last returned; from the end after log_page_scan_to_end */
+/*
+ * Return the row before the last one; from the end after
+ * log_page_scan_to_end().
+ */
 extern bool log_page_scan_prev(LogPageScan *ps, TupleTableSlot *slot);
 extern void log_page_scan_to_end(LogPageScan *ps);
 extern void log_page_scan_release(LogPageScan *ps);
@@ -142,13 +150,14 @@ extern void log_page_scan_release(LogPageScan *ps);
 /* ---- columns.c ---- */
 
 /*
- * Columns of the next row, without a slot; they are valid as long as the page is
- * pinned.  If false, log_page_scan_next has to take that row, if there is one.
+ * Decode columns of the next row without a slot.  They stay valid while the
+ * page is pinned.  After false, the caller lets log_page_scan_next() take the
+ * next row, if there is one.
  */
 extern bool log_page_scan_take(LogPageScan *ps, LogColumns *columns,
 							   Datum *values, bool *isnull);
 
-/* the same of the row that was put into the slot */
+/* The same for the row that is in the slot. */
 extern void log_page_scan_columns(const LogPageScan *ps, LogColumns *columns,
 								  TupleTableSlot *slot, Datum *values, bool *isnull);
 

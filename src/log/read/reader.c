@@ -1,6 +1,6 @@
 /*
  * reader.c
- *	  Reading a partition forward, and questions about its offsets.
+ *	  The reader: rows of a partition in offset order.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@ struct LogReader
 	Snapshot	snapshot;
 	int			stop;
 	int64		position;
-	int64		expired_from;	/* expired before it could be returned */
+	int64		expired_from;	/* expired before they could be returned */
 	int64		expired_to;
 	bool		loaded;			/* ps holds the cursor's page */
 	bool		done;
@@ -36,7 +36,7 @@ struct LogReader
 	LogPageScan ps;
 };
 
-/* offsets up to first could not be read any more: go on there */
+/* Offsets below `first` can no longer be read; continue there. */
 static void
 note_expired(LogReader *reader, int64 first)
 {
@@ -45,7 +45,7 @@ note_expired(LogReader *reader, int64 first)
 	if (reader->expired_to == 0)
 		reader->expired_from = reader->position;
 	reader->position = Min(first, reader->to);
-	/* what expired since is read yet, or noted when it cannot be */
+	/* what expired since is still read, or noted when that fails */
 	reader->expired_to = Min(lost, reader->position);
 }
 
@@ -58,8 +58,8 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	int64		next;
 
 	/*
-	 * Serializable transactions must know what was looked for: before the end
-	 * is looked at, see log_append_rows.
+	 * The predicate lock must be taken before the end is looked at; see
+	 * log_append_rows().
 	 */
 	PredicateLockRelation(rel, snapshot);
 	first = log_first_offset(rel, partition);
@@ -67,7 +67,7 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 
 	reader->rel = rel;
 	reader->partition = partition;
-	/* the end as of now, so that reading does not chase a busy producer */
+	/* read up to the current end, so as not to chase a busy producer */
 	reader->to = Min(to, next);
 	reader->snapshot = snapshot;
 	reader->stop = stop_at_own ? LOG_STOP_OWN : LOG_STOP_IN_PROGRESS;
@@ -90,7 +90,7 @@ log_reader_begin(Relation rel, int partition, int64 from, int64 to,
 	return reader;
 }
 
-/* load the page at the cursor; false at the end of what there is */
+/* Load the page at the cursor; false at the end of the log. */
 static bool
 load_page(LogReader *reader)
 {
@@ -148,7 +148,10 @@ log_reader_next(LogReader *reader, TupleTableSlot *slot)
 		cut = ps->cut;
 		if (cut)
 		{
-			/* its row went on behind the page, and expired with what follows */
+			/*
+			 * the row continued on the next page, and expired together with
+			 * what follows
+			 */
 			reader->position = ps->off;
 			note_expired(reader, log_first_offset(reader->rel, reader->partition));
 		}

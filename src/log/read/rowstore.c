@@ -1,11 +1,10 @@
 /*
  * rowstore.c
- *	  Rows of a stream kept for later, as they are in the log.
+ *	  Rows of a stream kept for later, as their bytes in the log.
  *
- * What a tuplestore does for rows that are decoded already, at a fraction of the
- * cost: the bytes of a row are copied, and decoded when somebody asks for them,
- * if anybody does.  Up to work_mem they are in memory, what comes then goes to a
- * temporary file.
+ * A tuplestore would need decoded rows.  This copies the bytes of a row, at a
+ * fraction of the cost, and decodes it only if somebody asks for its columns.
+ * Rows are kept in memory up to work_mem, and after that in a temporary file.
  */
 #include "postgres.h"
 
@@ -20,7 +19,7 @@
 #define FIRST_CHUNK	8192
 #define LAST_CHUNK	(1024 * 1024)
 
-/* before each row's bytes, both at a multiple of MAXALIGN */
+/* precedes the bytes of each row; both are MAXALIGNed */
 typedef struct RowHeader
 {
 	LogKeptRow	kept;
@@ -42,18 +41,18 @@ typedef struct RowChunk
 
 struct LogRowStore
 {
-	MemoryContext context;		/* holds all of it */
-	TupleTableSlot *slot;		/* what log_row_store_next returns */
+	MemoryContext context;		/* holds everything */
+	TupleTableSlot *slot;		/* returned by log_row_store_next() */
 	Size		limit;
 	Size		used;
 	RowChunk   *first;
 	RowChunk   *last;
 	BufFile    *file;			/* rows that are not in chunks, or NULL */
 	int64		nfile;
-	/* the next row to return */
+	/* position of the next row to return */
 	RowChunk   *chunk;
 	Size		pos;
-	int64		nread;			/* from the file */
+	int64		nread;			/* rows read from the file */
 };
 
 LogRowStore *
@@ -73,7 +72,10 @@ log_row_store_create(Relation rel)
 	return store;
 }
 
-/* a chunk with room for so much; false if there is no more memory to use */
+/*
+ * Make room for `need` bytes in the last chunk.  False if no more memory may
+ * be used.
+ */
 static bool
 make_chunk_room(LogRowStore *store, Size need)
 {
@@ -141,7 +143,7 @@ read_file(LogRowStore *store, void *data, Size len)
 {
 	size_t		nread = BufFileRead(store->file, data, len);
 
-	/* an error of the system has been reported by BufFileRead */
+	/* BufFileRead() has reported errors of the system */
 	if (nread != len)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -2,10 +2,10 @@
  * slot.c
  *	  Tuple table slots of streams.
  *
- * A slot holds a row as bytes, in a pinned buffer or in memory of its own,
- * and decodes attributes only up to the last one asked for.  Rows that
- * come in (INSERT, COPY) are encoded once, when the executor materializes the
- * slot or copies another one into it, and appended from there.
+ * A slot holds a row as bytes, in a pinned buffer or in its own memory.  It
+ * decodes attributes only up to the last one asked for.  A new row (INSERT,
+ * COPY) is encoded once, when the executor materializes the slot or copies
+ * another slot into it, and is appended from there.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@
 #include "log/read/slot.h"
 #include "log/reader.h"
 
-/* bodies up to this size are kept in chunks, not blocks of their own */
+/* larger bodies get blocks of their own from the memory context */
 #define SMALL_BODY	8192
 
 static inline void
@@ -38,7 +38,7 @@ drop_buffer(LogSlot *ls)
 static void
 slot_init(TupleTableSlot *slot)
 {
-	/* MakeTupleTableSlot has zeroed it, and InvalidBuffer is zero */
+	/* MakeTupleTableSlot has zeroed the slot, and InvalidBuffer is zero */
 }
 
 static void
@@ -73,7 +73,7 @@ row_damaged(TupleTableSlot *slot)
 {
 	char	   *name = get_rel_name(slot->tts_tableOid);
 
-	/* nothing was decoded, should somebody look at the slot again */
+	/* nothing was decoded, in case the slot is used again */
 	slot->tts_nvalid = 0;
 	((LogSlot *) slot)->off = 0;
 	ereport(ERROR,
@@ -83,7 +83,7 @@ row_damaged(TupleTableSlot *slot)
 			 errhint("streamq.check_stream() tells which one.")));
 }
 
-/* find the row in its page; it ends there */
+/* Find the row on its page.  It does not continue on another page. */
 static inline void
 find_row(TupleTableSlot *slot)
 {
@@ -189,8 +189,9 @@ log_slot_reserve(TupleTableSlot *slot, Size len)
 	if (ls->matsize < len)
 	{
 		/*
-		 * A chunk of a memory context has a power of two of bytes: use all of
-		 * it, and no larger one, so that the slots of a batch stay in cache.
+		 * The memory context rounds a chunk up to a power of two.  Use all of
+		 * the chunk, but do not take a larger one, so that the slots of a
+		 * batch stay in the cache.
 		 */
 		Size		size = len <= SMALL_BODY ? pg_nextpower2_32(Max(64, len)) :
 			Min(len + len / 4, MaxAllocHugeSize);
@@ -210,7 +211,7 @@ reserve_body(void *arg, Size len)
 	return log_slot_reserve(arg, len);
 }
 
-/* encode the slot's values into its own memory */
+/* Encode values into the slot's own memory. */
 static void
 encode_values(TupleTableSlot *slot, const Datum *values, const bool *isnull)
 {
@@ -218,13 +219,13 @@ encode_values(TupleTableSlot *slot, const Datum *values, const bool *isnull)
 	char	   *old = NULL;
 	LogRow		row;
 
-	/* a slot's values may point into the memory that is about to be used */
+	/* the values may point into the memory that is about to be overwritten */
 	if (ls->body != NULL && ls->body == ls->mat)
 	{
 		old = ls->mat;
 		ls->mat = NULL;
 		ls->matsize = 0;
-		/* if that fails, nobody has it any more */
+		/* encoding may fail, and must not leave a dangling pointer */
 		ls->body = NULL;
 	}
 	log_row_encode(slot->tts_tupleDescriptor, values, isnull, reserve_body, slot, &row);
@@ -257,7 +258,7 @@ slot_materialize(TupleTableSlot *slot)
 	slot->tts_flags |= TTS_FLAG_SHOULDFREE;
 }
 
-/* may the bytes of a row of the one be taken for a row of the other? */
+/* Can the bytes of a row of one descriptor serve as a row of the other? */
 static bool
 same_layout(TupleDesc a, TupleDesc b)
 {

@@ -1,6 +1,6 @@
 /*
  * visibility.c
- *	  Which rows a snapshot sees: decided once for all rows of a run.
+ *	  Which rows a snapshot sees; decided once for all rows of a run.
  */
 #include "postgres.h"
 
@@ -41,8 +41,8 @@ log_frozen_offset(Relation rel, int partition)
 }
 
 /*
- * A transaction id that cannot be is not asked about: the commit log may have
- * no such page.
+ * Reject a transaction id that cannot occur, before the commit log is asked
+ * for a page that it may not have.
  */
 static void
 check_xid(Relation rel, const LogRun *run, Buffer buffer)
@@ -69,9 +69,11 @@ log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen)
 	if (shared != NULL)
 	{
 		/*
-		 * The page was pinned before this is read, as blocks are looked at
-		 * for pins after it was written.  Expiry moves the first offset
-		 * before the frozen one: whoever sees the latter must see the former.
+		 * The page must have been pinned before the offsets are read, because
+		 * expiry publishes the first offset before blocks are checked for
+		 * pins.  Expiry moves the first offset before the frozen one, so a
+		 * reader of the new frozen offset must read the new first offset,
+		 * too.
 		 */
 		pg_memory_barrier();
 		*frozen = (int64) pg_atomic_read_u64(&shared->frozen_offset);
@@ -93,7 +95,10 @@ log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen)
 	}
 }
 
-/* remember the outcome in the run; as for heap tuples, not before it is durable */
+/*
+ * Store the outcome in the run.  As in heap pages, a commit must be durable
+ * first.
+ */
 static void
 set_hint(LogRun *run, Buffer buffer, uint16 hint)
 {
@@ -109,11 +114,12 @@ set_hint(LogRun *run, Buffer buffer, uint16 hint)
 }
 
 /*
- * Did the run's transaction commit?  It is known not to be in progress.
+ * Did the run's transaction commit?  The caller knows that it is not in
+ * progress.
  *
- * The commit log behind the frozen offset may be truncated at any time, so
- * the frozen offset is looked at again under the freeze lock: vacuum holds it while it moves
- * the offset, and only later may the commit log go.
+ * VACUUM may let the commit log be truncated up to the frozen offset.  It
+ * holds the freeze lock while it moves that offset, so the frozen offset is
+ * read again under that lock before the commit log is asked.
  */
 static bool
 run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer buffer)
@@ -134,7 +140,7 @@ run_committed(Relation rel, int partition, LogRun *run, int64 first_row, Buffer 
 			bool		expired = first_row <
 				(int64) pg_atomic_read_u64(&shared->first_offset);
 
-			/* nobody marked the dead among those that expired */
+			/* dead runs were not marked in what has expired */
 			LWLockRelease(&shared->freeze_lock);
 			return !expired && (run->flags & LOG_RUN_DEAD) == 0;
 		}
@@ -165,7 +171,7 @@ log_run_visibility(Relation rel, int partition, LogRun *run,
 		if (XidInMVCCSnapshot(xid, snapshot))
 		{
 			check_xid(rel, run, buffer);
-			/* a serializable reader missed this write */
+			/* a serializable reader does not see this write */
 			if (CheckForSerializableConflictOutNeeded(rel, snapshot))
 				CheckForSerializableConflictOut(rel, xid, snapshot);
 			return LOG_IN_PROGRESS;
@@ -190,7 +196,7 @@ log_run_visibility(Relation rel, int partition, LogRun *run,
 			}
 			break;
 		default:
-			/* now, own changes included */
+			/* as of now, own changes included */
 			if (TransactionIdIsCurrentTransactionId(xid))
 				return LOG_VISIBLE;
 			if (TransactionIdIsInProgress(xid))

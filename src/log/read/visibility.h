@@ -17,19 +17,23 @@ typedef enum LogVisibility
 	LOG_INVISIBLE,				/* for good: aborted */
 	LOG_VISIBLE,
 	LOG_IN_PROGRESS,			/* not for this snapshot */
-	LOG_OWN_LATER				/* our own, by this command or a later one */
+	LOG_OWN_LATER				/* written by this command or a later one of
+								 * ours */
 } LogVisibility;
 
-/* frozen offset as now, to be read under the content lock of the page in question */
+/*
+ * The current frozen offset.  The caller holds the content lock of the page
+ * whose rows it decides about.
+ */
 extern int64 log_frozen_offset(Relation rel, int partition);
 
-/* what the commit log says about a run that is not in progress nor frozen */
+/* Ask the commit log about a run that is neither in progress nor frozen. */
 extern bool log_xid_committed(Relation rel, const LogRun *run, Buffer buffer);
 
 /*
- * First and frozen offset as now, for whoever holds a page pinned and locked: if
- * its base is not below *first, the block is not used again while the pin is
- * held.
+ * The current first and frozen offset.  The caller has a page pinned and
+ * locked.  If the page's base is not below *first, its block is not reused
+ * while the pin is held.
  */
 extern void log_low_offsets(Relation rel, int partition, int64 *first, int64 *frozen);
 extern LogVisibility log_run_visibility(Relation rel, int partition, LogRun *run,

@@ -1,10 +1,10 @@
 /*
  * blockmap.c
- *	  Which blocks of the file hold messages: for scans that go through the
- *	  file.
+ *	  The blocks of the file that hold messages, for scans in block order.
  *
- * They meet blocks without messages, which is right for structure pages, free and
- * reserved blocks.  Any other has lost its messages.
+ * Such a scan meets blocks without messages.  That is correct for structure
+ * pages and for free and reserved blocks.  Any other block has lost its
+ * messages.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@
 struct LogBlockMap
 {
 	int			nranges;
-	LogBlockRange *ranges;		/* blocks in use, by start */
+	LogBlockRange *ranges;		/* blocks in use, ordered by start */
 };
 
 static int
@@ -35,8 +35,9 @@ compare_ranges(const void *a, const void *b)
 }
 
 /*
- * The blocks in use of all partitions.  Of the last extent only those up to the tail; the
- * tail is looked at after the directory, so it is in the last extent or beyond.
+ * Collect the blocks in use of all partitions.  The last extent counts only up
+ * to the tail.  The tail is read after the directory, so it is in the last
+ * extent or beyond.
  */
 LogBlockMap *
 log_block_map(Relation rel, MemoryContext context)
@@ -108,7 +109,7 @@ log_check_length(Relation rel)
 {
 	LogBlockMap *map = log_block_map(rel, CurrentMemoryContext);
 
-	/* it grows, but does not become shorter */
+	/* the file may grow meanwhile, but does not shrink */
 	if (map->nranges > 0)
 	{
 		LogBlockRange *last = &map->ranges[map->nranges - 1];

@@ -1,6 +1,6 @@
 /*
  * blockmap.h
- *	  Which blocks of the file hold messages.
+ *	  The blocks of the file that hold messages.
  */
 #ifndef STREAMQ_LOG_SPACE_BLOCKMAP_H
 #define STREAMQ_LOG_SPACE_BLOCKMAP_H
@@ -16,7 +16,7 @@ extern LogBlockMap *log_block_map(Relation rel, MemoryContext context);
 extern bool log_block_map_has(const LogBlockMap *map, BlockNumber block);
 extern void log_block_map_free(LogBlockMap *map);
 
-/* is the file as long as its log? */
+/* Raise an error if the file is shorter than its log. */
 extern void log_check_length(Relation rel);
 
 #endif

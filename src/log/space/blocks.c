@@ -1,10 +1,11 @@
 /*
  * blocks.c
- *	  Blocks of the file: handed out, given back and used again.
+ *	  Blocks of the file: handed out, given back and reused.
  *
- * All of it happens under the relation extension lock, in two steps, since what can
- * fail or stall (file extension, waiting for pins) must happen before a page is
- * locked for change: pick, then take on the locked meta page.
+ * All of it happens under the relation extension lock, in two steps.  Picking
+ * blocks may fail or stall, because it extends the file or looks for pins, so
+ * it must happen before a page is locked for change.  Taking them changes the
+ * locked meta page and cannot fail.
  */
 #include "postgres.h"
 
@@ -19,12 +20,12 @@
 #include "log/page/structure.h"
 #include "log/space/blocks.h"
 
-/* the least that is worth an extent of its own */
+/* smallest range that is worth an extent */
 #define LEAST_RANGE 8
 
 /*
- * Blocks that are said to be free must not hold anything of use: writing over
- * it would make damage to the list of free blocks worse.
+ * Raise an error if a block from the list of free blocks holds live data.
+ * Reusing it would spread damage from the list to messages.
  */
 static void
 check_unused(Relation rel, BlockNumber block)
@@ -58,11 +59,12 @@ check_unused(Relation rel, BlockNumber block)
 }
 
 /*
- * Does anybody have the block pinned?  Rows are read with the pin alone, so
- * such a block is not used again.  Whoever pins it from now on finds that it has
- * expired.
+ * Does any backend have the block pinned?  Rows are read with only a pin, so a
+ * pinned block is not reused.  A backend that pins it from now on finds that
+ * it has expired.
  *
- * What is not in shared buffers is not read for that.
+ * A block that is not in shared buffers cannot be pinned and is not read for
+ * this.
  */
 static bool
 is_pinned(Relation rel, BlockNumber block)
@@ -93,8 +95,8 @@ is_pinned(Relation rel, BlockNumber block)
 }
 
 /*
- * Find nblocks, or as many as there are in one piece but at least `least`,
- * that nobody has pinned in a free range.
+ * Find nblocks unpinned blocks in one piece in a free range, or the longest
+ * piece of at least `least` blocks that begins first.
  */
 static bool
 find_unpinned(Relation rel, const LogBlockRange *free, uint32 nblocks, uint32 least,
@@ -159,8 +161,8 @@ check_range(Relation rel, const LogMeta *meta, uint32 i)
 }
 
 /*
- * Blocks for an extent: free ones if there are, or fresh ones.  Free ranges may be
- * shorter than asked for.
+ * Pick blocks for an extent: free ones if there are any, else fresh ones.  A
+ * free range may be shorter than asked for.
  */
 LogBlockRange
 log_pick_blocks(Relation rel, uint32 nblocks)
@@ -176,8 +178,8 @@ log_pick_blocks(Relation rel, uint32 nblocks)
 		if (find_unpinned(rel, &meta->free[i], nblocks, Min(nblocks, LEAST_RANGE), &range))
 		{
 			/*
-			 * one block stands for the range: the others are not read for
-			 * this
+			 * Check only one block of the range; reading all of them would be
+			 * slow.
 			 */
 			check_unused(rel, range.start);
 			return range;
@@ -189,7 +191,10 @@ log_pick_blocks(Relation rel, uint32 nblocks)
 	return range;
 }
 
-/* one block for a structure page, not in `taken` (NULL: nothing else was picked) */
+/*
+ * Pick one block for a structure page, outside of `taken` (NULL: nothing else
+ * was picked).
+ */
 BlockNumber
 log_pick_block(Relation rel, const LogBlockRange *taken)
 {

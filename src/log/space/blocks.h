@@ -1,7 +1,7 @@
 /*
  * blocks.h
- *	  Blocks of the file: pick, lock the meta page, take (log_take_blocks), all
- *	  under the extension lock.
+ *	  Allocation of blocks.  The sequence is: pick, lock the meta page,
+ *	  take (log_take_blocks), all under the relation extension lock.
  */
 #ifndef STREAMQ_LOG_SPACE_BLOCKS_H
 #define STREAMQ_LOG_SPACE_BLOCKS_H
@@ -15,10 +15,10 @@
 extern LogBlockRange log_pick_blocks(Relation rel, uint32 nblocks);
 extern BlockNumber log_pick_block(Relation rel, const LogBlockRange *taken);
 
-/* blocks that were handed out and not given back */
+/* Number of blocks that were handed out and not given back. */
 extern uint32 log_blocks_in_use(Relation rel, uint32 *npartitions);
 
-/* make the file at least so long */
+/* Extend the file to at least nblocks. */
 extern void log_extend_file(Relation rel, BlockNumber nblocks);
 
 #endif

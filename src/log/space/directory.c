@@ -1,9 +1,9 @@
 /*
  * directory.c
- *	  Looking up extents, and finding the tail.
+ *	  Lookup of extents, and finding the tail.
  *
- * Lookups work on copies of the head and of one leaf, so no two locks are
- * held.  A leaf that is no longer the one the root meant has another id.
+ * A lookup works on copies of the head and of one leaf, so it never holds two
+ * locks.  A leaf that is no longer the one that the root named has another id.
  */
 #include "postgres.h"
 
@@ -21,8 +21,8 @@ typedef struct Directory
 {
 	Relation	rel;
 	int			partition;
-	bool		stale;			/* a leaf was not what the root said */
-	int			leaf_index;		/* of the leaf loaded, -1 none */
+	bool		stale;			/* a leaf was not the one the root named */
+	int			leaf_index;		/* of the loaded leaf, -1: none */
 	BlockNumber head_block;
 	PGAlignedBlock head;
 	PGAlignedBlock leaf;
@@ -32,7 +32,7 @@ typedef struct Directory
 #define NROOT(d)	((int) LOG_HEAD((d)->head.data)->nroot)
 #define LEAF(d)		LOG_DIRECTORY((d)->leaf.data)
 
-/* what is behind the content of a page is not looked at */
+/* Nothing after the content of a page is looked at. */
 static void
 copy_content(PGAlignedBlock *copy, Page page)
 {
@@ -84,9 +84,9 @@ load_leaf(Directory *d, int r)
 }
 
 /*
- * A lookup that met a stale leaf begins again; a damaged one would for ever.
- * On a standby the pages of a record change one after the other: give the
- * startup process time.
+ * A lookup that meets a stale leaf starts over.  A damaged leaf would make it
+ * start over for ever, so retries are limited.  On a standby the pages of a
+ * record change one after the other, so the startup process needs some time.
  */
 #define MAX_RETRIES 1000
 #define PATIENT_RETRIES 10
@@ -109,7 +109,7 @@ is_used(const LogExtent *extent)
 	return extent->base != LOG_SPARE_EXTENT;
 }
 
-/* hand out an extent of the loaded leaf */
+/* Return an extent of the loaded leaf. */
 static void
 take_extent(Directory *d, const LogExtent *from, LogExtent *to)
 {
@@ -118,15 +118,18 @@ take_extent(Directory *d, const LogExtent *from, LogExtent *to)
 		log_page_corrupted(d->rel, ROOT(d)[d->leaf_index].block, "it holds an impossible extent");
 
 	/*
-	 * only the tail's extent may not be all there, after a crash or on a
-	 * standby
+	 * After a crash or on a standby, the file may lack blocks of the tail's
+	 * extent.
 	 */
 	if (from->last_time != DT_NOEND)
 		log_check_block(d->rel, from->start + from->nblocks - 1);
 	*to = *from;
 }
 
-/* the last leaf whose base is at most off (before it, if strict); 0 at least */
+/*
+ * The last leaf whose base is at most off or, if strict, less than off; the
+ * first leaf if there is none.
+ */
 static int
 root_search(Directory *d, int64 off, bool strict)
 {
@@ -198,7 +201,7 @@ log_extent_find_time(Relation rel, int partition, TimestampTz t, LogExtent *exte
 			return false;
 		check_retries(&d, retries++);
 
-		/* the last leaf that begins before t */
+		/* find the last leaf that begins before t */
 		hi = NROOT(&d);
 		while (lo < hi && !d.stale)
 		{
@@ -254,7 +257,7 @@ log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent
 
 				if (!is_used(e))
 					return false;
-				/* extents amid a huge row have the same base */
+				/* extents in the middle of a huge row have the same base */
 				if (e->base > current->base || (e->base == current->base && passed))
 				{
 					take_extent(&d, e, extent);
@@ -262,7 +265,7 @@ log_extent_next(Relation rel, int partition, const LogExtent *current, LogExtent
 				}
 				if (e->base == current->base && e->start == current->start)
 				{
-					/* the tail's extent may have become longer */
+					/* the tail's extent may have grown */
 					if (e->nblocks > current->nblocks)
 					{
 						take_extent(&d, e, extent);
@@ -314,7 +317,9 @@ log_extent_prev(Relation rel, int partition, const LogExtent *current, LogExtent
 	return found;
 }
 
-/* the last extent in use; leaf and spare blocks behind it on request */
+/*
+ * The last extent in use, its leaf, and the number of spare blocks after it.
+ */
 static bool
 find_last(Directory *d, LogExtent *extent, BlockNumber *leaf, uint32 *spare)
 {
@@ -425,7 +430,7 @@ log_extent_count(Relation rel, int partition, int *live, int *spare, int64 *bloc
 	} while (d.stale);
 }
 
-/* is it a page that was written since the extent was entered? */
+/* Was the page written since the extent was entered? */
 static inline bool
 page_in_extent(Page page, int partition, const LogExtent *extent)
 {
@@ -434,8 +439,9 @@ page_in_extent(Page page, int partition, const LogExtent *extent)
 }
 
 /*
- * The time of the last run, for the next one must not be before it: on the last page, or
- * on an earlier one if that ends with a large row.
+ * Find the time of the last run, because the next one must not be before it.
+ * If the last page holds only a part of a large row, the run is on an earlier
+ * page.
  */
 static void
 find_last_time(Relation rel, const LogExtent *extent, LogTail *tail)
@@ -457,9 +463,9 @@ find_last_time(Relation rel, const LogExtent *extent, LogTail *tail)
 }
 
 /*
- * Pages of an extent are filled in order, and what an earlier use left in a
- * recycled block has a lesser base or another partition: the tail is found by
- * bisection.
+ * The tail is found by bisection.  This works because the pages of an extent
+ * are filled in order, and because a page that a reused block still holds has
+ * a lower base or another partition.
  */
 void
 log_tail_load(Relation rel, int partition, LogTail *tail)
@@ -492,7 +498,10 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 	if (!found)
 		return;
 
-	/* only whole extents expire; who reads block by block would not notice */
+	/*
+	 * Only whole extents expire.  A reader that goes block by block would not
+	 * notice this damage.
+	 */
 	if (LOG_HEAD_ROOT(LOG_HEAD(d.head.data))->base != tail->first_offset)
 		log_page_corrupted(rel, tail->head, "its first offset is not where its first extent begins");
 
@@ -502,7 +511,7 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 	tail->next_offset = extent.base;
 	tail->last_time = extent.first_time;
 
-	/* after a crash the file may be shorter than what was reserved */
+	/* after a crash the file may not have all reserved blocks */
 	nblocks = RelationGetNumberOfBlocks(rel);
 	lo = extent.start;
 	hi = Min(tail->extent_end, nblocks);
@@ -528,9 +537,10 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 		tail->tail = lo - 1;
 
 	/*
-	 * A page that was lost amid others would make the log end there, and what
-	 * follows be written over: look whether it goes on, in growing steps.  A
-	 * standby writes nothing, and its pages change while we look.
+	 * If a page in the middle was lost, the log would seem to end there and
+	 * appends would overwrite what follows.  So probe the pages after the
+	 * tail, in growing steps.  A standby appends nothing, and its pages
+	 * change meanwhile.
 	 */
 	if (RecoveryInProgress())
 		return;

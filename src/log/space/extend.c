@@ -1,6 +1,6 @@
 /*
  * extend.c
- *	  Making a stream's file longer.
+ *	  Extending a stream's file.
  */
 #include "postgres.h"
 
@@ -27,8 +27,8 @@ extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 #else
 
 /*
- * Allocate space in one segment file without writing zeroes; false where the
- * file system cannot.
+ * Allocate space in one segment file without writing zeroes.  False if the
+ * file system cannot do that.
  */
 static bool
 allocate_in_segment(Relation rel, BlockNumber from, BlockNumber to)
@@ -75,8 +75,8 @@ extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 		BlockNumber allocated = stop;
 
 		/*
-		 * The storage manager must make the segment file.  Where there is one
-		 * already it is synced with what will be written to it.
+		 * The storage manager must create the segment file.  An existing one
+		 * is synced together with what will be written to it.
 		 */
 		if (from % RELSEG_SIZE == 0)
 		{
@@ -85,9 +85,10 @@ extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 		}
 
 		/*
-		 * Another segment may follow: this one must be synced all the same.
-		 * If it was too short after a crash of the system, recovery would put
-		 * empty blocks over those of the next one.
+		 * Write the last block of a full segment, so that this segment is
+		 * synced although another one may follow.  If it was too short after
+		 * a system crash, recovery would write empty blocks over those of the
+		 * next segment.
 		 */
 		if (stop == end)
 			allocated--;
@@ -101,11 +102,11 @@ extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 #endif
 
 /*
- * Make the file at least nblocks long.  The extension lock is held.  New
- * blocks read as zero pages.
+ * Extend the file to at least nblocks.  The caller holds the extension lock.
+ * New blocks read as zero pages.
  *
- * Space is allocated without writing where the file system can do that:
- * writing the zeroes took 15 to 30 % of COPY's time.
+ * Space is allocated without writing where the file system can do that,
+ * because writing zeroes took 15 to 30 % of COPY's time.
  */
 void
 log_extend_file(Relation rel, BlockNumber nblocks)

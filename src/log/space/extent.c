@@ -1,18 +1,18 @@
 /*
  * extent.c
- *	  Space: blocks of the file are given to partitions in extents, and each
- *	  partition's directory lists them in log order.
+ *	  Extents: the blocks of the file are given to partitions in extents,
+ *	  and each partition's directory lists its extents in log order.
  *
- * The directory has two levels: the root stands in the partition's head page
- * and names directory pages (leaves), which hold the extents.  A leaf has an id that
- * is never used again within its partition, so a reader that came by an
- * outdated root notices and starts over.
+ * The directory has two levels.  The root is in the partition's head page and
+ * names directory pages (leaves), which hold the extents.  A leaf has an id
+ * that is never used again within its partition, so a reader with an outdated
+ * root notices and starts over.
  *
- * Extents are reserved ahead of the tail (log_reserve) while no append lock is
- * held, since extending a file may stall.  A reserved extent is a spare entry
- * at the end of the directory until the tail moves into it (log_enter_extent).
- * All allocation is done under the relation extension lock; one WAL record carries the
- * images of all structure pages a step changes.
+ * Extending a file may stall.  So extents are reserved ahead of the tail
+ * (log_reserve), while no append lock is held.  A reserved extent is a spare
+ * entry at the end of the directory until the tail moves into it
+ * (log_enter_extent).  All allocation is done under the relation extension
+ * lock.
  */
 #include "postgres.h"
 
@@ -34,17 +34,15 @@
 #include "log/space/relcache.h"
 #include "log/space/shared.h"
 
-#define MIN_EXTENT		8		/* blocks: 64 kB */
+#define MIN_EXTENT		8		/* 64 kB */
 #define MAX_EXTENT		1024	/* 8 MB, unless the stream is huge */
-#define MIN_STEP		32		/* blocks are reserved at a time in steps from
-								 * 256 kB, once extents are that large, up to
-								 * log_extend_size or what a batch needs */
-#define STEP_SHARE		256		/* a larger step is no more of a partition
-								 * than that */
-#define LEAST_SHARE		8192	/* neither an extent nor a step is less: with
-								 * several partitions each step may become an
-								 * extent, and a directory has room for
-								 * 120,000 */
+#define MIN_STEP		32		/* 256 kB */
+#define STEP_SHARE		256		/* a larger step is at most this fraction of
+								 * the partition */
+#define LEAST_SHARE		8192	/* extents and steps are at least this
+								 * fraction, because a directory has room for
+								 * only 120,000 extents, and with several
+								 * partitions each step may become an extent */
 
 int			log_extend_size = 128;
 
@@ -60,7 +58,7 @@ pages_ahead(const LogTail *tail)
 	return n;
 }
 
-/* does a new extent need a new leaf?  The extension lock is held. */
+/* Does a new extent need a new leaf?  The caller holds the extension lock. */
 static bool
 leaf_is_full(Relation rel, int partition)
 {
@@ -85,10 +83,10 @@ leaf_is_full(Relation rel, int partition)
 }
 
 /*
- * Reserve nblocks behind the directory's end: as a spare extent of their own,
- * or by making the last extent longer when they follow it in the file and it
- * stays within max_extent.  Returns how many it were: less where free blocks
- * are used again.
+ * Reserve nblocks at the end of the directory.  If they follow the last extent
+ * in the file, and it stays within max_extent, they make it longer; otherwise
+ * they become a spare extent.  Returns the number of blocks reserved, which is
+ * lower if free blocks are reused.
  */
 static uint32
 add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint32 max_extent)
@@ -183,8 +181,8 @@ add_blocks(Relation rel, int partition, LogShared *shared, uint32 nblocks, uint3
 }
 
 /*
- * Before npages are reserved: drop what a limit on bytes does not allow with them.
- * No lock but the relation's is held.
+ * Before npages are reserved, expire what a limit on bytes does not allow
+ * besides them.  The caller holds no lock except the relation's.
  */
 static void
 make_room(Relation rel, uint32 npages)
@@ -193,13 +191,13 @@ make_room(Relation rel, uint32 npages)
 	uint32		npartitions;
 	uint32		used = log_blocks_in_use(rel, &npartitions);
 
-	/* no snapshot can be taken in parallel mode */
+	/* parallel mode allows no new snapshots */
 	if (log_space_hook == NULL || (int64) used + npages <= limit ||
 		used < log_relcache(rel)->room_blocks || IsInParallelMode())
 		return;
 	log_space_hook(rel, (int64) npages * BLCKSZ);
 
-	/* what could not go now will not be looked at each time */
+	/* do not try again at every step what could not be expired now */
 	used = log_blocks_in_use(rel, &npartitions);
 	log_relcache(rel)->room_blocks = (int64) used + npages <= limit ? 0 :
 		(uint32) Min(used + limit / 16, MaxBlockNumber);
@@ -221,12 +219,13 @@ log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages)
 	while (ahead < npages)
 	{
 		/*
-		 * Small streams stay small, big ones have few and large extents: a
-		 * sixteenth of what the partition may have by now.  Space is taken in
-		 * steps, which lengthen an extent as long as nobody else took the
-		 * blocks behind it: what is reserved and not used yet is little
-		 * against what is used.  With a limit, a partition has some extents
-		 * within it, since only whole ones can be dropped.
+		 * An extent may have a sixteenth of the partition's blocks: small
+		 * streams stay small, and large ones have few, large extents.  Space
+		 * is taken in smaller steps, so that little is reserved and not used.
+		 * A step lengthens the last extent if nobody else took the blocks
+		 * after it.  With a limit on bytes, extents are small enough for a
+		 * partition to have several within it, because only whole ones can
+		 * expire.
 		 */
 		uint32		npartitions;
 		uint32		blocks = log_blocks_in_use(rel, &npartitions);

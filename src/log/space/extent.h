@@ -1,6 +1,6 @@
 /*
  * extent.h
- *	  Extents: reserved ahead of a tail, and entered by it.
+ *	  Extents: reserved ahead of the tail, and entered by it.
  */
 #ifndef STREAMQ_LOG_SPACE_EXTENT_H
 #define STREAMQ_LOG_SPACE_EXTENT_H
@@ -12,12 +12,14 @@
 #define LOG_LIMIT_EXTENT	65536	/* blocks of the largest extent: 512 MB */
 
 /*
- * Make sure npages more pages can be filled behind the tail.  No lock but the
- * relation's held.
+ * Make sure that npages more pages can be filled after the tail.  The caller
+ * holds no lock except the relation's.
  */
 extern void log_reserve(Relation rel, int partition, LogShared *shared, uint32 npages);
 
-/* move the tail into the next spare extent; append lock held */
+/*
+ * Move the tail into the next spare extent.  The caller holds the append lock.
+ */
 extern void log_enter_extent(Relation rel, int partition, LogShared *shared, TimestampTz now);
 
 #endif

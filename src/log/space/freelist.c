@@ -1,14 +1,15 @@
 /*
  * freelist.c
- *	  Making the list of free blocks anew.
+ *	  Rebuilding the list of free blocks.
  *
- * The list in the meta page has room for 888 ranges.  When there are more,
- * the smallest are left out, and the page says so.  What is free is then what
- * nothing in the file refers to: heads, directory pages, extents and states are
- * all there is.  The largest ranges are put into the list.
+ * The list in the meta page has room for 888 ranges.  If there are more, the
+ * smallest are left out and the page says so.  The list is then rebuilt from
+ * what is in use: heads, directory pages, extents, and state pages are all
+ * that a file can hold, and every other block is free.  If the free ranges
+ * still do not fit, the largest are kept.
  *
- * All under the extension lock, which keeps blocks from being handed out or given
- * back.
+ * All of this happens under the extension lock, so no block is handed out or
+ * given back meanwhile.
  */
 #include "postgres.h"
 
@@ -52,7 +53,7 @@ compare_start(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* larger ones first */
+/* Order by size, largest first. */
 static int
 compare_size(const void *a, const void *b)
 {
@@ -62,7 +63,7 @@ compare_size(const void *a, const void *b)
 	return x > y ? -1 : x < y ? 1 : compare_start(a, b);
 }
 
-/* a copy of a page of that kind */
+/* Copy a page of the given kind. */
 static void
 copy_page(Relation rel, BlockNumber block, LogPageKind kind, int partition, char *copy)
 {
@@ -117,18 +118,18 @@ add_states(Relation rel, BlockNumber dir, Ranges *used)
 	}
 }
 
-/* what is between the ranges in use */
+/* Collect what lies between the ranges in use. */
 static void
 find_free(Relation rel, BlockNumber nallocated, Ranges *used, Ranges *free)
 {
-	uint64		end = 1;		/* behind the meta page */
+	uint64		end = 1;		/* the first block after the meta page */
 
 	qsort(used->ranges, used->n, sizeof(LogBlockRange), compare_start);
 	for (int i = 0; i < used->n; i++)
 	{
 		LogBlockRange *range = &used->ranges[i];
 
-		/* free what is in use twice, and it would be written over */
+		/* a block that is in use twice would be freed and overwritten */
 		if (range->start < end || range->nblocks == 0 ||
 			(uint64) range->start + range->nblocks > nallocated)
 			log_page_corrupted(rel, range->start, "it is in use twice, or was never handed out");

@@ -19,14 +19,17 @@
 #include "log/space/extent.h"
 #include "log/space/partition.h"
 
-/* blocks that may be reserved ahead of a tail, for the longest rows there can be */
+/*
+ * most blocks that can be reserved ahead of a tail, for the longest possible
+ * rows
+ */
 #define MAX_RESERVED	(4 * LOG_LIMIT_EXTENT)
 
 /* ---- the file ---- */
 
 /*
- * The meta page is empty: so must be what follows, as a crash may leave it, or the
- * file has lost its first page.
+ * The meta page is empty.  Either the pages after it are empty too, as a crash
+ * may leave them, or the file has lost its first page.
  */
 static void
 check_empty(Relation rel)
@@ -57,7 +60,7 @@ log_create_storage(Relation rel)
 		Buffer		buffer = ReadBuffer(rel, 0);
 		bool		isnew;
 
-		/* a crash may have left an extended file that was never written */
+		/* a crash may have left a file that was extended but never written */
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
 		isnew = PageIsNew(BufferGetPage(buffer));
 		UnlockReleaseBuffer(buffer);
@@ -88,8 +91,9 @@ log_create_storage(Relation rel)
 }
 
 /*
- * After a crash the file may be shorter than what was handed out: extension is
- * not logged.  Put the blocks back, so that all of a reserved extent can be read.
+ * Extension is not logged, so after a crash the file may be shorter than what
+ * was handed out.  Extend it again, so that all blocks of a reserved extent
+ * can be read.
  */
 void
 log_restore_length(Relation rel)
@@ -108,7 +112,9 @@ log_restore_length(Relation rel)
 	if (nblocks >= want)
 		return;
 
-	/* what was written is there again: only what was reserved may be missing */
+	/*
+	 * recovery restores what was written; only reserved blocks may be missing
+	 */
 	if (want - nblocks > (uint64) npartitions * MAX_RESERVED)
 		log_page_corrupted(rel, 0, "the file is much shorter than it says");
 	LockRelationForExtension(rel, ExclusiveLock);
@@ -173,10 +179,7 @@ log_head_block(Relation rel, int partition)
 	return block;
 }
 
-/*
- * Add one head, or (for a head that is there) only set what must be finished
- * before it.
- */
+/* Add a head or, if the partition has one, replace its list of parents. */
 static void
 put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 {
@@ -198,7 +201,7 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 		buffers[1] = log_page_read(rel, block, LOG_PAGE_HEAD, partition, BUFFER_LOCK_EXCLUSIVE);
 	headpage = BufferGetPage(buffers[1]);
 
-	/* in a very large log there is no room for as many */
+	/* the root of a very large log leaves no room for more parents */
 	if (!added && nparents > LOG_HEAD(headpage)->nparents &&
 		nparents - LOG_HEAD(headpage)->nparents + LOG_HEAD(headpage)->nroot >
 		LOG_HEAD_MAX_ROOT(LOG_HEAD(headpage)))
@@ -222,7 +225,7 @@ put_head(Relation rel, int partition, int nparents, const LogParent *parents)
 	{
 		LogHead    *head = LOG_HEAD(headpage);
 
-		/* what comes behind them */
+		/* move what follows the parents */
 		memmove(LOG_HEAD_PARENTS(head) + nparents, LOG_HEAD_BARRIERS(head),
 				head->nbarriers * sizeof(LogBarrier) + head->nroot * sizeof(LogRootEntry));
 		if (nparents > 0)
@@ -272,7 +275,7 @@ log_add_partitions(Relation rel, int npartitions)
 	{
 		int64		next = log_next_offset(rel, p);
 
-		/* nothing was written: nothing to finish */
+		/* an empty partition has nothing to finish */
 		if (next == 0)
 			continue;
 		parents[nparents].offset = next;

@@ -13,21 +13,24 @@
 #include "log/log.h"
 #include "log/page/structure.h"
 
-/* make meta page and the first head if the file is empty */
+/* Create the meta page and the first head if the file is empty. */
 extern void log_create_storage(Relation rel);
 extern void log_restore_length(Relation rel);
 extern void log_ensure_partitions(Relation rel, int npartitions);
 
-/* the meta page, locked for reading; InvalidBuffer if the file is empty */
+/* The meta page, share-locked; InvalidBuffer if the file is empty. */
 extern Buffer log_read_meta(Relation rel);
 
-/* block of the partition's head, InvalidBlockNumber if there is none */
+/* Block of the partition's head, InvalidBlockNumber if it has none. */
 extern BlockNumber log_head_block(Relation rel, int partition);
 
-/* a copy of the head's fixed part; all zero if there is none yet */
+/* Copy of the fixed part of the head; all zero if there is no head yet. */
 extern void log_read_head(Relation rel, int partition, LogHead *head);
 
-/* what is to be finished before a partition's messages, in the place of what was */
+/*
+ * Replace the list of offsets that must be finished before a partition's
+ * messages.
+ */
 extern void log_set_parents(Relation rel, int partition, int nparents,
 							const int *parents, const int64 *offsets);
 

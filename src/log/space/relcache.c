@@ -18,7 +18,10 @@ log_relcache(Relation rel)
 		StreamOptions options;
 		LogRelCache *cache;
 
-		/* reading options may itself process invalidations: allocate after */
+		/*
+		 * reading the options may process invalidations, so allocate
+		 * afterwards
+		 */
 		log_options_get(rel, &options);
 		cache = MemoryContextAllocZero(CacheMemoryContext, sizeof(LogRelCache));
 		cache->options = options;

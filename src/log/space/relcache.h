@@ -14,7 +14,7 @@
 
 #define LOG_ROUTE_SLOTS		1024
 
-/* where rows go, besides the number of partitions: see write/route.c */
+/* How rows are routed; see write/route.c. */
 typedef struct LogRoute
 {
 	int			nkeys;
@@ -24,15 +24,22 @@ typedef struct LogRoute
 	uint8		slots[LOG_ROUTE_SLOTS];
 } LogRoute;
 
-/* kept in rd_amcache: one chunk, gone with any invalidation of the relation */
+/*
+ * Kept in rd_amcache as one chunk; any invalidation of the relation drops it.
+ */
 typedef struct LogRelCache
 {
 	StreamOptions options;
-	bool		routed;			/* route is filled in */
+	bool		routed;			/* route is valid */
 	LogRoute	route;
-	uint32		room_blocks;	/* no room was made when so many were in use:
-								 * not before there are more again */
-	/* the last messages that a scan came to: [from, to) were appended at time */
+	uint32		room_blocks;	/* expiry made no room while this many blocks
+								 * were in use; it is not tried again before
+								 * more are */
+
+	/*
+	 * last run that a scan entered: [scanned_from, scanned_to) were appended
+	 * at scanned_time
+	 */
 	int			scanned_partition;
 	int64		scanned_from;
 	int64		scanned_to;
@@ -43,8 +50,10 @@ typedef struct LogRelCache
 extern LogRelCache *log_relcache(Relation rel);
 
 /*
- * With a page locked: what is at hand, or NULL, then the file must tell.  That is so on a
- * standby, and if it was one a moment ago, before the page was locked.
+ * The shared entry of a partition if it is cached, else NULL, for callers that
+ * have a page locked.  NULL means that the caller must read the file: that is
+ * the case on a standby, and on a server that was a standby until the page was
+ * locked.
  */
 static inline LogShared *
 log_shared_at_hand(Relation rel, int partition)

@@ -1,11 +1,11 @@
 /*
  * shared.c
- *	  The tails of partitions in shared memory, and what a relcache entry
- *	  remembers about its stream.
+ *	  The tails of partitions in shared memory.
  *
- * Entries live in a hash table that grows as needed and are made when a
- * stream's partition is first touched, from its file.  They are keyed by file, so TRUNCATE
- * begins with new ones.  A standby does not use them: it looks into the file.
+ * The entries are in a hash table that grows as needed.  An entry is made from
+ * the file when a partition is first touched.  Entries are keyed by file, so a
+ * stream gets new ones after TRUNCATE.  A standby does not use them and reads
+ * the file instead.
  */
 #include "postgres.h"
 
@@ -40,13 +40,15 @@ static LogSharedControl *control = NULL;
 static dsa_area *area = NULL;
 static dshash_table *table = NULL;
 
-/* a file to forget when the (sub)transaction that replaced or made it ends */
+/*
+ * A file to forget when the (sub)transaction that created or replaced it ends.
+ */
 typedef struct Forget
 {
 	RelFileLocator locator;
 	SubTransactionId subid;
-	bool		at_commit;		/* at the end of the transaction; else if it
-								 * aborts */
+	bool		at_commit;		/* true: if the transaction commits; false: if
+								 * it aborts */
 } Forget;
 
 static List *forgets = NIL;
@@ -128,7 +130,7 @@ make_key(LogSharedKey *key, RelFileLocator locator, int partition)
 	key->partition = partition;
 }
 
-/* make the atomics tell what tail says */
+/* Copy the offsets of tail to the atomics. */
 static void
 publish_tail(LogShared *shared)
 {
@@ -144,7 +146,7 @@ lookup_shared(Relation rel, int partition)
 	LogShared  *shared;
 	bool		found;
 
-	/* an appender waits for page locks with the append lock held */
+	/* an appender waits for page locks while it holds the append lock */
 	if (LWLockAnyHeldByMe(&GetBufferDescriptor(0)->content_lock, NBuffers,
 						  sizeof(BufferDescPadded)))
 		elog(ERROR, "the tail of a stream is looked for while a page is locked");
@@ -165,7 +167,10 @@ lookup_shared(Relation rel, int partition)
 	}
 	dshash_release_lock(table, shared);
 
-	/* who appends loaded it before: only then may its lock be waited for */
+	/*
+	 * an appender has loaded the entry before, so waiting for the lock is
+	 * safe
+	 */
 	if (!shared->loaded)
 	{
 		log_restore_length(rel);
@@ -192,7 +197,7 @@ log_shared(Relation rel, int partition)
 	if (likely(shared != NULL))
 		return shared;
 	shared = lookup_shared(rel, partition);
-	/* the cache may have gone while pages were read */
+	/* reading pages may have dropped the cache */
 	log_relcache(rel)->shared[partition] = shared;
 	return shared;
 }
@@ -219,8 +224,8 @@ log_shared_forget(RelFileLocator locator)
 }
 
 /*
- * A database that moves to another tablespace and back has its files under
- * their old names again, so what is known about them must go with each move.
+ * A database that is moved to another tablespace and back gets its files back
+ * under their old names, so each move must forget them.
  */
 void
 log_forget_database(Oid dboid)
@@ -242,7 +247,7 @@ note_forget(RelFileLocator locator, bool at_commit)
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	Forget	   *forget = palloc(sizeof(Forget));
 
-	/* nothing may fail at the end of a transaction */
+	/* do now what could fail, because the end of a transaction must not */
 	attach_shared();
 	forget->locator = locator;
 	forget->subid = GetCurrentSubTransactionId();
@@ -270,8 +275,8 @@ log_note_dropped(Relation rel)
 }
 
 /*
- * The entries of a file that is going away are garbage, not a danger: a new file with
- * an old number begins by forgetting them too.
+ * The entries of a file that is going away are garbage but do no harm: a new
+ * file that gets the old number begins by forgetting them.
  */
 static void
 xact_callback(XactEvent event, void *arg)
@@ -299,8 +304,9 @@ xact_callback(XactEvent event, void *arg)
 }
 
 /*
- * A file whose replacement was rolled back stays, and its lock is gone: others
- * may be using what is known of it by the time the transaction commits.
+ * If a file's replacement is rolled back in a subtransaction, the file stays
+ * and its lock is released.  Its entries must not be forgotten at commit,
+ * because other backends may be using them by then.
  */
 static void
 subxact_callback(SubXactEvent event, SubTransactionId subid,
@@ -379,15 +385,16 @@ log_get_bounds(Relation rel, int partition, LogBounds *bounds)
 	bounds->free_bytes = (int64) tail.spare_blocks * BLCKSZ;
 }
 
-/* how often a standby looks, a millisecond apart */
+/* a standby tries this often, one millisecond apart */
 #define MISSING_TRIES	1000
 
 void
 log_check_missing(Relation rel, int partition, int64 from, int64 to)
 {
 	/*
-	 * What expired may go at any time, on a standby a moment before the first
-	 * offset has moved: its pages change one after the other.
+	 * Messages may expire at any time.  On a standby their pages may go a
+	 * moment before the first offset moves, because redo changes one page
+	 * after the other.
 	 */
 	for (int try = 0; try < MISSING_TRIES; try++)
 	{

@@ -3,8 +3,8 @@
  *	  The tails of partitions in shared memory.
  *
  * Lock order: relation lock, relation extension lock, append lock of a
- * partition (LWLock), buffer content locks in the order meta, head,
- * directory, state directory, state, data; the freeze lock (LWLock) last.
+ * partition (LWLock), buffer content locks in the order meta, head, directory,
+ * state directory, state, data, and the freeze lock (LWLock) last.
  */
 #ifndef STREAMQ_LOG_SPACE_SHARED_H
 #define STREAMQ_LOG_SPACE_SHARED_H
@@ -26,18 +26,19 @@ typedef struct LogSharedKey
 	uint32		partition;
 } LogSharedKey;
 
-/* the tail of a partition; the file is the truth, this is the fast copy */
+/* The tail of a partition.  This is a copy; the truth is in the file. */
 typedef struct LogTail
 {
 	BlockNumber head;			/* head page */
 	BlockNumber leaf;			/* directory page with the tail's extent */
-	BlockNumber extent_start;	/* the tail's extent, InvalidBlockNumber: none */
+	BlockNumber extent_start;	/* extent of the tail; InvalidBlockNumber:
+								 * none */
 	BlockNumber extent_end;
 	int64		extent_base;
-	BlockNumber tail;			/* last page in use, InvalidBlockNumber if the
+	BlockNumber tail;			/* last page in use; InvalidBlockNumber if the
 								 * extent has none yet */
 	BlockNumber next_block;		/* the page after it */
-	uint32		spare_blocks;	/* in extents that follow */
+	uint32		spare_blocks;	/* in the extents that follow */
 	TimestampTz last_time;
 	int64		first_offset;
 	int64		next_offset;
@@ -50,43 +51,44 @@ typedef struct LogShared
 	LWLock		append_lock;
 	LWLock		freeze_lock;
 	bool		loaded;			/* under append_lock */
-	LogTail		tail;			/* under append_lock, but for: */
+	LogTail		tail;			/* under append_lock */
+	/* copies of the tail's offsets, which are read without the lock */
 	pg_atomic_uint64 first_offset;
 	pg_atomic_uint64 next_offset;
 	pg_atomic_uint64 frozen_offset;
-	/* all offsets below were settled in some snapshot taken just before */
+	/* everything below was settled in some earlier snapshot */
 	pg_atomic_uint64 settled_offset;
-	/* block and buffer of the tail page a moment ago, 0: unknown; a hint */
+	/* hint: recent block and buffer of the tail page, 0 if unknown */
 	pg_atomic_uint64 tail_buffer;
 } LogShared;
 
-/* shared state of a partition, loaded; not on a standby */
+/* Shared state of a partition, loaded.  Not on a standby. */
 extern LogShared *log_shared(Relation rel, int partition);
 
 /*
- * Is it at hand?  To find it may take the append lock and read catalogs, so who
- * asks for a partition's offsets with a page locked must have found it before.  On a standby
- * there is nothing to find.
+ * True if the shared entry is cached, or on a standby, which has none.
+ * Looking it up may take the append lock and read catalogs, so callers must do
+ * so before they lock a page.
  */
 extern bool log_shared_known(Relation rel, int partition);
 
-/* from log_init */
+/* called by log_init() */
 extern void log_shared_init(void);
 
-/* forget what shared memory knows about a file */
+/* Forget what shared memory knows about a file. */
 extern void log_shared_forget(RelFileLocator locator);
 extern void log_shared_forget_at_commit(RelFileLocator locator);
 extern void log_shared_forget_at_abort(RelFileLocator locator);
 
-/* state of the tail as now: shared memory or, on a standby, the file */
+/* The current tail, from shared memory or, on a standby, from the file. */
 extern void log_get_tail(Relation rel, int partition, LogTail *tail);
 
-/* on a standby nothing keeps shared memory in step with the file */
+/* a standby does not keep shared memory in step with the file */
 #define log_use_shared()	(!RecoveryInProgress())
 
 /*
- * Pages ended before offsets [from, to) of a partition, which somebody asked for and
- * which are below its next offset: an error unless they expired meanwhile.
+ * A reader found no pages for the offsets [from, to) of a partition, which are
+ * below its next offset.  Raises an error unless the offsets have expired.
  */
 extern void log_check_missing(Relation rel, int partition, int64 from, int64 to);
 

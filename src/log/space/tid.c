@@ -2,9 +2,10 @@
  * tid.c
  *	  Offsets, TIDs and message ids.
  *
- * A TID has 47 usable bits: 32 of the block number and the offset numbers 1 to
- * 32768.  They hold the partition and the low 39 bits of the offset.  The
- * live range of a partition is less than 2^38 long, so it tells the rest.
+ * A TID has 47 usable bits: 32 of the block number, and the offset numbers 1
+ * to 32768.  They hold the partition and the low 39 bits of the offset.  The
+ * live range of a partition is shorter than 2^38, so the remaining bits follow
+ * from it.
  */
 #include "postgres.h"
 
@@ -39,7 +40,7 @@ log_tid_offset_near(ItemPointer tid, int64 next)
 
 	if (likely(next < half))
 		return low;
-	/* the only one between next - half and next + half */
+	/* the only candidate in [next - half, next + half) */
 	off = (next & ~TID_OFFSET_MASK) | low;
 	if (off >= next + half)
 		off -= TID_OFFSET_MASK + 1;

@@ -11,7 +11,7 @@
 
 #include "log/log.h"
 
-/* log_make_tid, in line */
+/* Inline version of log_make_tid(). */
 static inline void
 log_set_tid(int partition, int64 off, ItemPointer tid)
 {

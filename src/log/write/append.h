@@ -11,7 +11,10 @@
 
 #include "log/page/row_codec.h"
 
-/* append to one partition, contiguous; returns the offset of the first row */
+/*
+ * Append rows to one partition, contiguously.  Returns the offset of the first
+ * row.
+ */
 extern int64 log_append_rows(Relation rel, int partition, const LogRow *rows,
 							 int nrows, CommandId cid);
 

@@ -1,6 +1,7 @@
 /*
  * append_batch.h
- *	  Rows of a restore: a part above may say where rows go.
+ *	  Placement of rows: the restore code may choose the partitions of
+ *	  rows.
  */
 #ifndef STREAMQ_LOG_WRITE_APPEND_BATCH_H
 #define STREAMQ_LOG_WRITE_APPEND_BATCH_H
@@ -11,12 +12,12 @@
 #include "utils/rel.h"
 
 /*
- * place: rows are on their way into a stream of several partitions, and may
- * come from a dump.  Their partitions there take the place of those that they
- * would get.  With *note the hook `note` is told where they went, once they
- * are appended.
+ * place: rows are being appended to a stream of several partitions, and may
+ * come from a dump.  The callback may replace the partitions that they would
+ * get.  If it sets *note, the note callback is called with the final
+ * partitions after the rows were appended.
  *
- * file_changed: a stream has another file now.
+ * file_changed: a stream got another file.
  */
 typedef struct LogPlacement
 {

@@ -1,20 +1,22 @@
 /*
  * barrier.c
- *	  Points where rows began to be routed by other columns.
+ *	  Barriers: points where the routing columns changed.
  *
- * When a stream is partitioned by other columns than before, the next message of a
- * key may go to another partition than those that were written before.  A
- * barrier keeps them in order: a set of offsets, one per partition, up to which
- * every partition has to be finished before anything behind them is delivered.
- * It is kept in the heads, so it goes with the file and is undone by TRUNCATE, which
- * leaves nothing to be finished.  Rollback does not undo it: then it only holds
- * up messages that could have been delivered a little sooner, and goes with the
- * next change.
+ * If a stream is partitioned by other columns than before, the next message of
+ * a key may go to another partition than the earlier ones.  A barrier keeps
+ * them in order.  It is a set of offsets, one per partition: every partition
+ * must be finished up to its offset before any message after the offsets is
+ * delivered.
  *
- * Partition 0, which is always there, says which barriers there are.  It is written
- * last, so what others have of one that was not completed counts for nothing.  A
- * partition that does not know a barrier was added later: it lies behind it as a
- * whole.
+ * Barriers are kept in the heads, so they belong to the file, and TRUNCATE,
+ * which leaves nothing to finish, drops them.  Rollback does not undo a
+ * barrier.  Then it only delays messages that could have been delivered a
+ * little sooner, until the next change drops it.
+ *
+ * Partition 0, which always exists, says which barriers there are.  It is
+ * written last, so a barrier that was not completed has no effect.  A
+ * partition that does not know a barrier was added later and lies behind it as
+ * a whole.
  */
 #include "postgres.h"
 
@@ -35,7 +37,10 @@
 #include "log/space/partition.h"
 #include "log/write/barrier.h"
 
-/* what the head of a partition says of barriers and what goes with them */
+/*
+ * What the head of a partition says about barriers, and the offsets needed
+ * with it.
+ */
 typedef struct Barriers
 {
 	int			n;
@@ -64,7 +69,10 @@ read_barriers(Relation rel, int partition, Barriers *barriers)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* the extension lock is held, so nothing else makes the head's content longer */
+/*
+ * Store barriers in a head.  The caller holds the extension lock, so nothing
+ * else can make the head's content longer.
+ */
 static void
 write_barriers(Relation rel, int partition, const Barriers *barriers)
 {
@@ -74,7 +82,7 @@ write_barriers(Relation rel, int partition, const Barriers *barriers)
 	Page		page = BufferGetPage(buffer);
 	LogHead    *head = LOG_HEAD(page);
 
-	/* the directory's root comes behind them */
+	/* the root of the directory follows them */
 	if (barriers->n > head->nbarriers &&
 		head->nroot + barriers->n - head->nbarriers > LOG_HEAD_MAX_ROOT(head))
 		ereport(ERROR,
@@ -96,7 +104,7 @@ write_barriers(Relation rel, int partition, const Barriers *barriers)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* the offset of a barrier in a partition */
+/* Offset of a barrier in a partition; 0 if the partition does not know it. */
 static int64
 barrier_offset(const Barriers *barriers, uint32 id)
 {
@@ -106,7 +114,7 @@ barrier_offset(const Barriers *barriers, uint32 id)
 	return 0;
 }
 
-/* is everything before this barrier gone from the stream? */
+/* Has everything before this barrier expired? */
 static bool
 is_outlived(const Barriers *all, int npartitions, uint32 id)
 {
@@ -117,8 +125,9 @@ is_outlived(const Barriers *all, int npartitions, uint32 id)
 }
 
 /*
- * Did the transaction that made it fail?  The caller's lock on the stream lets nobody
- * else be at it.  Of a transaction that the commit log has forgotten it is not known.
+ * Did the transaction that made the barrier fail?  The caller's lock on the
+ * stream rules out that it is still running.  False if the commit log has
+ * forgotten the transaction.
  */
 static bool
 is_undone(const LogBarrier *barrier)
@@ -139,7 +148,7 @@ is_undone(const LogBarrier *barrier)
 	return undone;
 }
 
-/* leave out of what partition 0 knows what counts no longer */
+/* Drop the barriers of partition 0 that no longer matter. */
 static void
 drop_barriers(const Barriers *all, int npartitions, Barriers *known)
 {
@@ -151,8 +160,8 @@ drop_barriers(const Barriers *all, int npartitions, Barriers *known)
 	known->n = kept;
 
 	/*
-	 * a consumer may still hold messages that have expired: not before it
-	 * must be
+	 * A consumer may still hold expired messages, so outlived barriers are
+	 * dropped only if room is needed.
 	 */
 	if (known->n == LOG_MAX_BARRIERS)
 	{
@@ -162,7 +171,7 @@ drop_barriers(const Barriers *all, int npartitions, Barriers *known)
 	}
 }
 
-/* only those that are known */
+/* Keep only the known barriers. */
 static void
 keep_barriers(Barriers *barriers, const Barriers *known)
 {
@@ -190,7 +199,7 @@ log_add_barrier(Relation rel)
 	bool		anything = false;
 	bool		moved = false;
 
-	/* in one partition everything is in order */
+	/* a single partition is always in order */
 	if (RelationGetNumberOfBlocks(rel) == 0 ||
 		(npartitions = log_partition_count(rel)) == 1)
 		return;
@@ -214,7 +223,10 @@ log_add_barrier(Relation rel)
 			barrier_offset(&all[p], known.entries[known.n - 1].id) != next[p];
 	}
 
-	/* nothing to be finished, or nothing since the last one */
+	/*
+	 * there is nothing to finish, or nothing was written since the last
+	 * barrier
+	 */
 	if (!anything || !moved)
 	{
 		UnlockRelationForExtension(rel, ExclusiveLock);
@@ -265,7 +277,7 @@ log_barrier_limits(Relation rel, int npartitions, const int64 *positions, int64 
 	if (known.n == 0)
 		return false;
 
-	/* the first barrier that some partition has not come to */
+	/* the first barrier that some partition has not reached */
 	for (int p = 0; p < npartitions; p++)
 	{
 		read_barriers(rel, p, &barriers);
@@ -287,7 +299,9 @@ log_barrier_limits(Relation rel, int npartitions, const int64 *positions, int64 
 	return true;
 }
 
-/* ---- through a dump ---- */
+/*
+ * ---- dump and restore ----
+ */
 
 int
 log_get_barriers(Relation rel, int npartitions, int64 *offsets)

@@ -1,15 +1,17 @@
 /*
  * expire.c
- *	  Dropping the oldest messages: whole extents at the head of a partition.
+ *	  Expiry of the oldest messages: whole extents at the head of a
+ *	  partition.
  *
- * Freed blocks go to the free list in the meta page and are used again by any
- * partition's tail.  Nothing else is touched: no table lock, no page of the extent.
+ * The freed blocks go to the free list in the meta page and are reused by the
+ * tail of any partition.  Expiry takes no table lock and touches no page of
+ * the extents.
  *
- * Readers are not waited for.  Whoever has a page pinned that he found live
- * keeps it: a block is used again only while nobody has it pinned
- * (log_pick_blocks).  Whoever comes later finds that the page is below the first
- * offset, or that its block holds other rows than should follow, and goes on at
- * the first offset (log_page_scan_load_forward).
+ * Expiry does not wait for readers.  A reader that has pinned a live page can
+ * go on reading it, because log_pick_blocks() reuses a block only while nobody
+ * has it pinned.  A later reader finds that the page is below the first
+ * offset, or that the block holds other rows than should follow, and continues
+ * at the first offset (log_page_scan_load_forward).
  */
 #include "postgres.h"
 
@@ -31,7 +33,10 @@
 #include "log/space/shared.h"
 #include "log/write/expire.h"
 
-/* dead rows below the frozen offset in what is to be freed */
+/*
+ * Count of dead rows below the frozen offset in [from, to), as of frozen
+ * offset `frozen`.
+ */
 typedef struct DeadCount
 {
 	int64		from;
@@ -42,15 +47,15 @@ typedef struct DeadCount
 
 typedef enum FreeResult
 {
-	FREE_NOTHING,				/* (more) to free */
+	FREE_NOTHING,				/* nothing (more) to free */
 	FREE_DONE,
-	FREE_COUNT					/* first count the dead rows */
+	FREE_COUNT					/* the caller must count the dead rows first */
 } FreeResult;
 
 /*
- * Is an extent that ends at the tail's free of pages with the same base as the
- * tail's extent?  There are such amid a large row.  Used again by the tail, they
- * could not be told from its own pages.
+ * If a large row spans extents, the extent before the tail's may have pages
+ * with the same base as the tail's extent.  If the tail reused them, they
+ * could not be told from its own pages.  Is the extent free of such pages?
  */
 static bool
 ends_before_tail(Relation rel, int partition, const LogExtent *extent, int64 tail_base)
@@ -63,12 +68,13 @@ ends_before_tail(Relation rel, int partition, const LogExtent *extent, int64 tai
 	return base < tail_base;
 }
 
-/* the pages at the head of a partition, locked */
+/* The locked pages at the head of a partition. */
 typedef struct HeadPages
 {
 	Buffer		meta;
 	Buffer		head;
-	Buffer		leaf;			/* first directory page, InvalidBuffer: none */
+	Buffer		leaf;			/* first directory page, InvalidBuffer if
+								 * there is none */
 } HeadPages;
 
 static void
@@ -99,8 +105,8 @@ unlock_head_pages(const HeadPages *pages)
 }
 
 /*
- * How many extents of the first directory page hold nothing at or above
- * `upto`?  *first becomes the first offset without them.
+ * Number of extents of the first directory page that hold nothing at or above
+ * `upto`.  *first becomes the first offset without them.
  */
 static int
 count_extents_below(Relation rel, int partition, const LogTail *tail, const HeadPages *pages,
@@ -123,7 +129,7 @@ count_extents_below(Relation rel, int partition, const LogTail *tail, const Head
 		if (extent->start == 0 || extent->nblocks == 0 ||
 			(uint64) extent->start + extent->nblocks > nallocated)
 			log_page_corrupted(rel, root[0].block, "it holds an impossible extent");
-		/* it ends where the next one begins */
+		/* an extent ends where the next one begins */
 		if (n + 1 < (int) directory->nextents)
 			end = directory->extents[n + 1].base;
 		else if (head->nroot > 1)
@@ -142,7 +148,10 @@ count_extents_below(Relation rel, int partition, const LogTail *tail, const Head
 	return n;
 }
 
-/* take the first n extents out; the partition begins with offset `first` then */
+/*
+ * Remove the first n extents, so that the partition begins with offset
+ * `first`.
+ */
 static void
 remove_extents(Relation rel, LogShared *shared, const HeadPages *pages, int n,
 			   int64 first, int64 dead)
@@ -165,7 +174,10 @@ remove_extents(Relation rel, LogShared *shared, const HeadPages *pages, int n,
 						 directory->nextents * sizeof(LogExtent));
 	if (directory->nextents == 0)
 	{
-		/* no leaf has id 0: who comes by an older root finds it is none */
+		/*
+		 * No leaf has id 0, so a lookup with an older root finds the leaf
+		 * stale.
+		 */
 		LOG_OPAQUE(leafpage)->owner = 0;
 		log_free_blocks(metapage, root[0].block, 1);
 		head->nroot--;
@@ -185,7 +197,7 @@ remove_extents(Relation rel, LogShared *shared, const HeadPages *pages, int n,
 	if (RelationNeedsWAL(rel))
 		log_xlog_pages(LOG_PAGES_EXPIRE, buffers, 3);
 
-	/* in this order, and not while somebody looks into the commit log */
+	/* publish in this order, and not while a reader asks the commit log */
 	LWLockAcquire(&shared->freeze_lock, LW_EXCLUSIVE);
 	shared->tail.first_offset = head->first_offset;
 	pg_atomic_write_u64(&shared->first_offset, head->first_offset);
@@ -203,9 +215,10 @@ remove_extents(Relation rel, LogShared *shared, const HeadPages *pages, int n,
  * Free extents at the head of the first directory page that hold nothing at or
  * above `upto`.
  *
- * The head remembers how many dead rows there are below the frozen offset.
- * Where there are any, one extent at a time is freed, after the caller has
- * counted its dead rows; *count is what he counted, or what he is to count.
+ * The head keeps the number of dead rows below the frozen offset.  While that
+ * is not zero, one extent at a time is freed, and its dead rows must be
+ * counted first.  FREE_COUNT tells the caller to count the offsets in *count
+ * and to call again.
  */
 static FreeResult
 free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
@@ -217,7 +230,7 @@ free_head_extents(Relation rel, int partition, LogShared *shared, int64 upto,
 	int64		first;
 	FreeResult	result = FREE_NOTHING;
 
-	/* the tail's extent must not change while the directory is looked at */
+	/* the append lock keeps the tail's extent from changing */
 	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
 	if (!BlockNumberIsValid(shared->tail.head))
 	{
@@ -267,7 +280,7 @@ log_get_head_extent(Relation rel, int partition, int64 from, LogHeadExtent *resu
 	result->bytes = (int64) extent.nblocks * BLCKSZ;
 	result->last_time = extent.last_time;
 
-	/* those that hold but the middle of its last row go with it */
+	/* extents that hold only the middle of its last row go with it */
 	while (log_extent_next(rel, partition, &next, &after) &&
 		   after.base == next.base && after.start != next.start)
 	{
@@ -301,7 +314,7 @@ log_expire(Relation rel, int partition, int64 upto, bool quick)
 {
 	int64		before = log_first_offset(rel, partition);
 
-	/* messages in flight must not go before they were delivered */
+	/* messages in flight must not expire before they are delivered */
 	if (upto > before)
 		upto = Min(upto, log_stable_offset(rel, partition, NULL, NULL));
 	if (upto <= before)
@@ -323,7 +336,7 @@ log_expire_dead(Relation rel, int partition)
 		log_read_head(rel, partition, &head);
 		first = head.first_offset;
 
-		/* the first extent can only be all dead if there are dead enough */
+		/* without enough dead rows the first extent cannot be all dead */
 		if (head.frozen_dead == 0 ||
 			!log_extent_find(rel, partition, first, &extent) ||
 			!log_extent_next(rel, partition, &extent, &next) ||

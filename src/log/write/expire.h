@@ -1,6 +1,6 @@
 /*
  * expire.h
- *	  Dropping the oldest messages.
+ *	  Expiry of the oldest messages.
  */
 #ifndef STREAMQ_LOG_WRITE_EXPIRE_H
 #define STREAMQ_LOG_WRITE_EXPIRE_H
@@ -9,7 +9,7 @@
 
 #include "utils/rel.h"
 
-/* drop the extents at the head in which nothing but dead rows is left */
+/* Free the extents at the head that hold only dead rows. */
 extern void log_expire_dead(Relation rel, int partition);
 
 #endif

@@ -1,12 +1,14 @@
 /*
  * freeze.c
- *	  VACUUM: moves the frozen offset on.
+ *	  VACUUM: moves the frozen offset forward.
  *
- * Nothing is removed here but extents at the head that hold dead rows only.  The pages between the remembered frozen
- * offset and the first run that is not old enough are read once; everything below
- * the new frozen offset is committed but for runs marked dead, which are marked on
- * their pages.  Committed rows, the common case, cost no page writes at all: the one
- * WAL record changes the head page.
+ * VACUUM reads the pages from the old frozen offset to the end of the
+ * partition.  The new frozen offset is the first run that is not old enough.
+ * Below it, every run is committed, except for those that VACUUM marks dead on
+ * their pages.  The usual partition has committed rows only and costs no page
+ * writes at all: the one WAL record changes the head page.
+ *
+ * Nothing is removed, except for extents at the head that hold only dead rows.
  */
 #include "postgres.h"
 
@@ -44,17 +46,17 @@ typedef struct FreezeState
 	Relation	rel;
 	int			partition;
 	BufferAccessStrategy strategy;
-	TransactionId cutoff;		/* older ones are frozen */
-	TransactionId newest;		/* newest that was */
-	TransactionId oldest_left;	/* oldest that was not */
-	int64		to;				/* the partition's end when this began */
+	TransactionId cutoff;		/* older xids are frozen */
+	TransactionId newest;		/* newest xid frozen */
+	TransactionId oldest_left;	/* oldest xid not frozen */
+	int64		to;				/* end of the partition when VACUUM began */
 	int64		frozen;			/* the new frozen offset */
 	bool		stopped;
 	int64		live;
 	int64		dead;
 } FreezeState;
 
-/* mark aborted runs of a page for good */
+/* Mark aborted runs of a page for good. */
 static void
 mark_dead(FreezeState *fs, Buffer buffer, uint16 *positions, int n)
 {
@@ -78,8 +80,8 @@ mark_dead(FreezeState *fs, Buffer buffer, uint16 *positions, int n)
 }
 
 /*
- * Has the page at the cursor expired, or been used again since?  Then what is
- * retained begins above `expected`, and *first says where.
+ * Has the page at the cursor expired, or been reused since?  Then *first,
+ * where the retained messages begin, is above `expected`.
  */
 static bool
 page_expired(LogCursor *cursor, Buffer buffer, int64 expected, int64 *first)
@@ -95,8 +97,8 @@ page_expired(LogCursor *cursor, Buffer buffer, int64 expected, int64 *first)
 }
 
 /*
- * The runs of a page from `from` on.  Returns the offset behind the page;
- * positions are those of aborted runs that are not marked yet.
+ * Look at the runs of a page from `from` on.  Returns the offset after the
+ * page; `positions` gets the aborted runs that are not marked yet.
  */
 static int64
 freeze_runs(FreezeState *fs, Buffer buffer, int64 from, uint16 *positions, int *npositions)
@@ -113,8 +115,9 @@ freeze_runs(FreezeState *fs, Buffer buffer, int64 from, uint16 *positions, int *
 			continue;
 
 		/*
-		 * Once a run is too young the frozen offset stands, but later ones
-		 * may have older xids: relfrozenxid must not pass those.
+		 * A run that is too young stops the frozen offset, but not
+		 * relfrozenxid: the later runs are read, too, and the oldest xid left
+		 * is what relfrozenxid advances to.
 		 */
 		if (fs->stopped || !TransactionIdPrecedes(run->xid, fs->cutoff))
 		{
@@ -146,8 +149,8 @@ freeze_runs(FreezeState *fs, Buffer buffer, int64 from, uint16 *positions, int *
 }
 
 /*
- * Looks at runs from *from on, and moves that behind the page.  False if there is no
- * page at the cursor: the tail is behind us.
+ * Look at the runs of a page from *next on, and advance *next past the page.
+ * False at the tail.
  */
 static bool
 freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
@@ -187,8 +190,9 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 	off = freeze_runs(fs, buffer, from, positions, &npositions);
 
 	/*
-	 * Not beyond the end as it was: a page that was the tail when we read it
-	 * may have got more rows since, and be followed by one without any.
+	 * Do not go beyond the end of the partition as it was.  A page that was
+	 * the tail when it was read may have got more rows since, and an empty
+	 * page may follow it.
 	 */
 	if (!fs->stopped)
 		fs->frozen = Max(fs->frozen, Min(off, fs->to));
@@ -197,7 +201,9 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 
 	if (npositions > 0)
 	{
-		/* runs stay where they are and outcomes do not change */
+		/*
+		 * positions stay valid: runs do not move, and outcomes do not change
+		 */
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		mark_dead(fs, buffer, positions, npositions);
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
@@ -206,7 +212,10 @@ freeze_page(FreezeState *fs, LogCursor *cursor, int64 *next)
 	return *next < fs->to;
 }
 
-/* dead rows were newly marked between `from` and the new frozen offset */
+/*
+ * Move the frozen offset.  `dead` is the number of rows newly marked dead
+ * between `from` and the new frozen offset.
+ */
 static void
 advance_frozen(FreezeState *fs, int64 from, int64 dead)
 {
@@ -223,7 +232,7 @@ advance_frozen(FreezeState *fs, int64 from, int64 dead)
 		if (head->first_offset <= from)
 			break;
 
-		/* some of what was looked at has expired */
+		/* some of what was counted has expired */
 		from = head->first_offset;
 		UnlockReleaseBuffer(buffer);
 		dead = log_count_dead(fs->rel, fs->partition, from, fs->frozen);
@@ -257,7 +266,7 @@ advance_frozen(FreezeState *fs, int64 from, int64 dead)
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
 
-	/* readers that are about to look into the commit log finish first */
+	/* wait for readers that are about to ask the commit log */
 	LWLockAcquire(&shared->append_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&shared->freeze_lock, LW_EXCLUSIVE);
 	if (shared->tail.frozen_offset < fs->frozen)
@@ -307,7 +316,7 @@ vacuum_partition(FreezeState *fs)
 			COMPAT_VACUUM_DELAY_POINT();
 		} while (freeze_page(fs, &cursor, &at) && log_cursor_next(&cursor));
 	}
-	/* unread runs would count as frozen */
+	/* runs that were not read would count as frozen */
 	log_check_missing(fs->rel, fs->partition, at, fs->to);
 	fs->live += below;
 	if (fs->frozen > log_frozen_offset(fs->rel, fs->partition))

@@ -1,11 +1,11 @@
 /*
  * route.c
- *	  Which partition a row goes to.
+ *	  Routing: which partition a row goes to.
  *
- * The hash of the partition_by columns picks one of 1024 slots, and the slots are
- * shared out among the partitions.  When partitions are added, the new ones take
- * slots evenly from those that are there, so only keys of the slots taken move.  The
- * map is a function of the numbers of partitions the stream has had.
+ * The hash of the partition_by columns picks one of 1024 slots, and each slot
+ * belongs to a partition.  When partitions are added, the new ones take slots
+ * evenly from the existing ones, so only the keys of these slots move.  The
+ * map is a function of the partition counts that the stream has had.
  */
 #include "postgres.h"
 
@@ -41,7 +41,7 @@ fill_slots(uint8 *slots, const StreamOptions *options)
 
 		for (int p = have; p < want; p++)
 		{
-			/* from whoever has most, its last slot first */
+			/* take from the partition with most slots, its last slot first */
 			while (count[p] < LOG_ROUTE_SLOTS / want)
 			{
 				int			most = 0;
@@ -98,7 +98,7 @@ log_route_copy(Relation rel)
 	{
 		StreamOptions options = cache->options;
 
-		/* looking types up may let the cache entry go */
+		/* looking up types may drop the cache entry */
 		fill_route(route, rel, &options);
 		cache = log_relcache(rel);
 		cache->route = *route;
@@ -117,8 +117,9 @@ hash_value(const LogRoute *route, int i, Datum value)
 }
 
 /*
- * Hash functions may leave memory behind: that of numeric a copy with a long header.
- * Who inserts row by row frees nothing before the end of his command.
+ * Hash functions may leak memory; that of numeric copies its argument to give
+ * it a long header.  A command that inserts row by row frees memory only at
+ * its end, so use a context that is reset each time.
  */
 static Datum
 hash_varlena(const LogRoute *route, int i, Datum value)
@@ -128,7 +129,7 @@ hash_varlena(const LogRoute *route, int i, Datum value)
 	MemoryContext old;
 	Datum		h;
 
-	/* nobody else has it meanwhile, whatever the function does */
+	/* take the context away, because the hash function may come here again */
 	spare = NULL;
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "streamq hashed keys",
@@ -146,7 +147,7 @@ hash_varlena(const LogRoute *route, int i, Datum value)
 	return h;
 }
 
-/* hash a column's value into *hash */
+/* Combine a column's value into *hash. */
 static inline void
 add_key(const LogRoute *route, int i, Datum value, uint64 *hash)
 {
@@ -205,7 +206,10 @@ log_route_spread(int npartitions, int n)
 	static uint32 next = 0;
 	uint32		start;
 
-	/* sessions that write one message each must not all begin with the first */
+	/*
+	 * sessions that write one message each must not all begin with partition
+	 * 0
+	 */
 	if (next == 0)
 		next = murmurhash32((uint32) MyProcPid);
 	start = next % npartitions;
