@@ -30,6 +30,10 @@ check_expired(Relation rel, int partition, int64 off)
 			 errhint("The transaction might succeed if retried.")));
 }
 
+/*
+ * Put the row with this TID into the slot.  False if the snapshot does not see
+ * it, or if the TID is not one of the stream's live range.
+ */
 static bool
 fetch_row(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
 {

@@ -329,6 +329,10 @@ serial_step(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 		log_page_scan_step(&scan->ps, slot) && scan->ps.off < scan->high;
 }
 
+/*
+ * Return the next row in either direction, entering the next partition where
+ * one ends.
+ */
 static pg_noinline bool
 serial_next(LogScan scan, ScanDirection direction, TupleTableSlot *slot)
 {

@@ -1,10 +1,11 @@
 /*
  * check_data.c
- *	  Is a stream's file sound?  Data pages and the rows on them.
+ *	  Checking data pages and the rows on them.
  *
- * The pages of a partition are read in log order, up to the tail as it was when the
- * directory was copied.  What was written by then does not change but for flags,
- * unless it expires: a page whose extent is gone by the time it was read is passed over.
+ * The pages of a partition are read in log order, up to the tail as it was
+ * when the directory was copied.  Except for flags, what was written by then
+ * changes only by expiry.  So a page is skipped if its extent is gone by the
+ * time the page was read.
  */
 #include "postgres.h"
 
@@ -35,27 +36,30 @@ typedef struct CommitLogArgs
 	bool		committed;
 } CommitLogArgs;
 
-/* where we are in the log of a partition */
+/* Position in the log of a partition. */
 typedef struct Walk
 {
 	Check	   *check;
 	CheckPartition *p;
-	int64		frozen;			/* not less than when the page was copied */
-	int64		dead;			/* rows of runs marked dead below that */
-	CommitLogArgs asked;		/* the last answer of the commit log */
-	bool		expired;		/* not all pages were looked at */
-	int64		expected;		/* base of the page to come, -1 not known */
-	TimestampTz time;			/* of the run before */
-	bool		seam_known;		/* left tells what has to come */
-	uint32		left;			/* bytes of a row that goes on */
-	bool		left_committed; /* and all of it must be there */
+	int64		frozen;			/* at least what it was when the page was
+								 * copied */
+	int64		dead;			/* rows of runs marked dead below the frozen
+								 * offset */
+	CommitLogArgs asked;		/* last answer of the commit log */
+	bool		expired;		/* some pages were not read */
+	int64		expected;		/* base of the next page, -1: unknown */
+	TimestampTz time;			/* of the previous run */
+	bool		seam_known;		/* `left` is valid */
+	uint32		left;			/* bytes of a row that continues on the next
+								 * page */
+	bool		left_committed; /* that row must be complete */
 	int64		left_off;
 	bool		left_decode;
-	LogRow		row;			/* that row, body in bytes */
+	LogRow		row;			/* that row; its body is in bytes */
 	StringInfoData bytes;
 } Walk;
 
-/* the part of a page that is being looked at */
+/* The page being checked. */
 typedef struct PageView
 {
 	BlockNumber block;
@@ -88,7 +92,7 @@ report_damage(Walk *w, BlockNumber block, int64 off, const char *fmt, ...)
 
 /* ---- rows ---- */
 
-/* NULL, or what is wrong with the attributes */
+/* Returns NULL or what is wrong with the attributes. */
 static const char *
 check_attributes(TupleDesc desc, const LogRow *row)
 {
@@ -165,7 +169,9 @@ typedef struct OutcomeArgs
 	bool		committed;
 } OutcomeArgs;
 
-/* did the run's transaction commit?  As in log_run_visibility, for good only. */
+/*
+ * Did the run's transaction commit?  As log_run_visibility(), for good only.
+ */
 static void
 find_outcome(Check *check, void *arg)
 {
@@ -185,8 +191,8 @@ find_outcome(Check *check, void *arg)
 }
 
 /*
- * Must the run's rows be as the columns ask?  What was aborted may have been
- * written under other columns, and may end in the middle of a row.
+ * Must the rows of the run match the columns?  Rows of an aborted transaction
+ * may have been written under other columns, and may end in the middle.
  */
 static bool
 run_committed(Walk *w, PageView *v, const LogRun *run, int64 first_row)
@@ -201,7 +207,10 @@ run_committed(Walk *w, PageView *v, const LogRun *run, int64 first_row)
 		!TransactionIdPrecedes(run->xid, ReadNextTransactionId()) ||
 		TransactionIdPrecedes(run->xid, w->check->oldest_xid))
 	{
-		/* below the frozen offset nobody asks, and it may have moved */
+		/*
+		 * No reader asks about xids below the frozen offset, which may have
+		 * moved.
+		 */
 		if (log_check_guard(w->check, w->p->partition, v->block, find_outcome, &args) &&
 			!args.committed)
 			report_damage(w, v->block, first_row, "transaction id %u of a run is impossible", run->xid);
@@ -211,7 +220,10 @@ run_committed(Walk *w, PageView *v, const LogRun *run, int64 first_row)
 		args.committed;
 }
 
-/* what the commit log says of a transaction that has ended, if it reaches back so far */
+/*
+ * Ask the commit log about a transaction that has ended, if it reaches back
+ * that far.
+ */
 static void
 ask_commit_log(Check *check, void *arg)
 {
@@ -232,8 +244,9 @@ ask_commit_log(Check *check, void *arg)
 }
 
 /*
- * Do the flags of a run tell what became of its transaction?  Readers believe them,
- * and below the frozen offset that there are no others to be dead.
+ * Do the flags of a run agree with the outcome of its transaction?  Readers
+ * trust the flags, and trust that below the frozen offset no other run is
+ * dead.
  */
 static void
 check_flags(Walk *w, PageView *v, const LogRun *run, int64 off)
@@ -242,7 +255,10 @@ check_flags(Walk *w, PageView *v, const LogRun *run, int64 off)
 	bool		frozen = off < w->p->frozen_offset;
 	bool		ask;
 
-	/* once ids have been used again, a frozen run's may be somebody else's */
+	/*
+	 * after a wraparound the xid of a frozen run may be that of a later
+	 * transaction
+	 */
 	ask = frozen ? EpochFromFullTransactionId(ReadNextFullTransactionId()) == 0 :
 		run->flags != 0;
 	if (ask && (run->xid != w->asked.xid || !w->asked.known))
@@ -266,7 +282,7 @@ check_flags(Walk *w, PageView *v, const LogRun *run, int64 off)
 					  "the transaction %u of a run that counts as committed was rolled back", run->xid);
 }
 
-/* the rows of one run; false if the page makes no sense from here on */
+/* Check the rows of one run.  False if the rest of the page makes no sense. */
 static bool
 check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool committed)
 {
@@ -311,7 +327,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 		row.body = (char *) v->page + body;
 		if (body + row.len > end)
 		{
-			/* it goes on on the next page */
+			/* it continues on the next page */
 			w->left = row.len - (end - body);
 			w->left_off = off;
 			w->left_committed = committed;
@@ -334,6 +350,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 	return true;
 }
 
+/* Check the runs of a page: headers, order, flags, and the rows of each. */
 static void
 check_runs(Walk *w, PageView *v, const LogExtent *extent)
 {
@@ -365,7 +382,7 @@ check_runs(Walk *w, PageView *v, const LogExtent *extent)
 	}
 }
 
-/* the bytes at the start of the page that belong to a row before it */
+/* Check the bytes at the start of the page that continue an earlier row. */
 static void
 check_continuation(Walk *w, PageView *v)
 {
@@ -374,8 +391,8 @@ check_continuation(Walk *w, PageView *v)
 	if (!w->seam_known)
 	{
 		/*
-		 * a row that begins before what is retained; it ends where room is
-		 * left
+		 * The row began in what has expired.  It ends on this page if it
+		 * leaves room there.
 		 */
 		w->seam_known = cont < PAGE_ROOM;
 		return;
@@ -388,7 +405,9 @@ check_continuation(Walk *w, PageView *v)
 	}
 	if (cont == 0 && !w->left_committed)
 	{
-		/* an error or a crash cut off the transaction that was writing it */
+		/*
+		 * an error or a crash interrupted the transaction that wrote the row
+		 */
 		w->left = 0;
 		return;
 	}
@@ -430,8 +449,9 @@ read_first(Check *check, void *arg)
 }
 
 /*
- * Has the extent, which ends at `end` (-1 if it was the last one), expired meanwhile?  Asked
- * after a page of it was copied: blocks are used again only later.
+ * Has the extent, which ends at `end` (-1 if it was the last one), expired?
+ * This is asked after a page of it was copied, because its blocks can be
+ * reused only after that.
  */
 static bool
 extent_expired(Walk *w, const LogExtent *extent, int64 end)
@@ -455,7 +475,10 @@ same_offset(Walk *w, int64 base)
 		(w->p->partition == LOG_MAX_PARTITIONS - 1 && base > w->expected && (base & 0x7FFF) == 0);
 }
 
-/* false if the extent has expired: skip the rest of it */
+/*
+ * Check one page.  False if the extent has expired, so that the rest of it
+ * must be skipped.
+ */
 static bool
 check_page(Walk *w, const LogExtent *extent, int64 extent_end, BlockNumber block, bool first)
 {
@@ -517,7 +540,7 @@ get_tail_now(Check *check, void *arg)
 	log_get_tail(check->rel, args->partition, &args->tail);
 }
 
-/* has the tail passed the block meanwhile? */
+/* Has the tail passed the block meanwhile? */
 static bool
 tail_passed(Walk *w, const LogExtent *extent, BlockNumber block)
 {
@@ -528,7 +551,7 @@ tail_passed(Walk *w, const LogExtent *extent, BlockNumber block)
 		(args.tail.extent_start != extent->start || block < args.tail.next_block);
 }
 
-/* nothing behind the tail may look like the log going on */
+/* Report pages after the tail that seem to continue the log. */
 static void
 check_behind_tail(Walk *w, const LogExtent *extent, BlockNumber from)
 {
@@ -547,6 +570,10 @@ check_behind_tail(Walk *w, const LogExtent *extent, BlockNumber from)
 	}
 }
 
+/*
+ * Check the pages of an extent in log order.  In the last extent these are the
+ * pages up to the tail; pages after the tail must not continue the log.
+ */
 static void
 check_extent_data(Walk *w, int i)
 {
@@ -572,7 +599,7 @@ check_extent_data(Walk *w, int i)
 		w->frozen = p->frozen_offset;
 		if (!check_page(w, extent, extent_end, block, block == extent->start))
 		{
-			/* gone: go on with what is retained */
+			/* the extent has expired: continue with what is retained */
 			w->expired = true;
 			w->expected = -1;
 			w->seam_known = false;
@@ -590,7 +617,11 @@ check_extent_data(Walk *w, int i)
 	else if (w->expected > p->tail.next_offset &&
 			 log_next_offset(w->check->rel, p->partition) < w->expected)
 		report_damage(w, p->tail.tail, p->tail.next_offset, "the partition goes on behind its next offset");
-	/* on a standby the tail was looked at amid a row, if it is further now */
+
+	/*
+	 * On a standby the tail may have been read in the middle of a row.  Then
+	 * it has moved since.
+	 */
 	else if (w->left > 0 && w->left_committed && w->expected == p->tail.next_offset &&
 			 (log_use_shared() || !tail_passed(w, extent, end)))
 		report_damage(w, p->tail.tail, w->left_off, "the last message does not go on as it should");
@@ -608,7 +639,10 @@ log_check_data(Check *check, CheckPartition *p)
 	w.p = p;
 	w.expected = -1;
 	w.time = DT_NOBEGIN;
-	/* unless something expired, the log begins with a row of its own */
+
+	/*
+	 * unless something expired, the log does not begin in the middle of a row
+	 */
 	w.seam_known = p->nused > 0 && p->extents[0].base == p->origin_offset &&
 		p->first_offset == p->origin_offset;
 	initStringInfo(&w.bytes);

@@ -563,6 +563,10 @@ load_place(Relation rel, TupleTableSlot **slots, int nslots, int16 *partitions, 
 	*noted = load.kind != LOAD_ORDINARY;
 }
 
+/*
+ * Rows were appended: record where they went if there is no plan yet.  If the
+ * plan is complete, set its barriers and delete it.
+ */
 static void
 load_note(Relation rel, const int16 *partitions, int nrows)
 {
@@ -693,6 +697,7 @@ collect_messages(Relation rel, const LogPlan *plan, const uint8 *order, Snapshot
 #define MOVE_ROWS	1000
 #define MOVE_BYTES	(1024 * 1024)
 
+/* Append the kept rows partition by partition, as the plan says. */
 static void
 append_messages(Relation rel, const LogPlan *plan, LogRowStore *store)
 {

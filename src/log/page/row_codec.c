@@ -187,6 +187,7 @@ measure_row(TupleDesc desc, const Datum *values, const bool *isnull, bool replac
 	return true;
 }
 
+/* Write the body, for which measure_row() has found size and flags. */
 static void
 fill_row(TupleDesc desc, const Datum *values, const bool *isnull, uint16 flags, char *body)
 {

@@ -106,6 +106,10 @@ find_row(TupleTableSlot *slot)
 	ls->end = pos;
 }
 
+/*
+ * Decode attributes up to natts, continuing after the last one decoded.
+ * Attributes that the row does not have yet get their missing values.
+ */
 static void
 slot_get_some_attrs(TupleTableSlot *slot, int natts)
 {
@@ -278,6 +282,9 @@ same_layout(TupleDesc a, TupleDesc b)
 	return true;
 }
 
+/*
+ * Copy the bytes of a row if the layouts agree; otherwise encode its values.
+ */
 static void
 slot_copy(TupleTableSlot *dst, TupleTableSlot *src)
 {

@@ -62,6 +62,7 @@ allocate_in_segment(Relation rel, BlockNumber from, BlockNumber to)
 	return true;
 }
 
+/* Extend segment by segment, without writing zeroes where that is possible. */
 static void
 extend_fork(Relation rel, BlockNumber from, BlockNumber to)
 {

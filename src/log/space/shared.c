@@ -139,6 +139,10 @@ publish_tail(LogShared *shared)
 	pg_atomic_write_u64(&shared->next_offset, shared->tail.next_offset);
 }
 
+/*
+ * Find or create the shared entry of a partition, and load it from the file if
+ * nobody has done so yet.
+ */
 static LogShared *
 lookup_shared(Relation rel, int partition)
 {

@@ -2,9 +2,10 @@
  * append.c
  *	  Appending rows to a partition.
  *
- * The append lock is held for a whole batch, so its offsets are contiguous.
- * Space is reserved before the lock is taken; under it the file is never
- * extended.  Each page gets one WAL record with only the new bytes.
+ * The append lock is held for a whole batch, so the offsets of a batch are
+ * contiguous.  Space is reserved before the lock is taken, and the file is
+ * never extended under it.  Each page gets one WAL record with only the new
+ * bytes.
  */
 #include "postgres.h"
 
@@ -28,14 +29,17 @@
 #include "log/space/shared.h"
 #include "log/write/append.h"
 
-/* rows up to this size are not split between two pages: reading them whole is quicker */
+/*
+ * rows up to this size are not split between pages, because reading a whole
+ * row is faster
+ */
 #define SPAN_MIN_ROW	256
-/* and there must be room for this much of the body */
+/* a split row has at least this much of its body on the first page */
 #define SPAN_MIN_ROOM	64
 
 /*
- * Blocks of the file behind partition 255's largest TIDs would need the
- * invalid block number: those offsets are passed over.
+ * The largest TIDs of partition 255 would have the invalid block number, so
+ * their offsets are skipped.
  */
 #define TID_HOLE_PARTITION	255
 #define TID_HOLE(off)		((((off) >> 15) & 0xFFFFFF) == 0xFFFFFF)
@@ -52,7 +56,10 @@ row_can_start(uint32 pos, const LogRow *row)
 		(row->len > SPAN_MIN_ROW && body + SPAN_MIN_ROOM <= LOG_PAGE_END);
 }
 
-/* put the row, or what fits of it, at pos; returns the position behind */
+/*
+ * Put the row, or the part of it that fits, at pos.  Returns the position
+ * after it.
+ */
 static inline uint32
 place_row(char *page, uint32 pos, const LogRow *row, uint32 *placed)
 {
@@ -75,7 +82,7 @@ place_row(char *page, uint32 pos, const LogRow *row, uint32 *placed)
 	return body + n;
 }
 
-/* an upper bound of the pages that rows need behind the present tail page */
+/* Upper bound of the pages that rows need after the present tail page. */
 static uint32
 pages_needed(const LogRow *rows, int nrows)
 {
@@ -88,7 +95,7 @@ pages_needed(const LogRow *rows, int nrows)
 	return (uint32) (bytes / usable) + 2;
 }
 
-/* the log has no head page yet: make it and look again */
+/* The log has no head page yet: create it and load the tail. */
 static void
 create_log(Relation rel, int partition, LogShared *shared)
 {
@@ -110,21 +117,23 @@ typedef struct AppendState
 	TimestampTz now;
 	const LogRow *rows;
 	int			nrows;
-	int			next;			/* row to place next */
+	int			next;			/* row to be placed next */
 	const char *cont;			/* rest of the row before it */
 	uint32		cont_len;
-	bool		fresh_page;		/* do not go on with the tail page */
+	bool		fresh_page;		/* start on a new page */
 	bool		wal;
-	Buffer		ready;			/* pinned, most likely the tail page */
+	Buffer		ready;			/* pinned, probably the tail page */
 	BlockNumber ready_block;
-	Buffer		made;			/* of the last fresh page, InvalidBuffer: none */
+	Buffer		made;			/* last fresh page, InvalidBuffer if there is
+								 * none */
 } AppendState;
 
 /*
- * Who appends a single row holds the lock for a few microseconds; to sleep and be
- * woken takes several times as long.  After a group commit many sessions come
- * at once.  Looking again for as long as some of them need saves nearly all
- * of the sleeping, and costs those little who wait for a large batch.
+ * An append of a single row holds the lock for a few microseconds, and
+ * sleeping and waking take several times as long.  After a group commit many
+ * sessions come at once.  Trying again for as long as some of them need saves
+ * nearly all of the sleeping, and costs little when the lock is held for a
+ * large batch.
  */
 #define APPEND_SPINS	300
 
@@ -143,9 +152,9 @@ acquire_append_lock(LWLock *lock)
 /* ---- memory of pages ---- */
 
 /*
- * In a young process the first access to a buffer is a page fault.  When memory
- * is read, systems map what lies around it too, commonly 64 kB, as far as somebody has
- * used it before.
+ * In a young process the first access to a buffer is a page fault.  When
+ * memory is read, operating systems map the memory around it, too, commonly 64
+ * kB, as far as some process has used it before.
  */
 #define FAULT_AROUND	(65536 / BLCKSZ)
 #define FAULT_PAGE		4096
@@ -161,9 +170,9 @@ touch_buffer(Buffer buffer)
 }
 
 /*
- * A fresh page was made.  The next ones will mostly get buffers beside it: touch
- * those once, so that every other session that appends, and that would
- * else have a fault for each page, has one for many of them.
+ * A fresh page was filled.  The next ones mostly get buffers beside it.
+ * Touching those once gives every session that appends one page fault for many
+ * of them, instead of one for each.
  */
 static void
 touch_around(Buffer buffer)
@@ -188,9 +197,9 @@ remember_tail_buffer(AppendState *s, BlockNumber block, Buffer buffer)
 }
 
 /*
- * Before the append lock is taken: pin what was the tail page a moment ago, and have it
- * mapped, so that this is not done by one session after the other under the
- * lock.
+ * Pin the page that was the tail a moment ago, and have it mapped, before the
+ * append lock is taken.  Under the lock one session after the other would do
+ * this.
  */
 static void
 ready_tail_page(AppendState *s)
@@ -219,7 +228,7 @@ release_ready(AppendState *s)
 	s->ready = InvalidBuffer;
 }
 
-/* the tail page, pinned */
+/* Pin the tail page. */
 static Buffer
 pin_tail_page(AppendState *s, BlockNumber block)
 {
@@ -229,7 +238,10 @@ pin_tail_page(AppendState *s, BlockNumber block)
 	{
 		buffer = s->ready;
 		s->ready = InvalidBuffer;
-		/* it has not gone through ReadBuffer */
+
+		/*
+		 * count the access here, because it has not gone through ReadBuffer()
+		 */
 		pgstat_count_buffer_read(s->rel);
 		pgstat_count_buffer_hit(s->rel);
 		return buffer;
@@ -239,7 +251,7 @@ pin_tail_page(AppendState *s, BlockNumber block)
 	return buffer;
 }
 
-/* lock the tail page if the next row can start on it */
+/* Lock the tail page if the next row can start on it. */
 static Buffer
 lock_tail_page(AppendState *s, bool *newrun)
 {
@@ -266,7 +278,7 @@ lock_tail_page(AppendState *s, bool *newrun)
 	{
 		LogRun	   *run = (LogRun *) ((char *) page + opaque->last_run);
 
-		/* a run that carries hints is over */
+		/* a run with hint flags is over */
 		if (opaque->last_run + sizeof(LogRun) + run->nbytes != pos)
 			log_page_corrupted(s->rel, tail->tail, "its last run does not end where its content does");
 		if (run->xid == s->xid && run->cid == s->cid &&
@@ -285,10 +297,10 @@ lock_tail_page(AppendState *s, bool *newrun)
 }
 
 /*
- * Fresh pages mostly get buffers that lie side by side.  In a young process each is a
- * page fault or two when it is first written, which costs more than filling
- * it.  When memory is read instead, systems map what lies around it too: look at
- * the neighbours, of which one is probably next.
+ * Fresh pages mostly get adjacent buffers.  In a young process the first write
+ * to each is a page fault or two, which costs more than filling the page.
+ * When memory is read instead, operating systems map the memory around it,
+ * too.  So read the neighbours, one of which is probably next.
  */
 static inline void
 touch_neighbours(Buffer buffer)
@@ -313,6 +325,10 @@ lock_next_page(AppendState *s)
 	return buffer;
 }
 
+/*
+ * Write the WAL record of one page: main data as described in log_xlog.h, and
+ * the new bytes.
+ */
 static void
 log_append_record(AppendState *s, Buffer buffer, bool init, const LogRun *newrun,
 				  uint32 rows_pos, uint32 rows_end, int placed)
@@ -361,8 +377,8 @@ log_append_record(AppendState *s, Buffer buffer, bool init, const LogRun *newrun
 }
 
 /*
- * Place rows from pos on, the first of which can start there, as many as the
- * page takes; returns the position behind them.
+ * Place as many rows as the page takes, from pos on; the first one can start
+ * there.  Returns the position after them.
  */
 static inline uint32
 place_rows(AppendState *s, Page page, const LogRun *run, uint32 pos, int *placed)
@@ -390,7 +406,7 @@ place_rows(AppendState *s, Page page, const LogRun *run, uint32 pos, int *placed
 	return pos;
 }
 
-/* fill one page with as many rows as it takes */
+/* Fill one page with as many rows as it takes. */
 static void
 append_page(AppendState *s)
 {
@@ -489,7 +505,7 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	TimestampTz now;
 	int64		first;
 
-	/* rather now than when it is written */
+	/* report a conflict before anything is written */
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 
 	s.rel = rel;
@@ -548,8 +564,8 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 		log_append_hook(RelationGetRelid(rel), partition, first + nrows - 1);
 
 	/*
-	 * Who reads takes his predicate lock and then looks where the partition
-	 * ends: if the lock was not there yet, he finds the rows.
+	 * A reader takes its predicate lock and then looks where the partition
+	 * ends.  If the lock was not there yet, the reader will find the rows.
 	 */
 	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 

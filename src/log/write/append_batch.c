@@ -1,7 +1,7 @@
 /*
  * append_batch.c
- *	  Rows on their way into a stream: encoded one by one, shared out among the
- *	  partitions, and appended together.
+ *	  Batches of rows: encoded one by one, shared out among the partitions,
+ *	  and appended together.
  */
 #include "postgres.h"
 
@@ -20,10 +20,10 @@
 #include "log/write/route.h"
 #include "base/loaded.h"
 
-/* memory for encoded rows */
+/* Memory for encoded rows. */
 typedef struct RowMemory
 {
-	char	   *chunk;			/* begins with a pointer to the one before */
+	char	   *chunk;			/* begins with a pointer to the previous chunk */
 	Size		used;
 	Size		size;
 } RowMemory;
@@ -33,17 +33,17 @@ typedef struct RowMemory
 struct LogBatch
 {
 	Relation	rel;
-	int			partition;		/* of all rows; -1: each goes its way */
+	int			partition;		/* of all rows; -1: each is routed */
 	int			npartitions;
 	int			nrows;
 	LogRow	   *rows;
-	int16	   *partitions;		/* of each row, if they go their ways; -1: any */
+	int16	   *partitions;		/* of each row, if they are routed; -1: any */
 	LogRoute   *route;
-	bool		note;			/* a dump is being restored */
+	bool		note;			/* tell the placement callback where rows went */
 	RowMemory	memory;
 };
 
-/* rows of a batch that need no allocation */
+/* most rows of a batch that needs no allocation */
 #define SMALL_BATCH 16
 
 static const LogPlacement *placement = NULL;
@@ -69,7 +69,7 @@ reserve_row(void *arg, Size len)
 
 	if (memory->size - memory->used < len)
 	{
-		/* one row needs no more than itself */
+		/* a single row gets no more memory than it needs */
 		Size		size = memory->chunk ? Max(ROW_CHUNK, len) : len;
 		char	   *chunk = MemoryContextAllocHuge(CurrentMemoryContext,
 												   sizeof(char *) + size);
@@ -98,8 +98,8 @@ release_rows(RowMemory *memory)
 }
 
 /*
- * Partitions of rows that may go anywhere: contiguous shares, so that a batch
- * makes few runs.
+ * Choose partitions for the rows that may go anywhere.  They get contiguous
+ * shares, so that a batch makes few runs.
  */
 static void
 spread_rows(LogBatch *batch)
@@ -126,7 +126,10 @@ spread_rows(LogBatch *batch)
 		}
 }
 
-/* append each partition's rows together; tells the message id of each */
+/*
+ * Append the rows of each partition together, and return the message id of
+ * each row.
+ */
 static void
 append_routed(LogBatch *batch, CommandId cid, int64 *msg_ids)
 {
@@ -206,7 +209,7 @@ void
 log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids)
 {
 	if (batch->nrows == 0)
-		 /* nothing */ ;
+		 /* nothing to append */ ;
 	else if (batch->partitions)
 		append_routed(batch, cid, msg_ids);
 	else

@@ -293,6 +293,10 @@ frozen_dead(Relation rel, int partition)
 	return dead;
 }
 
+/*
+ * Freeze one partition: look at its runs, move its frozen offset, and free the
+ * extents that hold only dead rows.
+ */
 static void
 vacuum_partition(FreezeState *fs)
 {

@@ -24,6 +24,10 @@
 #include "log/space/relcache.h"
 #include "log/write/route.h"
 
+/*
+ * Compute the map from slots to partitions by going through the history of
+ * partition counts.
+ */
 static void
 fill_slots(uint8 *slots, const StreamOptions *options)
 {
