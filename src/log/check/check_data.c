@@ -170,7 +170,8 @@ typedef struct OutcomeArgs
 } OutcomeArgs;
 
 /*
- * Did the run's transaction commit?  As log_run_visibility(), for good only.
+ * Did the run's transaction commit?  As in log_run_visibility(), but only what
+ * is final counts.
  */
 static void
 find_outcome(Check *check, void *arg)
