@@ -13,29 +13,31 @@
 #include "group/args.h"
 #include "group/group.h"
 #include "group/group_catalog.h"
+#include "group/group_grant.h"
+#include "group/group_ring.h"
 #include "group/memory.h"
-#include "group/ordered.h"
+#include "group/mode.h"
 #include "group/seek.h"
 #include "group/store.h"
-#include "group/version.h"
-#include "log/state_page.h"
 #include "stream/privilege.h"
 #include "stream/retention.h"
 
-static void
-check_mode(const char *mode)
+static const GroupMode *
+get_mode(const char *name)
 {
-	if (strcmp(mode, "ordered") == 0)
-		return;
-	if (strcmp(mode, "shared") == 0 || strcmp(mode, "key_shared") == 0)
+	const GroupMode *mode = group_mode_find(name);
+
+	if (mode != NULL)
+		return mode;
+	if (strcmp(name, "shared") == 0 || strcmp(name, "key_shared") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("consumer groups with mode \"%s\" are not supported", mode),
-				 errhint("Use \"ordered\".")));
+				 errmsg("consumer groups with mode \"%s\" are not supported", name),
+				 errhint("Use %s.", group_mode_list())));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"%s\": \"%s\"", "mode", mode),
-			 errhint("Use \"ordered\".")));
+			 errmsg("invalid value for argument \"%s\": \"%s\"", "mode", name),
+			 errhint("Use %s.", group_mode_list())));
 }
 
 PG_FUNCTION_INFO_V1(streamq_create_group);
@@ -49,7 +51,8 @@ streamq_create_group(PG_FUNCTION_ARGS)
 	char	   *name;
 	Relation	rel;
 	GroupOptions options;
-	GroupStart	start;
+	const GroupMode *mode;
+	GroupPlace	start;
 	ConsumerGroup group;
 
 	group_begin_change("create_group()");
@@ -57,23 +60,23 @@ streamq_create_group(PG_FUNCTION_ARGS)
 		group_require_arg(fcinfo, i, argnames[i]);
 
 	name = group_get_name_arg(fcinfo);
-	options.mode = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	check_mode(options.mode);
+	mode = get_mode(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	options.mode = mode->name;
 	options.start_at = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	start = group_parse_start(options.start_at, "start_at");
+	group_parse_start(options.start_at, "start_at", &start);
 	options.lease = *PG_GETARG_INTERVAL_P(4);
 	(void) group_add_interval(GetCurrentTimestamp(), &options.lease, "lease", false);
 	options.max_in_flight = PG_GETARG_INT32(5);
-	if (options.max_in_flight < 1 || options.max_in_flight > STATE_MAX_IN_FLIGHT)
+	if (options.max_in_flight < 1 || options.max_in_flight > mode->max_in_flight)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must be between 1 and %d",
-						"max_in_flight", STATE_MAX_IN_FLIGHT)));
+						"max_in_flight", mode->max_in_flight)));
 
 	rel = group_open_stream(fcinfo);
 	stream_check_read(rel);
 	if (group_create(rel, name, &options, true, &group) == GROUP_CREATED)
-		group_init_states(rel, &group, start);
+		group_start(rel, &group, &start);
 	else if (PG_GETARG_BOOL(6))
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -144,14 +147,8 @@ streamq_revoke_group(PG_FUNCTION_ARGS)
 void
 group_init(void)
 {
-	static const LogStateCallbacks callbacks = {
-		.settle = group_version_settle,
-		.carry = group_version_carry,
-		.verify = group_version_verify
-	};
-
-	log_register_state_callbacks(&callbacks);
 	group_store_init();
+	group_ring_init();
 	group_memory_init();
 	stream_register_retention_holder(group_hold_retention);
 }

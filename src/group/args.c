@@ -47,14 +47,15 @@ group_get_name_arg(FunctionCallInfo fcinfo)
 }
 
 Relation
-group_open(FunctionCallInfo fcinfo, char **name, ConsumerGroup *group)
+group_open(FunctionCallInfo fcinfo, ConsumerGroup *group)
 {
 	Relation	rel;
+	char	   *name;
 
 	group_require_arg(fcinfo, 0, "stream");
-	*name = group_get_name_arg(fcinfo);
+	name = group_get_name_arg(fcinfo);
 	rel = group_open_stream(fcinfo);
-	group_get(rel, *name, group);
+	group_get(rel, name, group);
 	return rel;
 }
 

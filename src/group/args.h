@@ -26,8 +26,8 @@ extern void group_require_arg(FunctionCallInfo fcinfo, int argno, const char *ar
 extern Relation group_open_stream(FunctionCallInfo fcinfo);
 extern char *group_get_name_arg(FunctionCallInfo fcinfo);
 
-/* both, and the group: it exists and the current user may use it */
-extern Relation group_open(FunctionCallInfo fcinfo, char **name, ConsumerGroup *group);
+/* the stream, and the group: it exists and the current user may use it */
+extern Relation group_open(FunctionCallInfo fcinfo, ConsumerGroup *group);
 
 /* a message id: 22023 if it is negative */
 extern int64 group_check_msg_id(int64 msg_id);

@@ -1,6 +1,6 @@
 /*
- * views.c
- *	  What the views streamq.consumer_groups and streamq.leases are made of.
+ * group_views.c
+ *	  The functions under the views streamq.consumer_groups and streamq.leases.
  *	  They show the groups of streams that the caller may see.
  */
 #include "postgres.h"
@@ -14,12 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "base/loaded.h"
-#include "group/ordered.h"
-#include "group/store.h"
+#include "group/group_catalog.h"
+#include "group/mode.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/reader.h"
-#include "log/space.h"
 #include "stream/privilege.h"
 
 /*
@@ -125,18 +124,13 @@ count_fresh(LagCounts *counts, Relation rel, int64 from, Snapshot snapshot)
 
 /* messages to come and to acknowledge; *oldest is put to the first one's offset */
 static int64
-count_lag(Relation rel, int partition, const PartitionState *state,
+count_lag(Relation rel, int partition, const GroupFigures *figures,
 		  LagCounts *counts, Snapshot snapshot, int64 *oldest)
 {
-	int64		first = log_first_offset(rel, partition);
-	int64		from = Max(first, state->delivered);
-	int64		count = group_state_count_undone(state, state->delivered) -
-		group_state_count_undone(state, first);
-	StateRange	run;
+	int64		from = Max(log_first_offset(rel, partition), figures->fresh);
+	int64		count = figures->undone;
 
-	*oldest = -1;
-	if (group_state_next_undone(state, first, state->delivered, &run))
-		*oldest = run.from;
+	*oldest = figures->oldest;
 	if (from < counts->next)
 	{
 		int64		fresh = count_fresh(counts, rel, from, snapshot);
@@ -148,28 +142,13 @@ count_lag(Relation rel, int partition, const PartitionState *state,
 	return count;
 }
 
-/* what the next consume will count as expired */
-static void
-show_expired(Relation rel, int partition, PartitionState *state, TimestampTz now)
-{
-	int64		first = log_first_offset(rel, partition);
-	int64		lost;
-
-	if (state->position >= first)
-		return;
-	lost = log_lost_offset(rel, partition);
-	if (group_state_is_leased(state, now))
-		group_state_lose(state, state->cursor, lost);
-	else
-		group_state_expire(state, first, lost);
-}
-
 /*
- * The stream whose groups are to be shown, the first argument, and its options; NULL if it is
- * gone, the caller may not see its figures, or they are not here.  The result is begun.
+ * The arguments are a stream and one of its groups, as the query's snapshot sees
+ * it.  Begins the result.  NULL if the stream or the group is gone, the caller may
+ * not see its figures, or they are not here.
  */
 static Relation
-begin_showing(FunctionCallInfo fcinfo, StreamOptions *options)
+begin_showing(FunctionCallInfo fcinfo, StreamOptions *options, ConsumerGroup *group)
 {
 	Oid			relid = PG_GETARG_OID(0);
 	Relation	rel;
@@ -179,7 +158,8 @@ begin_showing(FunctionCallInfo fcinfo, StreamOptions *options)
 	if (!stream_may_see(relid))
 		return NULL;
 	rel = try_table_open(relid, AccessShareLock);
-	if (rel != NULL && (!log_is_stream(rel) || !log_is_accessible(rel)))
+	if (rel != NULL && (!log_is_stream(rel) || !log_is_accessible(rel) ||
+						!group_find_by_id(rel, PG_GETARG_INT32(1), GetActiveSnapshot(), group)))
 	{
 		table_close(rel, AccessShareLock);
 		return NULL;
@@ -199,25 +179,25 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 	Relation	rel;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	StreamOptions options;
+	ConsumerGroup group;
 	TimestampTz now = GetCurrentTimestamp();
 
-	rel = begin_showing(fcinfo, &options);
+	rel = begin_showing(fcinfo, &options, &group);
 	if (rel == NULL)
 		return (Datum) 0;
 
 	for (int p = 0; p < options.npartitions; p++)
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-		PartitionState state;
+		GroupFigures figures;
 		int64		oldest;
 		int64		lag;
 		Datum		values[9];
 		bool		nulls[9] = {0};
 		Interval	age = {0};
 
-		group_read_state(rel, PG_GETARG_INT32(1), p, &state);
-		show_expired(rel, p, &state, now);
-		lag = count_lag(rel, p, &state, get_counts(fcinfo, rel, p), snapshot, &oldest);
+		group.mode->figures(rel, &group, p, now, &figures);
+		lag = count_lag(rel, p, &figures, get_counts(fcinfo, rel, p), snapshot, &oldest);
 		UnregisterSnapshot(snapshot);
 
 		if (oldest >= 0)
@@ -228,21 +208,42 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 				age.time = now - since;
 		}
 		values[0] = Int32GetDatum(p);
-		values[1] = Int64GetDatum(state.position);
+		values[1] = Int64GetDatum(figures.position);
 		values[2] = Int64GetDatum(lag);
 		values[3] = DirectFunctionCall1(interval_justify_hours,
 										IntervalPGetDatum(&age));
-		values[4] = Int64GetDatum(group_state_is_leased(&state, now) ?
-								  group_state_in_flight(&state) : 0);
-		values[5] = Int64GetDatum(state.redelivered_count);
-		values[6] = Int64GetDatum(state.dead_lettered_count);
-		values[7] = Int64GetDatum(state.expired_count);
-		values[8] = TimestampTzGetDatum(state.last_consumed_at);
-		nulls[8] = state.last_consumed_at == 0;
+		values[4] = Int64GetDatum(figures.in_flight);
+		values[5] = Int64GetDatum(figures.redelivered);
+		values[6] = Int64GetDatum(figures.dead_lettered);
+		values[7] = Int64GetDatum(figures.expired);
+		values[8] = TimestampTzGetDatum(figures.last_consumed_at);
+		nulls[8] = figures.last_consumed_at == 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	table_close(rel, AccessShareLock);
 	return (Datum) 0;
+}
+
+typedef struct LeaseRows
+{
+	ReturnSetInfo *rsinfo;
+	int			partition;
+} LeaseRows;
+
+static void
+add_lease(const GroupLease *lease, void *arg)
+{
+	LeaseRows  *rows = arg;
+	Datum		values[6];
+	bool		nulls[6] = {0};
+
+	values[0] = Int32GetDatum(rows->partition);
+	values[1] = Int64GetDatum(LOG_MSG_ID(rows->partition, lease->first));
+	values[2] = Int64GetDatum(LOG_MSG_ID(rows->partition, lease->last));
+	values[3] = CStringGetTextDatum(lease->consumer);
+	values[4] = TimestampTzGetDatum(lease->expires_at);
+	values[5] = Int32GetDatum(lease->deliveries);
+	tuplestore_putvalues(rows->rsinfo->setResult, rows->rsinfo->setDesc, values, nulls);
 }
 
 /*
@@ -254,51 +255,19 @@ Datum
 streamq_group_leases(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	LeaseRows	rows = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
 	StreamOptions options;
+	ConsumerGroup group;
 	TimestampTz now = GetCurrentTimestamp();
 
-	rel = begin_showing(fcinfo, &options);
+	rel = begin_showing(fcinfo, &options, &group);
 	if (rel == NULL)
 		return (Datum) 0;
 
 	for (int p = 0; p < options.npartitions; p++)
 	{
-		PartitionState state;
-		int64		from;
-
-		group_read_state(rel, PG_GETARG_INT32(1), p, &state);
-		if (!group_state_is_leased(&state, now))
-			continue;
-		from = state.position;
-		for (int i = 0; i < state.ndeliveries && from < state.cursor; i++)
-		{
-			int64		to = Min(state.deliveries[i].to, state.cursor);
-			StateRange	run;
-			int64		first;
-			int64		last;
-			Datum		values[6];
-			bool		nulls[6] = {0};
-
-			if (!group_state_next_undone(&state, from, to, &run))
-			{
-				from = to;
-				continue;
-			}
-			first = run.from;
-			do
-				last = run.to - 1;
-			while (group_state_next_undone(&state, run.to, to, &run));
-			from = to;
-
-			values[0] = Int32GetDatum(p);
-			values[1] = Int64GetDatum(LOG_MSG_ID(p, first));
-			values[2] = Int64GetDatum(LOG_MSG_ID(p, last));
-			values[3] = CStringGetTextDatum(state.consumer);
-			values[4] = TimestampTzGetDatum(state.deadline);
-			values[5] = Int32GetDatum(state.deliveries[i].deliveries);
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-		}
+		rows.partition = p;
+		group.mode->leases(rel, &group, p, now, add_lease, &rows);
 	}
 	table_close(rel, AccessShareLock);
 	return (Datum) 0;

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/pg_prng.h"
 #include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -57,6 +58,17 @@ forget_range(MemoryEntry *entry, MemoryRange *range)
 	dlist_delete(&range->node);
 	entry->nranges--;
 	pfree(range);
+}
+
+uint64
+group_memory_make_token(void)
+{
+	uint64		token;
+
+	do
+		token = pg_prng_uint64(&pg_global_prng_state);
+	while (token == 0);
+	return token;
 }
 
 void

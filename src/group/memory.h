@@ -15,6 +15,9 @@
 
 #include "postgres.h"
 
+/* a token for a new lease; never 0 */
+extern uint64 group_memory_make_token(void);
+
 /* this session was given [from, to) under the token; undone by rollback */
 extern void group_memory_note(int32 group_id, int partition,
 							  int64 from, int64 to, uint64 token);

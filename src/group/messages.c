@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "group/group.h"
@@ -30,6 +31,13 @@ struct GroupMessages
 	MessageFormat *format;		/* unless typed */
 	int			count;
 };
+
+Snapshot
+group_message_snapshot(void)
+{
+	return RegisterSnapshot(IsolationIsSerializable() ? GetTransactionSnapshot() :
+							GetLatestSnapshot());
+}
 
 GroupMessages *
 group_messages_create(bool typed, uint32 wanted)

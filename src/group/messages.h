@@ -7,8 +7,19 @@
 
 #include "postgres.h"
 
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
 #include "group/group.h"
 #include "log/reader.h"
+
+/*
+ * A registered snapshot for reading messages.  It is new, also under REPEATABLE
+ * READ: it sees everything that a position read before is based on.  A
+ * SERIALIZABLE transaction reads by its own snapshot.
+ */
+extern Snapshot group_message_snapshot(void);
 
 /*
  * In the current memory context; typed: of consume_as().  The caller wants these columns

@@ -1,404 +1,171 @@
 /*
- * state.c
- *	  A consumer group's state in one partition: the rules of ordered mode.
+ * ordered.c
+ *	  Ordered mode: the table of its functions, and those that are neither taking
+ *	  nor acknowledging.
  */
 #include "postgres.h"
 
+#include "group/group_catalog.h"
+#include "group/group_lock.h"
+#include "group/mode.h"
 #include "group/ordered.h"
+#include "group/ordered_state.h"
+#include "group/ordered_store.h"
+#include "group/ordered_version.h"
+#include "group/seek.h"
+#include "log/log.h"
+#include "log/space.h"
+
+/* ---- the life of a group ---- */
+
+/* nobody else sees the group yet: there is no state to go back to */
+static void
+ordered_start(Relation rel, const ConsumerGroup *group, int partition,
+			  const GroupProgress *progress)
+{
+	OrderedState state;
+
+	group_ordered_init_progress(&state, progress);
+	group_ordered_write_settled(rel, group, partition, &state);
+}
+
+static void
+ordered_move(Relation rel, const ConsumerGroup *group, int partition, const GroupPlace *place)
+{
+	OrderedState state;
+	int64		off;
+
+	(void) group_ordered_lock(rel, group, partition);
+	off = group_find_place(rel, partition, place);
+	group_ordered_check_serializable(rel, group, partition);
+	group_ordered_read(rel, group, partition, &state);
+	group_ordered_move(&state, off);
+	group_ordered_write(rel, group, partition, &state);
+}
+
+static void
+ordered_close(Relation rel, const ConsumerGroup *group)
+{
+	int			npartitions = log_partition_count(rel);
+
+	for (int p = 0; p < npartitions; p++)
+		(void) group_lock_partition(group->group_id, p, true);
+}
 
 /* ---- looking ---- */
 
-void
-group_state_init(PartitionState *state, int64 position)
+static int64
+ordered_needed_offset(Relation rel, const ConsumerGroup *group, int partition)
 {
-	memset(state, 0, sizeof(PartitionState));
-	state->position = state->cursor = state->delivered = position;
-}
+	OrderedState state;
 
-/* index of the first done range that ends behind off */
-static int
-find_done(const PartitionState *state, int64 off)
-{
-	int			low = 0;
-	int			high = state->ndone;
-
-	while (low < high)
-	{
-		int			mid = low + (high - low) / 2;
-
-		if (state->done[mid].to > off)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
-}
-
-int64
-group_state_count_undone(const PartitionState *state, int64 off)
-{
-	int64		count = Min(off, state->delivered) - state->position;
-
-	if (count <= 0)
-		return 0;
-	for (int i = 0; i < state->ndone && state->done[i].from < off; i++)
-		count -= Min(state->done[i].to, off) - state->done[i].from;
-	return count;
-}
-
-bool
-group_state_is_undone(const PartitionState *state, int64 off)
-{
-	int			i;
-
-	if (off < state->position || off >= state->delivered)
-		return false;
-	i = find_done(state, off);
-	return i == state->ndone || state->done[i].from > off;
-}
-
-bool
-group_state_next_undone(const PartitionState *state, int64 off, int64 limit,
-						StateRange *range)
-{
-	int			i;
-
-	off = Max(off, state->position);
-	limit = Min(limit, state->delivered);
-	i = find_done(state, off);
-	if (i < state->ndone && state->done[i].from <= off)
-		off = state->done[i++].to;
-	if (off >= limit)
-		return false;
-	range->from = off;
-	range->to = limit;
-	if (i < state->ndone)
-		range->to = Min(limit, state->done[i].from);
-	return true;
-}
-
-const StateDelivery *
-group_state_find_delivery(const PartitionState *state, int64 off)
-{
-	Assert(off >= state->position && off < state->delivered);
-	for (int i = 0; i < state->ndeliveries; i++)
-		if (state->deliveries[i].to > off)
-			return &state->deliveries[i];
-	elog(ERROR, "offset is not covered by the consumer group's deliveries");
-	return NULL;
-}
-
-bool
-group_state_is_leased(const PartitionState *state, TimestampTz now)
-{
-	return state->leased && state->deadline > now;
-}
-
-/* ---- changing ---- */
-
-/* make sure that one more done range fits */
-static void
-reserve_done(PartitionState *state)
-{
-	if (state->ndone < state->maxdone)
-		return;
-	state->maxdone = Max(16, state->maxdone * 2);
-	if (state->done == NULL)
-		state->done = palloc(state->maxdone * sizeof(StateRange));
-	else
-		state->done = repalloc(state->done,
-							   state->maxdone * sizeof(StateRange));
-}
-
-void
-group_state_append_done(PartitionState *state, int64 from, int64 to)
-{
-	if (from >= to)
-		return;
-	if (state->ndone > 0 && state->done[state->ndone - 1].to >= from)
-	{
-		StateRange *last = &state->done[state->ndone - 1];
-
-		last->to = Max(last->to, to);
-		return;
-	}
-	reserve_done(state);
-	state->done[state->ndone].from = from;
-	state->done[state->ndone].to = to;
-	state->ndone++;
+	group_ordered_read(rel, group, partition, &state);
+	if (state.done != NULL)
+		pfree(state.done);
+	return state.position;
 }
 
 /*
- * Put position behind done ranges and gone offsets; everything that refers to
- * offsets below it follows.
+ * Includes what the next consume will count as expired.
  */
 static void
-advance_position(PartitionState *state, int64 position)
+ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
+				TimestampTz now, GroupFigures *figures)
 {
-	int			n;
+	OrderedState state;
+	int64		first = log_first_offset(rel, partition);
+	bool		leased;
+	GroupRange	run;
 
-	if (state->ndone > 0 && state->done[0].from <= position)
+	group_ordered_read(rel, group, partition, &state);
+	leased = group_ordered_is_leased(&state, now);
+	if (state.position < first)
 	{
-		n = find_done(state, position);
-		if (n < state->ndone && state->done[n].from <= position)
-			position = state->done[n++].to;
-		state->ndone -= n;
-		memmove(state->done, state->done + n,
-				state->ndone * sizeof(StateRange));
-	}
-	if (position == state->position)
-		return;
+		int64		lost = log_lost_offset(rel, partition);
 
-	state->position = position;
-	state->cursor = Max(state->cursor, position);
-	state->delivered = Max(state->delivered, position);
-	for (n = 0; n < state->ndeliveries; n++)
-		if (state->deliveries[n].to > position)
-			break;
-	state->ndeliveries -= n;
-	memmove(state->deliveries, state->deliveries + n,
-			state->ndeliveries * sizeof(StateDelivery));
-	if (state->retry_offset < position)
-		state->retry_offset = state->retry_at = 0;
-}
-
-int64
-group_state_mark_done(PartitionState *state, int64 from, int64 to)
-{
-	int			first;
-	int			last;
-	int64		count;
-
-	from = Max(from, state->position);
-	to = Min(to, state->delivered);
-	if (from >= to)
-		return 0;
-
-	/* [first, last) are the ranges that overlap or touch [from, to) */
-	first = find_done(state, from - 1);
-	count = to - from;
-	for (last = first; last < state->ndone && state->done[last].from <= to; last++)
-		count -= Max(0, Min(state->done[last].to, to) -
-					 Max(state->done[last].from, from));
-	if (count == 0)
-		return 0;
-
-	if (last > first)
-	{
-		state->done[first].from = Min(state->done[first].from, from);
-		state->done[first].to = Max(state->done[last - 1].to, to);
-		memmove(state->done + first + 1, state->done + last,
-				(state->ndone - last) * sizeof(StateRange));
-		state->ndone -= last - first - 1;
-	}
-	else
-	{
-		reserve_done(state);
-		memmove(state->done + first + 1, state->done + first,
-				(state->ndone - first) * sizeof(StateRange));
-		state->done[first].from = from;
-		state->done[first].to = to;
-		state->ndone++;
-	}
-
-	advance_position(state, state->position);
-	return count;
-}
-
-bool
-group_state_release_if_idle(PartitionState *state)
-{
-	if (!state->leased || group_state_in_flight(state) > 0)
-		return false;
-	state->leased = false;
-	return true;
-}
-
-void
-group_state_expire(PartitionState *state, int64 first, int64 lost)
-{
-	if (first <= state->position)
-		return;
-
-	/*
-	 * what was never handed out is counted by offsets: it cannot be read any
-	 * more
-	 */
-	state->expired_count += group_state_count_undone(state, first) +
-		Max(0, Min(first, lost) - state->delivered);
-	advance_position(state, first);
-	group_state_release_if_idle(state);
-}
-
-void
-group_state_lose(PartitionState *state, int64 from, int64 to)
-{
-	/* those handed out before are counted when the cursor passes them */
-	state->expired_count += Max(0, to - Max(from, state->delivered));
-}
-
-void
-group_state_end_lease(PartitionState *state)
-{
-	state->leased = false;
-	state->cursor = state->position;
-}
-
-void
-group_state_skip(PartitionState *state, int64 off)
-{
-	if (off <= state->cursor)
-		return;
-
-	/* handed out before and not there any more: dropped by retention just now */
-	if (state->cursor < state->delivered)
-		state->expired_count += group_state_mark_done(state, state->cursor,
-													  Min(off, state->delivered));
-	if (off > state->delivered)
-	{
-		int64		from = state->delivered;
-
-		state->delivered = off;
-		if (from == state->position)
-		{
-			/* nothing is outstanding before the gap */
-			advance_position(state, off);
-		}
+		if (leased)
+			group_ordered_lose(&state, state.cursor, lost);
 		else
-		{
-			state->deliveries[state->ndeliveries - 1].to = off;
-			group_state_append_done(state, from, off);
-		}
+			group_ordered_expire(&state, first, lost);
 	}
-	state->cursor = off;
+
+	figures->position = state.position;
+	figures->fresh = state.delivered;
+	figures->undone = group_ordered_count_undone(&state, state.delivered) -
+		group_ordered_count_undone(&state, first);
+	figures->oldest = -1;
+	if (group_ordered_next_undone(&state, first, state.delivered, &run))
+		figures->oldest = run.from;
+	figures->in_flight = leased ? group_ordered_in_flight(&state) : 0;
+	figures->redelivered = state.redelivered_count;
+	figures->dead_lettered = state.dead_lettered_count;
+	figures->expired = state.expired_count;
+	figures->last_consumed_at = state.last_consumed_at;
 }
 
-/*
- * Keep the number of entries within its bound.  Neighbours with the same content
- * become one; if that is not enough, those with the least difference do, and
- * keep the higher count with its token: an acknowledgement of the others may be
- * refused then, and the message is delivered once more.
- */
+/* one entry for each number of deliveries of the messages under the lease */
 static void
-compact_deliveries(PartitionState *state)
+ordered_leases(Relation rel, const ConsumerGroup *group, int partition,
+			   TimestampTz now, GroupLeaseCallback add, void *arg)
 {
-	StateDelivery *d = state->deliveries;
-	int			n = 0;
+	OrderedState state;
+	int64		from;
 
-	for (int i = 1; i < state->ndeliveries; i++)
+	group_ordered_read(rel, group, partition, &state);
+	if (!group_ordered_is_leased(&state, now))
+		return;
+	from = state.position;
+	for (int i = 0; i < state.ndeliveries && from < state.cursor; i++)
 	{
-		if (d[i].token == d[n].token && d[i].deliveries == d[n].deliveries)
-			d[n].to = d[i].to;
-		else
-			d[++n] = d[i];
-	}
-	if (state->ndeliveries > 0)
-		state->ndeliveries = n + 1;
+		int64		to = Min(state.deliveries[i].to, state.cursor);
+		GroupRange	run;
+		GroupLease	lease;
 
-	while (state->ndeliveries > STATE_MAX_DELIVERIES)
-	{
-		int			best = 0;
-
-		for (int i = 1; i + 1 < state->ndeliveries; i++)
-			if (abs(d[i].deliveries - d[i + 1].deliveries) <
-				abs(d[best].deliveries - d[best + 1].deliveries))
-				best = i;
-		if (d[best].deliveries > d[best + 1].deliveries)
+		if (!group_ordered_next_undone(&state, from, to, &run))
 		{
-			d[best + 1].token = d[best].token;
-			d[best + 1].deliveries = d[best].deliveries;
+			from = to;
+			continue;
 		}
-		state->ndeliveries--;
-		memmove(d + best, d + best + 1,
-				(state->ndeliveries - best) * sizeof(StateDelivery));
+		lease.first = run.from;
+		do
+			lease.last = run.to - 1;
+		while (group_ordered_next_undone(&state, run.to, to, &run));
+		from = to;
+
+		lease.consumer = state.consumer;
+		lease.expires_at = state.deadline;
+		lease.deliveries = state.deliveries[i].deliveries;
+		add(&lease, arg);
 	}
 }
 
-/* the message at off was given out once more; returns how often by now */
-static int
-redeliver(PartitionState *state, int64 off, uint64 token)
+static void
+ordered_progress(Relation rel, const ConsumerGroup *group, int partition,
+				 Snapshot snapshot, GroupProgress *progress)
 {
-	StateDelivery *d = state->deliveries;
-	int64		from = state->position;
-	StateDelivery parts[3];
-	int			nparts = 0;
-	int			i = 0;
-	int			deliveries;
+	OrderedState state;
 
-	while (d[i].to <= off)
-		from = d[i++].to;
-
-	deliveries = d[i].deliveries;
-	if (deliveries < PG_INT32_MAX)
-		deliveries++;
-	if (from < off)
-	{
-		parts[nparts] = d[i];
-		parts[nparts++].to = off;
-	}
-	parts[nparts].to = off + 1;
-	parts[nparts].token = token;
-	parts[nparts++].deliveries = deliveries;
-	if (d[i].to > off + 1)
-		parts[nparts++] = d[i];
-
-	memmove(d + i + nparts, d + i + 1,
-			(state->ndeliveries - i - 1) * sizeof(StateDelivery));
-	memcpy(d + i, parts, nparts * sizeof(StateDelivery));
-	state->ndeliveries += nparts - 1;
-	compact_deliveries(state);
-
-	return deliveries;
+	group_ordered_read_seen(rel, group, partition, snapshot, &state);
+	progress->position = state.position;
+	progress->ndone = state.ndone;
+	progress->done = state.done;
 }
 
-int
-group_state_deliver(PartitionState *state, int64 off, uint64 token)
-{
-	int			deliveries = 1;
-
-	Assert(off >= state->cursor);
-
-	group_state_skip(state, off);
-	state->delivered_count++;
-	if (off < state->delivered)
-	{
-		deliveries = redeliver(state, off, token);
-		state->redelivered_count++;
-	}
-	else
-	{
-		StateDelivery *entry = &state->deliveries[state->ndeliveries++];
-
-		entry->to = off + 1;
-		entry->token = token;
-		entry->deliveries = 1;
-		compact_deliveries(state);
-		state->delivered = off + 1;
-	}
-	state->cursor = off + 1;
-	if (state->retry_at != 0 && state->retry_offset <= off)
-		state->retry_offset = state->retry_at = 0;
-
-	return deliveries;
-}
-
-void
-group_state_give_back(PartitionState *state, int64 off, TimestampTz retry_at)
-{
-	Assert(off < state->cursor && group_state_is_undone(state, off));
-
-	state->cursor = off;
-	state->retry_at = retry_at;
-	state->retry_offset = retry_at != 0 ? off : 0;
-	group_state_release_if_idle(state);
-}
-
-void
-group_state_move(PartitionState *state, int64 off)
-{
-	state->position = state->cursor = state->delivered = off;
-	state->leased = false;
-	state->retry_at = state->retry_offset = 0;
-	state->ndeliveries = 0;
-	state->ndone = 0;
-}
+const GroupMode group_ordered_mode = {
+	.name = "ordered",
+	.max_in_flight = ORDERED_MAX_IN_FLIGHT,
+	.pages = &group_ordered_pages,
+	.start = ordered_start,
+	.move = ordered_move,
+	.close = ordered_close,
+	.look = group_ordered_look,
+	.take = group_ordered_take,
+	.acknowledge = group_ordered_acknowledge,
+	.acknowledge_through = group_ordered_acknowledge_through,
+	.give_back = group_ordered_nack,
+	.extend = group_ordered_extend,
+	.needed_offset = ordered_needed_offset,
+	.figures = ordered_figures,
+	.leases = ordered_leases,
+	.progress = ordered_progress
+};

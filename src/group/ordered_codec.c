@@ -1,11 +1,11 @@
 /*
- * state_codec.c
- *	  How a consumer group's state in one partition is put into bytes.
+ * ordered_codec.c
+ *	  The bytes of a group's state in one partition, in ordered mode.
  *
  * Encoded state, all integers as varints (7 bits a byte, low ones first) unless
  * said otherwise:
  *
- *		flags (1 byte, STATE_HAS_*)
+ *		flags (1 byte, ORDERED_HAS_*)
  *		position, cursor - position, delivered - position
  *		lease, if any: token (8 bytes), deadline (8 bytes), length of the
  *			consumer's name (1 byte), name
@@ -22,18 +22,19 @@
  */
 #include "postgres.h"
 
-#include "group/ordered.h"
+#include "group/mode.h"
+#include "group/ordered_state.h"
 
-#define STATE_HAS_LEASE		0x01
-#define STATE_HAS_RETRY		0x02
-#define STATE_HAS_CONSUMED	0x04
-#define STATE_FLAGS			0x07
+#define ORDERED_HAS_LEASE		0x01
+#define ORDERED_HAS_RETRY		0x02
+#define ORDERED_HAS_CONSUMED	0x04
+#define ORDERED_FLAGS			0x07
 
 #define CHUNK_OFFSETS		64
 #define CHUNK_BYTES			9	/* of an item that is a bitmap */
 
 /* everything but the done ranges, at its longest */
-#define FIXED_MAX			(160 + STATE_MAX_DELIVERIES * 15)
+#define FIXED_MAX			(160 + ORDERED_MAX_DELIVERIES * 15)
 
 /* ---- encoding ---- */
 
@@ -138,7 +139,7 @@ get_varint(Reader *r)
 
 /* bytes of the done ranges from i on that begin before off + 64, as runs */
 static int
-run_bytes(const PartitionState *state, int i, int64 off)
+run_bytes(const OrderedState *state, int i, int64 off)
 {
 	int64		at = off;
 	int			bytes = 0;
@@ -160,7 +161,7 @@ run_bytes(const PartitionState *state, int i, int64 off)
  * The items of the done ranges; only counts them if w is NULL.
  */
 static int
-encode_done(Writer *w, const PartitionState *state)
+encode_done(Writer *w, const OrderedState *state)
 {
 	int64		off = state->position;
 	int			nitems = 0;
@@ -208,18 +209,18 @@ encode_done(Writer *w, const PartitionState *state)
 }
 
 int
-group_state_encode(const PartitionState *state, char *blob)
+group_ordered_encode(const OrderedState *state, char *blob)
 {
-	Writer		w = {blob, blob + STATE_BLOB_MAX};
+	Writer		w = {blob, blob + ORDERED_BLOB_MAX};
 	uint8		flags = 0;
 	int64		from = state->position;
 
 	if (state->leased)
-		flags |= STATE_HAS_LEASE;
+		flags |= ORDERED_HAS_LEASE;
 	if (state->retry_at != 0)
-		flags |= STATE_HAS_RETRY;
+		flags |= ORDERED_HAS_RETRY;
 	if (state->last_consumed_at != 0)
-		flags |= STATE_HAS_CONSUMED;
+		flags |= ORDERED_HAS_CONSUMED;
 
 	put_bytes(&w, &flags, 1);
 	put_varint(&w, state->position);
@@ -250,7 +251,7 @@ group_state_encode(const PartitionState *state, char *blob)
 	put_varint(&w, state->ndeliveries);
 	for (int i = 0; i < state->ndeliveries; i++)
 	{
-		const StateDelivery *d = &state->deliveries[i];
+		const OrderedDelivery *d = &state->deliveries[i];
 
 		put_varint(&w, d->to - from);
 		put_varint(&w, d->deliveries);
@@ -265,7 +266,7 @@ group_state_encode(const PartitionState *state, char *blob)
 }
 
 static void
-decode_done(Reader *r, PartitionState *state)
+decode_done(Reader *r, OrderedState *state)
 {
 	int64		nitems = get_varint(r);
 	int64		off = state->position;
@@ -281,7 +282,7 @@ decode_done(Reader *r, PartitionState *state)
 			get_bytes(r, &bits, sizeof(bits));
 			for (int i = 0; i < CHUNK_OFFSETS; i++)
 				if (bits & (UINT64CONST(1) << i))
-					group_state_append_done(state, off + i, off + i + 1);
+					group_ordered_append_done(state, off + i, off + i + 1);
 			off += CHUNK_OFFSETS;
 		}
 		else
@@ -293,7 +294,7 @@ decode_done(Reader *r, PartitionState *state)
 				length > state->delivered - off - (head >> 1))
 				report_corrupt();
 			off += head >> 1;
-			group_state_append_done(state, off, off + length);
+			group_ordered_append_done(state, off, off + length);
 			off += length;
 		}
 	}
@@ -304,7 +305,7 @@ decode_done(Reader *r, PartitionState *state)
 }
 
 void
-group_state_decode(PartitionState *state, const char *blob, int len)
+group_ordered_decode(OrderedState *state, const char *blob, int len)
 {
 	Reader		r = {blob, blob + len};
 	uint8		flags;
@@ -314,17 +315,17 @@ group_state_decode(PartitionState *state, const char *blob, int len)
 	int64		ndeliveries;
 
 	get_bytes(&r, &flags, 1);
-	if ((flags & ~STATE_FLAGS) != 0)
+	if ((flags & ~ORDERED_FLAGS) != 0)
 		report_corrupt();
 
-	group_state_init(state, get_varint(&r));
+	group_ordered_init(state, get_varint(&r));
 	cursor = get_varint(&r);
 	delivered = get_varint(&r);
 	if (cursor > delivered || delivered > PG_INT64_MAX - state->position)
 		report_corrupt();
 	state->cursor = state->position + cursor;
 	state->delivered = state->position + delivered;
-	if (flags & STATE_HAS_LEASE)
+	if (flags & ORDERED_HAS_LEASE)
 	{
 		uint8		namelen;
 
@@ -332,12 +333,12 @@ group_state_decode(PartitionState *state, const char *blob, int len)
 		get_bytes(&r, &state->token, sizeof(uint64));
 		get_bytes(&r, &state->deadline, sizeof(TimestampTz));
 		get_bytes(&r, &namelen, 1);
-		if (namelen > STATE_CONSUMER_MAX)
+		if (namelen > GROUP_CONSUMER_MAX)
 			report_corrupt();
 		get_bytes(&r, state->consumer, namelen);
 		state->consumer[namelen] = '\0';
 	}
-	if (flags & STATE_HAS_RETRY)
+	if (flags & ORDERED_HAS_RETRY)
 	{
 		get_bytes(&r, &state->retry_at, sizeof(TimestampTz));
 		state->retry_offset = state->position + get_varint(&r);
@@ -347,16 +348,16 @@ group_state_decode(PartitionState *state, const char *blob, int len)
 	state->redelivered_count = get_varint(&r);
 	state->dead_lettered_count = get_varint(&r);
 	state->expired_count = get_varint(&r);
-	if (flags & STATE_HAS_CONSUMED)
+	if (flags & ORDERED_HAS_CONSUMED)
 		get_bytes(&r, &state->last_consumed_at, sizeof(TimestampTz));
 
 	ndeliveries = get_varint(&r);
-	if (ndeliveries > STATE_MAX_DELIVERIES)
+	if (ndeliveries > ORDERED_MAX_DELIVERIES)
 		report_corrupt();
 	from = state->position;
 	for (int i = 0; i < ndeliveries; i++)
 	{
-		StateDelivery *d = &state->deliveries[i];
+		OrderedDelivery *d = &state->deliveries[i];
 		int64		length = get_varint(&r);
 		int64		count = get_varint(&r);
 
@@ -377,7 +378,7 @@ group_state_decode(PartitionState *state, const char *blob, int len)
 }
 
 void
-group_state_room_init(StateRoom *room, const PartitionState *state)
+group_ordered_room_init(OrderedRoom *room, const OrderedState *state)
 {
 	room->dense = state->delivered - state->position;
 	room->nlong = 0;
@@ -399,9 +400,9 @@ group_state_room_init(StateRoom *room, const PartitionState *state)
  * two.
  */
 bool
-group_state_room_take(StateRoom *room, int64 gap)
+group_ordered_room_take(OrderedRoom *room, int64 gap)
 {
-	StateRoom	next = *room;
+	OrderedRoom next = *room;
 
 	next.dense++;
 	if (gap >= CHUNK_OFFSETS)
@@ -409,7 +410,7 @@ group_state_room_take(StateRoom *room, int64 gap)
 	else
 		next.dense += gap;
 	if (FIXED_MAX + (next.dense / CHUNK_OFFSETS + 1) * (CHUNK_BYTES + 3) +
-		next.nlong * (2 * CHUNK_BYTES + 3) > STATE_BLOB_MAX)
+		next.nlong * (2 * CHUNK_BYTES + 3) > ORDERED_BLOB_MAX)
 		return false;
 	*room = next;
 	return true;

@@ -37,7 +37,7 @@
 
 #include "compat.h"
 #include "group/group.h"
-#include "group/group_catalog.h"
+#include "group/group_grant.h"
 #include "group/roles.h"
 
 /* groups that DROP ROLE names, as many as it names other objects */
@@ -353,7 +353,7 @@ change_groups(List *roles, Oid newrole)
 				continue;
 			groups = group_list_of_role(RelationGetRelid(rel), lfirst_oid(lc), MAX_ALL);
 			foreach(lc3, groups)
-				group_take(rel, ((GroupOfRole *) lfirst(lc3))->name, lfirst_oid(lc), newrole);
+				group_take_from_role(rel, ((GroupOfRole *) lfirst(lc3))->name, lfirst_oid(lc), newrole);
 			table_close(rel, NoLock);
 		}
 	}

@@ -1,6 +1,6 @@
 /*
  * seek.c
- *	  Where a group stands in its stream: at its creation, and moved by hand.
+ *	  Moving groups in their streams, by hand and at their creation.
  */
 #include "postgres.h"
 
@@ -11,115 +11,106 @@
 
 #include "group/args.h"
 #include "group/group_catalog.h"
-#include "group/ordered.h"
+#include "group/group_ring.h"
+#include "group/mode.h"
 #include "group/seek.h"
-#include "group/store.h"
 #include "log/log.h"
 #include "log/reader.h"
 
-GroupStart
-group_parse_start(const char *text, const char *argname)
+void
+group_parse_start(const char *text, const char *argname, GroupPlace *place)
 {
+	memset(place, 0, sizeof(GroupPlace));
 	if (strcmp(text, "earliest") == 0)
-		return START_EARLIEST;
-	if (strcmp(text, "latest") == 0)
-		return START_LATEST;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"%s\": \"%s\"", argname, text),
-			 errhint("Use \"earliest\" or \"latest\".")));
+		place->kind = GROUP_EARLIEST;
+	else if (strcmp(text, "latest") == 0)
+		place->kind = GROUP_LATEST;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", argname, text),
+				 errhint("Use \"earliest\" or \"latest\".")));
 }
 
-static int64
-find_start(Relation rel, int partition, GroupStart start)
+int64
+group_find_place(Relation rel, int partition, const GroupPlace *place)
 {
-	if (start == START_EARLIEST)
-		return log_first_offset(rel, partition);
+	switch (place->kind)
+	{
+		case GROUP_EARLIEST:
+			return log_first_offset(rel, partition);
+		case GROUP_LATEST:
 
-	/*
-	 * not behind a message whose transaction is in progress: it may commit
-	 * yet
-	 */
-	return log_stable_offset(rel, partition, NULL, NULL);
+			/*
+			 * The end is before a message whose transaction is in progress:
+			 * it may commit yet.
+			 */
+			return log_stable_offset(rel, partition, NULL, NULL);
+		case GROUP_AT_OFFSET:
+			return Max(place->off, log_first_offset(rel, partition));
+		case GROUP_AT_TIME:
+			return log_offset_at_time(rel, partition, place->time);
+	}
+	pg_unreachable();
 }
 
 void
-group_init_states(Relation rel, const ConsumerGroup *group, GroupStart start)
+group_start(Relation rel, const ConsumerGroup *group, const GroupPlace *place)
 {
 	int			npartitions = log_partition_count(rel);
 
-	/* nobody else sees the group yet: there is no state to go back to */
 	for (int p = 0; p < npartitions; p++)
 	{
-		PartitionState state;
+		GroupProgress progress = {.position = group_find_place(rel, p, place)};
 
-		group_state_init(&state, find_start(rel, p, start));
-		group_write_settled(rel, group->group_id, p, &state);
+		group->mode->start(rel, group, p, &progress);
 	}
-}
-
-/* forget what is outstanding, and go on at off */
-static void
-move_partition(Relation rel, const ConsumerGroup *group, int partition, int64 off)
-{
-	PartitionState state;
-
-	group_check_serializable(rel, group->group_id, partition);
-	group_read_state(rel, group->group_id, partition, &state);
-	group_state_move(&state, off);
-	group_write_state(rel, group->group_id, partition, &state);
 }
 
 PG_FUNCTION_INFO_V1(streamq_seek);
 Datum
 streamq_seek(PG_FUNCTION_ARGS)
 {
-	char	   *name;
 	ConsumerGroup group;
 	Relation	rel;
 	int			npartitions;
 	int			ngiven = !PG_ARGISNULL(2) + !PG_ARGISNULL(3) + !PG_ARGISNULL(4);
+	GroupPlace	place = {0};
 
 	group_begin_change("seek()");
 	if (ngiven != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("exactly one of \"to_position\", \"to_msg_id\" and \"to_time\" must be given")));
-	rel = group_open(fcinfo, &name, &group);
+	rel = group_open(fcinfo, &group);
 	npartitions = log_partition_count(rel);
 
 	if (!PG_ARGISNULL(3))
 	{
 		int64		msg_id = group_check_msg_id(PG_GETARG_INT64(3));
 		int			partition = LOG_MSG_PARTITION(msg_id);
-		int64		off = LOG_MSG_OFFSET(msg_id);
 
-		if (partition >= npartitions || off > log_next_offset(rel, partition))
+		place.kind = GROUP_AT_OFFSET;
+		place.off = LOG_MSG_OFFSET(msg_id);
+		if (partition >= npartitions || place.off > log_next_offset(rel, partition))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("message %lld of stream \"%s\" does not exist",
 							(long long) msg_id, RelationGetRelationName(rel)),
 					 errhint("Use to_position => 'latest' to go to the end of the stream.")));
-		group_lock_partition(rel, name, &group, partition);
-		move_partition(rel, &group, partition,
-					   Max(off, log_first_offset(rel, partition)));
+		group.mode->move(rel, &group, partition, &place);
 	}
 	else
 	{
-		GroupStart	start = START_EARLIEST;
-
 		if (!PG_ARGISNULL(2))
-			start = group_parse_start(text_to_cstring(PG_GETARG_TEXT_PP(2)),
-									  "to_position");
-		for (int p = 0; p < npartitions; p++)
+			group_parse_start(text_to_cstring(PG_GETARG_TEXT_PP(2)), "to_position", &place);
+		else
 		{
-			group_lock_partition(rel, name, &group, p);
-			if (!PG_ARGISNULL(2))
-				move_partition(rel, &group, p, find_start(rel, p, start));
-			else
-				move_partition(rel, &group, p,
-							   log_offset_at_time(rel, p, PG_GETARG_TIMESTAMPTZ(4)));
+			place.kind = GROUP_AT_TIME;
+			place.time = PG_GETARG_TIMESTAMPTZ(4);
 		}
+		for (int p = 0; p < npartitions; p++)
+			group.mode->move(rel, &group, p, &place);
 	}
 	group_ring_at_end(RelationGetRelid(rel), true);
 	table_close(rel, NoLock);

@@ -113,6 +113,7 @@ SELECT payload FROM streamq.consume('part3', 'g');
 SELECT * FROM streamq.stream_progress(0);
 SELECT * FROM streamq.stream_progress('plain'::regclass);
 SELECT * FROM streamq.group_progress(0, 0);
+SELECT * FROM streamq.group_progress('part2'::regclass, 0);
 
 SET client_min_messages = warning;
 DROP FOREIGN DATA WRAPPER arguments_wrapper CASCADE;

@@ -1,5 +1,5 @@
 /*
- * version.c
+ * ordered_version.c
  *	  The versions of a group's state on a group page.
  *
  * The bytes, oldest version first:
@@ -26,8 +26,8 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "group/ordered.h"
-#include "group/version.h"
+#include "group/ordered_state.h"
+#include "group/ordered_version.h"
 #include "log/state_page.h"
 
 #define VERSION_FORMAT		3
@@ -37,7 +37,7 @@
 #define TRAIL_STEP			12
 #define TRAIL_MAX			4
 
-StaticAssertDecl(VERSION_HEADER + 3 * (VERSION_PREFIX + STATE_BLOB_MAX) +
+StaticAssertDecl(VERSION_HEADER + 3 * (VERSION_PREFIX + ORDERED_BLOB_MAX) +
 				 TRAIL_MAX * TRAIL_STEP <= LOG_STATE_MAX,
 				 "a group page must have room for three states");
 
@@ -165,11 +165,11 @@ format_versions(const Version *versions, int n, const Trail *trail, char *result
 static void
 trail_add(Trail *trail, const Version *version)
 {
-	PartitionState state;
+	OrderedState state;
 	Step	   *step;
 
 	trail->settled = version->xid;
-	group_state_decode(&state, version->blob, version->len);
+	group_ordered_decode(&state, version->blob, version->len);
 	if (state.done)
 		pfree(state.done);
 
@@ -242,7 +242,7 @@ find_version(const Version *versions, int n)
 }
 
 bool
-group_version_find(const char *data, int len, const char **blob, int *bloblen)
+group_ordered_version_find(const char *data, int len, const char **blob, int *bloblen)
 {
 	Version		versions[VERSIONS_MAX];
 	int			i = find_version(versions, parse_versions(data, len, versions, NULL));
@@ -255,7 +255,7 @@ group_version_find(const char *data, int len, const char **blob, int *bloblen)
 }
 
 TransactionId
-group_version_xid(const char *data, int len)
+group_ordered_version_xid(const char *data, int len)
 {
 	Version		versions[VERSIONS_MAX];
 	int			i = find_version(versions, parse_versions(data, len, versions, NULL));
@@ -264,7 +264,7 @@ group_version_xid(const char *data, int len)
 }
 
 bool
-group_version_is_pending(const char *data, int len)
+group_ordered_version_is_pending(const char *data, int len)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, len, versions, NULL);
@@ -286,7 +286,7 @@ is_seen(TransactionId xid, Snapshot snapshot)
 }
 
 bool
-group_version_seen(const char *data, int len, Snapshot snapshot, PartitionState *state)
+group_ordered_version_seen(const char *data, int len, Snapshot snapshot, OrderedState *state)
 {
 	Version		versions[VERSIONS_MAX];
 	Trail		trail;
@@ -296,7 +296,7 @@ group_version_seen(const char *data, int len, Snapshot snapshot, PartitionState 
 	{
 		if (is_seen(versions[n].xid, snapshot))
 		{
-			group_state_decode(state, versions[n].blob, versions[n].len);
+			group_ordered_decode(state, versions[n].blob, versions[n].len);
 			return true;
 		}
 	}
@@ -304,14 +304,14 @@ group_version_seen(const char *data, int len, Snapshot snapshot, PartitionState 
 	/* or nothing but facts so far, that are true for everybody */
 	if (n >= 0 && is_seen(trail.settled, snapshot))
 	{
-		group_state_decode(state, versions[n].blob, versions[n].len);
+		group_ordered_decode(state, versions[n].blob, versions[n].len);
 		return true;
 	}
 	for (int i = trail.n - 1; i >= 0; i--)
 	{
 		if (is_seen(trail.steps[i].xid, snapshot))
 		{
-			group_state_init(state, trail.steps[i].position);
+			group_ordered_init(state, trail.steps[i].position);
 			return true;
 		}
 	}
@@ -349,8 +349,8 @@ find_owner(TransactionId xid, TransactionId current)
 }
 
 int
-group_version_push(const char *data, int len, const char *blob, int bloblen,
-				   char *result)
+group_ordered_version_push(const char *data, int len, const char *blob, int bloblen,
+						   char *result)
 {
 	TransactionId current = GetCurrentTransactionId();
 	Version		versions[VERSIONS_MAX + 1];
@@ -405,8 +405,8 @@ group_version_push(const char *data, int len, const char *blob, int bloblen,
 }
 
 int
-group_version_make_settled(TransactionId xid, const char *data, int len,
-						   const char *blob, int bloblen, char *result)
+group_ordered_version_make_settled(TransactionId xid, const char *data, int len,
+								   const char *blob, int bloblen, char *result)
 {
 	Version		version = {xid, bloblen, blob};
 	Version		versions[VERSIONS_MAX];
@@ -425,8 +425,8 @@ group_version_make_settled(TransactionId xid, const char *data, int len,
  * Called by vacuum with the page locked.  Transactions older than cutoff are
  * decided: none of them runs any more.
  */
-TransactionId
-group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
+static TransactionId
+settle_versions(char *data, int *len, TransactionId cutoff, bool *changed)
 {
 	Version		versions[VERSIONS_MAX];
 	Version		kept[VERSIONS_MAX];
@@ -496,8 +496,8 @@ group_version_settle(char *data, int *len, TransactionId cutoff, bool *changed)
  * The stream was truncated: its partition goes on at first_offset in a new
  * file.  What the group had not finished is lost, and counted.
  */
-void
-group_version_carry(char *data, int *len, int64 first_offset)
+static void
+carry_versions(char *data, int *len, int64 first_offset)
 {
 	Version		versions[VERSIONS_MAX];
 	Trail		trail;
@@ -506,13 +506,13 @@ group_version_carry(char *data, int *len, int64 first_offset)
 
 	for (int i = 0; i < n; i++)
 	{
-		char	   *blob = palloc(STATE_BLOB_MAX);
-		PartitionState state;
+		char	   *blob = palloc(ORDERED_BLOB_MAX);
+		OrderedState state;
 
-		group_state_decode(&state, versions[i].blob, versions[i].len);
-		group_state_expire(&state, first_offset, first_offset);
-		group_state_move(&state, first_offset);
-		versions[i].len = group_state_encode(&state, blob);
+		group_ordered_decode(&state, versions[i].blob, versions[i].len);
+		group_ordered_expire(&state, first_offset, first_offset);
+		group_ordered_move(&state, first_offset);
+		versions[i].len = group_ordered_encode(&state, blob);
 		versions[i].blob = blob;
 	}
 	*len = format_versions(versions, n, &trail, result);
@@ -522,17 +522,17 @@ group_version_carry(char *data, int *len, int64 first_offset)
 }
 
 /* Versions of aborted transactions count, too: they were sound when written. */
-const char *
-group_version_verify(const char *data, int len, int64 next_offset)
+static const char *
+verify_versions(const char *data, int len, int64 next_offset)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, len, versions, NULL);
 
 	for (int i = 0; i < n; i++)
 	{
-		PartitionState state;
+		OrderedState state;
 
-		group_state_decode(&state, versions[i].blob, versions[i].len);
+		group_ordered_decode(&state, versions[i].blob, versions[i].len);
 		if (state.done)
 			pfree(state.done);
 		if (state.delivered > next_offset)
@@ -540,3 +540,9 @@ group_version_verify(const char *data, int len, int64 next_offset)
 	}
 	return NULL;
 }
+
+const LogStateCallbacks group_ordered_pages = {
+	.settle = settle_versions,
+	.carry = carry_versions,
+	.verify = verify_versions
+};

@@ -1,5 +1,5 @@
 /*
- * version.h
+ * ordered_version.h
  *	  Versions of a group's state on its page: what gives the state the
  *	  semantics of transactions.
  *
@@ -12,32 +12,33 @@
  * the transaction pushes versions, so all that are undecided belong to one
  * top-level transaction.
  */
-#ifndef STREAMQ_GROUP_VERSION_H
-#define STREAMQ_GROUP_VERSION_H
+#ifndef STREAMQ_GROUP_ORDERED_VERSION_H
+#define STREAMQ_GROUP_ORDERED_VERSION_H
 
 #include "postgres.h"
 
 #include "access/transam.h"
 #include "utils/snapshot.h"
 
-#include "group/ordered.h"
+#include "group/ordered_state.h"
+#include "log/state_page.h"
 
 /*
  * The state that counts for the current transaction: false if there is none.
  * *blob points into data.
  */
-extern bool group_version_find(const char *data, int len,
-							   const char **blob, int *bloblen);
+extern bool group_ordered_version_find(const char *data, int len,
+									   const char **blob, int *bloblen);
 
 /*
  * The state as an older snapshot sees it; false if nothing is known about that.  What was
  * acknowledged out of order is missing where only the position is known.
  */
-extern bool group_version_seen(const char *data, int len, Snapshot snapshot,
-							   PartitionState *state);
+extern bool group_ordered_version_seen(const char *data, int len, Snapshot snapshot,
+									   OrderedState *state);
 
 /* is there a version of a transaction that this backend is still in? */
-extern bool group_version_is_pending(const char *data, int len);
+extern bool group_ordered_version_is_pending(const char *data, int len);
 
 /*
  * New bytes of the page in `result` (LOG_STATE_MAX bytes), returns their
@@ -45,26 +46,23 @@ extern bool group_version_is_pending(const char *data, int len);
  * Versions nobody can come back to are left out.  54000 if savepoints are
  * nested too deeply for the page.
  */
-extern int	group_version_push(const char *data, int len,
-							   const char *blob, int bloblen, char *result);
+extern int	group_ordered_version_push(const char *data, int len,
+									   const char *blob, int bloblen, char *result);
 
 /*
  * The same for a state that is true whatever becomes of the transaction.  xid is
- * that of the version it comes from (group_version_xid).
+ * that of the version it comes from (group_ordered_version_xid).
  */
-extern int	group_version_make_settled(TransactionId xid, const char *data, int len,
-									   const char *blob, int bloblen, char *result);
+extern int	group_ordered_version_make_settled(TransactionId xid, const char *data, int len,
+											   const char *blob, int bloblen, char *result);
 
 /*
  * Who wrote the state that counts for the current transaction: InvalidTransactionId
  * if that was before anybody's time.
  */
-extern TransactionId group_version_xid(const char *data, int len);
+extern TransactionId group_ordered_version_xid(const char *data, int len);
 
-/* the callbacks of LogStateCallbacks (log/log.h) */
-extern TransactionId group_version_settle(char *data, int *len,
-										  TransactionId cutoff, bool *changed);
-extern void group_version_carry(char *data, int *len, int64 first_offset);
-extern const char *group_version_verify(const char *data, int len, int64 next_offset);
+/* what the log does with the pages: for GroupMode */
+extern const LogStateCallbacks group_ordered_pages;
 
 #endif

@@ -1,0 +1,169 @@
+/*
+ * consume_pass.c
+ *	  Looking for messages in all partitions of a stream, once.
+ *
+ * A pass looks at all partitions without locks.  Then it takes messages from
+ * those that promise some: first from those that the consumer holds already,
+ * then from the others, beginning with a different one each time.
+ *
+ * Messages of a partition may have to come after those of others: when partitions
+ * were added, or rows are routed by other columns.  The positions of the group
+ * in all partitions tell how far a partition may be delivered.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "group/consume_pass.h"
+#include "group/mode.h"
+#include "log/log.h"
+
+typedef struct ConsumePass
+{
+	const GroupConsumer *consumer;
+	const GroupMode *mode;
+	int			npartitions;
+	int64		positions[LOG_MAX_PARTITIONS];
+	bool		has_barrier;
+	int64		barriers[LOG_MAX_PARTITIONS];
+	bool		limited;		/* messages wait for those of other partitions */
+	bool		advanced;		/* a position moved */
+	bool		busy;
+	TimestampTz wake_at;
+} ConsumePass;
+
+/* are all messages acknowledged that this partition's come after? */
+static bool
+parents_are_done(const ConsumePass *pass, int partition)
+{
+	int			parents[LOG_MAX_PARTITIONS];
+	int64		offsets[LOG_MAX_PARTITIONS];
+	int			n;
+
+	if (partition == 0)
+		return true;
+	n = log_get_parents(pass->consumer->rel, partition, parents, offsets);
+	for (int i = 0; i < n; i++)
+		if (parents[i] < pass->npartitions && pass->positions[parents[i]] < offsets[i])
+			return false;
+	return true;
+}
+
+static void
+take_messages(ConsumePass *pass, int partition)
+{
+	int64		limit = pass->has_barrier ? pass->barriers[partition] : PG_INT64_MAX;
+	GroupTaken	taken = {
+		.position = pass->positions[partition],
+		.wake_at = DT_NOEND
+	};
+
+	if (!parents_are_done(pass, partition))
+	{
+		pass->limited = true;
+		return;
+	}
+	pass->mode->take(pass->consumer, partition, limit, &taken);
+	pass->busy |= taken.busy;
+	pass->limited |= taken.limited;
+	pass->wake_at = Min(pass->wake_at, taken.wake_at);
+	if (taken.position != pass->positions[partition])
+	{
+		pass->positions[partition] = taken.position;
+		pass->advanced = true;
+	}
+}
+
+/*
+ * One pass.
+ */
+static void
+make_pass(ConsumePass *pass)
+{
+	static uint32 rotation = 0;
+	const GroupConsumer *consumer = pass->consumer;
+	int			held[LOG_MAX_PARTITIONS];
+	int			others[LOG_MAX_PARTITIONS];
+	int			nheld = 0;
+	int			nothers = 0;
+	uint32		start;
+	TimestampTz now = GetCurrentTimestamp();
+	MemoryContext pass_context = AllocSetContextCreate(CurrentMemoryContext,
+													   "streamq consume",
+													   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(pass_context);
+
+	if (rotation == 0)
+		rotation = (uint32) MyProcPid;
+	start = rotation++ % pass->npartitions;
+
+	/*
+	 * A partition's parents have lower numbers: their positions are known
+	 * then.  Barriers depend on all positions, so they are left to the second
+	 * look, which take_messages() makes.
+	 */
+	for (int p = 0; p < pass->npartitions; p++)
+	{
+		GroupOutlook outlook;
+
+		pass->mode->look(consumer, p, now, &outlook);
+		pass->positions[p] = outlook.position;
+		pass->wake_at = Min(pass->wake_at, outlook.wake_at);
+		if (outlook.promise != GROUP_PROMISES_NOTHING)
+		{
+			if (!parents_are_done(pass, p))
+				pass->limited = true;
+			else if (outlook.promise == GROUP_PROMISES_OWN)
+				held[nheld++] = p;
+			else
+				others[nothers++] = p;
+		}
+		MemoryContextReset(pass_context);
+	}
+
+	pass->has_barrier = log_barrier_limits(consumer->rel, pass->npartitions,
+										   pass->positions, pass->barriers);
+
+	for (int i = 0; i < nheld && group_wants_more(consumer); i++)
+	{
+		take_messages(pass, held[i]);
+		MemoryContextReset(pass_context);
+	}
+
+	/* the others in a circle, from the first one at or after `start` */
+	for (int i = 0, at = 0; i < nothers && group_wants_more(consumer); i++)
+	{
+		if (i == 0)
+			while (at < nothers - 1 && others[at] < (int) start)
+				at++;
+		take_messages(pass, others[(at + i) % nothers]);
+		MemoryContextReset(pass_context);
+	}
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(pass_context);
+}
+
+void
+group_consume_partitions(const GroupConsumer *consumer, bool *busy, TimestampTz *wake_at)
+{
+	ConsumePass pass = {
+		.consumer = consumer,
+		.mode = consumer->group->mode,
+		.npartitions = log_partition_count(consumer->rel),
+		.wake_at = DT_NOEND
+	};
+
+	do
+	{
+		pass.limited = false;
+		pass.advanced = false;
+		make_pass(&pass);
+		/* what is done now may have been what another partition waits for */
+	} while (pass.limited && pass.advanced && group_wants_more(consumer));
+
+	*busy |= pass.busy;
+	*wake_at = Min(*wake_at, pass.wake_at);
+}

@@ -1,0 +1,92 @@
+/*
+ * group_lock.c
+ *	  Heavyweight locks of consumer groups.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+
+#include "base/catalog.h"
+#include "group/group_lock.h"
+
+/*
+ * Locks are those of a database object: class is the catalog table of groups,
+ * object the group and sub-object the partition.  The names that groups of a
+ * stream may have, by hash, and the set of its groups have the stream as object.
+ */
+#define LOCK_SUBID_GROUPS	0xffff
+#define LOCK_SUBID_NAME		0x8000
+#define LOCK_NAME_MASK		0x3fff
+
+static void
+set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId,
+					   base_catalog_oid("consumer_group", false),
+					   objid, subid);
+}
+
+GroupLock
+group_lock_partition(int32 group_id, int partition, bool wait)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, (uint16) partition);
+	switch (LockAcquire(&tag, ExclusiveLock, false, !wait))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			return GROUP_LOCK_BUSY;
+		case LOCKACQUIRE_OK:
+			return GROUP_LOCK_TAKEN;
+		default:
+			return GROUP_LOCK_HELD;
+	}
+}
+
+void
+group_unlock_partition(int32 group_id, int partition)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, (uint16) partition);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+bool
+group_lock_name(Oid relid, const char *name, bool wait)
+{
+	LOCKTAG		tag;
+	uint32		hash = DatumGetUInt32(hash_any((const unsigned char *) name, strlen(name)));
+
+	set_locktag(&tag, relid, LOCK_SUBID_NAME | (hash & LOCK_NAME_MASK));
+	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+
+	/*
+	 * The set is locked in a mode that conflicts only while pages are freed,
+	 * which does not take long.
+	 */
+	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
+	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+	return true;
+}
+
+bool
+group_lock_set(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+group_unlock_set(Oid relid)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
+	LockRelease(&tag, ExclusiveLock, false);
+}

@@ -1,0 +1,234 @@
+/*
+ * group_restored.c
+ *	  How far groups of a logical dump were, found again in the restored stream.
+ *
+ * The messages may be restored later than the groups.  So the numbers of the dump
+ * are kept in streamq.restored_group and looked at as long as the group has no
+ * state in a partition.  If the messages cannot be recognized, the group begins
+ * at the first one.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/catalog.h"
+#include "base/dump.h"
+#include "compat.h"
+#include "group/group_catalog.h"
+#include "group/group_restored.h"
+#include "group/mode.h"
+#include "log/load.h"
+#include "log/log.h"
+#include "log/reader.h"
+#include "log/space.h"
+
+#define RESTORED_CATALOG	"restored_group"
+
+enum
+{
+	Anum_restored_group_id = 1,
+	Anum_restored_messages,
+	Anum_restored_done,
+	Anum_restored_prints,
+	Anum_restored_islands,
+	Natts_restored = Anum_restored_islands
+};
+
+/* find the group's row; both are to be closed by the caller if it is there */
+static HeapTuple
+find_restored(Relation catalog, int32 group_id, SysScanDesc *scan)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, Anum_restored_group_id, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(group_id));
+	*scan = systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true, NULL,
+							   1, &key);
+	return systable_getnext(*scan);
+}
+
+/* what a dump said about one partition */
+typedef struct Restored
+{
+	int64		messages;
+	int64		done;
+	int64		print;
+	int			nislands;
+	int64	   *ends;			/* of islands, two each */
+	bool		all;			/* of all partitions: everything was done */
+	int64		total;
+} Restored;
+
+/* false if the dump did not have the partition */
+static bool
+read_restored(Relation catalog, HeapTuple tuple, int partition, Restored *r)
+{
+	Datum		values[Natts_restored];
+	bool		nulls[Natts_restored];
+	int64		messages[LOG_MAX_PARTITIONS];
+	int64		done[LOG_MAX_PARTITIONS];
+	int64		prints[LOG_MAX_PARTITIONS];
+	int64	   *numbers;
+	int			n;
+	int			nnumbers;
+
+	memset(r, 0, sizeof(*r));
+	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+	n = base_read_numbers(values[Anum_restored_messages - 1], LOG_MAX_PARTITIONS, messages);
+	if (base_read_numbers(values[Anum_restored_done - 1], LOG_MAX_PARTITIONS, done) != n ||
+		base_read_numbers(values[Anum_restored_prints - 1], LOG_MAX_PARTITIONS, prints) != n)
+		return false;
+	r->all = true;
+	for (int p = 0; p < n; p++)
+	{
+		r->all &= done[p] == messages[p];
+		r->total += messages[p];
+	}
+	if (partition >= n)
+		return false;
+	r->messages = messages[partition];
+	r->done = Max(done[partition], 0);
+	r->print = prints[partition];
+
+	nnumbers = base_count_numbers(values[Anum_restored_islands - 1]);
+	numbers = palloc(Max(nnumbers, 1) * sizeof(int64));
+	(void) base_read_numbers(values[Anum_restored_islands - 1], nnumbers, numbers);
+	r->ends = palloc(Max(nnumbers, 1) * sizeof(int64));
+	for (int i = 0; i + 2 < nnumbers; i += 3)
+	{
+		int64		before = r->nislands > 0 ? r->ends[2 * r->nislands - 1] : r->done;
+
+		if (numbers[i] != partition || numbers[i + 1] <= before || numbers[i + 2] <= numbers[i + 1])
+			continue;
+		r->ends[2 * r->nislands] = numbers[i + 1];
+		r->ends[2 * r->nislands + 1] = numbers[i + 2];
+		r->nislands++;
+	}
+	pfree(numbers);
+	return true;
+}
+
+/*
+ * The stream has the messages of the dump: find those that were done.
+ */
+static void
+find_done(Relation rel, int partition, const Restored *r, Snapshot snapshot,
+		  GroupProgress *progress)
+{
+	int			n = 1 + 2 * r->nislands;
+	int64	   *ns = palloc(n * sizeof(int64));
+	int64	   *offsets = palloc(n * sizeof(int64));
+	int64		undone = -r->done;
+
+	/* before an island there is a message that is not done */
+	ns[0] = r->nislands > 0 ? r->done + 1 : r->done;
+	for (int i = 0; i < r->nislands; i++)
+	{
+		ns[1 + 2 * i] = r->ends[2 * i] + 1;
+		ns[2 + 2 * i] = r->ends[2 * i + 1];
+	}
+	log_nth_rows(rel, partition, ns, n, snapshot, offsets);
+	if (r->nislands == 0)
+		progress->position = offsets[0] + 1;
+	else
+	{
+		int64		before = offsets[0];
+		bool		valid = true;
+
+		progress->position = offsets[0];
+		progress->done = palloc(r->nislands * sizeof(GroupRange));
+		for (int i = 0; i < r->nislands; i++)
+		{
+			progress->done[i].from = offsets[1 + 2 * i];
+			progress->done[i].to = offsets[2 + 2 * i] + 1;
+			undone += r->ends[2 * i] - (i > 0 ? r->ends[2 * i - 1] : 0);
+			undone -= progress->done[i].from - before;
+			valid &= before < progress->done[i].from &&
+				progress->done[i].from < progress->done[i].to;
+			before = progress->done[i].to;
+		}
+
+		/*
+		 * all offsets before the last island that are not done must be
+		 * messages
+		 */
+		if (valid && undone == 0)
+			progress->ndone = r->nislands;
+	}
+	pfree(ns);
+	pfree(offsets);
+}
+
+/* does the stream hold as many messages as the dump had? */
+static bool
+same_number(Relation rel, int64 total, Snapshot snapshot)
+{
+	int			npartitions = log_partition_count(rel);
+
+	for (int p = 0; p < npartitions; p++)
+		total -= log_count_messages(rel, p, snapshot);
+	return total == 0;
+}
+
+void
+group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
+						GroupProgress *progress)
+{
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, AccessShareLock, false);
+	SysScanDesc scan;
+	HeapTuple	tuple = find_restored(catalog, group->group_id, &scan);
+
+	/*
+	 * A partition without a state was added after the group: all of it is to
+	 * come.
+	 */
+	memset(progress, 0, sizeof(GroupProgress));
+	progress->position = log_origin_offset(rel, partition);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+		Restored	r;
+		bool		had = read_restored(catalog, tuple, partition, &r);
+
+		if (had && (r.done > 0 || r.nislands > 0) &&
+			log_ends_load(rel, partition, r.messages, snapshot) &&
+			log_print(rel, partition, r.messages, snapshot) == r.print)
+			find_done(rel, partition, &r, snapshot, progress);
+		/* wherever they are now */
+		else if (r.all && r.total > 0 && same_number(rel, r.total, snapshot))
+			progress->position = log_next_offset(rel, partition);
+		UnregisterSnapshot(snapshot);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+void
+group_forget_restored(int32 group_id)
+{
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, RowExclusiveLock, true);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (catalog == NULL)
+		return;
+	tuple = find_restored(catalog, group_id, &scan);
+	if (HeapTupleIsValid(tuple))
+		base_catalog_delete(catalog, tuple);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}

@@ -1,0 +1,50 @@
+/*
+ * group_row.h
+ *	  Rows of streamq.consumer_group, for the files that read and write them.
+ */
+#ifndef STREAMQ_GROUP_ROW_H
+#define STREAMQ_GROUP_ROW_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#include "group/roles.h"
+
+#define GROUP_CATALOG		"consumer_group"
+
+enum
+{
+	Anum_consumer_group_group_id = 1,
+	Anum_consumer_group_stream,
+	Anum_consumer_group_group_name,
+	Anum_consumer_group_mode,
+	Anum_consumer_group_start_at,
+	Anum_consumer_group_lease,
+	Anum_consumer_group_max_in_flight,
+	Anum_consumer_group_owner,
+	Anum_consumer_group_created_at,
+	Anum_consumer_group_grantees,
+	Natts_consumer_group = Anum_consumer_group_grantees
+};
+
+/* the table, opened; NULL if it is not there and missing_ok */
+extern Relation group_row_open(LOCKMODE lockmode, bool missing_ok);
+
+/* the rows of a stream, or only the one of that name; the primary key is both */
+extern SysScanDesc group_row_begin_scan(Relation catalog, Oid relid, const char *name,
+										Snapshot snapshot);
+
+/* the roles of a group; the array of grantees has room for one more */
+extern void group_row_read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles);
+
+/* drop a group whose name is locked */
+extern void group_row_remove(Relation rel, const char *name);
+
+extern void group_row_report_missing(Relation rel, const char *name) pg_attribute_noreturn();
+
+#endif

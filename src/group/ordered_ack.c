@@ -1,0 +1,204 @@
+/*
+ * ordered_ack.c
+ *	  Acknowledging, giving back, and holding on to messages in ordered mode.
+ *
+ * An acknowledgement looks at the group's state only, never at the log: the
+ * state knows which offsets below its high-water mark are unacknowledged
+ * messages.
+ */
+#include "postgres.h"
+
+#include "group/group_catalog.h"
+#include "group/group_lock.h"
+#include "group/group_ring.h"
+#include "group/memory.h"
+#include "group/mode.h"
+#include "group/ordered.h"
+#include "group/ordered_state.h"
+#include "group/ordered_store.h"
+#include "log/log.h"
+
+typedef struct OrderedChange
+{
+	Relation	rel;
+	const ConsumerGroup *group;
+	int			partition;
+	GroupLock	lock;
+	OrderedState state;
+} OrderedChange;
+
+/* lock and read the state of a partition */
+static void
+begin_change(OrderedChange *change, Relation rel, const ConsumerGroup *group, int partition)
+{
+	change->rel = rel;
+	change->group = group;
+	change->partition = partition;
+	change->lock = group_ordered_lock(rel, group, partition);
+	group_ordered_check_serializable(rel, group, partition);
+	group_ordered_read(rel, group, partition, &change->state);
+}
+
+/* nothing was changed: nobody needs to wait for this transaction */
+static void
+end_unchanged(OrderedChange *change)
+{
+	if (change->lock == GROUP_LOCK_TAKEN)
+		group_unlock_partition(change->group->group_id, change->partition);
+}
+
+/* messages were acknowledged or given back */
+static void
+end_changed(OrderedChange *change)
+{
+	OrderedState *state = &change->state;
+	Relation	rel = change->rel;
+	bool		released = group_ordered_release_if_idle(state);
+
+	group_ordered_write(rel, change->group, change->partition, state);
+	group_memory_forget(change->group->group_id, change->partition,
+						state->position);
+
+	/* what comes next here, or in a partition that waits for this one */
+	if ((released || !state->leased) &&
+		(state->cursor < log_next_offset(rel, change->partition) ||
+		 log_partition_count(rel) > 1))
+		group_ring_at_end(RelationGetRelid(rel), true);
+}
+
+static int64
+end_change(OrderedChange *change, int64 count)
+{
+	if (count > 0)
+		end_changed(change);
+	else
+		end_unchanged(change);
+	return count;
+}
+
+/*
+ * Acknowledge what is outstanding in [from, to) and was not given to somebody
+ * else meanwhile.
+ */
+static int64
+ack_range(OrderedChange *change, int64 from, int64 to)
+{
+	OrderedState *state = &change->state;
+	GroupRange	run;
+	int64		count = 0;
+
+	while (group_ordered_next_undone(state, from, to, &run))
+	{
+		int64		off = run.from;
+
+		while (off < run.to)
+		{
+			const OrderedDelivery *delivery = group_ordered_find_delivery(state, off);
+			int64		until = Min(run.to, delivery->to);
+
+			if (group_memory_allows(change->group->group_id, change->partition,
+									off, delivery->token, &until))
+				count += group_ordered_mark_done(state, off, until);
+			off = until;
+		}
+		from = run.to;
+	}
+	state->acked_count += count;
+	return count;
+}
+
+int64
+group_ordered_acknowledge(Relation rel, const ConsumerGroup *group, int partition,
+						  const int64 *offsets, int n)
+{
+	OrderedChange change;
+	int64		count = 0;
+
+	begin_change(&change, rel, group, partition);
+	for (int i = 0, next; i < n; i = next)
+	{
+		for (next = i + 1; next < n; next++)
+			if (offsets[next] != offsets[i] + (next - i))
+				break;
+		count += ack_range(&change, offsets[i], offsets[i] + (next - i));
+	}
+	return end_change(&change, count);
+}
+
+int64
+group_ordered_acknowledge_through(Relation rel, const ConsumerGroup *group,
+								  int partition, int64 off)
+{
+	OrderedChange change;
+	int64		count = 0;
+
+	begin_change(&change, rel, group, partition);
+
+	/*
+	 * A message that was never delivered is no place to acknowledge up to: it
+	 * may be one from before a seek.
+	 */
+	if (off < change.state.delivered)
+		count = ack_range(&change, change.state.position, off + 1);
+	return end_change(&change, count);
+}
+
+/* is the message held under the partition's lease, and not by somebody else? */
+static bool
+is_held(const OrderedChange *change, int64 off)
+{
+	const OrderedState *state = &change->state;
+	int64		until = off + 1;
+
+	return state->leased && off < state->cursor &&
+		group_ordered_is_undone(state, off) &&
+		group_memory_allows(change->group->group_id, change->partition, off,
+							group_ordered_find_delivery(state, off)->token,
+							&until);
+}
+
+/*
+ * Messages are handed out in order, so those after the first one that is given
+ * back are handed out again with it.
+ */
+int64
+group_ordered_nack(Relation rel, const ConsumerGroup *group, int partition,
+				   const int64 *offsets, int n, TimestampTz retry_at)
+{
+	OrderedChange change;
+	int64		first = -1;
+	int64		count = 0;
+
+	begin_change(&change, rel, group, partition);
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_held(&change, offsets[i]))
+			continue;
+		if (count++ == 0)
+			first = offsets[i];
+	}
+	if (count > 0)
+		group_ordered_give_back(&change.state, first, retry_at);
+	return end_change(&change, count);
+}
+
+int64
+group_ordered_extend(Relation rel, const ConsumerGroup *group, int partition,
+					 const int64 *offsets, int n, TimestampTz until)
+{
+	OrderedChange change;
+	int64		count = 0;
+
+	begin_change(&change, rel, group, partition);
+	for (int i = 0; i < n; i++)
+		if (is_held(&change, offsets[i]))
+			count++;
+	if (count > 0 && until > change.state.deadline)
+	{
+		change.state.deadline = until;
+		group_ordered_write(rel, group, partition, &change.state);
+	}
+	else
+		end_unchanged(&change);
+	return count;
+}

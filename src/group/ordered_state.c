@@ -1,0 +1,420 @@
+/*
+ * ordered_state.c
+ *	  A group's state in one partition: the rules of ordered mode.
+ */
+#include "postgres.h"
+
+#include "group/mode.h"
+#include "group/ordered_state.h"
+
+/* ---- looking ---- */
+
+void
+group_ordered_init(OrderedState *state, int64 position)
+{
+	memset(state, 0, sizeof(OrderedState));
+	state->position = state->cursor = state->delivered = position;
+}
+
+/* index of the first done range that ends behind off */
+static int
+find_done(const OrderedState *state, int64 off)
+{
+	int			low = 0;
+	int			high = state->ndone;
+
+	while (low < high)
+	{
+		int			mid = low + (high - low) / 2;
+
+		if (state->done[mid].to > off)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+int64
+group_ordered_count_undone(const OrderedState *state, int64 off)
+{
+	int64		count = Min(off, state->delivered) - state->position;
+
+	if (count <= 0)
+		return 0;
+	for (int i = 0; i < state->ndone && state->done[i].from < off; i++)
+		count -= Min(state->done[i].to, off) - state->done[i].from;
+	return count;
+}
+
+bool
+group_ordered_is_undone(const OrderedState *state, int64 off)
+{
+	int			i;
+
+	if (off < state->position || off >= state->delivered)
+		return false;
+	i = find_done(state, off);
+	return i == state->ndone || state->done[i].from > off;
+}
+
+bool
+group_ordered_next_undone(const OrderedState *state, int64 off, int64 limit,
+						  GroupRange *range)
+{
+	int			i;
+
+	off = Max(off, state->position);
+	limit = Min(limit, state->delivered);
+	i = find_done(state, off);
+	if (i < state->ndone && state->done[i].from <= off)
+		off = state->done[i++].to;
+	if (off >= limit)
+		return false;
+	range->from = off;
+	range->to = limit;
+	if (i < state->ndone)
+		range->to = Min(limit, state->done[i].from);
+	return true;
+}
+
+const OrderedDelivery *
+group_ordered_find_delivery(const OrderedState *state, int64 off)
+{
+	Assert(off >= state->position && off < state->delivered);
+	for (int i = 0; i < state->ndeliveries; i++)
+		if (state->deliveries[i].to > off)
+			return &state->deliveries[i];
+	elog(ERROR, "offset is not covered by the consumer group's deliveries");
+	return NULL;
+}
+
+bool
+group_ordered_is_leased(const OrderedState *state, TimestampTz now)
+{
+	return state->leased && state->deadline > now;
+}
+
+/* ---- changing ---- */
+
+/* make sure that one more done range fits */
+static void
+reserve_done(OrderedState *state)
+{
+	if (state->ndone < state->maxdone)
+		return;
+	state->maxdone = Max(16, state->maxdone * 2);
+	if (state->done == NULL)
+		state->done = palloc(state->maxdone * sizeof(GroupRange));
+	else
+		state->done = repalloc(state->done,
+							   state->maxdone * sizeof(GroupRange));
+}
+
+void
+group_ordered_append_done(OrderedState *state, int64 from, int64 to)
+{
+	if (from >= to)
+		return;
+	if (state->ndone > 0 && state->done[state->ndone - 1].to >= from)
+	{
+		GroupRange *last = &state->done[state->ndone - 1];
+
+		last->to = Max(last->to, to);
+		return;
+	}
+	reserve_done(state);
+	state->done[state->ndone].from = from;
+	state->done[state->ndone].to = to;
+	state->ndone++;
+}
+
+void
+group_ordered_init_progress(OrderedState *state, const GroupProgress *progress)
+{
+	group_ordered_init(state, progress->position);
+	if (progress->ndone == 0)
+		return;
+	for (int i = 0; i < progress->ndone; i++)
+		group_ordered_append_done(state, progress->done[i].from, progress->done[i].to);
+	state->delivered = progress->done[progress->ndone - 1].to;
+	state->ndeliveries = 1;
+	state->deliveries[0].to = state->delivered;
+	state->deliveries[0].token = 0;
+	state->deliveries[0].deliveries = 0;
+}
+
+/*
+ * Put position behind done ranges and gone offsets; everything that refers to
+ * offsets below it follows.
+ */
+static void
+advance_position(OrderedState *state, int64 position)
+{
+	int			n;
+
+	if (state->ndone > 0 && state->done[0].from <= position)
+	{
+		n = find_done(state, position);
+		if (n < state->ndone && state->done[n].from <= position)
+			position = state->done[n++].to;
+		state->ndone -= n;
+		memmove(state->done, state->done + n,
+				state->ndone * sizeof(GroupRange));
+	}
+	if (position == state->position)
+		return;
+
+	state->position = position;
+	state->cursor = Max(state->cursor, position);
+	state->delivered = Max(state->delivered, position);
+	for (n = 0; n < state->ndeliveries; n++)
+		if (state->deliveries[n].to > position)
+			break;
+	state->ndeliveries -= n;
+	memmove(state->deliveries, state->deliveries + n,
+			state->ndeliveries * sizeof(OrderedDelivery));
+	if (state->retry_offset < position)
+		state->retry_offset = state->retry_at = 0;
+}
+
+int64
+group_ordered_mark_done(OrderedState *state, int64 from, int64 to)
+{
+	int			first;
+	int			last;
+	int64		count;
+
+	from = Max(from, state->position);
+	to = Min(to, state->delivered);
+	if (from >= to)
+		return 0;
+
+	/* [first, last) are the ranges that overlap or touch [from, to) */
+	first = find_done(state, from - 1);
+	count = to - from;
+	for (last = first; last < state->ndone && state->done[last].from <= to; last++)
+		count -= Max(0, Min(state->done[last].to, to) -
+					 Max(state->done[last].from, from));
+	if (count == 0)
+		return 0;
+
+	if (last > first)
+	{
+		state->done[first].from = Min(state->done[first].from, from);
+		state->done[first].to = Max(state->done[last - 1].to, to);
+		memmove(state->done + first + 1, state->done + last,
+				(state->ndone - last) * sizeof(GroupRange));
+		state->ndone -= last - first - 1;
+	}
+	else
+	{
+		reserve_done(state);
+		memmove(state->done + first + 1, state->done + first,
+				(state->ndone - first) * sizeof(GroupRange));
+		state->done[first].from = from;
+		state->done[first].to = to;
+		state->ndone++;
+	}
+
+	advance_position(state, state->position);
+	return count;
+}
+
+bool
+group_ordered_release_if_idle(OrderedState *state)
+{
+	if (!state->leased || group_ordered_in_flight(state) > 0)
+		return false;
+	state->leased = false;
+	return true;
+}
+
+void
+group_ordered_expire(OrderedState *state, int64 first, int64 lost)
+{
+	if (first <= state->position)
+		return;
+
+	/*
+	 * what was never handed out is counted by offsets: it cannot be read any
+	 * more
+	 */
+	state->expired_count += group_ordered_count_undone(state, first) +
+		Max(0, Min(first, lost) - state->delivered);
+	advance_position(state, first);
+	group_ordered_release_if_idle(state);
+}
+
+void
+group_ordered_lose(OrderedState *state, int64 from, int64 to)
+{
+	/* those handed out before are counted when the cursor passes them */
+	state->expired_count += Max(0, to - Max(from, state->delivered));
+}
+
+void
+group_ordered_end_lease(OrderedState *state)
+{
+	state->leased = false;
+	state->cursor = state->position;
+}
+
+void
+group_ordered_skip(OrderedState *state, int64 off)
+{
+	if (off <= state->cursor)
+		return;
+
+	/* handed out before and not there any more: dropped by retention just now */
+	if (state->cursor < state->delivered)
+		state->expired_count += group_ordered_mark_done(state, state->cursor,
+														Min(off, state->delivered));
+	if (off > state->delivered)
+	{
+		int64		from = state->delivered;
+
+		state->delivered = off;
+		if (from == state->position)
+		{
+			/* nothing is outstanding before the gap */
+			advance_position(state, off);
+		}
+		else
+		{
+			state->deliveries[state->ndeliveries - 1].to = off;
+			group_ordered_append_done(state, from, off);
+		}
+	}
+	state->cursor = off;
+}
+
+/*
+ * Keep the number of entries within its bound.  Neighbours with the same content
+ * become one; if that is not enough, those with the least difference do, and
+ * keep the higher count with its token: an acknowledgement of the others may be
+ * refused then, and the message is delivered once more.
+ */
+static void
+compact_deliveries(OrderedState *state)
+{
+	OrderedDelivery *d = state->deliveries;
+	int			n = 0;
+
+	for (int i = 1; i < state->ndeliveries; i++)
+	{
+		if (d[i].token == d[n].token && d[i].deliveries == d[n].deliveries)
+			d[n].to = d[i].to;
+		else
+			d[++n] = d[i];
+	}
+	if (state->ndeliveries > 0)
+		state->ndeliveries = n + 1;
+
+	while (state->ndeliveries > ORDERED_MAX_DELIVERIES)
+	{
+		int			best = 0;
+
+		for (int i = 1; i + 1 < state->ndeliveries; i++)
+			if (abs(d[i].deliveries - d[i + 1].deliveries) <
+				abs(d[best].deliveries - d[best + 1].deliveries))
+				best = i;
+		if (d[best].deliveries > d[best + 1].deliveries)
+		{
+			d[best + 1].token = d[best].token;
+			d[best + 1].deliveries = d[best].deliveries;
+		}
+		state->ndeliveries--;
+		memmove(d + best, d + best + 1,
+				(state->ndeliveries - best) * sizeof(OrderedDelivery));
+	}
+}
+
+/* the message at off was given out once more; returns how often by now */
+static int
+redeliver(OrderedState *state, int64 off, uint64 token)
+{
+	OrderedDelivery *d = state->deliveries;
+	int64		from = state->position;
+	OrderedDelivery parts[3];
+	int			nparts = 0;
+	int			i = 0;
+	int			deliveries;
+
+	while (d[i].to <= off)
+		from = d[i++].to;
+
+	deliveries = d[i].deliveries;
+	if (deliveries < PG_INT32_MAX)
+		deliveries++;
+	if (from < off)
+	{
+		parts[nparts] = d[i];
+		parts[nparts++].to = off;
+	}
+	parts[nparts].to = off + 1;
+	parts[nparts].token = token;
+	parts[nparts++].deliveries = deliveries;
+	if (d[i].to > off + 1)
+		parts[nparts++] = d[i];
+
+	memmove(d + i + nparts, d + i + 1,
+			(state->ndeliveries - i - 1) * sizeof(OrderedDelivery));
+	memcpy(d + i, parts, nparts * sizeof(OrderedDelivery));
+	state->ndeliveries += nparts - 1;
+	compact_deliveries(state);
+
+	return deliveries;
+}
+
+int
+group_ordered_deliver(OrderedState *state, int64 off, uint64 token)
+{
+	int			deliveries = 1;
+
+	Assert(off >= state->cursor);
+
+	group_ordered_skip(state, off);
+	state->delivered_count++;
+	if (off < state->delivered)
+	{
+		deliveries = redeliver(state, off, token);
+		state->redelivered_count++;
+	}
+	else
+	{
+		OrderedDelivery *entry = &state->deliveries[state->ndeliveries++];
+
+		entry->to = off + 1;
+		entry->token = token;
+		entry->deliveries = 1;
+		compact_deliveries(state);
+		state->delivered = off + 1;
+	}
+	state->cursor = off + 1;
+	if (state->retry_at != 0 && state->retry_offset <= off)
+		state->retry_offset = state->retry_at = 0;
+
+	return deliveries;
+}
+
+void
+group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at)
+{
+	Assert(off < state->cursor && group_ordered_is_undone(state, off));
+
+	state->cursor = off;
+	state->retry_at = retry_at;
+	state->retry_offset = retry_at != 0 ? off : 0;
+	group_ordered_release_if_idle(state);
+}
+
+void
+group_ordered_move(OrderedState *state, int64 off)
+{
+	state->position = state->cursor = state->delivered = off;
+	state->leased = false;
+	state->retry_at = state->retry_offset = 0;
+	state->ndeliveries = 0;
+	state->ndone = 0;
+}

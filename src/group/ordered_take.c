@@ -1,0 +1,265 @@
+/*
+ * ordered_take.c
+ *	  Handing out messages in ordered mode.
+ *
+ * A look reads the state without a lock.  Taking locks the partition, looks
+ * again, reads the log and writes the state.  A partition locked by another
+ * transaction is skipped, never waited for.
+ *
+ * The snapshot for reading messages is taken after the lock was obtained: it sees
+ * everything the position that was read is based on, also under REPEATABLE READ.
+ */
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "group/args.h"
+#include "group/group_catalog.h"
+#include "group/group_lock.h"
+#include "group/group_ring.h"
+#include "group/memory.h"
+#include "group/messages.h"
+#include "group/mode.h"
+#include "group/ordered.h"
+#include "group/ordered_state.h"
+#include "group/ordered_store.h"
+#include "log/log.h"
+#include "log/reader.h"
+#include "log/space.h"
+
+/* acknowledged messages in a row that are worth a new search in the log */
+#define JUMP_MESSAGES		256
+
+/*
+ * The promise of a state.  Messages that may be in the log count as some.
+ */
+static void
+look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *state,
+			  TimestampTz now, GroupOutlook *outlook)
+{
+	bool		held = false;
+	int64		from = state->position;
+	GroupRange	run;
+
+	outlook->promise = GROUP_PROMISES_NOTHING;
+	outlook->position = state->position;
+	outlook->next = 0;
+	outlook->wake_at = DT_NOEND;
+
+	if (group_ordered_is_leased(state, now))
+	{
+		held = strcmp(state->consumer, consumer->name) == 0;
+		if (!held)
+		{
+			outlook->wake_at = state->deadline;
+			return;
+		}
+		from = state->cursor;
+		if (!consumer->auto_ack &&
+			group_ordered_in_flight(state) >= consumer->group->max_in_flight)
+			return;
+	}
+
+	/* messages that were handed out before come first, then new ones */
+	if (group_ordered_next_undone(state, from, state->delivered, &run))
+		from = run.from;
+	else
+		from = Max(from, state->delivered);
+	if (from >= log_next_offset(consumer->rel, partition))
+		return;
+	if (state->retry_at > now && from >= state->retry_offset)
+	{
+		outlook->wake_at = state->retry_at;
+		return;
+	}
+	outlook->promise = held ? GROUP_PROMISES_OWN : GROUP_PROMISES_MESSAGES;
+	outlook->next = from;
+}
+
+void
+group_ordered_look(const GroupConsumer *consumer, int partition, TimestampTz now,
+				   GroupOutlook *outlook)
+{
+	OrderedState state;
+
+	group_ordered_check_serializable(consumer->rel, consumer->group, partition);
+	group_ordered_read(consumer->rel, consumer->group, partition, &state);
+	look_at_state(consumer, partition, &state, now, outlook);
+}
+
+/*
+ * Read the log from the cursor on, up to limit, and hand out what the rules
+ * allow.  Returns the number of messages.
+ */
+static int
+deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *state,
+				 uint64 token, TimestampTz now, int64 limit, bool *limited)
+{
+	Snapshot	snapshot = group_message_snapshot();
+	LogReader  *reader;
+	OrderedRoom room;
+	int64		end = limit;
+	int64		in_flight = group_ordered_in_flight(state);
+	int			n = 0;
+
+	if (state->retry_at > now)
+		end = Min(end, Max(state->cursor, state->retry_offset));
+	group_ordered_room_init(&room, state);
+
+	reader = log_reader_begin(consumer->rel, partition, state->cursor, end, snapshot, true);
+	while (group_wants_more(consumer) &&
+		   (consumer->auto_ack || in_flight < consumer->group->max_in_flight))
+	{
+		int64		off;
+		LogKeptRow	row;
+		bool		found = log_reader_next(reader, consumer->slot);
+		int64		from;
+		int64		to;
+
+		off = found ? log_reader_offset(reader) : log_reader_position(reader);
+
+		/* new offsets take room in the state, unless nothing is outstanding */
+		if (off >= state->delivered)
+		{
+			if (state->position == state->delivered)
+				memset(&room, 0, sizeof(room));
+			if (!group_ordered_room_take(&room, state->position == state->delivered ? 0 :
+										 off - state->delivered))
+				break;
+		}
+		if (log_reader_expired(reader, &from, &to))
+			group_ordered_lose(state, Max(from, state->cursor), to);
+		if (!found)
+		{
+			*limited = off >= limit;
+			group_ordered_skip(state, off);
+			break;
+		}
+
+		if (off < state->delivered && !group_ordered_is_undone(state, off))
+		{
+			GroupRange	run;
+
+			/* acknowledged out of order */
+			if (!group_ordered_next_undone(state, off, state->delivered, &run))
+				run.from = state->delivered;
+			if (run.from - off >= JUMP_MESSAGES)
+			{
+				log_reader_end(reader);
+				reader = log_reader_begin(consumer->rel, partition, run.from, end,
+										  snapshot, true);
+			}
+			continue;
+		}
+
+		row.msg_id = LOG_MSG_ID(partition, off);
+		row.produced_at = log_reader_produced_at(reader);
+		row.note = 1;
+		if (!group_messages_try(consumer->messages, consumer->rel, consumer->slot, &row))
+			break;
+		row.note = group_ordered_deliver(state, off, token);
+		group_messages_add(consumer->messages, consumer->rel, consumer->slot, &row);
+		n++;
+		if (consumer->auto_ack)
+		{
+			group_ordered_mark_done(state, off, off + 1);
+			state->acked_count++;
+		}
+		else
+			in_flight++;
+	}
+	log_reader_end(reader);
+	ExecClearTuple(consumer->slot);
+	UnregisterSnapshot(snapshot);
+
+	return n;
+}
+
+/* messages from first to the cursor were handed out: write that down */
+static void
+finish_delivery(const GroupConsumer *consumer, int partition, OrderedState *state,
+				uint64 token, int64 first, TimestampTz now)
+{
+	Relation	rel = consumer->rel;
+	const ConsumerGroup *group = consumer->group;
+
+	if (!consumer->auto_ack)
+	{
+		TimestampTz deadline = group_add_interval(now, consumer->lease, "lease", false);
+
+		if (!state->leased || state->deadline < deadline)
+			state->deadline = deadline;
+		state->leased = true;
+		state->token = token;
+		strlcpy(state->consumer, consumer->name, sizeof(state->consumer));
+		group_memory_note(group->group_id, partition, first, state->cursor, token);
+	}
+	state->last_consumed_at = now;
+	group_ordered_write(rel, group, partition, state);
+	group_ring_at_end(RelationGetRelid(rel),
+					  !state->leased &&
+					  (log_partition_count(rel) > 1 ||
+					   state->cursor < log_next_offset(rel, partition)));
+}
+
+void
+group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
+				   GroupTaken *taken)
+{
+	Relation	rel = consumer->rel;
+	const ConsumerGroup *group = consumer->group;
+	GroupLock	lock = group_lock_partition(group->group_id, partition, false);
+	TimestampTz now = GetCurrentTimestamp();
+	OrderedState state;
+	GroupOutlook outlook;
+	int64		delivered;
+	int64		first;
+	uint64		token;
+
+	if (lock == GROUP_LOCK_BUSY)
+	{
+		taken->busy = true;
+		return;
+	}
+	group_ordered_check_serializable(rel, group, partition);
+	group_ordered_read(rel, group, partition, &state);
+	look_at_state(consumer, partition, &state, now, &outlook);
+	taken->position = outlook.position;
+	taken->wake_at = outlook.wake_at;
+	taken->limited = outlook.promise != GROUP_PROMISES_NOTHING && outlook.next >= limit;
+	if (outlook.promise == GROUP_PROMISES_NOTHING || taken->limited)
+	{
+		if (lock == GROUP_LOCK_TAKEN)
+			group_unlock_partition(group->group_id, partition);
+		return;
+	}
+
+	delivered = state.delivered;
+	if (!group_ordered_is_leased(&state, now))
+	{
+		/* messages of a running lease are not lost yet, even if they expired */
+		group_ordered_end_lease(&state);
+		first = log_first_offset(rel, partition);
+		if (state.position < first)
+			group_ordered_expire(&state, first, log_lost_offset(rel, partition));
+	}
+	token = state.leased ? state.token : group_memory_make_token();
+	first = state.cursor;
+
+	if (deliver_messages(consumer, partition, &state, token, now, limit, &taken->limited) > 0)
+		finish_delivery(consumer, partition, &state, token, first, now);
+	else
+	{
+		/* only rolled-back or expired messages: no need to read them again */
+		if (state.position != outlook.position || state.delivered != delivered)
+			group_ordered_write_settled(rel, group, partition, &state);
+		if (lock == GROUP_LOCK_TAKEN)
+			group_unlock_partition(group->group_id, partition);
+	}
+
+	if (state.position != outlook.position)
+		group_memory_forget(group->group_id, partition, state.position);
+	taken->position = state.position;
+}
