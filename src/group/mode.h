@@ -85,9 +85,9 @@ typedef struct GroupTaken
 
 /*
  * How far a group is in one partition, in a form that all modes know: in a
- * dump, when a group is created, when it is restored.  Done are all offsets
- * below position and those in the ranges, which are sorted, apart from each
- * other and from position.
+ * dump, when a group is created, when it is restored.  All offsets below
+ * position are done, and those in the ranges.  The ranges are sorted, and do not
+ * touch each other or position.
  */
 typedef struct GroupProgress
 {
@@ -96,7 +96,7 @@ typedef struct GroupProgress
 	GroupRange *done;			/* NULL if there are none */
 } GroupProgress;
 
-/* a place to move a group to, found once the partition is locked */
+/* a place to move a group to (seek.h): its offset may depend on the time */
 typedef struct GroupPlace GroupPlace;
 
 /* figures of one partition, for streamq.consumer_groups */
@@ -132,9 +132,8 @@ typedef void (*GroupLeaseCallback) (const GroupLease *lease, void *arg);
  * they changed.  Memory is allocated in the current context, which the caller
  * resets.
  *
- * A function that changes a group while others may use it first waits until the
- * partition, or what it changes of it, is not in anybody else's hands.  The
- * group may have been dropped meanwhile: 42704 then.
+ * A function that has to wait for another transaction calls
+ * group_check_exists() after that: the transaction may have dropped the group.
  */
 typedef struct GroupMode
 {
@@ -144,15 +143,16 @@ typedef struct GroupMode
 	/* what the log does with the pages of groups of this mode */
 	const LogStateCallbacks *pages;
 
-	/*
-	 * ---- the life of a group ----
-	 *
-	 * A group that this transaction created is this far.
-	 */
+	/* ---- the life of a group ---- */
+
+	/* this transaction created the group: write down how far it is */
 	void		(*start) (Relation rel, const ConsumerGroup *group, int partition,
 						  const GroupProgress *progress);
 
-	/* forget what is outstanding, and go on at a place */
+	/*
+	 * Forget what is outstanding, and go on at a place.  group_find_place()
+	 * is to be called once nobody else changes the group any more.
+	 */
 	void		(*move) (Relation rel, const ConsumerGroup *group, int partition,
 						 const GroupPlace *place);
 
@@ -162,9 +162,9 @@ typedef struct GroupMode
 	 */
 	void		(*close) (Relation rel, const ConsumerGroup *group);
 
+	/* ---- consuming ---- */
+
 	/*
-	 * ---- consuming ----
-	 *
 	 * A first, cheap look that neither waits nor changes anything.  A promise
 	 * may turn out to be wrong.
 	 */
@@ -180,9 +180,9 @@ typedef struct GroupMode
 	void		(*take) (const GroupConsumer *consumer, int partition, int64 limit,
 						 GroupTaken *taken);
 
-	/*
-	 * ---- what consumers say about messages ----
-	 */
+	/* ---- what consumers say about messages ---- */
+
+	/* these messages, unless somebody else has them by now */
 	int64		(*acknowledge) (Relation rel, const ConsumerGroup *group, int partition,
 								const int64 *offsets, int n);
 
@@ -198,11 +198,9 @@ typedef struct GroupMode
 	int64		(*extend) (Relation rel, const ConsumerGroup *group, int partition,
 						   const int64 *offsets, int n, TimestampTz until);
 
-	/*
-	 * ---- looking at a group, without locks ----
-	 *
-	 * The least offset that the group still needs.
-	 */
+	/* ---- looking at a group, without locks ---- */
+
+	/* the least offset that the group still needs */
 	int64		(*needed_offset) (Relation rel, const ConsumerGroup *group, int partition);
 
 	void		(*figures) (Relation rel, const ConsumerGroup *group, int partition,
