@@ -42,8 +42,9 @@
 #include "group/store.h"
 #include "log/log.h"
 
-/* with many groups, one of so many calls for each page of the directory frees pages */
+/* with many groups, one of so many calls for each FREE_PAGES pages frees pages */
 #define FREE_INTERVAL		4
+#define FREE_PAGES			500
 
 void
 group_default_options(GroupOptions *options)
@@ -301,14 +302,15 @@ is_known_group(int32 group_id, void *arg)
 static void
 free_pages(Relation catalog, Relation rel)
 {
-	int			npages = group_store_list_length(rel);
+	uint32		npages = group_store_count(rel);
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	HASHCTL		ctl;
 	HTAB	   *known;
 
 	if (npages == 0 ||
-		pg_prng_uint32(&pg_global_prng_state) % (FREE_INTERVAL * (npages - 1) + 1) != 0 ||
+		pg_prng_uint32(&pg_global_prng_state) %
+		(FREE_INTERVAL * (npages / FREE_PAGES) + 1) != 0 ||
 		!group_lock_set(RelationGetRelid(rel)))
 		return;
 

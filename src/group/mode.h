@@ -140,8 +140,12 @@ typedef struct GroupMode
 	const char *name;
 	int32		max_in_flight;	/* the most that a group may set */
 
-	/* what the log does with the pages of groups of this mode */
-	const LogStateCallbacks *pages;
+	/*
+	 * The kind of its state pages, a number on disk (log/state_page.h), and
+	 * what the log does with them.
+	 */
+	uint8		page_kind;
+	const LogStateKind *pages;
 
 	/* ---- the life of a group ---- */
 

@@ -81,7 +81,7 @@ ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 	leased = group_ordered_is_leased(&state, now);
 	if (state.position < first)
 	{
-		int64		lost = log_lost_offset(rel, partition);
+		int64		lost = log_expired_offset(rel, partition);
 
 		if (leased)
 			group_ordered_lose(&state, state.cursor, lost);
@@ -154,6 +154,7 @@ ordered_progress(Relation rel, const ConsumerGroup *group, int partition,
 const GroupMode group_ordered_mode = {
 	.name = "ordered",
 	.max_in_flight = ORDERED_MAX_IN_FLIGHT,
+	.page_kind = GROUP_ORDERED_PAGE_KIND,
 	.pages = &group_ordered_pages,
 	.start = ordered_start,
 	.move = ordered_move,

@@ -243,7 +243,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		group_ordered_end_lease(&state);
 		first = log_first_offset(rel, partition);
 		if (state.position < first)
-			group_ordered_expire(&state, first, log_lost_offset(rel, partition));
+			group_ordered_expire(&state, first, log_expired_offset(rel, partition));
 	}
 	token = state.leased ? state.token : group_memory_make_token();
 	first = state.cursor;

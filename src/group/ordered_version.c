@@ -426,7 +426,8 @@ group_ordered_version_make_settled(TransactionId xid, const char *data, int len,
  * decided: none of them runs any more.
  */
 static TransactionId
-settle_versions(char *data, int *len, TransactionId cutoff, bool *changed)
+settle_versions(const LogStateKey *key, char *data, int *len, TransactionId cutoff,
+				bool *changed)
 {
 	Version		versions[VERSIONS_MAX];
 	Version		kept[VERSIONS_MAX];
@@ -496,8 +497,8 @@ settle_versions(char *data, int *len, TransactionId cutoff, bool *changed)
  * The stream was truncated: its partition goes on at first_offset in a new
  * file.  What the group had not finished is lost, and counted.
  */
-static void
-carry_versions(char *data, int *len, int64 first_offset)
+static bool
+carry_versions(const LogStateKey *key, char *data, int *len, int64 first_offset)
 {
 	Version		versions[VERSIONS_MAX];
 	Trail		trail;
@@ -519,11 +520,12 @@ carry_versions(char *data, int *len, int64 first_offset)
 	if (*len < 0)
 		report_corrupt();
 	memcpy(data, result, *len);
+	return true;
 }
 
 /* Versions of aborted transactions count, too: they were sound when written. */
 static const char *
-verify_versions(const char *data, int len, int64 next_offset)
+verify_versions(const LogStateKey *key, const char *data, int len, int64 next_offset)
 {
 	Version		versions[VERSIONS_MAX];
 	int			n = parse_versions(data, len, versions, NULL);
@@ -541,7 +543,8 @@ verify_versions(const char *data, int len, int64 next_offset)
 	return NULL;
 }
 
-const LogStateCallbacks group_ordered_pages = {
+const LogStateKind group_ordered_pages = {
+	.name = "a consumer group's state",
 	.settle = settle_versions,
 	.carry = carry_versions,
 	.verify = verify_versions

@@ -63,6 +63,7 @@ extern int	group_ordered_version_make_settled(TransactionId xid, const char *dat
 extern TransactionId group_ordered_version_xid(const char *data, int len);
 
 /* what the log does with the pages: for GroupMode */
-extern const LogStateCallbacks group_ordered_pages;
+#define GROUP_ORDERED_PAGE_KIND	1
+extern const LogStateKind group_ordered_pages;
 
 #endif

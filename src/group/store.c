@@ -9,18 +9,24 @@
 #include "group/store.h"
 #include "log/state_page.h"
 
+static LogStateKey
+page_key(const ConsumerGroup *group, int partition)
+{
+	return log_state_key(group->mode->page_kind, (uint32) group->group_id, partition, 0);
+}
+
 bool
 group_store_read(Relation rel, const ConsumerGroup *group, int partition,
 				 char *data, int *len)
 {
-	return log_state_read(rel, (uint32) group->group_id, partition, data, len);
+	return log_state_read(rel, page_key(group, partition), data, len);
 }
 
 void
 group_store_write(Relation rel, const ConsumerGroup *group, int partition,
 				  const char *data, int len)
 {
-	log_state_write(rel, (uint32) group->group_id, partition, data, len);
+	log_state_write(rel, page_key(group, partition), data, len);
 }
 
 typedef struct KeepGroups
@@ -30,11 +36,11 @@ typedef struct KeepGroups
 } KeepGroups;
 
 static bool
-keep_owner(uint32 owner, void *arg)
+keep_owner(const LogStateKey *key, void *arg)
 {
 	KeepGroups *groups = arg;
 
-	return groups->keep((int32) owner, groups->arg);
+	return groups->keep((int32) key->owner, groups->arg);
 }
 
 void
@@ -42,18 +48,19 @@ group_store_free(Relation rel, bool (*keep) (int32 group_id, void *arg), void *a
 {
 	KeepGroups	groups = {keep, arg};
 
-	log_state_free(rel, keep_owner, &groups);
+	for (int i = 0; group_modes[i] != NULL; i++)
+		log_state_free(rel, group_modes[i]->page_kind, 0, keep_owner, &groups);
 }
 
-int
-group_store_list_length(Relation rel)
+uint32
+group_store_count(Relation rel)
 {
-	return log_state_directory_pages(rel);
+	return log_state_count(rel);
 }
 
 void
 group_store_init(void)
 {
 	for (int i = 0; group_modes[i] != NULL; i++)
-		log_register_state_callbacks(group_modes[i]->pages);
+		log_register_state_kind(group_modes[i]->page_kind, group_modes[i]->pages);
 }

@@ -28,8 +28,8 @@ extern void group_store_write(Relation rel, const ConsumerGroup *group, int part
  */
 extern void group_store_free(Relation rel, bool (*keep) (int32 group_id, void *arg), void *arg);
 
-/* how long the list of pages is, in pages */
-extern int	group_store_list_length(Relation rel);
+/* how many state pages the stream has */
+extern uint32 group_store_count(Relation rel);
 
 /* registers what the modes do with pages for the log */
 extern void group_store_init(void);

@@ -41,7 +41,7 @@ extern void log_restore_free_list(Relation rel, bool always);
  * A reader below the first offset has lost the messages below this offset.
  * Between it and the first offset there were only rolled-back ones.
  */
-extern int64 log_lost_offset(Relation rel, int partition);
+extern int64 log_expired_offset(Relation rel, int partition);
 
 /*
  * Number of offsets in [from, to) that VACUUM found rolled back.  Reads the

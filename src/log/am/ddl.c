@@ -31,6 +31,8 @@
 #include "log/page/page.h"
 #include "log/page/structure.h"
 #include "log/space/shared.h"
+#include "log/space/state_directory.h"
+#include "log/state_page.h"
 #include "log/write/append_batch.h"
 #include "log/write/state_callbacks.h"
 #include "base/loaded.h"
@@ -61,6 +63,76 @@ add_page(NewFile *file)
 }
 
 /*
+ * A level of the state directory with these entries, above the pages that they name.
+ * Returns how many pages it has; their entries take the place of those.
+ */
+static uint32
+add_state_level(NewFile *file, LogStateEntry *entries, uint32 n, int level)
+{
+	uint32		npages = 0;
+
+	for (uint32 i = 0; i < n; i += LOG_STATE_DIRECTORY_MAX)
+	{
+		BlockNumber block = file->npages;
+		Page		page = add_page(file);
+		LogStateDirectory *directory = LOG_STATE_DIRECTORY(page);
+
+		log_fill_state_directory(page, level);
+		directory->nentries = Min(n - i, LOG_STATE_DIRECTORY_MAX);
+		memcpy(directory->entries, &entries[i], directory->nentries * sizeof(LogStateEntry));
+		log_state_directory_set_content(page);
+		entries[npages].key = directory->entries[0].key;
+		entries[npages++].block = block;
+	}
+	return npages;
+}
+
+/* the states, as their owners carry them to where each partition goes on */
+static void
+carry_states(Relation rel, NewFile *file, int npartitions, const int64 *next)
+{
+	LogMeta    *meta = LOG_META(file->pages[0]);
+	LogStateEntry *entries;
+	LogStateWalk walk;
+	LogStateEntry entry;
+	uint32		max = 64;
+	uint32		n = 0;
+
+	entries = palloc(max * sizeof(LogStateEntry));
+	log_state_walk_begin(&walk, rel, NULL);
+	while (log_state_walk_next(&walk, &entry))
+	{
+		const LogStateKind *kind = log_state_kind_of(rel, entry.block, entry.key.kind);
+		char		data[LOG_STATE_MAX];
+		int			len;
+		bool		changed;
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry.key.partition >= npartitions || !log_state_read(rel, entry.key, data, &len))
+			continue;
+		/* the new file counts as frozen up to here: no older xids in it */
+		(void) kind->settle(&entry.key, data, &len, RecentXmin, &changed);
+		if (!kind->carry(&entry.key, data, &len, next[entry.key.partition]))
+			continue;
+		if (n == max)
+		{
+			max *= 2;
+			entries = repalloc_huge(entries, max * sizeof(LogStateEntry));
+		}
+		entries[n].key = entry.key;
+		entries[n++].block = file->npages;
+		log_fill_state(add_page(file), &entry.key, data, len);
+	}
+	meta->nstates = n;
+	for (int level = 0; n > 0 && (level == 0 || n > 1); level++)
+	{
+		n = add_state_level(file, entries, n, level);
+		meta->state_root = entries[0].block;
+	}
+	pfree(entries);
+}
+
+/*
  * Build the pages of an empty log that continues where the file of rel ends.
  * No pages are built if nothing needs to be carried over.
  */
@@ -68,12 +140,9 @@ static void
 carry_on(Relation rel, NewFile *file)
 {
 	int			npartitions;
-	List	   *states;
-	ListCell   *lc;
 	bool		anything = false;
 	int64		next[LOG_MAX_PARTITIONS];
 	Page		meta;
-	Page		dir = NULL;
 
 	memset(file, 0, sizeof(*file));
 	npartitions = log_partition_count(rel);
@@ -82,8 +151,7 @@ carry_on(Relation rel, NewFile *file)
 		next[p] = log_next_offset(rel, p);
 		anything |= next[p] > 0;
 	}
-	states = log_state_copy_all(rel);
-	if (!anything && states == NIL && npartitions == 1)
+	if (!anything && log_state_count(rel) == 0 && npartitions == 1)
 		return;
 
 	meta = add_page(file);
@@ -93,50 +161,7 @@ carry_on(Relation rel, NewFile *file)
 		LOG_META(meta)->heads[p] = file->npages;
 		log_fill_head(add_page(file), p, next[p]);
 	}
-	foreach(lc, states)
-	{
-		LogStateCopy *state = lfirst(lc);
-		LogStateDirectory *directory;
-		Page		page;
-
-		if (dir == NULL ||
-			LOG_STATE_DIRECTORY(dir)->nentries >= LOG_STATE_DIRECTORY_MAX)
-		{
-			if (dir == NULL)
-				LOG_META(meta)->state_dir = file->npages;
-			else
-				LOG_STATE_DIRECTORY(dir)->next = file->npages;
-			dir = add_page(file);
-			log_page_init(dir, LOG_PAGE_STATE_DIRECTORY, 0);
-			LOG_STATE_DIRECTORY(dir)->next = InvalidBlockNumber;
-			LOG_STATE_DIRECTORY(dir)->nentries = 0;
-		}
-		if (log_state_callbacks && (int) state->partition < npartitions)
-		{
-			bool		changed;
-
-			/*
-			 * the new file counts as frozen up to here, so it must not hold
-			 * older xids
-			 */
-			(void) log_state_callbacks->settle(state->data, &state->len, RecentXmin, &changed);
-			log_state_callbacks->carry(state->data, &state->len, next[state->partition]);
-		}
-
-		directory = LOG_STATE_DIRECTORY(dir);
-		directory->entries[directory->nentries].owner = state->owner;
-		directory->entries[directory->nentries].partition = state->partition;
-		directory->entries[directory->nentries].block = file->npages;
-		directory->nentries++;
-		log_page_set_content(dir, offsetof(LogStateDirectory, entries) +
-							 directory->nentries * sizeof(LogStateEntry));
-
-		page = add_page(file);
-		log_page_init(page, LOG_PAGE_STATE, state->partition);
-		LOG_OPAQUE(page)->owner = state->owner;
-		memcpy(LOG_PAGE_CONTENT(page), state->data, state->len);
-		log_page_set_content(page, state->len);
-	}
+	carry_states(rel, file, npartitions, next);
 	LOG_META(meta)->nallocated = file->npages;
 }
 

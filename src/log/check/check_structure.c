@@ -54,6 +54,8 @@ typedef struct Structure
 	int			npartitions;
 	BlockNumber nallocated;
 	bool		complete;		/* all free blocks are in the list */
+	uint32		nstates;		/* states that were found */
+	uint32		ndirectory;		/* pages of the state directory */
 	CheckPartition *partitions;
 	int			nuses;
 	int			maxuses;
@@ -180,10 +182,20 @@ check_unused_fields(Check *check, int partition, BlockNumber block, LogPageKind 
 	bool		has_owner = kind == LOG_PAGE_DIRECTORY || kind == LOG_PAGE_STATE;
 	uint8		flags = kind == LOG_PAGE_META ? LOG_META_INCOMPLETE : 0;
 
-	if (opaque->base != 0 || opaque->nrows != 0 || opaque->last_run != 0 ||
-		opaque->cont_len != 0 || (opaque->owner != 0 && !has_owner) ||
-		(opaque->flags & ~flags) != 0 ||
-		(kind == LOG_PAGE_DIRECTORY && LOG_DIRECTORY(page)->reserved != 0))
+	bool		unused = opaque->last_run == 0 && opaque->cont_len == 0 &&
+		(opaque->flags & ~flags) == 0;
+
+	if (kind != LOG_PAGE_STATE)
+		unused &= opaque->base == 0 && opaque->nrows == 0;
+	if (!has_owner)
+		unused &= opaque->owner == 0;
+	if (kind == LOG_PAGE_DIRECTORY)
+		unused &= LOG_DIRECTORY(page)->reserved == 0;
+	for (int i = 0; kind == LOG_PAGE_META && i < (int) lengthof(LOG_META(page)->reserved); i++)
+		unused &= LOG_META(page)->reserved[i] == 0;
+	for (int i = 0; kind == LOG_PAGE_HEAD && i < (int) lengthof(LOG_HEAD(page)->reserved); i++)
+		unused &= LOG_HEAD(page)->reserved[i] == 0;
+	if (!unused)
 		log_check_report(check, partition, block, -1, "fields that are not in use are not zero");
 }
 
@@ -372,8 +384,8 @@ check_head(Structure *s, CheckPartition *p, BlockNumber block)
 	p->frozen_offset = head->frozen_offset;
 	p->frozen_dead = head->frozen_dead;
 	if (head->origin_offset < 0 || head->first_offset < head->origin_offset ||
-		head->lost_offset < head->origin_offset ||
-		head->lost_offset > head->first_offset ||
+		head->expired_offset < head->origin_offset ||
+		head->expired_offset > head->first_offset ||
 		head->frozen_offset < head->first_offset)
 		log_check_report(check, p->partition, block, head->first_offset,
 						 "origin " INT64_FORMAT ", first " INT64_FORMAT " and frozen offset "
@@ -513,6 +525,8 @@ check_partition(Structure *s, CheckPartition *p, BlockNumber block)
 
 typedef struct VerifyArgs
 {
+	const LogStateKind *kind;
+	const LogStateKey *key;
 	const char *data;
 	int			len;
 	int64		next_offset;
@@ -524,37 +538,45 @@ verify_state(Check *check, void *arg)
 {
 	VerifyArgs *args = arg;
 
-	args->problem = log_state_callbacks->verify(args->data, args->len, args->next_offset);
+	args->problem = args->kind->verify(args->key, args->data, args->len, args->next_offset);
 }
 
 static void
 check_state(Structure *s, BlockNumber dir, const LogStateEntry *entry)
 {
 	Check	   *check = s->check;
+	const LogStateKey *key = &entry->key;
 	PGAlignedBlock copy;
 	VerifyArgs	args;
 	CheckPartition *p;
 
-	if (entry->partition >= (uint32) s->npartitions || entry->owner == 0)
+	s->nstates++;
+	if (key->partition >= s->npartitions || key->owner == 0 || key->reserved != 0)
 	{
 		log_check_report(check, -1, dir, -1, "a state of owner %u and partition %u is impossible",
-						 entry->owner, entry->partition);
+						 key->owner, key->partition);
 		return;
 	}
-	p = &s->partitions[entry->partition];
+	p = &s->partitions[key->partition];
 	if (!read_kind(check, entry->block, LOG_PAGE_STATE, p->partition, copy.data,
 				   "a state of its partition"))
 		return;
-	use_blocks(s, entry->block, 1, p->partition, "a state");
-	if (LOG_OPAQUE(copy.data)->owner != entry->owner)
+	args.kind = log_state_kind(key->kind);
+	use_blocks(s, entry->block, 1, p->partition, args.kind ? args.kind->name : "a state");
+	if (!log_state_is((Page) copy.data, key))
 	{
 		log_check_report(check, p->partition, entry->block, -1,
-						 "it is a state of owner %u, the directory means %u",
-						 LOG_OPAQUE(copy.data)->owner, entry->owner);
+						 "it is a state of owner %u, the directory names owner %u, or another page of it",
+						 LOG_OPAQUE(copy.data)->owner, key->owner);
 		return;
 	}
-	if (log_state_callbacks == NULL || log_state_callbacks->verify == NULL)
+	if (args.kind == NULL)
+		log_check_report(check, p->partition, entry->block, -1,
+						 "it is a state of kind %d, which this version of streamq does not know",
+						 key->kind);
+	if (args.kind == NULL || args.kind->verify == NULL)
 		return;
+	args.key = key;
 	args.data = LOG_PAGE_CONTENT(copy.data);
 	args.len = ((PageHeader) copy.data)->pd_lower - LOG_PAGE_START;
 	args.next_offset = PG_INT64_MAX;
@@ -573,37 +595,62 @@ check_state(Structure *s, BlockNumber dir, const LogStateEntry *entry)
 		log_check_report(check, p->partition, entry->block, -1, "%s", args.problem);
 }
 
+/*
+ * A page of the state directory and what is below it.  Keys are not less than
+ * low, and less than high (NULL: no such limit); level is -1 for the root.
+ */
 static void
-check_states(Structure *s, BlockNumber dir)
+check_state_directory(Structure *s, BlockNumber block, int level,
+					  const LogStateKey *low, const LogStateKey *high)
 {
-	uint32		npages = 0;
+	PGAlignedBlock copy;
+	LogStateDirectory *directory = LOG_STATE_DIRECTORY(copy.data);
 
-	while (BlockNumberIsValid(dir))
+	/* a page that names others again and again */
+	if (++s->ndirectory > s->check->nblocks)
+		return;
+	if (!read_kind(s->check, block, LOG_PAGE_STATE_DIRECTORY, -1, copy.data,
+				   "a page of the state directory"))
+		return;
+	use_blocks(s, block, 1, -1, "a page of the state directory");
+	if (directory->reserved != 0)
+		log_check_report(s->check, -1, block, -1, "fields that are not in use are not zero");
+	if (level >= 0 && directory->level != level)
 	{
-		PGAlignedBlock copy;
-		LogStateDirectory *directory = LOG_STATE_DIRECTORY(copy.data);
-
-		if (++npages > s->check->nblocks)
-		{
-			log_check_report(s->check, -1, dir, -1, "the chain of state directory pages has no end");
-			break;
-		}
-		if (!read_kind(s->check, dir, LOG_PAGE_STATE_DIRECTORY, -1, copy.data,
-					   "a state directory page"))
-			break;
-		use_blocks(s, dir, 1, -1, "a state directory page");
-		for (uint32 i = 0; i < directory->nentries; i++)
-		{
-			for (uint32 k = 0; k < i; k++)
-				if (directory->entries[k].owner == directory->entries[i].owner &&
-					directory->entries[k].partition == directory->entries[i].partition)
-					log_check_report(s->check, (int) directory->entries[i].partition, dir, -1,
-									 "there are two states of owner %u",
-									 directory->entries[i].owner);
-			check_state(s, dir, &directory->entries[i]);
-		}
-		dir = directory->next;
+		log_check_report(s->check, -1, block, -1,
+						 "it has level %u of the state directory, the page above names level %d",
+						 directory->level, level);
+		return;
 	}
+	for (uint32 i = 0; i < directory->nentries; i++)
+	{
+		LogStateEntry *entry = &directory->entries[i];
+		bool		first = i == 0 && directory->level > 0;
+
+		if ((low && !first && log_state_compare(&entry->key, low) < 0) ||
+			(high && !first && log_state_compare(&entry->key, high) >= 0) ||
+			(i > 0 && log_state_compare(&entry->key, &entry[-1].key) <= 0))
+			log_check_report(s->check, -1, block, -1,
+							 "the keys of the state directory are not in order");
+		if (directory->level == 0)
+			check_state(s, block, entry);
+		else
+			check_state_directory(s, entry->block, directory->level - 1,
+								  first ? low : &entry->key,
+								  i + 1 < directory->nentries ? &entry[1].key : high);
+	}
+}
+
+static void
+check_states(Structure *s, const LogMeta *meta)
+{
+	s->nstates = 0;
+	s->ndirectory = 0;
+	if (BlockNumberIsValid(meta->state_root))
+		check_state_directory(s, meta->state_root, -1, NULL, NULL);
+	if (s->nstates != meta->nstates)
+		log_check_report(s->check, -1, 0, -1, "there are %u states, %u are counted",
+						 s->nstates, meta->nstates);
 }
 
 /* ---- all blocks ---- */
@@ -710,7 +757,7 @@ check_structure(Structure *s)
 		s->partitions[i].partition = i;
 		check_partition(s, &s->partitions[i], meta->heads[i]);
 	}
-	check_states(s, meta->state_dir);
+	check_states(s, meta);
 	check_uses(s);
 	return true;
 }

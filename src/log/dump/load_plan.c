@@ -58,7 +58,7 @@
 #include "log/write/append.h"
 #include "log/write/append_batch.h"
 #include "log/write/barrier.h"
-#include "log/write/state_callbacks.h"
+#include "log/state_page.h"
 
 /* streamq.restored_stream */
 enum
@@ -763,7 +763,7 @@ move_messages(Relation rel, const LogPlan *plan, int64 total, const int64 *rows)
 			return false;
 	}
 	/* a group has begun to consume */
-	if (log_state_copy_all(rel) != NIL)
+	if (log_state_count(rel) > 0)
 		return false;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	store = collect_messages(rel, plan, order, snapshot);

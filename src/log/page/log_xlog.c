@@ -17,6 +17,7 @@
 #include "log/page/log_xlog.h"
 #include "log/page/page.h"
 #include "log/page/structure.h"
+#include "log/state_page.h"
 
 char *
 log_put_varint(char *p, uint32 v)
@@ -265,6 +266,24 @@ redo_reserve(XLogReaderState *record)
 		UnlockReleaseBuffer(buffer);
 }
 
+/* how many ranges of bytes does the block data of a STATE record have? */
+static int
+count_changes(const char *data, Size size)
+{
+	Size		total = 0;
+	int			n = 0;
+
+	while (total < size)
+	{
+		xl_log_state_change change;
+
+		memcpy(&change, data + n * sizeof(change), sizeof(change));
+		total += sizeof(change) + change.nbytes;
+		n++;
+	}
+	return n;
+}
+
 static void
 redo_state(XLogReaderState *record)
 {
@@ -273,10 +292,25 @@ redo_state(XLogReaderState *record)
 	if (XLogReadBufferForRedo(record, 0, &buffer) == BLK_NEEDS_REDO)
 	{
 		Page		page = BufferGetPage(buffer);
-		Size		len;
-		char	   *data = XLogRecGetBlockData(record, 0, &len);
+		uint16		len = ((xl_log_state *) XLogRecGetData(record))->len;
+		Size		size;
+		const char *p = XLogRecGetBlockData(record, 0, &size);
+		int			n = count_changes(p, size);
+		const char *bytes = p + n * sizeof(xl_log_state_change);
 
-		memcpy(LOG_PAGE_CONTENT(page), data, len);
+		/* a damaged page must not make us write outside of it */
+		if (!log_page_is(page, LOG_PAGE_STATE, -1) || len > LOG_STATE_MAX)
+			elog(PANIC, "streamq: a state page cannot take its WAL record");
+		for (int i = 0; i < n; i++)
+		{
+			xl_log_state_change change;
+
+			memcpy(&change, p + i * sizeof(change), sizeof(change));
+			if (change.offset + change.nbytes > len)
+				elog(PANIC, "streamq: a state page cannot take its WAL record");
+			memcpy(LOG_PAGE_CONTENT(page) + change.offset, bytes, change.nbytes);
+			bytes += change.nbytes;
+		}
 		log_page_set_content(page, len);
 		PageSetLSN(page, record->EndRecPtr);
 		MarkBufferDirty(buffer);
@@ -389,6 +423,9 @@ log_desc(StringInfo buf, XLogReaderState *record)
 			}
 		case XLOG_LOG_PAGES:
 			appendStringInfo(buf, "reason %u", ((xl_log_pages *) data)->reason);
+			break;
+		case XLOG_LOG_STATE:
+			appendStringInfo(buf, "length %u", ((xl_log_state *) data)->len);
 			break;
 		case XLOG_LOG_RESERVE:
 			{

@@ -63,11 +63,25 @@ typedef struct xl_log_pages
 } xl_log_pages;
 
 /*
- * STATE: a state was replaced.
+ * STATE: bytes of a state were replaced.
  *
- * Backup Blk 0: state page; its data: the new content
+ * Backup Blk 0: state page; its data: xl_log_state_change for each range of
+ * bytes, then the bytes of all of them
+ *
+ * Main data: xl_log_state
  */
 #define XLOG_LOG_STATE			0x30
+
+typedef struct xl_log_state
+{
+	uint16		len;			/* of the content, afterwards */
+} xl_log_state;
+
+typedef struct xl_log_state_change
+{
+	uint16		offset;
+	uint16		nbytes;
+} xl_log_state_change;
 
 /*
  * FREEZE: the frozen offset moved on.

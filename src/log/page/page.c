@@ -75,11 +75,19 @@ content_fits(Page page, LogPageKind kind)
 				content == offsetof(LogDirectory, extents) +
 				LOG_DIRECTORY(page)->nextents * sizeof(LogExtent);
 		case LOG_PAGE_STATE_DIRECTORY:
-			return LOG_STATE_DIRECTORY(page)->nentries <= LOG_STATE_DIRECTORY_MAX &&
-				content == offsetof(LogStateDirectory, entries) +
-				LOG_STATE_DIRECTORY(page)->nentries * sizeof(LogStateEntry);
+			{
+				LogStateDirectory *directory = LOG_STATE_DIRECTORY(page);
+
+				return directory->nentries <= LOG_STATE_DIRECTORY_MAX &&
+					directory->level <= LOG_STATE_MAX_LEVEL &&
+					(directory->level == 0 || directory->nentries > 0) &&
+					content == offsetof(LogStateDirectory, entries) +
+					directory->nentries * sizeof(LogStateEntry);
+			}
 		case LOG_PAGE_STATE:
 			return content <= LOG_STATE_MAX;
+		case LOG_PAGE_FREE:
+			return content == 0;
 	}
 	return false;
 }
@@ -99,6 +107,16 @@ log_page_is(Page page, LogPageKind kind, int partition)
 		opaque->kind == (uint8) kind &&
 		(partition < 0 || opaque->partition == (uint8) partition) &&
 		content_fits(page, kind);
+}
+
+bool
+log_state_is(Page page, const LogStateKey *key)
+{
+	LogPageOpaque *opaque = LOG_OPAQUE(page);
+
+	return log_page_is(page, LOG_PAGE_STATE, key->partition) &&
+		opaque->owner == key->owner && opaque->nrows == key->kind &&
+		opaque->base == key->number;
 }
 
 const char *

@@ -37,15 +37,17 @@ typedef enum LogPageKind
 	LOG_PAGE_DIRECTORY = 3,
 	LOG_PAGE_DATA = 4,
 	LOG_PAGE_STATE_DIRECTORY = 5,
-	LOG_PAGE_STATE = 6
+	LOG_PAGE_STATE = 6,
+	LOG_PAGE_FREE = 7			/* was a page of states, or of their directory */
 } LogPageKind;
 
 typedef struct LogPageOpaque
 {
 	int64		base;			/* data: offset of the first row that starts
-								 * here, or of the next one to come */
+								 * here, or of the next one to come; state:
+								 * its number */
 	uint32		owner;			/* state: its owner; directory: leaf id */
-	uint16		nrows;			/* data: rows that start here */
+	uint16		nrows;			/* data: rows that start here; state: its kind */
 	uint16		last_run;		/* data: position of the last run, 0 if none */
 	uint16		cont_len;		/* data: bytes at the start that end or go on
 								 * with a row of the page before */

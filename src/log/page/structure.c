@@ -15,9 +15,11 @@ log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated)
 	log_page_init(page, LOG_PAGE_META, 0);
 	meta = LOG_META(page);
 	meta->npartitions = npartitions;
-	meta->state_dir = InvalidBlockNumber;
+	meta->state_root = InvalidBlockNumber;
 	meta->nallocated = nallocated;
 	meta->nfree = 0;
+	meta->nstates = 0;
+	memset(meta->reserved, 0, sizeof(meta->reserved));
 	for (int i = 0; i < LOG_META_PARTITIONS; i++)
 		meta->heads[i] = InvalidBlockNumber;
 	log_page_set_content(page, offsetof(LogMeta, free));
@@ -31,7 +33,7 @@ log_fill_head(Page page, int partition, int64 origin)
 	log_page_init(page, LOG_PAGE_HEAD, partition);
 	head = LOG_HEAD(page);
 	memset(head, 0, sizeof(LogHead));
-	head->first_offset = head->lost_offset = head->origin_offset = origin;
+	head->first_offset = head->expired_offset = head->origin_offset = origin;
 	head->frozen_offset = origin;
 	head->next_leaf_id = 1;
 	log_page_set_content(page, sizeof(LogHead));
@@ -72,6 +74,40 @@ log_meta_set_content(Page metapage)
 {
 	log_page_set_content(metapage, offsetof(LogMeta, free) +
 						 LOG_META(metapage)->nfree * sizeof(LogBlockRange));
+}
+
+void
+log_fill_state_directory(Page page, int level)
+{
+	LogStateDirectory *directory;
+
+	log_page_init(page, LOG_PAGE_STATE_DIRECTORY, 0);
+	directory = LOG_STATE_DIRECTORY(page);
+	directory->level = level;
+	directory->reserved = 0;
+	directory->nentries = 0;
+	log_state_directory_set_content(page);
+}
+
+void
+log_state_directory_set_content(Page page)
+{
+	log_page_set_content(page, offsetof(LogStateDirectory, entries) +
+						 LOG_STATE_DIRECTORY(page)->nentries * sizeof(LogStateEntry));
+}
+
+void
+log_fill_state(Page page, const LogStateKey *key, const char *data, int len)
+{
+	LogPageOpaque *opaque;
+
+	log_page_init(page, LOG_PAGE_STATE, key->partition);
+	opaque = LOG_OPAQUE(page);
+	opaque->owner = key->owner;
+	opaque->nrows = key->kind;
+	opaque->base = key->number;
+	memcpy(LOG_PAGE_CONTENT(page), data, len);
+	log_page_set_content(page, len);
 }
 
 static void

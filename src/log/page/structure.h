@@ -12,6 +12,7 @@
 #include "storage/block.h"
 
 #include "log/page/page.h"
+#include "log/state_page.h"
 
 /* ---- meta ---- */
 
@@ -26,14 +27,17 @@ typedef struct LogBlockRange
 typedef struct LogMeta
 {
 	uint32		npartitions;	/* heads in use */
-	BlockNumber state_dir;		/* first page of the state directory */
+	BlockNumber state_root;		/* root of the state directory */
 	BlockNumber nallocated;		/* blocks below have been handed out once */
 	uint32		nfree;			/* entries of free[] */
+	uint32		nstates;		/* state pages */
+	uint32		reserved[3];	/* 0 */
 	BlockNumber heads[LOG_META_PARTITIONS];
 	LogBlockRange free[FLEXIBLE_ARRAY_MEMBER];	/* by start, never adjacent */
 } LogMeta;
 
-StaticAssertDecl(offsetof(LogMeta, free) == 16 + 4 * 256, "on-disk format");
+StaticAssertDecl(offsetof(LogMeta, heads) == 32 && offsetof(LogMeta, free) == 32 + 4 * 256,
+				 "on-disk format");
 StaticAssertDecl(sizeof(LogBlockRange) == 8, "on-disk format");
 
 /* flag of the meta page: there are more free blocks than free[] has room for */
@@ -71,8 +75,8 @@ typedef struct LogRootEntry
 typedef struct LogHead
 {
 	int64		first_offset;	/* oldest retained */
-	int64		lost_offset;	/* messages below it were dropped; between it
-								 * and first_offset there were none */
+	int64		expired_offset; /* messages below it expired; between it and
+								 * first_offset there were none */
 	int64		origin_offset;	/* where the log of this file began */
 	int64		frozen_offset;	/* everything below is settled for ever */
 	int64		frozen_dead;	/* rows of aborted transactions in
@@ -81,10 +85,13 @@ typedef struct LogHead
 	uint8		nparents;
 	uint8		nbarriers;
 	uint16		nroot;
+	int64		reserved[4];	/* 0; for how far other processes are with
+								 * the partition: archive, compaction */
 	/* LogParent[nparents], LogBarrier[nbarriers], LogRootEntry[nroot] follow */
 } LogHead;
 
-StaticAssertDecl(sizeof(LogHead) == 48, "on-disk format");
+StaticAssertDecl(sizeof(LogHead) == 80 && offsetof(LogHead, frozen_dead) == 32 &&
+				 offsetof(LogHead, nroot) == 46, "on-disk format");
 StaticAssertDecl(sizeof(LogParent) == 16, "on-disk format");
 StaticAssertDecl(sizeof(LogBarrier) == 24, "on-disk format");
 StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
@@ -135,26 +142,53 @@ StaticAssertDecl(offsetof(LogDirectory, extents) == 8, "on-disk format");
 
 /* ---- states ---- */
 
+/*
+ * The state directory is a tree, ordered by key.  A page of level 0 names state
+ * pages.  One of a higher level names pages of the level below: an entry's key is
+ * the least that may be there, but the first entry of a page has all keys below
+ * the second.
+ */
 typedef struct LogStateEntry
 {
-	uint32		owner;
-	uint32		partition;
+	LogStateKey key;
 	BlockNumber block;
 } LogStateEntry;
 
 typedef struct LogStateDirectory
 {
-	BlockNumber next;			/* InvalidBlockNumber at the end */
+	uint16		level;
+	uint16		reserved;		/* 0 */
 	uint32		nentries;
 	LogStateEntry entries[FLEXIBLE_ARRAY_MEMBER];
 } LogStateDirectory;
 
-StaticAssertDecl(sizeof(LogStateEntry) == 12, "on-disk format");
+StaticAssertDecl(sizeof(LogStateEntry) == 16 && offsetof(LogStateEntry, block) == 12,
+				 "on-disk format");
 StaticAssertDecl(offsetof(LogStateDirectory, entries) == 8, "on-disk format");
 
 #define LOG_STATE_DIRECTORY(page) ((LogStateDirectory *) LOG_PAGE_CONTENT(page))
+
+/* may be set to less, to test high trees */
+#ifndef LOG_STATE_DIRECTORY_MAX
 #define LOG_STATE_DIRECTORY_MAX \
-	((int) ((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogStateDirectory, entries)) / sizeof(LogStateEntry)))
+	((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogStateDirectory, entries)) / sizeof(LogStateEntry))
+#endif
+#define LOG_STATE_MAX_LEVEL	15
+
+static inline int
+log_state_compare(const LogStateKey *a, const LogStateKey *b)
+{
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->owner != b->owner)
+		return a->owner < b->owner ? -1 : 1;
+	if (a->partition != b->partition)
+		return a->partition < b->partition ? -1 : 1;
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* is it the state page of that key? */
+extern bool log_state_is(Page page, const LogStateKey *key);
 
 /* ---- changing them; nothing here can fail ---- */
 
@@ -162,6 +196,9 @@ extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated)
 extern void log_fill_head(Page page, int partition, int64 origin);
 extern void log_head_set_content(Page page);
 extern void log_meta_set_content(Page metapage);
+extern void log_fill_state_directory(Page page, int level);
+extern void log_state_directory_set_content(Page page);
+extern void log_fill_state(Page page, const LogStateKey *key, const char *data, int len);
 
 /*
  * Enter blocks at the end of a leaf: as a spare extent, or by making the last one

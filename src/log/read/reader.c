@@ -40,7 +40,7 @@ struct LogReader
 static void
 note_expired(LogReader *reader, int64 first)
 {
-	int64		lost = log_lost_offset(reader->rel, reader->partition);
+	int64		lost = log_expired_offset(reader->rel, reader->partition);
 
 	if (reader->expired_to == 0)
 		reader->expired_from = reader->position;

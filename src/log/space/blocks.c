@@ -45,11 +45,10 @@ check_unused(Relation rel, BlockNumber block)
 		partition = LOG_OPAQUE(page)->partition;
 		end = LOG_OPAQUE(page)->base + LOG_OPAQUE(page)->nrows;
 	}
-	else if (log_page_is(page, LOG_PAGE_STATE, -1))
-		used = LOG_OPAQUE(page)->owner != 0;
 	else
 		used = log_page_is(page, LOG_PAGE_META, -1) ||
 			log_page_is(page, LOG_PAGE_HEAD, -1) ||
+			log_page_is(page, LOG_PAGE_STATE, -1) ||
 			log_page_is(page, LOG_PAGE_STATE_DIRECTORY, -1);
 	UnlockReleaseBuffer(buffer);
 	if (partition >= 0 && partition < log_partition_count(rel))

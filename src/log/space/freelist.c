@@ -2,7 +2,7 @@
  * freelist.c
  *	  Rebuilding the list of free blocks.
  *
- * The list in the meta page has room for 888 ranges.  If there are more, the
+ * The list in the meta page has room for 886 ranges.  If there are more, the
  * smallest are left out and the page says so.  The list is then rebuilt from
  * what is in use: heads, directory pages, extents, and state pages are all
  * that a file can hold, and every other block is free.  If the free ranges
@@ -23,6 +23,7 @@
 #include "log/page/structure.h"
 #include "log/space.h"
 #include "log/space/partition.h"
+#include "log/space/state_directory.h"
 
 typedef struct Ranges
 {
@@ -98,24 +99,37 @@ add_partition(Relation rel, int partition, BlockNumber block, Ranges *used)
 	}
 }
 
+/* the pages of the state directory's tree; level is that of the page, -1 for the root */
 static void
-add_states(Relation rel, BlockNumber dir, Ranges *used)
+add_state_directory(Relation rel, BlockNumber block, int level, Ranges *used)
 {
-	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+	PGAlignedBlock copy;
+	LogStateDirectory *directory = LOG_STATE_DIRECTORY(copy.data);
 
-	for (uint32 npages = 0; BlockNumberIsValid(dir); npages++)
-	{
-		PGAlignedBlock copy;
-		LogStateDirectory *directory = LOG_STATE_DIRECTORY(copy.data);
+	copy_page(rel, block, LOG_PAGE_STATE_DIRECTORY, -1, copy.data);
+	if (level >= 0 && directory->level != level)
+		log_page_corrupted(rel, block, "it is not a page of the state directory's next level");
+	add_range(used, block, 1);
+	if (used->n > (int) RelationGetNumberOfBlocks(rel))
+		log_page_corrupted(rel, block, "it is in use twice, or was never handed out");
+	if (directory->level == 0)
+		return;
+	for (uint32 i = 0; i < directory->nentries; i++)
+		add_state_directory(rel, directory->entries[i].block, directory->level - 1, used);
+}
 
-		if (npages > nblocks)
-			log_page_corrupted(rel, dir, "the state directory has no end");
-		add_range(used, dir, 1);
-		copy_page(rel, dir, LOG_PAGE_STATE_DIRECTORY, -1, copy.data);
-		for (uint32 i = 0; i < directory->nentries; i++)
-			add_range(used, directory->entries[i].block, 1);
-		dir = directory->next;
-	}
+static void
+add_states(Relation rel, BlockNumber root, Ranges *used)
+{
+	LogStateWalk walk;
+	LogStateEntry entry;
+
+	if (!BlockNumberIsValid(root))
+		return;
+	add_state_directory(rel, root, -1, used);
+	log_state_walk_begin(&walk, rel, NULL);
+	while (log_state_walk_next(&walk, &entry))
+		add_range(used, entry.block, 1);
 }
 
 /* Collect what lies between the ranges in use. */
@@ -157,7 +171,7 @@ restore_free_list(Relation rel)
 	copy_page(rel, 0, LOG_PAGE_META, -1, copy.data);
 	for (int p = 0; p < (int) meta->npartitions; p++)
 		add_partition(rel, p, meta->heads[p], &used);
-	add_states(rel, meta->state_dir, &used);
+	add_states(rel, meta->state_root, &used);
 	find_free(rel, meta->nallocated, &used, &free);
 
 	nfree = Min(free.n, LOG_META_MAX_FREE);

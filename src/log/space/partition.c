@@ -354,12 +354,12 @@ log_read_head(Relation rel, int partition, LogHead *head)
 }
 
 int64
-log_lost_offset(Relation rel, int partition)
+log_expired_offset(Relation rel, int partition)
 {
 	LogHead		head;
 
 	log_read_head(rel, partition, &head);
-	return head.lost_offset;
+	return head.expired_offset;
 }
 
 int64

@@ -187,7 +187,7 @@ remove_extents(Relation rel, LogShared *shared, const HeadPages *pages, int n,
 	else
 		root[0].base = directory->extents[0].base;
 	if (dead < first - head->first_offset)
-		head->lost_offset = first;
+		head->expired_offset = first;
 	head->first_offset = first;
 	head->frozen_offset = Max(head->frozen_offset, first);
 	head->frozen_dead = Min(Max(head->frozen_dead - dead, 0),

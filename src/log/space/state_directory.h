@@ -1,0 +1,48 @@
+/*
+ * state_directory.h
+ *	  The directory of state pages.
+ */
+#ifndef STREAMQ_LOG_SPACE_STATE_DIRECTORY_H
+#define STREAMQ_LOG_SPACE_STATE_DIRECTORY_H
+
+#include "postgres.h"
+
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "log/page/structure.h"
+
+/* the state page, pinned and locked; InvalidBuffer if there is none */
+extern Buffer log_state_find(Relation rel, const LogStateKey *key, int lockmode);
+
+/* all entries of the directory from a key on, in order */
+typedef struct LogStateWalk
+{
+	Relation	rel;
+	LogStateKey next;			/* where to go on after the leaf */
+	bool		last;			/* there is nothing after it */
+	bool		loaded;
+	uint32		i;
+	PGAlignedBlock leaf;
+} LogStateWalk;
+
+extern void log_state_walk_begin(LogStateWalk *walk, Relation rel, const LogStateKey *from);
+extern bool log_state_walk_next(LogStateWalk *walk, LogStateEntry *entry);
+
+/* was the entry that was returned last the last one of its leaf? */
+static inline bool
+log_state_walk_at_end(const LogStateWalk *walk)
+{
+	return walk->i >= LOG_STATE_DIRECTORY(walk->leaf.data)->nentries;
+}
+
+/* Changes.  The extension lock is held. */
+
+/* make a page with these bytes; there is none yet */
+extern void log_state_insert(Relation rel, const LogStateKey *key, const char *data, int len);
+
+/* free pages whose entries are in one leaf, in order */
+#define LOG_STATE_MAX_VICTIMS	16
+extern void log_state_remove(Relation rel, const LogStateEntry *victims, int n);
+
+#endif
