@@ -35,7 +35,6 @@ SELECT count(*), count(DISTINCT group_name) AS groups, sum(lag) AS lag, min(acke
 FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 
 -- in the middle, at the beginning and at the end
-SELECT pg_relation_size('s') AS size \gset
 CALL drop_groups(8, 14);
 SELECT * FROM streamq.check_stream('s');
 CALL drop_groups(1, 3);
@@ -47,7 +46,8 @@ FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 -- their pages are used again
 CALL make_groups(21, 32);
 SELECT * FROM streamq.check_stream('s');
-SELECT pg_relation_size('s') - :size AS reused;
+-- without that there would be more than 30,000
+SELECT pg_relation_size('s') / current_setting('block_size')::int < 8000 AS reused;
 INSERT INTO s SELECT g FROM generate_series(1, 200) g;
 SELECT count(DISTINCT group_name) AS groups, sum(lag) AS lag
 FROM streamq.consumer_groups WHERE stream = 's'::regclass;
