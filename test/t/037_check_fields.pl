@@ -59,9 +59,9 @@ my ($directory) = grep { kind($_) == 3 } @blocks;
 my ($state_directory) = grep { kind($_) == 5 } @blocks;
 my ($state) = grep { kind($_) == 6 } @blocks;
 my $meta = 24;
-my @heads = map { field($meta + 16 + 4 * $_, 'V') } 0, 1;
+my @heads = map { field($meta + 32 + 4 * $_, 'V') } 0, 1;
 my @head = map { $_ * $page + 24 } @heads;
-my $root = $head[0] + 48;
+my $root = $head[0] + 80;
 my $extents = $directory * $page + 24 + 8;
 my $data = field($extents, 'V');
 
@@ -90,14 +90,18 @@ my @cases = (
 	[ 'meta: partitions, more', $meta, 'V', 3 ],
 	[ 'meta: state directory', $meta + 4, 'V', 0xFFFFFFFF ],
 	[ 'meta: blocks handed out', $meta + 8, 'V', sub { $_[0] + 1 } ],
-	[ 'meta: a head', $meta + 16, 'V', sub { $_[0] + 1 } ],
-	[ 'meta: a head too many', $meta + 16 + 4 * 9, 'V', $heads[0] ],
+	[ 'meta: states', $meta + 16, 'V', sub { $_[0] + 1 } ],
+	[ 'meta: reserved', $meta + 28, 'V', 1 ],
+	[ 'meta: a head', $meta + 32, 'V', sub { $_[0] + 1 } ],
+	[ 'meta: a head too many', $meta + 32 + 4 * 9, 'V', $heads[0] ],
 	[ 'opaque: flags', opaque(0) + 19, 'C', 2 ],
 	[ 'opaque: flags of a data page', opaque($data) + 19, 'C', 1 ],
 	[ 'opaque: owner of a head', opaque($heads[0]) + 8, 'V', 1 ],
 	[ 'opaque: owner of a data page', opaque($data) + 8, 'V', 1 ],
 	[ 'opaque: owner of a directory page', opaque($directory) + 8, 'V', 77 ],
 	[ 'opaque: owner of a state', opaque($state) + 8, 'V', 77 ],
+	[ 'opaque: kind of a state', opaque($state) + 12, 'v', 2 ],
+	[ 'opaque: number of a state', opaque($state), 'q<', 1 ],
 	[ 'opaque: base of a data page', opaque($data + 1), 'q<', sub { $_[0] + 1 } ],
 	[ 'opaque: rows of a data page', opaque($data) + 12, 'v', sub { $_[0] - 1 } ],
 	[ 'opaque: last run', opaque($data) + 14, 'v', sub { $_[0] + 8 } ],
@@ -107,7 +111,7 @@ my @cases = (
 	[ 'opaque: version', opaque($data) + 22, 'C', 2 ],
 	[ 'opaque: kind', opaque($data) + 23, 'C', 6 ],
 	[ 'head: first offset', $head[0], 'q<', 20 ],
-	[ 'head: lost offset', $head[0] + 8, 'q<', 5 ],
+	[ 'head: expired offset', $head[0] + 8, 'q<', 5 ],
 	[ 'head: origin offset', $head[0] + 16, 'q<', 1 ],
 	[ 'head: frozen offset', $head[0] + 24, 'q<', sub { $_[0] + 6 } ],
 	[ 'head: dead rows, more', $head[0] + 32, 'q<', sub { $_[0] + 1 } ],
@@ -115,9 +119,10 @@ my @cases = (
 	[ 'head: next leaf', $head[0] + 40, 'V', 1 ],
 	[ 'head: parents', $head[1] + 44, 'v', 0 ],
 	[ 'head: directory pages', $head[0] + 46, 'v', 0 ],
-	[ 'parent: offset', $head[1] + 48, 'q<', 1000000 ],
-	[ 'parent: partition', $head[1] + 56, 'V', 1 ],
-	[ 'parent: reserved', $head[1] + 60, 'V', 1 ],
+	[ 'head: reserved', $head[0] + 72, 'q<', 1 ],
+	[ 'parent: offset', $head[1] + 80, 'q<', 1000000 ],
+	[ 'parent: partition', $head[1] + 88, 'V', 1 ],
+	[ 'parent: reserved', $head[1] + 92, 'V', 1 ],
 	[ 'root: block', $root, 'V', $data ],
 	[ 'root: leaf', $root + 4, 'V', 7 ],
 	[ 'root: base', $root + 8, 'q<', 1 ],
@@ -138,11 +143,15 @@ my @cases = (
 	[ 'run: dead and committed', $dead->{pos} + 22, 'v', 5 ],
 	[ 'run: committed above the frozen offset', $aborted->{pos} + 22, 'v', 1 ],
 	[ 'run: unknown flag', $committed->{pos} + 22, 'v', sub { $_[0] | 0x100 } ],
-	[ 'state directory: next', $state_directory * $page + 24, 'V', 3 ],
+	[ 'run: compressed', $committed->{pos} + 22, 'v', sub { $_[0] | 8 } ],
+	[ 'state directory: level', $state_directory * $page + 24, 'v', 1 ],
+	[ 'state directory: reserved', $state_directory * $page + 26, 'v', 1 ],
 	[ 'state directory: entries', $state_directory * $page + 28, 'V', 1 ],
 	[ 'state directory: owner', $state_directory * $page + 32, 'V', 99 ],
-	[ 'state directory: partition', $state_directory * $page + 36, 'V', 7 ],
-	[ 'state directory: block', $state_directory * $page + 40, 'V', 1 ]);
+	[ 'state directory: kind', $state_directory * $page + 36, 'C', 2 ],
+	[ 'state directory: partition', $state_directory * $page + 37, 'C', 7 ],
+	[ 'state directory: number', $state_directory * $page + 40, 'V', 1 ],
+	[ 'state directory: block', $state_directory * $page + 44, 'V', 1 ]);
 
 for (@cases)
 {

@@ -30,14 +30,14 @@
 #include "log/options.h"
 
 /* columns of streamq.stream_options */
-#define Anum_relid			1
-#define Anum_npartitions	2
-#define Anum_history		3
-#define Anum_partition_by	4
-#define Anum_retention		5
-#define Anum_max_bytes		6
-#define Anum_max_messages	7
-#define Anum_keep_unacked	8
+#define Anum_stream_options_relid	1
+#define Anum_stream_options_npartitions	2
+#define Anum_stream_options_history	3
+#define Anum_stream_options_partition_by	4
+#define Anum_stream_options_retention	5
+#define Anum_stream_options_max_bytes	6
+#define Anum_stream_options_max_messages	7
+#define Anum_stream_options_keep_unacked	8
 #define Natts_stream_options 8
 
 static Relation
@@ -57,7 +57,7 @@ fetch_row(Relation catalog, Oid relid)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_relid, BTEqualStrategyNumber, F_OIDEQ,
+	ScanKeyInit(&key, Anum_stream_options_relid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
 	scan = systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true,
 							  NULL, 1, &key);
@@ -142,13 +142,13 @@ default_keys(Relation rel, StreamOptions *options)
 static void
 read_limits(StreamOptions *options, const Datum *values, const bool *nulls)
 {
-	if (!nulls[Anum_retention - 1])
-		options->retention = *DatumGetIntervalP(values[Anum_retention - 1]);
-	if (!nulls[Anum_max_bytes - 1])
-		options->max_bytes = DatumGetInt64(values[Anum_max_bytes - 1]);
-	if (!nulls[Anum_max_messages - 1])
-		options->max_messages = DatumGetInt64(values[Anum_max_messages - 1]);
-	options->keep_unacked = DatumGetBool(values[Anum_keep_unacked - 1]);
+	if (!nulls[Anum_stream_options_retention - 1])
+		options->retention = *DatumGetIntervalP(values[Anum_stream_options_retention - 1]);
+	if (!nulls[Anum_stream_options_max_bytes - 1])
+		options->max_bytes = DatumGetInt64(values[Anum_stream_options_max_bytes - 1]);
+	if (!nulls[Anum_stream_options_max_messages - 1])
+		options->max_messages = DatumGetInt64(values[Anum_stream_options_max_messages - 1]);
+	options->keep_unacked = DatumGetBool(values[Anum_stream_options_keep_unacked - 1]);
 }
 
 void
@@ -179,13 +179,13 @@ log_options_get(Relation rel, StreamOptions *options)
 		return;
 	}
 
-	options->npartitions = DatumGetInt32(values[Anum_npartitions - 1]);
-	read_int2_array(values[Anum_history - 1], LOG_MAX_PARTITIONS,
+	options->npartitions = DatumGetInt32(values[Anum_stream_options_npartitions - 1]);
+	read_int2_array(values[Anum_stream_options_history - 1], LOG_MAX_PARTITIONS,
 					&options->nhistory, options->history);
-	if (nulls[Anum_partition_by - 1])
+	if (nulls[Anum_stream_options_partition_by - 1])
 		default_keys(rel, options);
 	else
-		read_keys(rel, options, values[Anum_partition_by - 1]);
+		read_keys(rel, options, values[Anum_stream_options_partition_by - 1]);
 	read_limits(options, values, nulls);
 	heap_freetuple(tuple);
 }
@@ -224,7 +224,7 @@ log_options_list_limited(void)
 		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
 		read_limits(&options, values, nulls);
 		if (log_options_has_limit(&options))
-			result = lappend_oid(result, DatumGetObjectId(values[Anum_relid - 1]));
+			result = lappend_oid(result, DatumGetObjectId(values[Anum_stream_options_relid - 1]));
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -270,11 +270,11 @@ log_options_set(Relation rel, const StreamOptions *options, bool set_keys)
 	bool		nulls[Natts_stream_options] = {false};
 	bool		replaces[Natts_stream_options] = {false};
 
-	values[Anum_relid - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
-	values[Anum_npartitions - 1] = Int32GetDatum(options->npartitions);
-	replaces[Anum_npartitions - 1] = true;
-	values[Anum_history - 1] = make_int2_array(options->history, options->nhistory);
-	replaces[Anum_history - 1] = true;
+	values[Anum_stream_options_relid - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
+	values[Anum_stream_options_npartitions - 1] = Int32GetDatum(options->npartitions);
+	replaces[Anum_stream_options_npartitions - 1] = true;
+	values[Anum_stream_options_history - 1] = make_int2_array(options->history, options->nhistory);
+	replaces[Anum_stream_options_history - 1] = true;
 	if (set_keys)
 	{
 		Datum		names[LOG_OPTIONS_MAX_KEYS];
@@ -282,22 +282,22 @@ log_options_set(Relation rel, const StreamOptions *options, bool set_keys)
 		for (int i = 0; i < options->nkeys; i++)
 			names[i] = CStringGetTextDatum(NameStr(TupleDescAttr(RelationGetDescr(rel),
 																 options->keys[i] - 1)->attname));
-		values[Anum_partition_by - 1] =
+		values[Anum_stream_options_partition_by - 1] =
 			PointerGetDatum(construct_array(names, options->nkeys, TEXTOID, -1,
 											false, TYPALIGN_INT));
-		replaces[Anum_partition_by - 1] = true;
+		replaces[Anum_stream_options_partition_by - 1] = true;
 	}
 	else
-		nulls[Anum_partition_by - 1] = true;
+		nulls[Anum_stream_options_partition_by - 1] = true;
 
-	values[Anum_retention - 1] = IntervalPGetDatum(&options->retention);
-	nulls[Anum_retention - 1] = !log_options_has_retention(options);
-	values[Anum_max_bytes - 1] = Int64GetDatum(options->max_bytes);
-	nulls[Anum_max_bytes - 1] = options->max_bytes == 0;
-	values[Anum_max_messages - 1] = Int64GetDatum(options->max_messages);
-	nulls[Anum_max_messages - 1] = options->max_messages == 0;
-	values[Anum_keep_unacked - 1] = BoolGetDatum(options->keep_unacked);
-	for (int i = Anum_retention; i <= Anum_keep_unacked; i++)
+	values[Anum_stream_options_retention - 1] = IntervalPGetDatum(&options->retention);
+	nulls[Anum_stream_options_retention - 1] = !log_options_has_retention(options);
+	values[Anum_stream_options_max_bytes - 1] = Int64GetDatum(options->max_bytes);
+	nulls[Anum_stream_options_max_bytes - 1] = options->max_bytes == 0;
+	values[Anum_stream_options_max_messages - 1] = Int64GetDatum(options->max_messages);
+	nulls[Anum_stream_options_max_messages - 1] = options->max_messages == 0;
+	values[Anum_stream_options_keep_unacked - 1] = BoolGetDatum(options->keep_unacked);
+	for (int i = Anum_stream_options_retention; i <= Anum_stream_options_keep_unacked; i++)
 		replaces[i - 1] = true;
 
 	if (HeapTupleIsValid(old))
@@ -377,21 +377,21 @@ rename_in_row(Relation catalog, HeapTuple tuple, const char *old_name, const cha
 	int			kept = 0;
 
 	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
-	n = read_names(values[Anum_partition_by - 1], &names);
+	n = read_names(values[Anum_stream_options_partition_by - 1], &names);
 	for (int i = 0; i < n; i++)
 	{
 		if (strcmp(TextDatumGetCString(names[i]), old_name) != 0)
 			names[kept++] = names[i];
 		else
 		{
-			replaces[Anum_partition_by - 1] = true;
+			replaces[Anum_stream_options_partition_by - 1] = true;
 			if (new_name != NULL)
 				names[kept++] = CStringGetTextDatum(new_name);
 		}
 	}
-	if (replaces[Anum_partition_by - 1])
+	if (replaces[Anum_stream_options_partition_by - 1])
 	{
-		values[Anum_partition_by - 1] =
+		values[Anum_stream_options_partition_by - 1] =
 			PointerGetDatum(construct_array(names, kept, TEXTOID, -1,
 											false, TYPALIGN_INT));
 		base_catalog_update(catalog, tuple, values, nulls, replaces);
@@ -467,7 +467,7 @@ log_options_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 		bool		nulls[Natts_stream_options];
 
 		heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
-		by_default = nulls[Anum_partition_by - 1];
+		by_default = nulls[Anum_stream_options_partition_by - 1];
 	}
 	result = routing_changes(rel, attnum, &now, by_default);
 	if (!by_default && old_name != NULL &&

@@ -48,6 +48,35 @@ log_get_varint(const char *p, uint32 *v)
 	return p;
 }
 
+char *
+log_put_varint64(char *p, uint64 v)
+{
+	while (v >= 0x80)
+	{
+		*p++ = (char) (v | 0x80);
+		v >>= 7;
+	}
+	*p++ = (char) v;
+	return p;
+}
+
+const char *
+log_get_varint64(const char *p, uint64 *v)
+{
+	uint64		result = 0;
+	int			shift = 0;
+	uint8		b;
+
+	do
+	{
+		b = (uint8) *p++;
+		result |= (uint64) (b & 0x7F) << shift;
+		shift += 7;
+	} while ((b & 0x80) && shift < 64);
+	*v = result;
+	return p;
+}
+
 void
 log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n)
 {
@@ -88,10 +117,11 @@ typedef struct AppendRecord
 {
 	bool		init;
 	bool		run;
-	int64		base;
-	int			partition;
+	bool		logical;
+	int64		base;			/* offset of the first row; init or logical */
+	int			partition;		/* the same */
 	uint16		cont_len;
-	uint32		natts;
+	uint32		natts;			/* run or logical */
 	uint32		cid;
 	int64		time;
 	uint32		nrows;
@@ -123,6 +153,20 @@ decode_append(XLogReaderState *record, AppendRecord *rec)
 		p = log_get_varint(p, &rec->cid);
 		memcpy(&rec->time, p, sizeof(int64));
 		p += sizeof(int64);
+	}
+	rec->logical = (flags & LOG_APPEND_LOGICAL) != 0;
+	if (rec->logical && !rec->init)
+	{
+		uint64		off;
+
+		rec->partition = (uint8) *p++;
+		p = log_get_varint64(p, &off);
+		rec->base = (int64) off;
+	}
+	if (rec->logical && !rec->run)
+	{
+		p = log_get_varint(p, &rec->natts);
+		p++;					/* where the first row is, for a decoder */
 	}
 	p = log_get_varint(p, &rec->nrows);
 }
@@ -412,13 +456,15 @@ log_desc(StringInfo buf, XLogReaderState *record)
 
 				decode_append(record, &rec);
 				appendStringInfo(buf, "rows %u", rec.nrows);
-				if (rec.init)
-					appendStringInfo(buf, ", partition %d, base " INT64_FORMAT,
+				if (rec.init || rec.logical)
+					appendStringInfo(buf, ", partition %d, offset " INT64_FORMAT,
 									 rec.partition, rec.base);
 				if (rec.cont_len > 0)
 					appendStringInfo(buf, ", continuation %u", rec.cont_len);
 				if (rec.run)
 					appendStringInfo(buf, ", run of command %u", rec.cid);
+				if (rec.run || rec.logical)
+					appendStringInfo(buf, ", attributes %u", rec.natts);
 				break;
 			}
 		case XLOG_LOG_PAGES:

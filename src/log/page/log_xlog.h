@@ -26,14 +26,33 @@
  *	 with APPEND_INIT: int64 base, uint8 partition
  *	 with LOG_APPEND_CONT: uint16 cont_len
  *	 with LOG_APPEND_RUN: varint natts, varint cid, int64 time
+ *	 with LOG_APPEND_LOGICAL, but not APPEND_INIT: uint8 partition, varint first
+ *	 offset
+ *	 with LOG_APPEND_LOGICAL, but not LOG_APPEND_RUN: varint natts, uint8 position
+ *	 of the first row on the page modulo 8
  *	 varint rows that start in this record
  * The xid of a new run is that of the record.
+ *
+ * LOG_APPEND_LOGICAL is set with wal_level = logical.  Such a record suffices to
+ * make the rows again, without a page and without a catalog table of streamq:
+ *
+ * - The relation is that of the block reference's locator.
+ * - The block data is there even if the record has an image of the page.
+ * - The first row has the first offset, or the base of APPEND_INIT.
+ * - Rows have natts attributes and the layout of page.h.  How much padding there is
+ *	 before a body depends on the row's position on the page.  The first row of a
+ *	 new run is at a multiple of 8, that of other records where the record says.
+ * - A row that does not end in its record goes on in the continuation of the
+ *	 next record of the same partition, which is of the same transaction: the
+ *	 append lock is held in between.
+ * - Transaction, subtransaction and origin are those of the record.
  */
 #define XLOG_LOG_APPEND			0x00
 #define XLOG_LOG_APPEND_INIT	0x10
 
 #define LOG_APPEND_RUN		0x01	/* a new run begins */
 #define LOG_APPEND_CONT		0x02	/* the page begins with a continuation */
+#define LOG_APPEND_LOGICAL	0x04	/* with what logical decoding needs */
 
 /*
  * PAGES: structure pages changed together, each as a full image.
@@ -135,8 +154,10 @@ extern void log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n);
 extern void log_xlog_reserve(Buffer meta, Buffer leaf, BlockNumber start, uint32 nblocks,
 							 bool lengthen);
 
-/* unsigned numbers in 7-bit groups, least first; both return the position behind */
+/* unsigned numbers in 7-bit groups, least first; all return the position behind */
 extern char *log_put_varint(char *p, uint32 v);
 extern const char *log_get_varint(const char *p, uint32 *v);
+extern char *log_put_varint64(char *p, uint64 v);
+extern const char *log_get_varint64(const char *p, uint64 *v);
 
 #endif

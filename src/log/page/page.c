@@ -131,7 +131,9 @@ log_page_check_runs(Page page)
 	while ((run = log_run_next(&walk)) != NULL)
 	{
 		last = walk.pos;
-		/* a row takes at least two bytes */
+		if ((run->flags & ~LOG_RUN_KNOWN) != 0)
+			return LOG_RUN_UNKNOWN;
+		/* a row takes two bytes at least */
 		if (run->nrows == 0 || run->nbytes < run->nrows * sizeof(uint16))
 			return "a run is too short for its rows";
 		if (walk.end > walk.lower)

@@ -12,7 +12,20 @@
  * data		rows
  * state directory, state	small states of the parts above (consumer groups)
  *
+ * free		was a page of states or of their directory
+ *
  * The structure pages, all but those of data, are in structure.h.
+ *
+ * What a later version may need has its place:
+ *
+ * - Magic and version are on each page, so pages of several versions can be in one
+ *	 file.  The version is that of the page's kind: a kind of page that gets
+ *	 another layout (extents with more fields, say) gets another version.
+ * - Offsets are int64 everywhere.  No offset reaches 2^48.
+ * - Meta page and heads have reserved fields, 0 in this version.  Whatever has
+ *	 more to keep about a partition uses a state page of a kind of its own.
+ * - A run may be compressed (LogRunPacked).
+ * - An extent has less than 2^24 blocks: the upper 8 bits of nblocks are 0.
  */
 #ifndef STREAMQ_LOG_PAGE_H
 #define STREAMQ_LOG_PAGE_H
@@ -58,7 +71,10 @@ typedef struct LogPageOpaque
 	uint8		kind;
 } LogPageOpaque;
 
-StaticAssertDecl(sizeof(LogPageOpaque) == 24, "on-disk format");
+StaticAssertDecl(sizeof(LogPageOpaque) == 24 && offsetof(LogPageOpaque, owner) == 8 &&
+				 offsetof(LogPageOpaque, nrows) == 12 && offsetof(LogPageOpaque, partition) == 18 &&
+				 offsetof(LogPageOpaque, magic) == 20 && offsetof(LogPageOpaque, kind) == 23,
+				 "on-disk format");
 
 #define LOG_OPAQUE(page)	((LogPageOpaque *) PageGetSpecialPointer(page))
 #define LOG_PAGE_START		SizeOfPageHeaderData
@@ -86,12 +102,30 @@ typedef struct LogRun
 	uint16		flags;
 } LogRun;
 
-StaticAssertDecl(sizeof(LogRun) == 24, "on-disk format");
+StaticAssertDecl(sizeof(LogRun) == 24 && offsetof(LogRun, time) == 8 &&
+				 offsetof(LogRun, nrows) == 16 && offsetof(LogRun, flags) == 22,
+				 "on-disk format");
 
 #define LOG_RUN_COMMITTED	0x0001	/* hint */
 #define LOG_RUN_ABORTED		0x0002	/* hint */
 #define LOG_RUN_DEAD		0x0004	/* aborted; WAL-logged by vacuum */
+#define LOG_RUN_PACKED		0x0008	/* see LogRunPacked */
 #define LOG_RUN_HINTS		(LOG_RUN_COMMITTED | LOG_RUN_ABORTED)
+#define LOG_RUN_KNOWN		(LOG_RUN_HINTS | LOG_RUN_DEAD)
+
+/*
+ * Reserved for a later version: the rows of a run are compressed together.  This
+ * follows the LogRun, then the compressed bytes; nbytes counts both.  Readers of
+ * this version refuse such a run, and any flag that they do not know.
+ */
+typedef struct LogRunPacked
+{
+	uint32		raw_len;		/* bytes of the rows */
+	uint8		method;
+	uint8		reserved[3];	/* 0 */
+} LogRunPacked;
+
+StaticAssertDecl(sizeof(LogRunPacked) == 8, "on-disk format");
 
 /*
  * A row is a 16-bit header, in long form 32 bits of length behind it, padding
@@ -141,6 +175,8 @@ log_check_block(Relation rel, BlockNumber block)
 extern void log_page_set_content(Page page, Size len);
 
 /* ---- runs ---- */
+
+#define LOG_RUN_UNKNOWN "it has a run that a later version of streamq made, or unknown flags"
 
 /*
  * The runs of a data page, one after the other:
@@ -200,7 +236,7 @@ log_run_fits(const LogRunWalk *walk, const LogRun *run)
 {
 	LogPageOpaque *opaque = LOG_OPAQUE(walk->page);
 
-	return walk->end <= walk->lower &&
+	return walk->end <= walk->lower && (run->flags & ~LOG_RUN_KNOWN) == 0 &&
 		run->nbytes >= run->nrows * sizeof(uint16) &&
 		walk->off + run->nrows <= opaque->base + opaque->nrows;
 }
@@ -210,7 +246,9 @@ static inline void
 log_run_check(const LogRunWalk *walk, const LogRun *run, Relation rel, Buffer buffer)
 {
 	if (unlikely(!log_run_fits(walk, run)))
-		log_page_corrupted(rel, BufferGetBlockNumber(buffer), "its runs do not fit");
+		log_page_corrupted(rel, BufferGetBlockNumber(buffer),
+						   (run->flags & ~LOG_RUN_KNOWN) != 0 ? LOG_RUN_UNKNOWN :
+						   "its runs do not fit");
 }
 
 #endif

@@ -92,9 +92,10 @@ typedef struct LogHead
 
 StaticAssertDecl(sizeof(LogHead) == 80 && offsetof(LogHead, frozen_dead) == 32 &&
 				 offsetof(LogHead, nroot) == 46, "on-disk format");
-StaticAssertDecl(sizeof(LogParent) == 16, "on-disk format");
-StaticAssertDecl(sizeof(LogBarrier) == 24, "on-disk format");
-StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
+StaticAssertDecl(sizeof(LogParent) == 16 && offsetof(LogParent, partition) == 8, "on-disk format");
+StaticAssertDecl(sizeof(LogBarrier) == 24 && offsetof(LogBarrier, xid) == 8 &&
+				 offsetof(LogBarrier, id) == 16, "on-disk format");
+StaticAssertDecl(sizeof(LogRootEntry) == 16 && offsetof(LogRootEntry, base) == 8, "on-disk format");
 
 #define LOG_HEAD(page)		((LogHead *) LOG_PAGE_CONTENT(page))
 #define LOG_HEAD_PARENTS(head)	((LogParent *) ((char *) (head) + sizeof(LogHead)))
@@ -114,7 +115,7 @@ StaticAssertDecl(sizeof(LogRootEntry) == 16, "on-disk format");
 typedef struct LogExtent
 {
 	BlockNumber start;
-	uint32		nblocks;
+	uint32		nblocks;		/* less than 2^24 */
 	int64		base;			/* base of its first page, LOG_SPARE_EXTENT
 								 * until the tail has got there */
 	TimestampTz first_time;		/* append time of its first row */
@@ -122,7 +123,8 @@ typedef struct LogExtent
 								 * last, nor behind the next extent's first */
 } LogExtent;
 
-StaticAssertDecl(sizeof(LogExtent) == 32, "on-disk format");
+StaticAssertDecl(sizeof(LogExtent) == 32 && offsetof(LogExtent, base) == 8 &&
+				 offsetof(LogExtent, first_time) == 16, "on-disk format");
 
 typedef struct LogDirectory
 {

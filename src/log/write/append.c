@@ -12,11 +12,13 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xloginsert.h"
+#include "catalog/catalog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
 #include "storage/spin.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "log/log.h"
@@ -122,7 +124,8 @@ typedef struct AppendState
 	uint32		cont_len;
 	bool		fresh_page;		/* start on a new page */
 	bool		wal;
-	Buffer		ready;			/* pinned, probably the tail page */
+	bool		logical;		/* WAL for logical decoding */
+	Buffer		ready;			/* pinned, most likely the tail page */
 	BlockNumber ready_block;
 	Buffer		made;			/* last fresh page, InvalidBuffer if there is
 								 * none */
@@ -344,6 +347,8 @@ log_append_record(AppendState *s, Buffer buffer, bool init, const LogRun *newrun
 		flags |= LOG_APPEND_RUN;
 	if (init && opaque->cont_len > 0)
 		flags |= LOG_APPEND_CONT;
+	if (s->logical)
+		flags |= LOG_APPEND_LOGICAL;
 	*p++ = (char) flags;
 	if (init)
 	{
@@ -363,11 +368,26 @@ log_append_record(AppendState *s, Buffer buffer, bool init, const LogRun *newrun
 		memcpy(p, &newrun->time, sizeof(int64));
 		p += sizeof(int64);
 	}
+	if (s->logical && !init)
+	{
+		*p++ = (char) s->partition;
+		p = log_put_varint64(p, (uint64) (opaque->base + opaque->nrows - placed));
+	}
+	if (s->logical && !newrun)
+	{
+		LogRun	   *run = (LogRun *) ((char *) page + opaque->last_run);
+
+		p = log_put_varint(p, placed > 0 ? run->natts : 0);
+		*p++ = (char) (rows_pos % MAXIMUM_ALIGNOF);
+	}
 	p = log_put_varint(p, placed);
 
 	XLogBeginInsert();
+	if (s->logical)
+		XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
 	XLogRegisterData(main, p - main);
-	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD | (init ? REGBUF_WILL_INIT : 0));
+	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD | (init ? REGBUF_WILL_INIT : 0) |
+					   (s->logical ? REGBUF_KEEP_DATA : 0));
 	if (flags & LOG_APPEND_CONT)
 		XLogRegisterBufData(0, (char *) page + LOG_PAGE_START, opaque->cont_len);
 	if (placed > 0)
@@ -512,6 +532,7 @@ log_append_rows(Relation rel, int partition, const LogRow *rows, int nrows, Comm
 	s.partition = partition;
 	s.xid = GetCurrentTransactionId();
 	s.wal = RelationNeedsWAL(rel);
+	s.logical = RelationIsLogicallyLogged(rel);
 	s.shared = shared = log_shared(rel, partition);
 	tail = &shared->tail;
 
