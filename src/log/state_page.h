@@ -65,8 +65,8 @@ typedef struct LogStateKind
 							 TransactionId cutoff, bool *changed);
 
 	/*
-	 * TRUNCATE: the partition goes on at first_offset in a new file.  False if
-	 * the page is not needed there.
+	 * TRUNCATE: the partition goes on at first_offset in a new file.  False
+	 * if the page is not needed there.
 	 */
 	bool		(*carry) (const LogStateKey *key, char *data, int *len, int64 first_offset);
 

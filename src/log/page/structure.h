@@ -85,8 +85,8 @@ typedef struct LogHead
 	uint8		nparents;
 	uint8		nbarriers;
 	uint16		nroot;
-	int64		reserved[4];	/* 0; for how far other processes are with
-								 * the partition: archive, compaction */
+	int64		reserved[4];	/* 0; for how far other processes are with the
+								 * partition: archive, compaction */
 	/* LogParent[nparents], LogBarrier[nbarriers], LogRootEntry[nroot] follow */
 } LogHead;
 

@@ -37,9 +37,10 @@ typedef struct StatePath
 	int			depth;			/* 0: there is no tree */
 	BlockNumber blocks[LOG_STATE_MAX_LEVEL + 1];
 	uint32		nentries[LOG_STATE_MAX_LEVEL + 1];
-	uint32		positions[LOG_STATE_MAX_LEVEL + 1]; /* of the entry followed; in
-													 * the leaf, of the first
-													 * one not before the key */
+	uint32		positions[LOG_STATE_MAX_LEVEL + 1]; /* of the entry followed;
+													 * in the leaf, of the
+													 * first one not before
+													 * the key */
 	bool		bounded;		/* the leaf ends before this key: */
 	LogStateKey high;
 } StatePath;
@@ -293,7 +294,8 @@ split_page(Relation rel, const StatePath *path, int d)
 	uint32		n = path->nentries[d];
 	uint32		pos = path->positions[d];
 	uint32		at = pos >= n - 1 ? n - 1 : n / 2;
-	Buffer		buffers[4];		/* as redo needs them: left, above, meta, right */
+	Buffer		buffers[4];		/* as redo needs them: left, above, meta,
+								 * right */
 	LogStateDirectory *left;
 	LogStateDirectory *right;
 
@@ -396,6 +398,7 @@ log_state_remove(Relation rel, const LogStateEntry *victims, int n)
 {
 	StatePath	path;
 	Buffer		leaf = descend(rel, &victims[0].key, &path);
+
 	/* as redo needs them: states, pages of the path from the leaf up, meta */
 	Buffer		buffers[LOG_STATE_MAX_VICTIMS + LOG_STATE_MAX_LEVEL + 2];
 	int			npath = 1;
