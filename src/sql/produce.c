@@ -1,10 +1,6 @@
 /*
  * produce.c
- *	  produce, produce_batch and their siblings.
- *
- * A call makes rows as INSERT would (defaults, triggers, constraints) and
- * appends them together.  Streams without any of those, which is the usual
- * case, skip the executor's machinery.
+ *	  produce, produce_batch and their siblings: arguments, privileges, results.
  */
 #include "postgres.h"
 
@@ -13,28 +9,16 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "executor/executor.h"
-#include "executor/nodeModifyTable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "optimizer/optimizer.h"
-#include "utils/acl.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "base/argument.h"
 #include "base/loaded.h"
 #include "log/log.h"
 #include "stream/privilege.h"
-#include "stream/target.h"
-
-/* rows appended together; a larger batch is appended in several steps */
-#define MAX_STEP		16384
-/* the same where expressions leave memory behind */
-#define MAX_EXECUTOR_STEP	1024
+#include "stream/writer.h"
 
 /* the arguments of a call, as arrays */
 typedef struct ProduceRows
@@ -49,284 +33,59 @@ typedef struct ProduceRows
 	bool	   *header_nulls;
 } ProduceRows;
 
-/* what the executor needs for one call */
-typedef struct ProduceExecution
-{
-	EState	   *estate;
-	ResultRelInfo *result_rel;
-	ExprState **defaults;
-	TransitionCaptureState *transition;
-} ProduceExecution;
-
-static void
-refuse_missing_column(Relation rel, const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("stream \"%s\" has no column \"%s\" to write to",
-					RelationGetRelationName(rel), name),
-			 errhint("Leave the argument out, or add the column to the stream.")));
-}
-
-/* INSERT on the table or on every column that is written */
-static void
-check_privileges(Relation rel, StreamTarget *target, const ProduceRows *rows)
-{
-	Oid			relid = RelationGetRelid(rel);
-	AttrNumber	columns[3];
-	int			ncolumns = 0;
-
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) != ACLCHECK_OK)
-	{
-		columns[ncolumns++] = target->payload.attnum;
-		if (rows->keys)
-			columns[ncolumns++] = target->key.attnum;
-		if (rows->headers)
-			columns[ncolumns++] = target->headers.attnum;
-		for (int i = 0; i < ncolumns; i++)
-		{
-			if (pg_attribute_aclcheck(relid, columns[i], GetUserId(),
-									  ACL_INSERT) != ACLCHECK_OK)
-				aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
-							   RelationGetRelationName(rel));
-		}
-	}
-	stream_check_produce_rls(rel);
-}
-
-static inline void
-set_value(Datum *values, bool *isnull, StreamTargetColumn *column, Oid type, Datum value, bool null)
-{
-	values[column->attnum - 1] = stream_target_convert(column, type, value, null);
-	isnull[column->attnum - 1] = null;
-}
-
-/* row i, with what the arguments say */
-static inline void
-fill_values(Datum *values, bool *isnull, StreamTarget *target, const ProduceRows *rows, int i)
-{
-	memset(isnull, true, target->desc->natts * sizeof(bool));
-	set_value(values, isnull, &target->payload, rows->payload_type, rows->payloads[i],
-			  rows->payload_nulls[i]);
-	if (rows->keys && !rows->key_nulls[i])
-		set_value(values, isnull, &target->key, TEXTOID, rows->keys[i], false);
-	if (rows->headers && !rows->header_nulls[i])
-		set_value(values, isnull, &target->headers, JSONBOID, rows->headers[i], false);
-}
-
-/* the same as a virtual tuple */
-static void
-fill_slot(TupleTableSlot *slot, StreamTarget *target, const ProduceRows *rows, int i)
-{
-	ExecClearTuple(slot);
-	fill_values(slot->tts_values, slot->tts_isnull, target, rows, i);
-	slot->tts_tableOid = target->relid;
-	ExecStoreVirtualTuple(slot);
-}
-
-/*
- * Rows [from, from + n) without triggers, constraints and defaults; false,
- * with nothing written, if one of them would violate a NOT NULL after all.
- */
-static bool
-produce_directly(Relation rel, StreamTarget *target, const ProduceRows *rows,
-				 int from, int n, int partition, int64 *msg_ids)
-{
-	LogBatch   *batch = log_batch_begin(rel, n, partition);
-	int			natts = target->desc->natts;
-	Datum	   *values = palloc0(natts * sizeof(Datum));
-	bool	   *isnull = palloc(natts * sizeof(bool));
-
-	for (int i = 0; i < n; i++)
-	{
-		fill_values(values, isnull, target, rows, from + i);
-		for (int k = 0; k < target->nnotnull; k++)
-			if (isnull[target->notnull[k] - 1])
-				return false;
-		log_batch_add(batch, values, isnull);
-	}
-	log_batch_append(batch, GetCurrentCommandId(true), msg_ids + from);
-	pfree(isnull);
-	pfree(values);
-	return true;
-}
-
-static void
-execution_begin(ProduceExecution *exec, Relation rel, StreamTarget *target)
-{
-	MemoryContext old;
-
-	exec->estate = CreateExecutorState();
-	old = MemoryContextSwitchTo(exec->estate->es_query_cxt);
-	exec->result_rel = makeNode(ResultRelInfo);
-	InitResultRelInfo(exec->result_rel, rel, 0, NULL, 0);
-	exec->estate->es_opened_result_relations =
-		lappend(exec->estate->es_opened_result_relations, exec->result_rel);
-	exec->defaults = palloc(Max(target->ndefaults, 1) * sizeof(ExprState *));
-	for (int i = 0; i < target->ndefaults; i++)
-		exec->defaults[i] =
-			ExecInitExpr(expression_planner(copyObject(target->default_exprs[i])), NULL);
-	MemoryContextSwitchTo(old);
-
-	AfterTriggerBeginQuery();
-	ExecBSInsertTriggers(exec->estate, exec->result_rel);
-	exec->transition = MakeTransitionCaptureState(rel->trigdesc, RelationGetRelid(rel),
-												  CMD_INSERT);
-}
-
-static void
-execution_end(ProduceExecution *exec)
-{
-	ExecASInsertTriggers(exec->estate, exec->result_rel, exec->transition);
-	AfterTriggerEndQuery(exec->estate);
-	/* the slots that triggers were given */
-	ExecResetTupleTable(exec->estate->es_tupleTable, false);
-	ExecCloseResultRelations(exec->estate);
-	FreeExecutorState(exec->estate);
-}
-
-static void
-apply_defaults(ProduceExecution *exec, StreamTarget *target, TupleTableSlot *slot)
-{
-	ExprContext *econtext = GetPerTupleExprContext(exec->estate);
-
-	for (int i = 0; i < target->ndefaults; i++)
-	{
-		int			column = target->default_attnums[i] - 1;
-
-		if (slot->tts_isnull[column])
-			slot->tts_values[column] =
-				ExecEvalExprSwitchContext(exec->defaults[i], econtext,
-										  &slot->tts_isnull[column]);
-	}
-}
-
-/* what has to happen to a row before it is written; false: a trigger says no */
-static bool
-prepare_row(ProduceExecution *exec, Relation rel, TupleTableSlot *slot)
-{
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-
-	if (rel->trigdesc && rel->trigdesc->trig_insert_before_row &&
-		!ExecBRInsertTriggers(exec->estate, exec->result_rel, slot))
-		return false;
-	if (constr && constr->has_generated_stored)
-		ExecComputeStoredGenerated(exec->result_rel, exec->estate, slot, CMD_INSERT);
-	if (constr)
-		ExecConstraints(exec->result_rel, slot, exec->estate);
-	if (rel->rd_rel->relispartition)
-		ExecPartitionCheck(exec->result_rel, slot, exec->estate, true);
-	return true;
-}
-
-/* rows [from, n) the way INSERT goes */
-static void
-produce_by_executor(Relation rel, StreamTarget *target, const ProduceRows *rows,
-					int from, int partition, int64 *msg_ids, bool *suppressed)
-{
-	int			max_step = target->row_by_row ? 1 : MAX_EXECUTOR_STEP;
-	TupleTableSlot **slots = stream_target_slots(target, Min(max_step, rows->n));
-	int		   *written = palloc(max_step * sizeof(int));
-	ProduceExecution exec;
-
-	execution_begin(&exec, rel, target);
-	while (from < rows->n)
-	{
-		int			nwritten = 0;
-		int			step = Min(max_step, rows->n - from);
-
-		CHECK_FOR_INTERRUPTS();
-		/* what the last step's slots refer to may live there */
-		ResetPerTupleExprContext(exec.estate);
-		for (int i = 0; i < step; i++)
-		{
-			TupleTableSlot *slot = slots[nwritten];
-
-			fill_slot(slot, target, rows, from + i);
-			apply_defaults(&exec, target, slot);
-			suppressed[from + i] = !prepare_row(&exec, rel, slot);
-			if (!suppressed[from + i])
-				written[nwritten++] = from + i;
-		}
-		if (nwritten > 0)
-			log_append(rel, slots, nwritten, GetCurrentCommandId(true), partition);
-		for (int i = 0; i < nwritten; i++)
-		{
-			msg_ids[written[i]] = log_tid_msg_id(rel, &slots[i]->tts_tid);
-			ExecARInsertTriggers(exec.estate, exec.result_rel, slots[i], NIL,
-								 exec.transition);
-		}
-		from += step;
-	}
-	/* before the memory that they refer to goes */
-	for (int i = 0; i < Min(max_step, rows->n); i++)
-		ExecClearTuple(slots[i]);
-	execution_end(&exec);
-}
-
-static void
-produce_rows(Relation rel, StreamTarget *target, const ProduceRows *rows,
-			 int partition, int64 *msg_ids, bool *suppressed)
-{
-	int			from = 0;
-
-	if (!target->needs_executor && target->ndefaults == 0)
-	{
-		while (from < rows->n)
-		{
-			int			step = Min(MAX_STEP, rows->n - from);
-
-			CHECK_FOR_INTERRUPTS();
-			if (!produce_directly(rel, target, rows, from, step, partition, msg_ids))
-				break;
-			from += step;
-		}
-		if (from == rows->n)
-			return;
-	}
-	produce_by_executor(rel, target, rows, from, partition, msg_ids, suppressed);
-}
-
-/*
- * Append the rows to the stream.  msg_ids and suppressed have room for all
- * rows; suppressed (all false at first) tells where a trigger left one out.
- */
-static void
-produce(const char *funcname, Oid stream, const ProduceRows *rows, bool partition_given, int partition,
-		int64 *msg_ids, bool *suppressed)
+/* a call between begin_produce and end_produce */
+typedef struct Produce
 {
 	Relation	rel;
-	StreamTarget *target;
+	StreamWriter *writer;
+	int			nwritten;
+	const int64 *msg_ids;		/* of each row, STREAM_NOT_WRITTEN: none */
+}			Produce;
+
+/* append the rows; arguments stream and partition are those of the call */
+static void
+begin_produce(Produce * produce, FunctionCallInfo fcinfo, const char *funcname,
+			  const ProduceRows *rows)
+{
+	int			columns = STREAM_WRITE_PAYLOAD;
+	int			partition = PG_ARGISNULL(4) ? STREAM_ANY_PARTITION : PG_GETARG_INT32(4);
+	StreamMessage message = {{rows->payload_type}, {TEXTOID, true}, {JSONBOID, true}};
 
 	base_require_loaded();
 	PreventCommandIfReadOnly(funcname);
 	PreventCommandIfParallelMode(funcname);
-	rel = log_open_stream(stream, RowExclusiveLock);
-	target = stream_target_get(rel);
-	PG_TRY();
+	if (rows->keys)
+		columns |= STREAM_WRITE_KEY;
+	if (rows->headers)
+		columns |= STREAM_WRITE_HEADERS;
+
+	produce->rel = log_open_stream(PG_GETARG_OID(0), RowExclusiveLock);
+	stream_check_produce(produce->rel, columns);
+	produce->writer = stream_writer_begin(produce->rel, rows->n, partition, columns);
+	for (int i = 0; i < rows->n; i++)
 	{
-		if (rows->keys && !AttributeNumberIsValid(target->key.attnum))
-			refuse_missing_column(rel, "key");
-		if (rows->headers && !AttributeNumberIsValid(target->headers.attnum))
-			refuse_missing_column(rel, "headers");
-		check_privileges(rel, target, rows);
-		if (partition_given && (partition < 0 || partition >= target->npartitions))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("partition %d of stream \"%s\" does not exist",
-							partition, RelationGetRelationName(rel)),
-					 errhint("Its partitions are numbered from 0 to %d.",
-							 target->npartitions - 1)));
-		if (rows->n > 0)
-			produce_rows(rel, target, rows, partition_given ? partition : -1,
-						 msg_ids, suppressed);
+		message.payload.value = rows->payloads[i];
+		message.payload.isnull = rows->payload_nulls[i];
+		if (rows->keys)
+		{
+			message.key.value = rows->keys[i];
+			message.key.isnull = rows->key_nulls[i];
+		}
+		if (rows->headers)
+		{
+			message.headers.value = rows->headers[i];
+			message.headers.isnull = rows->header_nulls[i];
+		}
+		stream_writer_add(produce->writer, &message);
 	}
-	PG_FINALLY();
-	{
-		stream_target_release(target);
-	}
-	PG_END_TRY();
-	table_close(rel, NoLock);
+	produce->nwritten = stream_writer_flush(produce->writer, &produce->msg_ids);
+}
+
+static void
+end_produce(Produce * produce)
+{
+	stream_writer_end(produce->writer);
+	table_close(produce->rel, NoLock);
 }
 
 /* ---- one message: (stream, payload, key, headers, partition) ---- */
@@ -335,8 +94,8 @@ static Datum
 produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 {
 	ProduceRows rows = {0};
-	int64		msg_id = 0;
-	bool		suppressed = false;
+	Produce		produce;
+	int64		msg_id;
 
 	if (PG_ARGISNULL(0))
 		base_null_argument("stream");
@@ -354,9 +113,10 @@ produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 		rows.headers = &fcinfo->args[3].value;
 		rows.header_nulls = &fcinfo->args[3].isnull;
 	}
-	produce("produce()", PG_GETARG_OID(0), &rows, !PG_ARGISNULL(4),
-			PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4), &msg_id, &suppressed);
-	if (suppressed)
+	begin_produce(&produce, fcinfo, "produce()", &rows);
+	msg_id = produce.msg_ids[0];
+	end_produce(&produce);
+	if (msg_id == STREAM_NOT_WRITTEN)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(msg_id);
 }
@@ -423,19 +183,20 @@ optional_elements(FunctionCallInfo fcinfo, int arg, const char *name, Oid type,
 
 /* message ids as an array; null where a trigger left the row out */
 static ArrayType *
-make_result(const int64 *msg_ids, bool *suppressed, int n)
+make_result(const int64 *msg_ids, int nwritten, int n)
 {
 	Datum	   *elems;
+	bool	   *nulls;
 	int			lower = 1;
 
 	if (n == 0)
 		return construct_empty_array(INT8OID);
-	if (memchr(suppressed, true, n * sizeof(bool)) == NULL)
+	if (nwritten == n)
 	{
 		Size		size = ARR_OVERHEAD_NONULLS(1) + n * sizeof(int64);
 		ArrayType  *array = palloc(size);
 
-		/* 64 bits by value: what is to be in it is what we have */
+		/* an array of 64-bit values is the array that we have */
 		SET_VARSIZE(array, size);
 		array->ndim = 1;
 		array->dataoffset = 0;
@@ -446,9 +207,13 @@ make_result(const int64 *msg_ids, bool *suppressed, int n)
 		return array;
 	}
 	elems = palloc(n * sizeof(Datum));
+	nulls = palloc(n * sizeof(bool));
 	for (int i = 0; i < n; i++)
+	{
 		elems[i] = Int64GetDatum(msg_ids[i]);
-	return construct_md_array(elems, suppressed, 1, &n, &lower, INT8OID,
+		nulls[i] = msg_ids[i] == STREAM_NOT_WRITTEN;
+	}
+	return construct_md_array(elems, nulls, 1, &n, &lower, INT8OID,
 							  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
 }
 
@@ -456,8 +221,8 @@ static Datum
 produce_many(FunctionCallInfo fcinfo, const char *funcname, Oid payload_type)
 {
 	ProduceRows rows = {0};
-	int64	   *msg_ids;
-	bool	   *suppressed;
+	Produce		produce;
+	ArrayType  *result;
 
 	if (PG_ARGISNULL(0))
 		base_null_argument("stream");
@@ -470,11 +235,10 @@ produce_many(FunctionCallInfo fcinfo, const char *funcname, Oid payload_type)
 	optional_elements(fcinfo, 3, "headers", JSONBOID, rows.n,
 					  &rows.headers, &rows.header_nulls);
 
-	msg_ids = palloc(Max(rows.n, 1) * sizeof(int64));
-	suppressed = palloc0(Max(rows.n, 1) * sizeof(bool));
-	produce(funcname, PG_GETARG_OID(0), &rows, !PG_ARGISNULL(4),
-			PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4), msg_ids, suppressed);
-	PG_RETURN_ARRAYTYPE_P(make_result(msg_ids, suppressed, rows.n));
+	begin_produce(&produce, fcinfo, funcname, &rows);
+	result = make_result(produce.msg_ids, produce.nwritten, rows.n);
+	end_produce(&produce);
+	PG_RETURN_ARRAYTYPE_P(result);
 }
 
 PG_FUNCTION_INFO_V1(streamq_produce_batch_text);

@@ -7,10 +7,12 @@
 #include "catalog/pg_authid_d.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 
 #include "stream/privilege.h"
+#include "stream/writer.h"
 
 static void
 check_privilege(Relation rel, AclMode mode)
@@ -21,22 +23,37 @@ check_privilege(Relation rel, AclMode mode)
 		aclcheck_error(result, OBJECT_TABLE, RelationGetRelationName(rel));
 }
 
-void
-stream_check_produce_rls(Relation rel)
+/* INSERT on a column; one that does not exist is for the writer to refuse */
+static void
+check_column(Relation rel, const char *name)
 {
+	Oid			relid = RelationGetRelid(rel);
+	AttrNumber	attnum = get_attnum(relid, name);
+
+	if (AttributeNumberIsValid(attnum) &&
+		pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(rel));
+}
+
+void
+stream_check_produce(Relation rel, int columns)
+{
+	if (columns == STREAM_WRITE_ROW)
+		check_privilege(rel, ACL_INSERT);
+	else if (pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+	{
+		check_column(rel, "payload");
+		if (columns & STREAM_WRITE_KEY)
+			check_column(rel, "key");
+		if (columns & STREAM_WRITE_HEADERS)
+			check_column(rel, "headers");
+	}
 	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot produce to stream \"%s\" under row-level security",
 						RelationGetRelationName(rel)),
 				 errhint("Use INSERT, which checks the policies.")));
-}
-
-void
-stream_check_produce(Relation rel)
-{
-	check_privilege(rel, ACL_INSERT);
-	stream_check_produce_rls(rel);
 }
 
 void

@@ -12,15 +12,13 @@
 
 /*
  * The current user must have INSERT (produce) or SELECT (read, consume) on
- * the stream: ERRCODE_INSUFFICIENT_PRIVILEGE otherwise.  Where row-level
+ * the stream: ERRCODE_INSUFFICIENT_PRIVILEGE otherwise.  INSERT on the columns
+ * that messages set (STREAM_WRITE_* of stream/writer.h) is enough.  Where row-level
  * security applies to the user, ERRCODE_FEATURE_NOT_SUPPORTED: these paths do
  * not evaluate policies.
  */
-extern void stream_check_produce(Relation rel);
+extern void stream_check_produce(Relation rel, int columns);
 extern void stream_check_read(Relation rel);
-
-/* only the part of stream_check_produce about row-level security */
-extern void stream_check_produce_rls(Relation rel);
 
 /*
  * Would stream_check_read succeed?  True with SELECT, and no policies that

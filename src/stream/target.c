@@ -1,6 +1,6 @@
 /*
- * produce_target.c
- *	  The stream a produce() writes to: its columns, conversions, slots.
+ * target.c
+ *	  The stream of a writer: its columns, conversions, slots.
  */
 #include "postgres.h"
 
@@ -35,7 +35,7 @@ typedef struct CachedTarget
 
 static HTAB *targets = NULL;
 
-/* only marks: a call may be using it */
+/* only marks: a writer may be using it */
 static void
 target_invalidated(Datum arg, Oid relid)
 {
@@ -80,7 +80,7 @@ targets_init(void)
 	ctl.keysize = sizeof(Oid);
 	ctl.entrysize = sizeof(CachedTarget);
 	ctl.hcxt = TopMemoryContext;
-	targets = hash_create("streamq produce targets", 32, &ctl,
+	targets = hash_create("streamq writer targets", 32, &ctl,
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(target_invalidated, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, type_invalidated, (Datum) 0);
@@ -182,7 +182,7 @@ fill_target(StreamTarget *target, Relation rel)
 			continue;
 		}
 
-		if (strcmp(name, "payload") == 0)
+		if (strcmp(name, "payload") == 0 && stream_is_payload_type(att->atttypid))
 		{
 			init_column(&target->payload, att);
 			continue;
@@ -204,21 +204,6 @@ fill_target(StreamTarget *target, Relation rel)
 		(desc->constr != NULL && desc->constr->num_check > 0))
 		target->needs_executor = true;
 	target->row_by_row = rel->trigdesc != NULL && rel->trigdesc->trig_insert_before_row;
-
-	if (!AttributeNumberIsValid(target->payload.attnum))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("stream \"%s\" has no column \"payload\" to write to",
-						RelationGetRelationName(rel)),
-				 errhint("Use INSERT or COPY for streams with other columns.")));
-	if (!stream_is_payload_type(target->payload.type))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"payload\" of stream \"%s\" has type %s",
-						RelationGetRelationName(rel),
-						format_type_be(target->payload.type)),
-				 errdetail("Messages are produced to columns of type jsonb, text or bytea."),
-				 errhint("Use INSERT or COPY for streams with other columns.")));
 	target->valid = true;
 }
 
@@ -227,7 +212,7 @@ static StreamTarget *
 make_target(Relation rel, MemoryContext parent)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "streamq produce target",
+												  "streamq writer target",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	StreamTarget *target = palloc0(sizeof(StreamTarget));
@@ -236,6 +221,29 @@ make_target(Relation rel, MemoryContext parent)
 	fill_target(target, rel);
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, parent);
+	return target;
+}
+
+/* the memory context of the writer goes */
+static void
+release_target(void *arg)
+{
+	StreamTarget *target = arg;
+
+	for (int i = 0; i < target->nslots; i++)
+		ExecClearTuple(target->slots[i]);
+	while (target->nslots > KEPT_SLOTS)
+		ExecDropSingleTupleTableSlot(target->slots[--target->nslots]);
+	target->busy = false;
+}
+
+static StreamTarget *
+take_target(StreamTarget *target)
+{
+	target->busy = true;
+	target->release.func = release_target;
+	target->release.arg = target;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &target->release);
 	return target;
 }
 
@@ -253,40 +261,21 @@ stream_target_get(Relation rel)
 	entry = hash_search(targets, &relid, HASH_FIND, NULL);
 	if (entry != NULL && entry->target != NULL)
 	{
-		target = entry->target;
-		if (target->busy)
-		{
-			/*
-			 * produce() in a trigger of the same stream, or so: one of its
-			 * own
-			 */
-			target = make_target(rel, CurrentMemoryContext);
-			target->busy = true;
-			return target;
-		}
-		if (target->valid)
-		{
-			target->busy = true;
-			return target;
-		}
+		/*
+		 * Another writer is at work on the stream, which may be the one that
+		 * fired the trigger we are in: a target of our own.
+		 */
+		if (entry->target->busy)
+			return make_target(rel, CurrentMemoryContext);
+		if (entry->target->valid)
+			return take_target(entry->target);
 	}
 
 	target = make_target(rel, TopMemoryContext);
 	targets_sweep();
 	entry = hash_search(targets, &relid, HASH_ENTER, &found);
 	entry->target = target;
-	target->busy = true;
-	return target;
-}
-
-void
-stream_target_release(StreamTarget *target)
-{
-	for (int i = 0; i < target->nslots; i++)
-		ExecClearTuple(target->slots[i]);
-	while (target->nslots > KEPT_SLOTS)
-		ExecDropSingleTupleTableSlot(target->slots[--target->nslots]);
-	target->busy = false;
+	return take_target(target);
 }
 
 TupleTableSlot **
@@ -308,7 +297,7 @@ stream_target_slots(StreamTarget *target, int n)
 	return target->slots;
 }
 
-/* text that may go where text is wanted as it is */
+/* may text be stored in the column as it is? */
 static bool
 takes_text(const StreamTargetColumn *column)
 {

@@ -1,12 +1,12 @@
 /*
- * produce.h
- *	  What produce() knows about the stream it writes to.
+ * target.h
+ *	  What a writer knows about its stream.
  *
  * Working it out costs more than appending a message, so it is kept for the
  * life of the backend, until the relation changes.
  */
-#ifndef STREAMQ_PRODUCE_H
-#define STREAMQ_PRODUCE_H
+#ifndef STREAMQ_STREAM_TARGET_H
+#define STREAMQ_STREAM_TARGET_H
 
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "nodes/primnodes.h"
 #include "utils/rel.h"
 
-/* a column that an argument is written to */
+/* a column that messages may set */
 typedef struct StreamTargetColumn
 {
 	AttrNumber	attnum;			/* InvalidAttrNumber: no such column */
@@ -30,8 +30,9 @@ typedef struct StreamTarget
 {
 	Oid			relid;
 	bool		valid;			/* the relation has not changed since */
-	bool		busy;			/* a call uses the slots */
+	bool		busy;			/* a writer has it */
 	MemoryContext context;		/* holds all this */
+	MemoryContextCallback release;	/* of the writer's context */
 	TupleDesc	desc;
 	int			npartitions;
 
@@ -39,10 +40,7 @@ typedef struct StreamTarget
 	StreamTargetColumn key;
 	StreamTargetColumn headers;
 
-	/*
-	 * columns with a default, for rows where no argument sets them; not
-	 * planned
-	 */
+	/* columns with a default, for messages that do not set them; not planned */
 	int			ndefaults;
 	AttrNumber *default_attnums;
 	Expr	  **default_exprs;
@@ -64,21 +62,19 @@ typedef struct StreamTarget
 } StreamTarget;
 
 /*
- * The target for an open stream; ERRCODE_UNDEFINED_COLUMN or
- * ERRCODE_DATATYPE_MISMATCH when it has no payload column that produce can
- * write.  Give it back with stream_target_release, also after an error.
+ * The target for an open stream, for whoever owns the current memory context
+ * alone.  It is given back when that context is deleted or reset.
  */
 extern StreamTarget *stream_target_get(Relation rel);
-extern void stream_target_release(StreamTarget *target);
 
 /* n empty slots */
 extern TupleTableSlot **stream_target_slots(StreamTarget *target, int n);
 
 /*
- * An argument of type argtype (text, jsonb or bytea) as a value of the column.
- * text goes through the type's input function; jsonb gives its text form to
- * columns of other types, bytea is taken as text in the database's encoding.  A
- * null is checked against the constraints of a domain.
+ * A value of type text, json, jsonb or bytea as a value of the column.  text goes
+ * through the column's input function.  json and jsonb give their text form to
+ * columns of other types, and bytea is taken as text in the database's
+ * encoding.  A null is checked against the constraints of a domain.
  */
 extern Datum stream_target_convert(StreamTargetColumn *column, Oid argtype, Datum value, bool isnull);
 
