@@ -127,6 +127,26 @@ CREATE TRIGGER a BEFORE INSERT ON e FOR EACH ROW EXECUTE FUNCTION echo();
 SELECT streamq.produce_batch('e', ARRAY['a', 'b']);
 SELECT * FROM e;
 
+-- while a message is converted, its domain's check produces to the same stream
+CREATE FUNCTION note_number(v text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF v LIKE 'note%' THEN RETURN true; END IF;
+    IF v = 'none' THEN RETURN false; END IF;
+    PERFORM streamq.produce_batch('n', ARRAY['note of ' || v, 'note']);
+    RETURN true;
+END $$;
+CREATE DOMAIN noted AS text CHECK (note_number(value));
+SELECT streamq.create_stream('n', 'payload noted');
+SELECT streamq.produce_batch('n', ARRAY['1', '2']);
+-- what fails in the middle leaves nothing, and does not keep the next call from working
+DO $$
+BEGIN
+    PERFORM streamq.produce_batch('n', ARRAY['3', 'none']);
+EXCEPTION WHEN check_violation THEN RAISE NOTICE '%', SQLERRM;
+END $$;
+SELECT streamq.produce('n', '4');
+SELECT * FROM n;
+
 -- mistakes
 SELECT streamq.produce(NULL, 'x'::text);
 SELECT streamq.produce('nosuch', 'x');
