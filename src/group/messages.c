@@ -8,13 +8,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/executor.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/try.h"
 #include "group/group.h"
 #include "group/messages.h"
 #include "log/log.h"
@@ -50,6 +49,35 @@ group_messages_create(bool typed, uint32 wanted)
 	return messages;
 }
 
+/* a message that is formed to see whether it can be */
+typedef struct Trial
+{
+	GroupMessages *messages;
+	TupleTableSlot *slot;
+	const LogKeptRow *row;
+	MemoryContext context;
+} Trial;
+
+static void
+form_on_trial(void *arg)
+{
+	Trial	   *trial = arg;
+	int64		msg_id = trial->row->msg_id;
+	Datum		values[MESSAGE_NATTS];
+	bool		nulls[MESSAGE_NATTS];
+
+	MemoryContextSwitchTo(trial->context);
+	stream_message_form(trial->messages->format, trial->slot, LOG_MSG_PARTITION(msg_id),
+						LOG_MSG_OFFSET(msg_id), trial->row->produced_at, trial->row->note,
+						trial->messages->wanted, values, nulls);
+}
+
+static bool
+is_own_error(const ErrorData *error)
+{
+	return stream_message_is_own_error(error->sqlerrcode);
+}
+
 /*
  * Form the message and forget it.  What functions of a user's types do meanwhile is
  * undone: they are called again for the caller.
@@ -57,41 +85,18 @@ group_messages_create(bool typed, uint32 wanted)
 static bool
 can_form(GroupMessages *messages, TupleTableSlot *slot, const LogKeptRow *row)
 {
-	MemoryContext old = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(old, "streamq message to be tried",
+	MemoryContext context = AllocSetContextCreate(messages->context,
+												  "streamq message to be tried",
 												  ALLOCSET_DEFAULT_SIZES);
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	MemoryContext old = MemoryContextSwitchTo(messages->context);
+	Trial		trial = {messages, slot, row, context};
+	ErrorData  *error = base_try(form_on_trial, &trial, BASE_TRY_UNDO, is_own_error);
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		Datum		values[MESSAGE_NATTS];
-		bool		nulls[MESSAGE_NATTS];
-
-		MemoryContextSwitchTo(context);
-		stream_message_form(messages->format, slot, LOG_MSG_PARTITION(row->msg_id),
-							LOG_MSG_OFFSET(row->msg_id), row->produced_at, row->note,
-							messages->wanted, values, nulls);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(messages->context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(old);
-	CurrentResourceOwner = owner;
 	MemoryContextDelete(context);
-	if (error == NULL)
-		return true;
-	if (!stream_message_is_own_error(error->sqlerrcode))
-		ReThrowError(error);
-	if (messages->error == NULL)
+	if (error != NULL && messages->error == NULL)
 		messages->error = error;
-	return false;
+	return error == NULL;
 }
 
 bool

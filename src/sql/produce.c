@@ -40,11 +40,11 @@ typedef struct Produce
 	StreamWriter *writer;
 	int			nwritten;
 	const int64 *msg_ids;		/* of each row, STREAM_NOT_WRITTEN: none */
-}			Produce;
+} Produce;
 
 /* append the rows; arguments stream and partition are those of the call */
 static void
-begin_produce(Produce * produce, FunctionCallInfo fcinfo, const char *funcname,
+begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
 			  const ProduceRows *rows)
 {
 	int			columns = STREAM_WRITE_PAYLOAD;
@@ -82,7 +82,7 @@ begin_produce(Produce * produce, FunctionCallInfo fcinfo, const char *funcname,
 }
 
 static void
-end_produce(Produce * produce)
+end_produce(Produce *produce)
 {
 	stream_writer_end(produce->writer);
 	table_close(produce->rel, NoLock);

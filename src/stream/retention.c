@@ -10,14 +10,13 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "base/try.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/reader.h"
@@ -280,8 +279,9 @@ typedef struct Room
 } Room;
 
 static void
-make_room(Room *room)
+make_room(void *arg)
 {
+	Room	   *room = arg;
 	RetentionPlan plan;
 	int			p;
 
@@ -298,45 +298,6 @@ make_room(Room *room)
 		room->left |= log_first_offset(room->rel, p) < part->upto;
 	}
 	pfree(plan.partitions);
-}
-
-/*
- * What is damaged in the file must not keep anybody from appending: errors that
- * say so are for the background process to report.
- */
-static void
-make_room_guarded(Room *room)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		make_room(room);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
-			error->sqlerrcode != ERRCODE_IO_ERROR &&
-			error->sqlerrcode != ERRCODE_UNDEFINED_FILE)
-			ReThrowError(error);
-		FreeErrorData(error);
-		room->left = true;
-	}
-	PG_END_TRY();
 }
 
 /*
@@ -358,7 +319,20 @@ stream_retention_make_room(Relation rel, int64 bytes)
 	room.most = options.max_bytes -
 		Max(LIMIT_SLACK(options.max_bytes), Min(bytes, options.max_bytes / 2));
 	if (!options.keep_unacked)
-		make_room_guarded(&room);
+	{
+		ErrorData  *error;
+
+		/*
+		 * Damage to the file must not keep anybody from appending.  The
+		 * background process reports it.
+		 */
+		error = base_try(make_room, &room, BASE_TRY_KEEP, base_try_is_damage);
+		if (error != NULL)
+		{
+			FreeErrorData(error);
+			room.left = true;
+		}
+	}
 	if (room.left)
 		nudge();
 }

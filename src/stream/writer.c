@@ -34,7 +34,7 @@ typedef struct KeptRow
 {
 	Datum	   *values;
 	bool	   *isnull;
-}			KeptRow;
+} KeptRow;
 
 struct StreamWriter
 {
@@ -74,7 +74,7 @@ typedef struct WriterExecution
 	ResultRelInfo *result_rel;
 	ExprState **defaults;
 	TransitionCaptureState *transition;
-}			WriterExecution;
+} WriterExecution;
 
 /* ---- beginning ---- */
 
@@ -164,7 +164,7 @@ stream_writer_begin(Relation rel, int nmessages, int partition, int columns)
 /* ---- the executor's way ---- */
 
 static void
-execution_begin(WriterExecution * exec, StreamWriter * writer)
+execution_begin(WriterExecution *exec, StreamWriter *writer)
 {
 	StreamTarget *target = writer->target;
 	MemoryContext old;
@@ -188,7 +188,7 @@ execution_begin(WriterExecution * exec, StreamWriter * writer)
 }
 
 static void
-execution_end(WriterExecution * exec)
+execution_end(WriterExecution *exec)
 {
 	ExecASInsertTriggers(exec->estate, exec->result_rel, exec->transition);
 	AfterTriggerEndQuery(exec->estate);
@@ -211,7 +211,7 @@ fill_slot(TupleTableSlot *slot, const StreamTarget *target, const Datum *values,
 }
 
 static void
-apply_defaults(WriterExecution * exec, StreamTarget *target, TupleTableSlot *slot)
+apply_defaults(WriterExecution *exec, StreamTarget *target, TupleTableSlot *slot)
 {
 	ExprContext *econtext = GetPerTupleExprContext(exec->estate);
 
@@ -228,7 +228,7 @@ apply_defaults(WriterExecution * exec, StreamTarget *target, TupleTableSlot *slo
 
 /* what has to happen to a row before it is written; false: a trigger says no */
 static bool
-prepare_row(WriterExecution * exec, Relation rel, TupleTableSlot *slot)
+prepare_row(WriterExecution *exec, Relation rel, TupleTableSlot *slot)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 
@@ -250,7 +250,7 @@ prepare_row(WriterExecution * exec, Relation rel, TupleTableSlot *slot)
  * with one each row is appended by itself.
  */
 static int
-write_kept_rows(StreamWriter * writer)
+write_kept_rows(StreamWriter *writer)
 {
 	StreamTarget *target = writer->target;
 	Relation	rel = writer->rel;
@@ -300,7 +300,7 @@ write_kept_rows(StreamWriter * writer)
 
 /* copy the row that is being added, for write_kept_rows */
 static void
-keep_row(StreamWriter * writer)
+keep_row(StreamWriter *writer)
 {
 	TupleDesc	desc = writer->target->desc;
 	MemoryContext old;
@@ -332,7 +332,7 @@ keep_row(StreamWriter * writer)
 
 /* the executor's error, which shows the row */
 static void
-refuse_null(StreamWriter * writer)
+refuse_null(StreamWriter *writer)
 {
 	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *result_rel = makeNode(ResultRelInfo);
@@ -346,7 +346,7 @@ refuse_null(StreamWriter * writer)
 }
 
 static void
-append_batch(StreamWriter * writer)
+append_batch(StreamWriter *writer)
 {
 	if (writer->batch == NULL)
 		return;
@@ -360,7 +360,7 @@ append_batch(StreamWriter * writer)
 
 /* encode the row that is being added */
 static inline void
-encode_row(StreamWriter * writer)
+encode_row(StreamWriter *writer)
 {
 	StreamTarget *target = writer->target;
 	MemoryContext old;
@@ -385,7 +385,7 @@ encode_row(StreamWriter * writer)
 
 /* the row that is in values and isnull */
 static inline void
-add_current_row(StreamWriter * writer)
+add_current_row(StreamWriter *writer)
 {
 	if (unlikely(writer->n >= writer->max_msg_ids))
 	{
@@ -400,7 +400,7 @@ add_current_row(StreamWriter * writer)
 }
 
 static inline void
-set_value(StreamWriter * writer, StreamTargetColumn *column, const StreamValue * value)
+set_value(StreamWriter *writer, StreamTargetColumn *column, const StreamValue *value)
 {
 	int			i = column->attnum - 1;
 
@@ -423,7 +423,7 @@ set_value(StreamWriter * writer, StreamTargetColumn *column, const StreamValue *
 }
 
 void
-stream_writer_add(StreamWriter * writer, const StreamMessage * message)
+stream_writer_add(StreamWriter *writer, const StreamMessage *message)
 {
 	StreamTarget *target = writer->target;
 
@@ -444,7 +444,7 @@ stream_writer_add(StreamWriter * writer, const StreamMessage * message)
 }
 
 void
-stream_writer_add_row(StreamWriter * writer, const Datum *values, const bool *isnull)
+stream_writer_add_row(StreamWriter *writer, const Datum *values, const bool *isnull)
 {
 	TupleDesc	desc = writer->target->desc;
 
@@ -457,7 +457,7 @@ stream_writer_add_row(StreamWriter * writer, const Datum *values, const bool *is
 }
 
 int
-stream_writer_flush(StreamWriter * writer, const int64 **msg_ids)
+stream_writer_flush(StreamWriter *writer, const int64 **msg_ids)
 {
 	int			nwritten = writer->n;
 
@@ -475,7 +475,7 @@ stream_writer_flush(StreamWriter * writer, const int64 **msg_ids)
 }
 
 void
-stream_writer_end(StreamWriter * writer)
+stream_writer_end(StreamWriter *writer)
 {
 	Assert(writer->n == 0);
 	MemoryContextDelete(writer->context);

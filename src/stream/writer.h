@@ -55,7 +55,7 @@ typedef struct StreamValue
 	Oid			type;
 	bool		isnull;
 	Datum		value;
-}			StreamValue;
+} StreamValue;
 
 /* a null key, and null headers, stand for the default of the column */
 typedef struct StreamMessage
@@ -63,7 +63,7 @@ typedef struct StreamMessage
 	StreamValue payload;
 	StreamValue key;
 	StreamValue headers;
-}			StreamMessage;
+} StreamMessage;
 
 /* in place of a partition: wherever INSERT would put the message */
 #define STREAM_ANY_PARTITION	PG_INT32_MIN
@@ -78,18 +78,18 @@ typedef struct StreamMessage
  * neither text nor jsonb nor bytea, ERRCODE_INVALID_PARAMETER_VALUE for a
  * partition that does not exist.
  */
-extern StreamWriter * stream_writer_begin(Relation rel, int nmessages, int partition,
-										  int columns);
+extern StreamWriter *stream_writer_begin(Relation rel, int nmessages, int partition,
+										 int columns);
 
 /* The message is not needed any longer when this returns. */
-extern void stream_writer_add(StreamWriter * writer, const StreamMessage * message);
+extern void stream_writer_add(StreamWriter *writer, const StreamMessage *message);
 
 /*
  * The same for a row, with a value for each attribute of the stream.  Nulls are
  * nulls; generated columns are computed.  The values are of the columns'
  * types, domains included.
  */
-extern void stream_writer_add_row(StreamWriter * writer, const Datum *values,
+extern void stream_writer_add_row(StreamWriter *writer, const Datum *values,
 								  const bool *isnull);
 
 /*
@@ -97,9 +97,9 @@ extern void stream_writer_add_row(StreamWriter * writer, const Datum *values,
  * written.  msg_ids has an element for each one added, in that order; it is
  * good until the next call.
  */
-extern int	stream_writer_flush(StreamWriter * writer, const int64 **msg_ids);
+extern int	stream_writer_flush(StreamWriter *writer, const int64 **msg_ids);
 
 /* Everything that was added must have been flushed. */
-extern void stream_writer_end(StreamWriter * writer);
+extern void stream_writer_end(StreamWriter *writer);
 
 #endif

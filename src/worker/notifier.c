@@ -33,11 +33,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/try.h"
 #include "job/job.h"
 #include "log/log.h"
 #include "log/reader.h"
@@ -160,6 +160,33 @@ read_last_message(Relation rel)
 	return last;
 }
 
+/* a stream that may be gone, and its last message */
+typedef struct LastMessage
+{
+	Oid			relid;
+	int64		msg_id;
+} LastMessage;
+
+static void
+look_for_last_message(void *arg)
+{
+	LastMessage *last = arg;
+	Relation	rel = try_relation_open(last->relid, NoLock);
+
+	if (rel == NULL)
+		return;
+	if (log_is_stream(rel) && log_is_accessible(rel))
+		last->msg_id = read_last_message(rel);
+	relation_close(rel, NoLock);
+}
+
+static bool
+log_error(const ErrorData *error)
+{
+	EmitErrorReport();
+	return true;
+}
+
 /*
  * Like read_last_message, but -1 if the stream is gone, locked or damaged.  This
  * must not wait, and must not make other notifications fail.
@@ -167,38 +194,13 @@ read_last_message(Relation rel)
 static int64
 find_last_message(Oid relid)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile int64 last = -1;
+	LastMessage last = {relid, -1};
 
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
 		return -1;
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		Relation	rel = try_relation_open(relid, NoLock);
-
-		if (rel != NULL)
-		{
-			if (log_is_stream(rel) && log_is_accessible(rel))
-				last = read_last_message(rel);
-			relation_close(rel, NoLock);
-		}
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		EmitErrorReport();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		last = -1;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	(void) base_try(look_for_last_message, &last, BASE_TRY_KEEP, log_error);
 	UnlockRelationOid(relid, AccessShareLock);
-	return last;
+	return last.msg_id;
 }
 
 /* NULL if the relation is gone; must not wait for a lock, as of DROP TABLE */

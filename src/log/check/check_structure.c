@@ -15,16 +15,14 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/wait_event.h"
 
+#include "base/try.h"
 #include "log/check.h"
 #include "log/check/check_walk.h"
 #include "log/page/page.h"
@@ -97,47 +95,40 @@ log_check_report(Check *check, int partition, BlockNumber block, int64 off,
 	pfree(text.data);
 }
 
+typedef struct GuardedCall
+{
+	Check	   *check;
+	void		(*fn) (Check *check, void *arg);
+	void	   *arg;
+} GuardedCall;
+
+static void
+call_guarded(void *arg)
+{
+	GuardedCall *call = arg;
+
+	call->fn(call->check, call->arg);
+}
+
+static bool
+is_problem(const ErrorData *error)
+{
+	return base_try_is_damage(error) ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTERNAL_ERROR;
+}
+
 bool
 log_check_guard(Check *check, int partition, BlockNumber block,
 				void (*fn) (Check *check, void *arg), void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool ok = true;
+	GuardedCall call = {check, fn, arg};
+	ErrorData  *error = base_try(call_guarded, &call, BASE_TRY_KEEP, is_problem);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		fn(check, arg);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-		int			category;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-
-		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
-			error->sqlerrcode != ERRCODE_IO_ERROR &&
-			error->sqlerrcode != ERRCODE_UNDEFINED_FILE &&
-			category != ERRCODE_INTERNAL_ERROR)
-			ReThrowError(error);
-		log_check_report(check, partition, block, -1, "%s", error->message);
-		FreeErrorData(error);
-		ok = false;
-	}
-	PG_END_TRY();
-	return ok;
+	if (error == NULL)
+		return true;
+	log_check_report(check, partition, block, -1, "%s", error->message);
+	FreeErrorData(error);
+	return false;
 }
 
 typedef struct ReadArgs
