@@ -17,6 +17,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type_d.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
@@ -27,6 +28,7 @@
 
 #include "base/catalog.h"
 #include "base/loaded.h"
+#include "compat.h"
 
 #define MAX_CACHED	16
 
@@ -194,20 +196,58 @@ base_catalog_delete(Relation catalog, HeapTuple old)
 	CommandCounterIncrement();
 }
 
+SysScanDesc
+base_catalog_scan(Relation catalog, Oid index, AttrNumber column, Datum value,
+				  Snapshot snapshot)
+{
+	Oid			type = TupleDescAttr(RelationGetDescr(catalog), column - 1)->atttypid;
+	ScanKeyData key;
+
+	Assert(type == INT4OID || type == OIDOID || type == REGCLASSOID);
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, type == INT4OID ? F_INT4EQ : F_OIDEQ,
+				value);
+	if (!OidIsValid(index))
+		index = COMPAT_PRIMARY_KEY_INDEX(catalog);
+	return systable_beginscan(catalog, index, true, snapshot, 1, &key);
+}
+
+/* a copy of the first row of a scan, which ends */
+static HeapTuple
+copy_first(SysScanDesc scan)
+{
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+HeapTuple
+base_catalog_fetch(Relation catalog, AttrNumber column, Datum value)
+{
+	return copy_first(base_catalog_scan(catalog, InvalidOid, column, value, NULL));
+}
+
+void
+base_catalog_delete_by_key(Relation catalog, Oid index, AttrNumber column, Datum value)
+{
+	SysScanDesc scan = base_catalog_scan(catalog, index, column, value, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		CatalogTupleDelete(catalog, &tuple->t_self);
+	systable_endscan(scan);
+	CommandCounterIncrement();
+}
+
 HeapTuple
 base_row_by_oid(Oid catalog, Oid index, AttrNumber oid_column, Oid oid)
 {
 	Relation	rel = table_open(catalog, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple	tuple = copy_first(base_catalog_scan(rel, index, oid_column,
+													 ObjectIdGetDatum(oid), SnapshotSelf));
 
-	ScanKeyInit(&key, oid_column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
-	scan = systable_beginscan(rel, index, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return tuple;
 }

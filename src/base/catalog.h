@@ -9,16 +9,18 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "access/genam.h"
 #include "access/htup.h"
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
+#include "utils/snapshot.h"
 
 /*
  * OIDs of streamq's own tables by name (a string constant),
  * cached per backend and looked up again when the extension was dropped or
  * re-created.  Error 55000 when the extension is not there, unless missing_ok
  * (InvalidOid).  Only tables that belong to the extension count, so nobody can
- * put a table of his own in their place.
+ * put another table in their place.
  */
 extern Oid	base_catalog_oid(const char *relname, bool missing_ok);
 
@@ -41,6 +43,21 @@ extern void base_catalog_insert(Relation catalog, Datum *values, bool *nulls);
 extern void base_catalog_update(Relation catalog, HeapTuple old,
 								Datum *values, bool *nulls, bool *replaces);
 extern void base_catalog_delete(Relation catalog, HeapTuple old);
+
+/*
+ * Rows of a table opened so whose column, the first one of the index, has the value.
+ * The column is an oid, regclass or int4.  For the index, InvalidOid stands for the primary
+ * key, which base_catalog_fetch always uses.  A NULL snapshot is that of catalogs.
+ *
+ * base_catalog_scan: a scan of them, to be ended with systable_endscan().
+ * base_catalog_fetch: a copy of the first one, or NULL.
+ * base_catalog_delete_by_key: delete them, as base_catalog_delete does.
+ */
+extern SysScanDesc base_catalog_scan(Relation catalog, Oid index, AttrNumber column,
+									 Datum value, Snapshot snapshot);
+extern HeapTuple base_catalog_fetch(Relation catalog, AttrNumber column, Datum value);
+extern void base_catalog_delete_by_key(Relation catalog, Oid index, AttrNumber column,
+									   Datum value);
 
 /*
  * The row of one of PostgreSQL's catalogs that has this OID in column oid_column, by

@@ -47,19 +47,6 @@ enum
 	Natts_restored = Anum_restored_islands
 };
 
-/* find the group's row; both are to be closed by the caller if it is there */
-static HeapTuple
-find_restored(Relation catalog, int32 group_id, SysScanDesc *scan)
-{
-	ScanKeyData key;
-
-	ScanKeyInit(&key, Anum_restored_group_id, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(group_id));
-	*scan = systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true, NULL,
-							   1, &key);
-	return systable_getnext(*scan);
-}
-
 /* what a dump said about one partition */
 typedef struct Restored
 {
@@ -188,8 +175,8 @@ group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 						GroupProgress *progress)
 {
 	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, AccessShareLock, false);
-	SysScanDesc scan;
-	HeapTuple	tuple = find_restored(catalog, group->group_id, &scan);
+	HeapTuple	tuple = base_catalog_fetch(catalog, Anum_restored_group_id,
+										   Int32GetDatum(group->group_id));
 
 	/*
 	 * A partition without a state was added after the group: all of it is to
@@ -213,7 +200,6 @@ group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 			progress->position = log_next_offset(rel, partition);
 		UnregisterSnapshot(snapshot);
 	}
-	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 }
 
@@ -221,14 +207,10 @@ void
 group_forget_restored(int32 group_id)
 {
 	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, RowExclusiveLock, true);
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
 	if (catalog == NULL)
 		return;
-	tuple = find_restored(catalog, group_id, &scan);
-	if (HeapTupleIsValid(tuple))
-		base_catalog_delete(catalog, tuple);
-	systable_endscan(scan);
+	base_catalog_delete_by_key(catalog, InvalidOid, Anum_restored_group_id,
+							   Int32GetDatum(group_id));
 	table_close(catalog, RowExclusiveLock);
 }

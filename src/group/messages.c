@@ -10,6 +10,7 @@
 
 #include "executor/executor.h"
 #include "utils/memutils.h"
+#include "access/xact.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 

@@ -118,10 +118,8 @@ job_format(void)
 static SysScanDesc
 scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snapshot)
 {
-	ScanKeyData key;
-
-	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(job_id));
-	return systable_beginscan(rel, base_catalog_index(rel, index), true, snapshot, 1, &key);
+	return base_catalog_scan(rel, base_catalog_index(rel, index), attno,
+							 Int32GetDatum(job_id), snapshot);
 }
 
 static char *
@@ -438,15 +436,11 @@ delete_parts(int32 job_id, int n)
 		/* while the whole extension goes, some may be gone already */
 		Relation	rel = base_catalog_open(parts[i].table, parts[i].natts,
 											RowExclusiveLock, true);
-		SysScanDesc scan;
-		HeapTuple	tup;
 
 		if (rel == NULL)
 			continue;
-		scan = scan_job(rel, parts[i].index, 1, job_id, NULL);
-		while (HeapTupleIsValid(tup = systable_getnext(scan)))
-			CatalogTupleDelete(rel, &tup->t_self);
-		systable_endscan(scan);
+		base_catalog_delete_by_key(rel, base_catalog_index(rel, parts[i].index), 1,
+								   Int32GetDatum(job_id));
 		table_close(rel, NoLock);
 	}
 }

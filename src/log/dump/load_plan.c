@@ -134,48 +134,29 @@ open_order(LOCKMODE lockmode, bool missing_ok)
 	return base_catalog_open("restored_order", Natts_order, lockmode, missing_ok);
 }
 
-/* Scan the rows of a stream, in either table, in order. */
-static SysScanDesc
-begin_scan(Relation catalog, Oid relid)
-{
-	ScanKeyData key;
-
-	ScanKeyInit(&key, Anum_plan_relid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	return systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true, NULL, 1, &key);
-}
-
 static void
-delete_rows(Relation catalog, Oid relid)
+delete_rows(Relation catalog, AttrNumber column, Oid relid)
 {
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
 	if (catalog == NULL)
 		return;
-	scan = begin_scan(catalog, relid);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		base_catalog_delete(catalog, tuple);
-	systable_endscan(scan);
+	base_catalog_delete_by_key(catalog, InvalidOid, column, ObjectIdGetDatum(relid));
 	table_close(catalog, NoLock);
 }
 
 void
 log_plan_forget(Oid relid)
 {
-	delete_rows(open_plans(RowExclusiveLock, true), relid);
-	delete_rows(open_order(RowExclusiveLock, true), relid);
+	delete_rows(open_plans(RowExclusiveLock, true), Anum_plan_relid, relid);
+	delete_rows(open_order(RowExclusiveLock, true), Anum_order_relid, relid);
 }
 
 static bool
 read_plan(Oid relid, LogPlan *plan)
 {
 	Relation	catalog = open_plans(AccessShareLock, false);
-	SysScanDesc scan = begin_scan(catalog, relid);
-	HeapTuple	tuple = systable_getnext(scan);
-	bool		found = HeapTupleIsValid(tuple);
+	HeapTuple	tuple = base_catalog_fetch(catalog, Anum_plan_relid, ObjectIdGetDatum(relid));
 
-	if (found)
+	if (HeapTupleIsValid(tuple))
 	{
 		Datum		values[Natts_plan];
 		bool		nulls[Natts_plan];
@@ -192,9 +173,8 @@ read_plan(Oid relid, LogPlan *plan)
 		plan->nbarriers = base_read_numbers(values[Anum_plan_barriers - 1], n, barriers) / 3;
 		plan->barriers = barriers;
 	}
-	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	return found;
+	return HeapTupleIsValid(tuple);
 }
 
 static void

@@ -53,19 +53,7 @@ open_options(LOCKMODE lockmode, bool missing_ok)
 static HeapTuple
 fetch_row(Relation catalog, Oid relid)
 {
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_stream_options_relid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, COMPAT_PRIMARY_KEY_INDEX(catalog), true,
-							  NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	return tuple;
+	return base_catalog_fetch(catalog, Anum_stream_options_relid, ObjectIdGetDatum(relid));
 }
 
 static AttrNumber
@@ -312,13 +300,10 @@ void
 log_options_delete(Oid relid)
 {
 	Relation	catalog = open_options(RowExclusiveLock, true);
-	HeapTuple	tuple;
 
 	if (catalog == NULL)
 		return;
-	tuple = fetch_row(catalog, relid);
-	if (HeapTupleIsValid(tuple))
-		base_catalog_delete(catalog, tuple);
+	base_catalog_delete_by_key(catalog, InvalidOid, Anum_stream_options_relid, ObjectIdGetDatum(relid));
 	table_close(catalog, NoLock);
 }
 
