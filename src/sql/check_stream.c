@@ -1,5 +1,5 @@
 /*
- * check.c
+ * check_stream.c
  *	  check_stream(): what is wrong with a stream's file.
  */
 #include "postgres.h"

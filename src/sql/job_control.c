@@ -1,5 +1,5 @@
 /*
- * control.c
+ * job_control.c
  *	  What a user does with a job: pause, resume, wait, look.
  */
 #include "postgres.h"

@@ -90,6 +90,7 @@ end_produce(Produce *produce)
 
 /* ---- one message: (stream, payload, key, headers, partition) ---- */
 
+/* its id; null if a trigger left the message out */
 static Datum
 produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 {

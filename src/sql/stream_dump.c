@@ -1,7 +1,7 @@
 /*
- * restore.c
- *	  Where a stream's messages stand, in a logical dump: what pg_dump reads about it,
- *	  and what a restore does with that.
+ * stream_dump.c
+ *	  A stream's options and the places of its messages in a logical dump: what
+ *	  pg_dump reads, and what a restore does with it.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * views.c
+ * stream_views.c
  *	  What the views streamq.streams and streamq.partitions show.
  */
 #include "postgres.h"
@@ -52,6 +52,7 @@ set_time(Datum *value, bool *isnull, TimestampTz time)
 	*isnull = TIMESTAMP_IS_NOBEGIN(time);
 }
 
+/* a row of streamq.stream_partitions */
 static void
 put_partition(ReturnSetInfo *rsinfo, Relation rel, int partition, Snapshot snapshot)
 {

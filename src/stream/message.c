@@ -139,6 +139,7 @@ type_may_fail(Oid type)
 	return type >= FirstNormalObjectId;
 }
 
+/* how the values of a column become JSON */
 static void
 column_init(MessageColumn *column, Form_pg_attribute att)
 {
@@ -194,6 +195,7 @@ column_init(MessageColumn *column, Form_pg_attribute att)
 	}
 }
 
+/* how the values of a column become text that depends on no setting */
 static void
 key_init(MessageKey *key, Form_pg_attribute att)
 {
@@ -689,6 +691,7 @@ throw_own_error(MessageFormat *format, int64 msg_id, bool consumed)
 	ReThrowError(edata);
 }
 
+/* stream_message_form without a name for errors */
 static void
 form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz produced_at,
 	 int deliveries, uint32 wanted, Datum *values, bool *nulls)

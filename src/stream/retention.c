@@ -91,6 +91,11 @@ extent_messages(RetentionPlan *plan, int p)
 	return part->extent.end - part->upto - part->counted;
 }
 
+/*
+ * What is in the stream, and what of it may go at most.  Nothing is dropped yet.
+ * count: there is a limit on messages, so those that were rolled back are
+ * subtracted.
+ */
 static void
 make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked, bool count)
 {

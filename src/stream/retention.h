@@ -21,6 +21,22 @@ typedef enum RetentionResult
  * With keep_unacked, messages stay that somebody still needs.  A holder lowers
  * each of npartitions offsets to the least offset that it needs of the stream.
  * Parts that keep positions in streams register one from _PG_init.
+ *
+ * When: holders are called only for streams with keep_unacked, and only if a limit
+ * would drop something.  They run in the background process, never for an
+ * appender, because what its transaction has acknowledged may be rolled back.
+ *
+ * How: in a transaction, with AccessShareLock on the stream.  There is no active
+ * snapshot; a holder that needs one takes it.  It waits for no lock that a
+ * session may keep for long, since DDL on the stream would wait for it.  Other
+ * relations may be dropped meanwhile: a holder opens them with
+ * try_relation_open(), and what is gone needs nothing.
+ *
+ * Errors: a holder that fails keeps the stream's messages.  The background process
+ * logs the error, goes on with other streams, and comes back to this one later.
+ *
+ * Cost: each round that would drop something asks every holder, so a holder reads
+ * positions, one for each consumer and partition, and no messages.
  */
 typedef void (*StreamRetentionHolder) (Relation rel, int npartitions, int64 *least);
 extern void stream_register_retention_holder(StreamRetentionHolder holder);

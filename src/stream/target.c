@@ -150,6 +150,7 @@ has_insert_triggers(const TriggerDesc *trigdesc)
 		 trigdesc->trig_insert_new_table);
 }
 
+/* the columns of the stream, and whether rows can skip the executor */
 static void
 fill_target(StreamTarget *target, Relation rel)
 {
