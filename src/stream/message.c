@@ -14,64 +14,26 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
-#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/base64.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_coerce.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
-#include "utils/datetime.h"
 #include "utils/float.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "utils/typcache.h"
 
-#include "compat.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/reader.h"
 #include "stream/message.h"
-
-/* how a value becomes JSON */
-typedef enum JsonForm
-{
-	JSON_AS_IS,					/* jsonb */
-	JSON_STRING,				/* text, varchar: a string */
-	JSON_BASE64,				/* bytea as payload: a string */
-	JSON_BOOL,
-	JSON_INT2,
-	JSON_INT4,
-	JSON_INT8,
-	JSON_NUMERIC,
-	JSON_DATETIME,				/* date and timestamps: ISO 8601 */
-	JSON_CONVERTED				/* anything else: what to_jsonb makes of it */
-} JsonForm;
-
-typedef struct MessageColumn
-{
-	AttrNumber	attnum;
-	JsonForm	form;
-	Oid			basetype;
-	char	   *name;			/* whole rows only */
-	int			namelen;
-	FmgrInfo	to_jsonb;		/* JSON_CONVERTED only */
-	bool		may_fail;		/* there may be values it fails for */
-	bool		is_varlena;
-} MessageColumn;
+#include "stream/message_json.h"
 
 typedef struct MessageKey
 {
@@ -88,112 +50,12 @@ struct MessageFormat
 	bool		whole_row;
 	bool		may_fail;		/* of a column or key */
 	int			ncolumns;		/* 1 unless whole_row */
-	MessageColumn *columns;
+	StreamJsonColumn *columns;
 	int			nkeys;
 	MessageKey	keys[LOG_OPTIONS_MAX_KEYS];
 	bool		has_headers;
-	MessageColumn headers;
+	StreamJsonColumn headers;
 };
-
-/* does to_jsonb() call a function of the user's for values of this type? */
-static bool
-has_json_cast(Oid type)
-{
-	Oid			castfunc;
-
-	return type >= FirstNormalObjectId &&
-		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &castfunc) ==
-		COERCION_PATH_FUNC;
-}
-
-/*
- * May the conversion of a value to JSON, or to text, raise an error?  Output functions
- * of PostgreSQL's own types do not; of others nobody knows, nor of casts to JSON that
- * users made.  The type json holds what jsonb does not take.
- */
-static bool
-type_may_fail(Oid type)
-{
-	Oid			element;
-
-	check_stack_depth();
-	type = getBaseType(type);
-	if (type == JSONOID)
-		return true;
-	element = get_element_type(type);
-	if (OidIsValid(element))
-		return type_may_fail(element);
-	if (get_typtype(type) == TYPTYPE_ENUM)
-		return has_json_cast(type);
-	if (get_typtype(type) == TYPTYPE_COMPOSITE)
-	{
-		TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
-		bool		result = has_json_cast(type);
-
-		for (int i = 0; i < desc->natts && !result; i++)
-			result = !TupleDescAttr(desc, i)->attisdropped &&
-				type_may_fail(TupleDescAttr(desc, i)->atttypid);
-		ReleaseTupleDesc(desc);
-		return result;
-	}
-	return type >= FirstNormalObjectId;
-}
-
-/* how the values of a column become JSON */
-static void
-column_init(MessageColumn *column, Form_pg_attribute att)
-{
-	Oid			basetype = getBaseType(att->atttypid);
-
-	column->is_varlena = att->attlen == -1;
-	column->attnum = att->attnum;
-	column->basetype = basetype;
-	column->name = pstrdup(NameStr(att->attname));
-	column->namelen = strlen(column->name);
-	switch (basetype)
-	{
-		case JSONBOID:
-			column->form = JSON_AS_IS;
-			break;
-		case TEXTOID:
-		case VARCHAROID:
-			column->form = JSON_STRING;
-			break;
-		case BOOLOID:
-			column->form = JSON_BOOL;
-			break;
-		case INT2OID:
-			column->form = JSON_INT2;
-			break;
-		case INT4OID:
-			column->form = JSON_INT4;
-			break;
-		case INT8OID:
-			column->form = JSON_INT8;
-			break;
-		case NUMERICOID:
-			column->form = JSON_NUMERIC;
-			break;
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			column->form = JSON_DATETIME;
-			break;
-		default:
-			column->form = JSON_CONVERTED;
-			column->may_fail = type_may_fail(basetype);
-			fmgr_info(F_TO_JSONB, &column->to_jsonb);
-			/* to_jsonb asks for the type of its argument */
-			fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
-													 list_make1(makeNullConst(att->atttypid,
-																			  att->atttypmod,
-																			  att->attcollation)),
-													 InvalidOid, InvalidOid,
-													 COERCE_EXPLICIT_CALL),
-							   &column->to_jsonb);
-			break;
-	}
-}
 
 /* how the values of a column become text that depends on no setting */
 static void
@@ -220,7 +82,7 @@ key_init(MessageKey *key, Form_pg_attribute att)
 			break;
 		default:
 			key->has_style = get_typtype(basetype) != TYPTYPE_ENUM;
-			key->may_fail = key->has_style && type_may_fail(basetype);
+			key->may_fail = key->has_style && stream_json_may_fail(basetype);
 			break;
 	}
 	getTypeOutputInfo(att->atttypid, &outfunc, &isvarlena);
@@ -271,8 +133,8 @@ stream_message_format_create(Relation rel)
 		Form_pg_attribute headers = find_column(desc, "headers");
 
 		format->ncolumns = 1;
-		format->columns = palloc0(sizeof(MessageColumn));
-		column_init(format->columns, payload);
+		format->columns = palloc0(sizeof(StreamJsonColumn));
+		stream_json_column_init(format->columns, payload);
 		if (format->columns->basetype == BYTEAOID)
 			format->columns->form = JSON_BASE64;
 
@@ -283,7 +145,7 @@ stream_message_format_create(Relation rel)
 			if (type == JSONBOID || type == JSONOID)
 			{
 				format->has_headers = true;
-				column_init(&format->headers, headers);
+				stream_json_column_init(&format->headers, headers);
 			}
 		}
 		key = find_column(desc, "key");
@@ -291,13 +153,13 @@ stream_message_format_create(Relation rel)
 	else
 	{
 		format->whole_row = true;
-		format->columns = palloc0(desc->natts * sizeof(MessageColumn));
+		format->columns = palloc0(desc->natts * sizeof(StreamJsonColumn));
 		for (int i = 0; i < desc->natts; i++)
 		{
 			Form_pg_attribute att = TupleDescAttr(desc, i);
 
 			if (!att->attisdropped)
-				column_init(&format->columns[format->ncolumns++], att);
+				stream_json_column_init(&format->columns[format->ncolumns++], att);
 		}
 	}
 
@@ -320,132 +182,6 @@ stream_message_format_create(Relation rel)
 	return format;
 }
 
-/* what a string in a jsonb may have at most; the server has no name for it */
-#define JSON_STRING_MAX		JENTRY_OFFLENMASK
-
-static void
-json_string(JsonbValue *result, char *data, int len)
-{
-	if (len > JSON_STRING_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("value is too large to be returned as jsonb"),
-				 errdetail("Strings in jsonb cannot exceed %d bytes.", JSON_STRING_MAX)));
-	result->type = jbvString;
-	result->val.string.val = data;
-	result->val.string.len = len;
-}
-
-/* a value of a column as an element that can be pushed into an object */
-static void
-column_to_json(MessageColumn *column, Datum value, JsonbValue *result)
-{
-	switch (column->form)
-	{
-		case JSON_STRING:
-			{
-				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
-
-				json_string(result, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
-				break;
-			}
-		case JSON_BASE64:
-			{
-				struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
-				int			room;
-				char	   *text;
-				int			len;
-
-				/* the length of the text would not fit into an int */
-				if (VARSIZE_ANY_EXHDR(data) > JSON_STRING_MAX / 4 * 3)
-					json_string(result, NULL, INT_MAX);
-				room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
-				text = palloc(Max(room, 1));
-
-				len = COMPAT_B64_ENCODE(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data),
-										text, room);
-				if (len < 0)
-					elog(ERROR, "could not encode %d bytes as base64",
-						 (int) VARSIZE_ANY_EXHDR(data));
-				json_string(result, text, len);
-				break;
-			}
-		case JSON_BOOL:
-			result->type = jbvBool;
-			result->val.boolean = DatumGetBool(value);
-			break;
-		case JSON_INT2:
-			result->type = jbvNumeric;
-			result->val.numeric = int64_to_numeric(DatumGetInt16(value));
-			break;
-		case JSON_INT4:
-			result->type = jbvNumeric;
-			result->val.numeric = int64_to_numeric(DatumGetInt32(value));
-			break;
-		case JSON_INT8:
-			result->type = jbvNumeric;
-			result->val.numeric = int64_to_numeric(DatumGetInt64(value));
-			break;
-		case JSON_NUMERIC:
-			{
-				Numeric		number = DatumGetNumeric(value);
-
-				/* JSON has no numbers for these */
-				if (numeric_is_nan(number) || numeric_is_inf(number))
-				{
-					char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-																		   NumericGetDatum(number)));
-
-					json_string(result, text, strlen(text));
-				}
-				else
-				{
-					result->type = jbvNumeric;
-					result->val.numeric = number;
-				}
-				break;
-			}
-		case JSON_DATETIME:
-			{
-				char	   *text = palloc(MAXDATELEN + 1);
-
-				JsonEncodeDateTime(text, value, column->basetype, NULL);
-				json_string(result, text, strlen(text));
-				break;
-			}
-		case JSON_CONVERTED:
-			value = FunctionCall1(&column->to_jsonb, value);
-			/* FALLTHROUGH */
-		case JSON_AS_IS:
-			{
-				Jsonb	   *json = DatumGetJsonbP(value);
-
-				if (!JB_ROOT_IS_SCALAR(json) ||
-					!JsonbExtractScalar(&json->root, result))
-				{
-					result->type = jbvBinary;
-					result->val.binary.data = &json->root;
-					result->val.binary.len = VARSIZE(json) - VARHDRSZ;
-				}
-				break;
-			}
-	}
-}
-
-/* a single value as a jsonb document */
-static Datum
-column_to_jsonb(MessageColumn *column, Datum value)
-{
-	JsonbValue	json;
-
-	if (column->form == JSON_AS_IS)
-		return value;
-	if (column->form == JSON_CONVERTED)
-		return FunctionCall1(&column->to_jsonb, value);
-	column_to_json(column, value, &json);
-	return JsonbPGetDatum(JsonbValueToJsonb(&json));
-}
-
 static Datum
 row_to_jsonb(MessageFormat *format, TupleTableSlot *slot)
 {
@@ -456,15 +192,15 @@ row_to_jsonb(MessageFormat *format, TupleTableSlot *slot)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < format->ncolumns; i++)
 	{
-		MessageColumn *column = &format->columns[i];
+		StreamJsonColumn *column = &format->columns[i];
 		JsonbValue	json;
 
-		json_string(&json, column->name, column->namelen);
+		stream_json_string(&json, column->name, column->namelen);
 		pushJsonbValue(&state, WJB_KEY, &json);
 		if (slot->tts_isnull[column->attnum - 1])
 			json.type = jbvNull;
 		else
-			column_to_json(column, slot->tts_values[column->attnum - 1], &json);
+			stream_json_element(column, slot->tts_values[column->attnum - 1], &json);
 		pushJsonbValue(&state, WJB_VALUE, &json);
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
@@ -556,85 +292,12 @@ form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 
 /* ---- messages that cannot be formed ---- */
 
-/* more than this may not fit into a jsonb, whatever becomes of it */
-#define SURE_SIZE	(16 * 1024 * 1024)
-
-/* and no compressed value becomes larger than 256 times what is stored of it */
-#define SURE_STORED_SIZE	(SURE_SIZE / 256)
-#define SURE_DEPTH	64
-
-/*
- * Is this text of type json surely converted to jsonb?  Not where it has escapes of
- * characters, numbers with exponents or of many digits, or is deeply nested: those may
- * be all right.
- */
-static bool
-json_is_sure(Datum value)
-{
-	struct varlena *json = PG_DETOAST_DATUM_PACKED(value);
-	const char *p = VARDATA_ANY(json);
-	const char *end = p + VARSIZE_ANY_EXHDR(json);
-	const char *number = NULL;	/* beginning of a row of digits */
-	bool		in_string = false;
-	int			depth = 0;
-
-	for (; p < end; p++)
-	{
-		if (in_string)
-		{
-			if (*p == '"')
-				in_string = false;
-			else if (*p == '\\' && ++p < end && *p == 'u')
-				break;
-			continue;
-		}
-		if (*p >= '0' && *p <= '9')
-		{
-			if (number == NULL)
-				number = p;
-			else if (p - number > 1000)
-				break;
-			continue;
-		}
-		if (number != NULL && (*p == 'e' || *p == 'E'))
-			break;
-		number = NULL;
-		if (*p == '"')
-			in_string = true;
-		else if (*p == '[' || *p == '{')
-		{
-			if (++depth > SURE_DEPTH)
-				break;
-		}
-		else if (*p == ']' || *p == '}')
-			depth--;
-	}
-	if (PointerGetDatum(json) != value)
-		pfree(json);
-	return p >= end;
-}
-
-static bool
-column_is_sure(const MessageColumn *column, TupleTableSlot *slot, Size *size)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(slot, column->attnum, &isnull);
-
-	if (isnull)
-		return true;
-	if (column->is_varlena)
-		*size += toast_raw_datum_size(value);
-	if (*size > SURE_SIZE)
-		return false;
-	return !column->may_fail || (column->basetype == JSONOID && json_is_sure(value));
-}
-
 bool
 stream_message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wanted)
 {
 	Size		size = 0;
 
-	if (!format->may_fail && log_slot_stored_size(slot) < SURE_STORED_SIZE)
+	if (!format->may_fail && log_slot_stored_size(slot) < STREAM_JSON_SURE_STORED)
 		return true;
 	if (wanted & MESSAGE_COLUMN(5))
 		for (int i = 0; i < format->nkeys; i++)
@@ -642,10 +305,10 @@ stream_message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wante
 				return false;
 	if (wanted & MESSAGE_COLUMN(6))
 		for (int i = 0; i < format->ncolumns; i++)
-			if (!column_is_sure(&format->columns[i], slot, &size))
+			if (!stream_json_is_sure(&format->columns[i], slot, &size))
 				return false;
 	return !format->has_headers || !(wanted & MESSAGE_COLUMN(7)) ||
-		column_is_sure(&format->headers, slot, &size);
+		stream_json_is_sure(&format->headers, slot, &size);
 }
 
 /*
@@ -713,7 +376,7 @@ form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz prod
 		Datum		value = slot_getattr(slot, format->columns->attnum, &nulls[6]);
 
 		if (!nulls[6])
-			values[6] = column_to_jsonb(format->columns, value);
+			values[6] = stream_json_document(format->columns, value);
 	}
 
 	nulls[7] = true;
@@ -722,7 +385,7 @@ form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz prod
 		Datum		value = slot_getattr(slot, format->headers.attnum, &nulls[7]);
 
 		if (!nulls[7])
-			values[7] = column_to_jsonb(&format->headers, value);
+			values[7] = stream_json_document(&format->headers, value);
 	}
 }
 
