@@ -149,13 +149,13 @@ make_pass(ConsumePass *pass)
 void
 group_consume_partitions(const GroupConsumer *consumer, bool *busy, TimestampTz *wake_at)
 {
-	ConsumePass pass = {
-		.consumer = consumer,
-		.mode = consumer->group->mode,
-		.npartitions = log_partition_count(consumer->rel),
-		.wake_at = DT_NOEND
-	};
+	ConsumePass pass;			/* large: the arrays need no zeros */
 
+	pass.consumer = consumer;
+	pass.mode = consumer->group->mode;
+	pass.npartitions = log_partition_count(consumer->rel);
+	pass.busy = false;
+	pass.wake_at = DT_NOEND;
 	do
 	{
 		pass.limited = false;

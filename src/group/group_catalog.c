@@ -108,35 +108,32 @@ group_row_read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles)
 	roles->owner = DatumGetObjectId(heap_getattr(tuple, Anum_consumer_group_owner, desc, &isnull));
 }
 
+/* no column of the table is ever null */
 static void
 read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
-	TupleDesc	desc = RelationGetDescr(catalog);
-	bool		isnull;
+	Datum		values[Natts_consumer_group];
+	bool		nulls[Natts_consumer_group];
 	GroupRoles	roles;
 	char	   *mode;
 
-	text_to_cstring_buffer(DatumGetTextPP(heap_getattr(tuple, Anum_consumer_group_group_name,
-													   desc, &isnull)),
+	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+	group->group_id = DatumGetInt32(values[Anum_consumer_group_group_id - 1]);
+	text_to_cstring_buffer(DatumGetTextPP(values[Anum_consumer_group_group_name - 1]),
 						   group->name, sizeof(group->name));
-	mode = TextDatumGetCString(heap_getattr(tuple, Anum_consumer_group_mode, desc, &isnull));
+	mode = TextDatumGetCString(values[Anum_consumer_group_mode - 1]);
 	group->mode = group_mode_find(mode);
 	if (group->mode == NULL)
 		elog(ERROR, "unknown mode of consumer group: \"%s\"", mode);
 	pfree(mode);
-	group->group_id = DatumGetInt32(heap_getattr(tuple, Anum_consumer_group_group_id,
-												 desc, &isnull));
-	group->owner = DatumGetObjectId(heap_getattr(tuple, Anum_consumer_group_owner,
-												 desc, &isnull));
-	group->lease = *DatumGetIntervalP(heap_getattr(tuple, Anum_consumer_group_lease,
-												   desc, &isnull));
-	group->max_in_flight = DatumGetInt32(heap_getattr(tuple, Anum_consumer_group_max_in_flight,
-													  desc, &isnull));
+	group->owner = DatumGetObjectId(values[Anum_consumer_group_owner - 1]);
+	group->lease = *DatumGetIntervalP(values[Anum_consumer_group_lease - 1]);
+	group->max_in_flight = DatumGetInt32(values[Anum_consumer_group_max_in_flight - 1]);
 
 	group->usable = has_privs_of_role(GetUserId(), group->owner);
 	if (!group->usable)
 	{
-		group_row_read_roles(desc, tuple, &roles);
+		group_row_read_roles(RelationGetDescr(catalog), tuple, &roles);
 		for (int i = 0; i < roles.ngrantees && !group->usable; i++)
 			group->usable = !OidIsValid(roles.grantees[i]) ||
 				has_privs_of_role(GetUserId(), roles.grantees[i]);
