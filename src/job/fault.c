@@ -1,16 +1,16 @@
 /*
  * fault.c
- *	  Whose error is it: the row's, on which the query raised it, or the system's?
+ *	  Was an error caused by the row that a job was processing, or by the system?
  *
- * A row's error is recorded and the row is passed over; with any other error the batch
- * fails and is tried again.  Functions raise SQLSTATEs of their own making, and casts
- * to the types of names raise those of missing objects, so that there is no list of
- * what an error of a row looks like.  What is known is what the system raises for
- * its own reasons; everything else is the row's.
+ * If the row caused it, the row is recorded and skipped.  Otherwise the batch
+ * fails and is tried again.  Errors of rows cannot be listed: functions raise
+ * SQLSTATEs of their own, and a cast to regclass raises those of missing
+ * objects.  So the errors that the system raises for its own reasons are
+ * listed, and all others are the row's.
  *
- * In between is a statement within a function that cannot be analyzed.  Mostly a table that the
- * function reads has been dropped or renamed, and every row will fail.  But the
- * statement may also be made of the row's values.
+ * A third case is a statement in a function that cannot be analyzed.  Usually
+ * a table that the function reads was dropped or renamed, and every row will
+ * fail.  But the text of the statement may also come from the row.
  */
 #include "postgres.h"
 
@@ -18,14 +18,14 @@
 
 #define CLASS(a, b)	MAKE_SQLSTATE(a, b, '0', '0', '0')
 
-Fault
+JobFault
 job_fault_of_row(const ErrorData *edata)
 {
 	switch (edata->sqlerrcode)
 	{
-			/* may be granted again; then nothing must be missing */
+			/* may be granted again, and then no row must be missing */
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
-			/* somebody else has it just now */
+			/* another session has it now */
 		case ERRCODE_OBJECT_IN_USE:
 		case ERRCODE_LOCK_NOT_AVAILABLE:
 			return FAULT_SYSTEM;
@@ -50,8 +50,8 @@ job_fault_of_row(const ErrorData *edata)
 		case CLASS('4', '2'):
 
 			/*
-			 * Only the analysis of a statement knows a position.  Names that
-			 * are looked up when a value is cast come without.
+			 * The analysis of a statement reports a position.  A name that is
+			 * looked up when a value is cast has none.
 			 */
 			return edata->internalpos > 0 ? FAULT_DOUBTFUL : FAULT_ROW;
 		default:

@@ -1,22 +1,21 @@
 /*
  * fault.h
- *	  Whose error is it: the row's, on which the query raised it, or the system's?
+ *	  Was an error caused by the row that a job was processing, or by the system?
  */
 #ifndef STREAMQ_FAULT_H
 #define STREAMQ_FAULT_H
 
 #include "postgres.h"
 
-typedef enum Fault
+typedef enum JobFault
 {
-	FAULT_ROW,					/* it comes again whenever the row is read */
-	FAULT_SYSTEM,				/* the same row may do later, or on another
-								 * day */
-	FAULT_DOUBTFUL				/* the row's if other rows get through */
-} Fault;
+	FAULT_ROW,					/* the row raises it whenever it is read */
+	FAULT_SYSTEM,				/* the row may go through later */
+	FAULT_DOUBTFUL				/* the row's, if other rows go through */
+} JobFault;
 
-/* of an error that came while the query was evaluated for a row */
-extern Fault job_fault_of_row(const ErrorData *edata);
+/* the cause of an error that was raised while a row was processed */
+extern JobFault job_fault_of_row(const ErrorData *edata);
 
 /* do two errors say the same? */
 extern bool job_fault_is_same(const ErrorData *a, const ErrorData *b);

@@ -1,16 +1,17 @@
 /*
  * job.h
- *	  Continuous jobs: what the part that defines a kind of job, and the part
- *	  that runs jobs in background processes, see of each other.
+ *	  Continuous jobs: what other parts see of them.
  *
- * A job is a row of streamq.job.  worker/ decides which process runs it and
- * when; job_run() runs one batch through the functions of the job's kind.
+ * A job is a row of streamq.job (job_catalog.h).  worker/ decides which process
+ * runs it and when; job_run() runs one batch through the functions of the job's
+ * kind (job_kind.h).
  */
 #ifndef STREAMQ_JOB_H
 #define STREAMQ_JOB_H
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 
@@ -39,26 +40,6 @@ typedef enum JobBatchResult
 /* from _PG_init */
 extern void job_init(void);
 
-/* ---- kinds of jobs ---- */
-
-typedef struct JobKind
-{
-	const char *name;			/* streamq.job.kind */
-
-	/*
-	 * Run one batch of at most max_rows rows in the caller's transaction.
-	 * With wait, wait for another process that runs the job, and run it even
-	 * if it is paused.  *rows is the number of rows read.
-	 */
-	JobBatchResult (*run) (int32 job_id, int64 max_rows, bool wait, int64 *rows);
-} JobKind;
-
-/* from _PG_init */
-extern void job_register_kind(const JobKind *kind);
-
-/* the kind of that name; XX001 if this library has none */
-extern const JobKind *job_find_kind(const char *name);
-
 /* ---- running ---- */
 
 /*
@@ -82,6 +63,12 @@ extern bool job_any_running_here(void);
 
 /* put the settings of a job into effect, for the rest of the GUC nest level */
 extern void job_apply_settings(ArrayType *settings);
+
+/* a duration of days and smaller units, not negative, else 22023 */
+extern void job_check_duration(const Interval *value, const char *arg);
+
+/* owner of a relation as other commands see it; invalid if there is none */
+extern Oid	job_relation_owner(Oid relid);
 
 /* ---- jobs of this database ---- */
 

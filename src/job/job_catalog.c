@@ -3,8 +3,8 @@
  *	  Rows of streamq.job, job_progress, job_stats and job_error_log.
  *
  * They are read and written here directly, without privilege checks: the
- * functions above decide who may do what.  The rows that change with every
- * batch have no index on what changes.
+ * callers check them.  The rows that change with every batch have no index on
+ * the columns that change.
  */
 #include "postgres.h"
 
@@ -17,32 +17,27 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/elog.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "base/catalog.h"
-#include "base/loaded.h"
 #include "base/tidcache.h"
 #include "compat.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
 
-/* version of what is stored in streamq.job, behind the server's major version */
+/* version of what streamq.job stores; job_format() adds the server's */
 #define JOB_FORMAT	2
 
 enum
@@ -99,7 +94,7 @@ enum
 	Natts_error = Anum_error_message
 };
 
-/* messages may quote a whole value; what tells something is at their beginning */
+/* messages may quote a whole value; the beginning says what is wrong */
 #define MESSAGE_MAX		1000
 
 static char *
@@ -153,9 +148,11 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
 	job->state = DatumGetObjectId(heap_getattr(tup, Anum_job_state_table, desc, &isnull));
 	job->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
-	job->drop_late = strcmp(late, "drop") == 0;
-	job->delay = interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
-	job->lateness = interval_micros(heap_getattr(tup, Anum_job_allowed_lateness, desc, &isnull));
+	job->event_time.drop_late = strcmp(late, "drop") == 0;
+	job->event_time.delay =
+		interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
+	job->event_time.lateness =
+		interval_micros(heap_getattr(tup, Anum_job_allowed_lateness, desc, &isnull));
 	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
 	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
 	job->query = get_text(tup, Anum_job_query, desc);
@@ -172,18 +169,8 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 int32
 job_next_id(void)
 {
-	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
-	int32		job_id;
-	char		name[NAMEDATALEN];
-
 	/* the caller was found entitled to make a job; the sequence is ours */
-	do
-	{
-		job_id = (int32) nextval_internal(base_catalog_oid("job_job_id_seq", false), false);
-		/* state tables that were restored have the numbers of other jobs */
-		snprintf(name, sizeof(name), JOB_STATE_TABLE_NAME, job_id);
-	} while (OidIsValid(get_relname_relid(name, nsp)));
-	return job_id;
+	return (int32) nextval_internal(base_catalog_oid("job_job_id_seq", false), false);
 }
 
 void
@@ -202,8 +189,7 @@ job_insert_stats(int32 job_id)
 }
 
 void
-job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
-		   const char *start_at)
+job_insert(JobRow *job, const JobOptions *options)
 {
 	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
 	Datum		values[Natts_job];
@@ -216,10 +202,10 @@ job_insert(JobRow *job, const char *late, Interval *delay, Interval *lateness,
 	values[Anum_job_state_table - 1] = ObjectIdGetDatum(job->state);
 	values[Anum_job_enabled - 1] = BoolGetDatum(true);
 	values[Anum_job_created_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(delay);
-	values[Anum_job_late_rows_policy - 1] = CStringGetTextDatum(late);
-	values[Anum_job_allowed_lateness - 1] = IntervalPGetDatum(lateness);
-	values[Anum_job_start_at - 1] = CStringGetTextDatum(start_at);
+	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(options->watermark_delay);
+	values[Anum_job_late_rows_policy - 1] = CStringGetTextDatum(options->late_rows);
+	values[Anum_job_allowed_lateness - 1] = IntervalPGetDatum(options->allowed_lateness);
+	values[Anum_job_start_at - 1] = CStringGetTextDatum(options->start_at);
 	values[Anum_job_format - 1] = Int32GetDatum(job_format());
 	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
@@ -739,8 +725,8 @@ void
 job_lock_out(int32 job_id)
 {
 	/*
-	 * A batch that begins after this is cancelled by the scheduler, for the
-	 * mode we wait in (watch.c).
+	 * A batch that begins after this is canceled by the scheduler, because of
+	 * the lock mode that we wait for (watch.c).
 	 */
 	(void) job_cancel_batch(job_id);
 	(void) lock_job_tag(job_id, AccessExclusiveLock, true);

@@ -13,20 +13,25 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* name of the state table of a job that has one, by its number */
-#define JOB_STATE_TABLE_NAME	"view_state_%d"
+/* what a job that follows event time does with it */
+typedef struct JobEventTime
+{
+	int64		delay;			/* of the watermark, microseconds */
+	bool		drop_late;		/* late rows; else they correct what was
+								 * produced */
+	int64		lateness;		/* time in which rows are not late yet,
+								 * microseconds */
+} JobEventTime;
 
 typedef struct JobRow
 {
 	int32		job_id;
 	char	   *kind;
-	Oid			target;			/* the view */
-	Oid			source;
-	Oid			state;			/* its state table */
+	Oid			target;			/* what it produces; its owner is the job's */
+	Oid			source;			/* the stream that it reads */
+	Oid			state;			/* table in which it keeps state */
 	bool		enabled;
-	bool		drop_late;
-	int64		delay;			/* watermark_delay, microseconds */
-	int64		lateness;		/* microseconds */
+	JobEventTime event_time;
 	int32		format;
 	Interval   *timeout;		/* for a batch; NULL: as the setting says */
 	char	   *query;			/* as the user wrote it */
@@ -58,20 +63,29 @@ typedef struct JobProgress
 	ItemPointerData tid;
 } JobProgress;
 
-/* what of a stored query or state this build understands */
+/* the format of stored queries and states that this build writes and reads */
 extern int32 job_format(void);
 
 /* of a job that was restored and never ran */
 #define JOB_FORMAT_RESTORED 0
+
 /* a new job's row of job_stats; job_insert does it too */
 extern void job_insert_stats(int32 job_id);
 
 /* nothing was processed yet; writes query_tree and the server's format */
 extern void job_reset(JobRow *job);
 
+/* options of a new job, as the user gave them */
+typedef struct JobOptions
+{
+	const char *late_rows;
+	Interval   *watermark_delay;
+	Interval   *allowed_lateness;
+	const char *start_at;
+} JobOptions;
+
 extern int32 job_next_id(void);
-extern void job_insert(JobRow *job, const char *late, Interval *delay,
-					   Interval *lateness, const char *start_at);
+extern void job_insert(JobRow *job, const JobOptions *options);
 
 /* false if there is none */
 extern bool job_read(int32 job_id, JobRow *job);
@@ -116,8 +130,8 @@ extern void job_hold_retention(Relation rel, int npartitions, int64 *least);
 extern bool job_lock(int32 job_id, bool wait);
 
 /*
- * The same for who stops the job or drops it: a worker's batch is in the way no
- * longer than it takes to cancel it.
+ * The same to stop or drop the job: a batch that a worker runs is canceled, not
+ * waited for.
  */
 extern void job_lock_out(int32 job_id);
 

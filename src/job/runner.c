@@ -1,17 +1,34 @@
 /*
  * runner.c
  *	  Running a batch of a job, whatever kind it is of.
+ *
+ * Lock order: source, the job's other relations in the order in which its kind
+ * names them, then the job's own lock.  DROP takes the relations in the same
+ * order and the job's lock last.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "job/job.h"
 #include "job/job_catalog.h"
+#include "job/job_kind.h"
+#include "job/round.h"
+#include "log/log.h"
 
 /*
- * The job's lock is this session's own, so it would not keep out a function of the query
- * that runs the job, or drops its view.
+ * The lock of the job belongs to this session.  It would not keep out a
+ * function in the job's own query that runs the job or drops its target.
  */
 typedef struct RunningJob
 {
@@ -38,6 +55,191 @@ job_any_running_here(void)
 	return running != NULL;
 }
 
+static bool
+lock_relation(Oid relid, LOCKMODE mode, bool wait)
+{
+	if (!wait)
+		return ConditionalLockRelationOid(relid, mode);
+	LockRelationOid(relid, mode);
+	return true;
+}
+
+/* lock what the job works on, and the job; false if somebody has one of them */
+static bool
+lock_all(const JobKind *kind, const JobRow *job, bool wait)
+{
+	JobRelation relations[JOB_MAX_RELATIONS];
+	int			n = kind->describe(job, relations);
+
+	Assert(n <= JOB_MAX_RELATIONS);
+	for (int i = 0; i < n; i++)
+	{
+		if (!lock_relation(relations[i].relid, relations[i].lockmode, wait))
+			return false;
+	}
+	return job_lock(job->job_id, wait);
+}
+
+Oid
+job_relation_owner(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tup))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+	ReleaseSysCache(tup);
+	return owner;
+}
+
+/* ---- the rights and settings of the job ---- */
+
+typedef struct JobIdentity
+{
+	Oid			save_user;
+	int			save_context;
+	int			nestlevel;
+} JobIdentity;
+
+/* an error in between ends the (sub)transaction, which undoes it */
+static void
+become_owner(JobBatch *batch, JobIdentity *identity)
+{
+	GetUserIdAndSecContext(&identity->save_user, &identity->save_context);
+	SetUserIdAndSecContext(batch->owner,
+						   identity->save_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	identity->nestlevel = NewGUCNestLevel();
+	job_apply_settings(batch->job.settings);
+}
+
+static void
+become_caller(const JobIdentity *identity)
+{
+	AtEOXact_GUC(false, identity->nestlevel);
+	SetUserIdAndSecContext(identity->save_user, identity->save_context);
+}
+
+/* ---- a batch ---- */
+
+/* make a job current that was restored or comes from another server */
+static bool
+rebuild(JobBatch *batch, ItemPointer stats_tid)
+{
+	JobIdentity identity;
+	bool		complete;
+
+	become_owner(batch, &identity);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	complete = batch->kind->rebuild(&batch->job, batch->owner);
+	PopActiveSnapshot();
+	become_caller(&identity);
+	return complete && job_read(batch->job.job_id, &batch->job) &&
+		job_read_stats(batch->job.job_id, &batch->stats, stats_tid);
+}
+
+/* has anything been appended after the positions? */
+static bool
+has_input(JobBatch *batch)
+{
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		if (log_next_offset(batch->source, i) > batch->progress[i].next_offset)
+			return true;
+	}
+	return false;
+}
+
+/* the rows that are there now; true: there are more */
+static bool
+process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
+{
+	JobIdentity identity;
+	bool		more;
+
+	become_owner(batch, &identity);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	batch->loaded = batch->kind->load(batch);
+	PopActiveSnapshot();
+
+	batch->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	if (timed)
+		batch->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), JOB_BATCH_TIME);
+	more = job_run_rounds(batch, max_rows, rows);
+	UnregisterSnapshot(batch->snapshot);
+	become_caller(&identity);
+	return more;
+}
+
+/* positions and counters of a batch that went through */
+static void
+write_batch(JobBatch *batch, ItemPointer stats_tid)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (batch->kind->end_batch)
+		batch->kind->end_batch(batch);
+	job_write_progress(batch->job.job_id, batch->progress, batch->npartitions);
+	job_write_stats(batch->job.job_id, &batch->stats, stats_tid);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+}
+
+/* the job is locked, and so is what it works on */
+static JobBatchResult
+run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
+{
+	ItemPointerData stats_tid;
+	bool		more = false;
+
+	if (!job_read_stats(batch->job.job_id, &batch->stats, &stats_tid))
+		return JOB_GONE;
+	if (!batch->kind->is_current(&batch->job) && !rebuild(batch, &stats_tid))
+		return JOB_CAUGHT_UP;
+
+	batch->source = log_open_stream(batch->job.source, NoLock);
+	batch->npartitions = log_partition_count(batch->source);
+	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions);
+
+	if (has_input(batch) || batch->stats.failing)
+	{
+		bool		changed = batch->stats.failing;
+
+		more = process_input(batch, max_rows, timed, rows);
+		batch->stats.failing = false;
+		for (int i = 0; i < batch->npartitions; i++)
+			changed |= batch->progress[i].changed;
+		if (changed)
+			write_batch(batch, &stats_tid);
+		if (batch->kind->close)
+			batch->kind->close(batch);
+	}
+
+	table_close(batch->source, NoLock);
+	return more ? JOB_MORE : JOB_CAUGHT_UP;
+}
+
+static JobBatchResult
+run_batch(const JobRow *job, int64 max_rows, bool wait, int64 *rows)
+{
+	JobBatch   *batch = palloc0(sizeof(JobBatch));
+
+	batch->kind = job_find_kind(job->kind);
+	if (!lock_all(batch->kind, job, wait))
+		return JOB_BUSY;
+	if (!job_read(job->job_id, &batch->job) || (!batch->job.enabled && !wait))
+		return JOB_GONE;
+	batch->owner = job_relation_owner(batch->job.target);
+	if (!OidIsValid(batch->owner))
+	{
+		/* the target was dropped while the server ran without the library */
+		job_delete(job->job_id);
+		job_note_changed();
+		return JOB_GONE;
+	}
+	return run_locked(batch, max_rows, !wait, rows);
+}
+
 JobBatchResult
 job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 {
@@ -57,7 +259,7 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 	running = &self;
 	PG_TRY();
 	{
-		result = job_find_kind(job.kind)->run(job_id, max_rows, wait, rows);
+		result = run_batch(&job, max_rows, wait, rows);
 	}
 	PG_FINALLY();
 	{

@@ -24,7 +24,6 @@
 #include "job/job.h"
 #include "job/job_catalog.h"
 #include "log/log.h"
-#include "view/view.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(streamq_pause);
@@ -67,8 +66,8 @@ check_select(JobRow *job)
 }
 
 /*
- * Is there such a job, and may the current user see its figures?  Who sees it in the
- * view streamq.jobs does.
+ * Is there such a job, and may the current user see its figures?  The condition
+ * is that of the view streamq.jobs.
  */
 static bool
 read_visible_job(int32 job_id, JobRow *job)
@@ -144,7 +143,7 @@ streamq_alter_job(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 	{
 		timeout = PG_GETARG_INTERVAL_P(1);
-		view_check_duration(timeout, "job_timeout");
+		job_check_duration(timeout, "job_timeout");
 	}
 	job_set_timeout(job.job_id, timeout);
 	job_note_changed();
@@ -183,7 +182,7 @@ streamq_watermark(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(stats.watermark);
 }
 
-/* is there a row at or behind the position that the snapshot sees? */
+/* does the snapshot see a row at or after the position? */
 static bool
 has_row_from(Relation stream, int partition, int64 position, Snapshot snapshot)
 {
@@ -220,7 +219,7 @@ caught_up(JobRow *job, Snapshot snapshot)
 							   snapshot);
 	pfree(progress);
 
-	/* do not stand in the way of DROP while asleep */
+	/* do not block DROP while asleep */
 	table_close(stream, AccessShareLock);
 	return result;
 }
@@ -228,8 +227,8 @@ caught_up(JobRow *job, Snapshot snapshot)
 /*
  * wait_until_caught_up(job text, timeout interval) bool
  *
- * What was committed before the call is what a snapshot taken now sees, but
- * for this transaction's own rows, which no job will see before it commits.
+ * A snapshot taken now sees what was committed before the call.  It must not
+ * see this transaction's own rows: no job sees them before the commit.
  */
 Datum
 streamq_wait_until_caught_up(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*
  * agg.c
  *	  Aggregates outside an Agg node: transition, storing and loading of
- *	  states, final function.
+ *	  states.
  *
  * A group's state is loaded, goes on with the transition function and is
  * stored again, so floating point sums come out as in one pass over the
@@ -14,17 +14,14 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_aggregate.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
-#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -37,24 +34,21 @@
 
 #include "base/loaded.h"
 #include "compat.h"
-#include "view/view_internal.h"
+#include "view/agg.h"
+#include "view/analyze.h"
 
-/* stands behind the bytes of a serialized state */
-typedef struct StateTag
+/* follows the bytes of a serialized state */
+typedef struct ViewStateTag
 {
 	uint32		deserialfn;		/* pg_proc OID */
 	uint32		argtypes;		/* hash of the argument types' OIDs */
 	uint16		major;			/* server version that wrote it */
 	uint16		format;			/* AGG_STATE_FORMAT */
-} StateTag;
+} ViewStateTag;
 
-StaticAssertDecl(sizeof(StateTag) == 12, "StateTag is stored");
+StaticAssertDecl(sizeof(ViewStateTag) == 12, "ViewStateTag is stored");
 
 #define AGG_STATE_FORMAT	1
-
-PG_FUNCTION_INFO_V1(streamq_aggregate_state_in);
-PG_FUNCTION_INFO_V1(streamq_aggregate_state_out);
-PG_FUNCTION_INFO_V1(streamq_aggregate_result);
 
 Oid
 view_agg_state_type(void)
@@ -66,12 +60,14 @@ view_agg_state_type(void)
 						   CStringGetDatum("aggregate_state"),
 						   ObjectIdGetDatum(nsp));
 	if (!OidIsValid(type))
-		elog(ERROR, "type streamq.aggregate_state does not exist");
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type \"%s\" does not exist", "streamq.aggregate_state")));
 	return type;
 }
 
-static void
-check_execute(Oid func, Oid role)
+void
+view_agg_check_execute(Oid func, Oid role)
 {
 	AclResult	result = object_aclcheck(ProcedureRelationId, func, role, ACL_EXECUTE);
 
@@ -79,8 +75,8 @@ check_execute(Oid func, Oid role)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(func));
 }
 
-static Oid
-func_owner(Oid func)
+Oid
+view_agg_function_owner(Oid func)
 {
 	HeapTuple	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(func));
 	Oid			owner;
@@ -92,13 +88,13 @@ func_owner(Oid func)
 	return owner;
 }
 
-static AggSet *
-make_set(int ncalls)
+ViewAggSet *
+view_agg_make_set(int ncalls)
 {
-	AggSet	   *set = palloc0(sizeof(AggSet));
+	ViewAggSet *set = palloc0(sizeof(ViewAggSet));
 
 	set->ncalls = ncalls;
-	set->calls = palloc0(sizeof(AggCall) * Max(ncalls, 1));
+	set->calls = palloc0(sizeof(ViewAggCall) * Max(ncalls, 1));
 	set->aggcontext = CreateStandaloneExprContext();
 	set->tmpcontext = CreateStandaloneExprContext();
 	set->aggstate = makeNode(AggState);
@@ -111,18 +107,18 @@ make_set(int ncalls)
  * Functions of one aggregate.  The final function is the caller's business:
  * only reading the view needs it.
  */
-static void
-init_call(AggCall *call, Aggref *aggref, Oid transtype)
+void
+view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype)
 {
 	HeapTuple	tup;
 	Form_pg_aggregate form;
 	Oid			argtypes[FUNC_MAX_ARGS];
 	int			nargs = get_aggregate_argtypes(aggref, argtypes);
-	Oid			owner = func_owner(aggref->aggfnoid);
+	Oid			owner = view_agg_function_owner(aggref->aggfnoid);
 	Datum		init;
 	Expr	   *fnexpr;
 
-	check_execute(aggref->aggfnoid, GetUserId());
+	view_agg_check_execute(aggref->aggfnoid, GetUserId());
 
 	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
 	if (!HeapTupleIsValid(tup))
@@ -140,7 +136,7 @@ init_call(AggCall *call, Aggref *aggref, Oid transtype)
 	call->pertrans.transtypeLen = call->translen;
 	call->pertrans.transtypeByVal = call->transbyval;
 
-	check_execute(form->aggtransfn, owner);
+	view_agg_check_execute(form->aggtransfn, owner);
 	fmgr_info(form->aggtransfn, &call->transfn);
 	build_aggregate_transfn_expr(argtypes, nargs, 0, aggref->aggvariadic,
 								 transtype, aggref->inputcollid,
@@ -151,19 +147,19 @@ init_call(AggCall *call, Aggref *aggref, Oid transtype)
 	{
 		Oid			combine_argtypes[] = {transtype};
 
-		check_execute(form->aggcombinefn, owner);
+		view_agg_check_execute(form->aggcombinefn, owner);
 		fmgr_info(form->aggcombinefn, &call->combinefn);
 		build_aggregate_transfn_expr(combine_argtypes, 1, 0, false,
 									 transtype, aggref->inputcollid,
 									 form->aggcombinefn, InvalidOid, &fnexpr, NULL);
 		fmgr_info_set_expr((Node *) fnexpr, &call->combinefn);
 
-		check_execute(form->aggserialfn, owner);
+		view_agg_check_execute(form->aggserialfn, owner);
 		fmgr_info(form->aggserialfn, &call->serialfn);
 		build_aggregate_serialfn_expr(form->aggserialfn, &fnexpr);
 		fmgr_info_set_expr((Node *) fnexpr, &call->serialfn);
 
-		check_execute(form->aggdeserialfn, owner);
+		view_agg_check_execute(form->aggdeserialfn, owner);
 		fmgr_info(form->aggdeserialfn, &call->deserialfn);
 		build_aggregate_deserialfn_expr(form->aggdeserialfn, &fnexpr);
 		fmgr_info_set_expr((Node *) fnexpr, &call->deserialfn);
@@ -210,20 +206,20 @@ view_compile_expression(ViewQuery *vq, Expr *expr)
 	return ExecInitExpr(expression_planner(expr), NULL);
 }
 
-AggSet *
+ViewAggSet *
 view_agg_set_create(ViewQuery *vq)
 {
-	AggSet	   *set = make_set(list_length(vq->aggs));
+	ViewAggSet *set = view_agg_make_set(list_length(vq->aggs));
 	ListCell   *lc;
 	int			i = 0;
 
 	foreach(lc, vq->aggs)
 	{
 		ViewAgg    *agg = lfirst(lc);
-		AggCall    *call = &set->calls[i++];
+		ViewAggCall *call = &set->calls[i++];
 		ListCell   *lc2;
 
-		init_call(call, agg->aggref, agg->transtype);
+		view_agg_init_call(call, agg->aggref, agg->transtype);
 		call->args = palloc(sizeof(ExprState *) * Max(1, list_length(agg->aggref->args)));
 		foreach(lc2, agg->aggref->args)
 			call->args[call->nargs++] =
@@ -240,13 +236,13 @@ view_agg_set_create(ViewQuery *vq)
 }
 
 void
-view_agg_init(AggSet *set, AggValue *values)
+view_agg_init(ViewAggSet *set, ViewAggValue *values)
 {
 	MemoryContext old = MemoryContextSwitchTo(set->aggcontext->ecxt_per_tuple_memory);
 
 	for (int i = 0; i < set->ncalls; i++)
 	{
-		AggCall    *call = &set->calls[i];
+		ViewAggCall *call = &set->calls[i];
 
 		values[i].isnull = call->initnull;
 		values[i].none = call->initnull;
@@ -258,7 +254,7 @@ view_agg_init(AggSet *set, AggValue *values)
 
 /* bring a new state into the aggregate context and let go of the old one */
 static void
-replace_state(AggSet *set, AggCall *call, AggValue *value, Datum result, bool isnull)
+replace_state(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, Datum result, bool isnull)
 {
 	bool		changed = DatumGetPointer(result) != DatumGetPointer(value->value);
 
@@ -294,8 +290,9 @@ replace_state(AggSet *set, AggCall *call, AggValue *value, Datum result, bool is
 	value->none = false;
 }
 
+/* one row for one aggregate, as an Agg node does it */
 static void
-advance_one(AggSet *set, AggCall *call, AggValue *value, ExprContext *econtext)
+advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext *econtext)
 {
 	FunctionCallInfo fcinfo = call->trans_fcinfo;
 	MemoryContext old;
@@ -348,7 +345,7 @@ advance_one(AggSet *set, AggCall *call, AggValue *value, ExprContext *econtext)
 }
 
 void
-view_agg_advance(AggSet *set, AggValue *values, ExprContext *econtext)
+view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext)
 {
 	for (int i = 0; i < set->ncalls; i++)
 		advance_one(set, &set->calls[i], &values[i], econtext);
@@ -370,14 +367,14 @@ report_null_result(const char *kind, Oid func)
  * returned NULL.  A NULL that only means "no input yet" is not.
  */
 Datum
-view_agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed)
+view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *sealed)
 {
-	AggCall    *call = &set->calls[i];
+	ViewAggCall *call = &set->calls[i];
 
 	LOCAL_FCINFO(fcinfo, 1);
 	Datum		serialized;
 	bytea	   *bytes;
-	StateTag	tag;
+	ViewStateTag tag;
 	Size		len;
 	char	   *result;
 
@@ -396,32 +393,36 @@ view_agg_save(AggSet *set, int i, AggValue *value, bool *isnull, bool *sealed)
 	bytes = DatumGetByteaPP(serialized);
 
 	len = VARSIZE_ANY_EXHDR(bytes);
-	result = palloc(VARHDRSZ + len + sizeof(StateTag));
-	SET_VARSIZE(result, VARHDRSZ + len + sizeof(StateTag));
+	result = palloc(VARHDRSZ + len + sizeof(ViewStateTag));
+	SET_VARSIZE(result, VARHDRSZ + len + sizeof(ViewStateTag));
 	memcpy(VARDATA(result), VARDATA_ANY(bytes), len);
 	tag.deserialfn = call->deserialfn_oid;
 	tag.argtypes = call->argtypes_hash;
 	tag.major = COMPAT_SERVER_MAJOR;
 	tag.format = AGG_STATE_FORMAT;
-	memcpy(VARDATA(result) + len, &tag, sizeof(StateTag));
+	memcpy(VARDATA(result) + len, &tag, sizeof(ViewStateTag));
 	return PointerGetDatum(result);
 }
 
+/*
+ * The state of a serialized form, in the current memory context.  It is passed
+ * to the deserialization function only if the same one's counterpart wrote it.
+ */
 static Datum
-deserialize(AggSet *set, AggCall *call, Datum stored)
+deserialize(ViewAggSet *set, ViewAggCall *call, Datum stored)
 {
 	LOCAL_FCINFO(fcinfo, 2);
 	bytea	   *bytes = DatumGetByteaPCopy(stored);
-	StateTag	tag;
+	ViewStateTag tag;
 	Size		len = VARSIZE(bytes);
 	Datum		state;
 
-	if (len < VARHDRSZ + sizeof(StateTag))
+	if (len < VARHDRSZ + sizeof(ViewStateTag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("aggregate state is too short")));
-	len -= sizeof(StateTag);
-	memcpy(&tag, (char *) bytes + len, sizeof(StateTag));
+	len -= sizeof(ViewStateTag);
+	memcpy(&tag, (char *) bytes + len, sizeof(ViewStateTag));
 	SET_VARSIZE(bytes, len);
 	if (tag.major != COMPAT_SERVER_MAJOR || tag.format != AGG_STATE_FORMAT)
 		ereport(ERROR,
@@ -451,9 +452,9 @@ deserialize(AggSet *set, AggCall *call, Datum stored)
 
 /* stored may be toasted; nothing of it is referenced afterwards */
 void
-view_agg_load(AggSet *set, int i, AggValue *value, Datum stored, bool isnull, bool sealed)
+view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed)
 {
-	AggCall    *call = &set->calls[i];
+	ViewAggCall *call = &set->calls[i];
 	MemoryContext old;
 
 	value->value = (Datum) 0;
@@ -495,218 +496,4 @@ view_agg_load(AggSet *set, int i, AggValue *value, Datum stored, bool isnull, bo
 	}
 	MemoryContextSwitchTo(old);
 	ResetExprContext(set->tmpcontext);
-}
-
-/* ---- reading: streamq.aggregate_result ---- */
-
-typedef struct ResultCall
-{
-	AggSet	   *set;
-	Oid			aggregate;
-	FmgrInfo	finalfn;		/* fn_oid InvalidOid: the state is the result */
-	int			nfinalargs;
-	int16		resultlen;
-	bool		resultbyval;
-} ResultCall;
-
-/*
- * The aggregate call is known here by the aggregate and its argument types;
- * what is built is as much of an Aggref as support functions look at.  The
- * types are checked, because anybody may call the function.
- */
-static ResultCall *
-make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
-{
-	ResultCall *result = palloc0(sizeof(ResultCall));
-	Aggref	   *aggref = makeNode(Aggref);
-	Oid			types[FUNC_MAX_ARGS];
-	Datum	   *elems;
-	bool	   *nulls;
-	int			ntypes;
-	Oid		   *declared;
-	int			ndeclared;
-	Oid			transtype;
-	Oid			resulttype;
-	HeapTuple	tup;
-	Form_pg_aggregate form;
-
-	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
-	if (!HeapTupleIsValid(tup))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("function with OID %u is not an aggregate", aggregate)));
-	form = (Form_pg_aggregate) GETSTRUCT(tup);
-	if (form->aggkind != AGGKIND_NORMAL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ordered-set aggregates have no stored state")));
-
-	deconstruct_array(argtypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &elems, &nulls, &ntypes);
-	resulttype = get_func_signature(aggregate, &declared, &ndeclared);
-	if (ntypes < ndeclared || ntypes > FUNC_MAX_ARGS ||
-		array_contains_nulls(argtypes))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument types do not fit the aggregate")));
-	for (int i = 0; i < ntypes; i++)
-	{
-		types[i] = DatumGetObjectId(elems[i]);
-		aggref->aggargtypes = lappend_oid(aggref->aggargtypes, types[i]);
-	}
-	transtype = resolve_aggregate_transtype(aggregate, form->aggtranstype,
-											types, ntypes);
-	if (IsPolymorphicType(resulttype))
-		resulttype = enforce_generic_type_consistency(types, declared, ndeclared,
-													  resulttype, false);
-
-	if (get_fn_expr_argtype(fcinfo->flinfo, 2) !=
-		(transtype == INTERNALOID ? view_agg_state_type() : transtype) ||
-		get_fn_expr_rettype(fcinfo->flinfo) != resulttype)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("state or result type does not belong to the aggregate")));
-
-	if (transtype == INTERNALOID &&
-		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
-		 !OidIsValid(form->aggcombinefn)))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("aggregate %s has no stored state", format_procedure(aggregate))));
-
-	aggref->aggfnoid = aggregate;
-	aggref->aggtype = resulttype;
-	aggref->aggcollid = PG_GET_COLLATION();
-	aggref->inputcollid = PG_GET_COLLATION();
-	aggref->aggtranstype = transtype;
-	aggref->aggkind = AGGKIND_NORMAL;
-
-	result->set = make_set(1);
-	init_call(&result->set->calls[0], aggref, transtype);
-	get_typlenbyval(resulttype, &result->resultlen, &result->resultbyval);
-
-	if (OidIsValid(form->aggfinalfn))
-	{
-		Expr	   *fnexpr;
-
-		check_execute(form->aggfinalfn, func_owner(aggregate));
-		result->nfinalargs = form->aggfinalextra ? ntypes + 1 : 1;
-		fmgr_info(form->aggfinalfn, &result->finalfn);
-		build_aggregate_finalfn_expr(types, result->nfinalargs, transtype,
-									 resulttype, PG_GET_COLLATION(),
-									 form->aggfinalfn, &fnexpr);
-		fmgr_info_set_expr((Node *) fnexpr, &result->finalfn);
-	}
-	ReleaseSysCache(tup);
-	return result;
-}
-
-/* run the final function; the result may live in the state's memory */
-static Datum
-finish(ResultCall *call, AggValue *value, bool *isnull)
-{
-	AggSet	   *set = call->set;
-
-	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-	bool		anynull = value->isnull;
-	Datum		result;
-
-	if (!OidIsValid(call->finalfn.fn_oid))
-	{
-		*isnull = value->isnull;
-		return value->value;
-	}
-
-	InitFunctionCallInfoData(*fcinfo, &call->finalfn, call->nfinalargs,
-							 set->calls[0].collation,
-							 (fmNodePtr) set->aggstate, NULL);
-	fcinfo->args[0].value = MakeExpandedObjectReadOnly(value->value, value->isnull,
-													   set->calls[0].translen);
-	fcinfo->args[0].isnull = value->isnull;
-	for (int i = 1; i < call->nfinalargs; i++)
-	{
-		fcinfo->args[i].value = (Datum) 0;
-		fcinfo->args[i].isnull = true;
-		anynull = true;
-	}
-	*isnull = true;
-	if (anynull && call->finalfn.fn_strict)
-		return (Datum) 0;
-
-	set->aggstate->curpertrans = &set->calls[0].pertrans;
-	result = FunctionCallInvoke(fcinfo);
-	set->aggstate->curpertrans = NULL;
-	*isnull = fcinfo->isnull;
-	return result;
-}
-
-/*
- * aggregate_result(aggregate regprocedure, argument_types regtype[], state "any", result anyelement)
- *
- * The aggregate's value for a stored state; `result` only names the type.
- */
-Datum
-streamq_aggregate_result(PG_FUNCTION_ARGS)
-{
-	ResultCall *call = fcinfo->flinfo->fn_extra;
-	MemoryContext old;
-	AggValue	value;
-	Datum		result;
-	bool		isnull;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("aggregate and argument types must not be null")));
-	if (call == NULL)
-		base_require_loaded();
-	if (call == NULL || call->aggregate != PG_GETARG_OID(0))
-	{
-		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		call = make_result_call(fcinfo, PG_GETARG_OID(0), PG_GETARG_ARRAYTYPE_P(1));
-		call->aggregate = PG_GETARG_OID(0);
-		fcinfo->flinfo->fn_extra = call;
-		MemoryContextSwitchTo(old);
-	}
-
-	view_agg_load(call->set, 0, &value,
-				  PG_ARGISNULL(2) ? (Datum) 0 : PG_GETARG_DATUM(2), PG_ARGISNULL(2), false);
-
-	old = MemoryContextSwitchTo(call->set->tmpcontext->ecxt_per_tuple_memory);
-	result = finish(call, &value, &isnull);
-	MemoryContextSwitchTo(old);
-	if (!isnull)
-		result = datumCopy(result, call->resultbyval, call->resultlen);
-
-	ReScanExprContext(call->set->tmpcontext);
-	ReScanExprContext(call->set->aggcontext);
-	if (isnull)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(result);
-}
-
-/*
- * Text form of serialized states: hexadecimal.  Only a superuser may make
- * one from text (restoring a dump): the bytes are trusted.
- */
-Datum
-streamq_aggregate_state_in(PG_FUNCTION_ARGS)
-{
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be superuser to make an aggregate state from text")));
-	return DirectFunctionCall1(byteain, PG_GETARG_DATUM(0));
-}
-
-Datum
-streamq_aggregate_state_out(PG_FUNCTION_ARGS)
-{
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	Size		len = VARSIZE_ANY_EXHDR(bytes);
-	char	   *result = palloc(len * 2 + 3);
-
-	strcpy(result, "\\x");
-	result[2 + hex_encode(VARDATA_ANY(bytes), len, result + 2)] = '\0';
-	PG_RETURN_CSTRING(result);
 }

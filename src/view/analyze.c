@@ -11,39 +11,24 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_aggregate.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
-#include "parser/parse_agg.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
-#include "utils/rls.h"
-#include "utils/syscache.h"
-#include "utils/timestamp.h"
 
-#include "base/loaded.h"
 #include "compat.h"
 #include "log/log.h"
-#include "view/view_internal.h"
+#include "view/analyze.h"
+#include "view/analyze_internal.h"
 #include "view/window.h"
 
-static void refuse(const char *what, const char *hint) pg_attribute_noreturn();
-
-static void
-refuse(const char *what, const char *hint)
+void
+view_refuse(const char *what, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -91,7 +76,7 @@ view_parse_query(const char *text)
 				 errmsg("query of a continuous view must be exactly one SELECT"),
 				 errhint("Write SELECT ... FROM a stream, with GROUP BY or aggregates.")));
 	if (((SelectStmt *) stmt->stmt)->intoClause != NULL)
-		refuse("SELECT INTO", NULL);
+		view_refuse("SELECT INTO", NULL);
 
 	query = parse_analyze_fixedparams(stmt, text, NULL, 0, NULL);
 	error_context_stack = callback.previous;
@@ -110,6 +95,7 @@ typedef struct FromState
 	List	   *quals;
 } FromState;
 
+/* a table in FROM: it must be the stream */
 static void
 add_source(FromState *from, Index rti, RangeTblEntry *rte)
 {
@@ -134,7 +120,7 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 							   get_rel_name(rt_fetch(from->source_rti, from->query->rtable)->relid),
 							   get_rel_name(rte->relid)),
 					 errhint("Create one continuous view for each stream, or copy the messages into one stream.")));
-		refuse("a join with a table", "Join the table when you read the view.");
+		view_refuse("a join with a table", "Join the table when you read the view.");
 	}
 	if (!is_stream)
 		ereport(ERROR,
@@ -148,11 +134,11 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 	 * job
 	 */
 	if (!is_permanent)
-		refuse("an unlogged stream", "Create the stream without UNLOGGED.");
+		view_refuse("an unlogged stream", "Create the stream without UNLOGGED.");
 	if (rte->tablesample)
-		refuse("TABLESAMPLE", NULL);
+		view_refuse("TABLESAMPLE", NULL);
 	if (rte->inh && has_subclass(rte->relid))
-		refuse("a stream with child tables", "Write ONLY before its name.");
+		view_refuse("a stream with child tables", "Write ONLY before its name.");
 	from->source_rti = rti;
 }
 
@@ -163,25 +149,24 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 	FuncExpr   *func;
 
 	if (list_length(rte->functions) != 1)
-		refuse("ROWS FROM with several functions", NULL);
+		view_refuse("ROWS FROM with several functions", NULL);
 	if (rte->funcordinality)
-		refuse("WITH ORDINALITY", NULL);
+		view_refuse("WITH ORDINALITY", NULL);
 	rtfunc = linitial_node(RangeTblFunction, rte->functions);
 	func = (FuncExpr *) rtfunc->funcexpr;
 
-	if (!IsA(func, FuncExpr) ||
-		get_func_namespace(func->funcid) != get_namespace_oid(STREAMQ_SCHEMA, false) ||
-		strcmp(get_func_name(func->funcid), "tumble") != 0)
+	if (!IsA(func, FuncExpr) || view_window_find_kind(func->funcid) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
 				 errhint("Only the window function streamq.tumble() can be used there.")));
 	if (from->window_rti != 0)
-		refuse("more than one window function", NULL);
+		view_refuse("more than one window function", NULL);
 	from->window_rti = rti;
 }
 
+/* what FROM names, and the conditions of WHERE and of inner joins */
 static void
 walk_jointree(FromState *from, Node *node)
 {
@@ -204,7 +189,7 @@ walk_jointree(FromState *from, Node *node)
 		walk_jointree(from, j->larg);
 		walk_jointree(from, j->rarg);
 		if (j->jointype != JOIN_INNER)
-			refuse("an outer join", NULL);
+			view_refuse("an outer join", NULL);
 		if (j->quals)
 			from->quals = lappend(from->quals, j->quals);
 	}
@@ -222,10 +207,10 @@ walk_jointree(FromState *from, Node *node)
 				add_window(from, rti, rte);
 				break;
 			case RTE_SUBQUERY:
-				refuse("a subquery", NULL);
+				view_refuse("a subquery", NULL);
 				break;
 			case RTE_VALUES:
-				refuse("VALUES", NULL);
+				view_refuse("VALUES", NULL);
 				break;
 			default:
 				ereport(ERROR,
@@ -237,37 +222,20 @@ walk_jointree(FromState *from, Node *node)
 	}
 }
 
-/* event time, size and origin from the call of the window function */
+/* what the call of the window function asks for */
 static void
 analyze_window(ViewQuery *vq)
 {
 	RangeTblEntry *rte = rt_fetch(vq->window_rti, vq->query->rtable);
 	RangeTblFunction *rtfunc = linitial_node(RangeTblFunction, rte->functions);
 	FuncExpr   *func;
-	Const	   *size;
-	Const	   *origin;
 
 	/* fills in the defaults, puts named arguments in order, folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
-	Assert(list_length(func->args) == 3);
 	vq->event_time = linitial(func->args);
 	vq->event_type = exprType((Node *) vq->event_time);
-	size = lsecond(func->args);
-	origin = lthird(func->args);
-	if (!IsA(size, Const) || !IsA(origin, Const))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("size and origin of the window of a continuous view must be constants")));
-	if (size->constisnull || origin->constisnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("size and origin of the window of a continuous view must not be null")));
-	view_window_check_size(DatumGetIntervalP(size->constvalue), &vq->size);
-	vq->origin = DatumGetTimestamp(origin->constvalue);
-	if (TIMESTAMP_NOT_FINITE(vq->origin))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("origin of a window must be finite")));
+	vq->window.kind = view_window_find_kind(func->funcid);
+	vq->window.kind->take_arguments(&vq->window, list_copy_tail(func->args, 1));
 	if (!contain_vars_of_level((Node *) vq->event_time, 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -275,225 +243,43 @@ analyze_window(ViewQuery *vq)
 				 errhint("Give the window function a column of the stream.")));
 }
 
-/* ---- expressions ---- */
-
-static bool
-is_volatile(Oid func, void *context)
-{
-	if (func_volatile(func) != PROVOLATILE_VOLATILE)
-		return false;
-	*(Oid *) context = func;
-	return true;
-}
-
-static bool
-volatile_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_volatile, context))
-		return true;
-	return expression_tree_walker(node, volatile_walker, context);
-}
-
-static void
-refuse_volatile(Node *node)
-{
-	Oid			func = InvalidOid;
-
-	if (volatile_walker(node, &func))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot use volatile function \"%s\" in a continuous view",
-						get_func_name(func))));
-}
-
-static bool
-is_clock(Oid func, void *context)
-{
-	return func == F_NOW || func == F_TRANSACTION_TIMESTAMP ||
-		func == F_STATEMENT_TIMESTAMP;
-}
-
-/*
- * What is evaluated once for each row, when the job comes to it, must not
- * depend on that moment, nor on who runs the job.
- */
-static bool
-row_expression_walker(Node *node, void *context)
-{
-	ViewQuery  *vq = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, SQLValueFunction))
-		refuse("the current time or user in an expression over rows", NULL);
-	if (check_functions_in_node(node, is_clock, NULL))
-		refuse("the current time in an expression over rows",
-			   "Compare with the current time when you read the view.");
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-
-		if (var->varno == vq->source_rti && var->varattno < 0 &&
-			var->varattno != SelfItemPointerAttributeNumber &&
-			var->varattno != TableOidAttributeNumber)
-			refuse("this system column", "Streams have \"ctid\" and \"tableoid\" only.");
-		if (var->varno == vq->window_rti && var->varattno <= 0)
-			refuse("the window's row as a whole",
-				   "Name window_start and window_end.");
-		if (var->varno != vq->source_rti && var->varno != vq->window_rti)
-			refuse("columns of a join", "Name the stream's columns.");
-		return false;
-	}
-	if (IsA(node, Aggref) || IsA(node, WindowFunc))
-		refuse("an aggregate within an expression over rows", NULL);
-	return expression_tree_walker(node, row_expression_walker, context);
-}
-
-static void
-check_row_expression(ViewQuery *vq, Node *node)
-{
-	(void) row_expression_walker(node, vq);
-	refuse_volatile(node);
-}
-
-static void
-refuse_aggregate(Aggref *aggref, const char *why)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot use aggregate %s in a continuous view",
-					format_procedure(aggref->aggfnoid)),
-			 errdetail("%s", why)));
-}
-
-static void
-add_aggregate(ViewQuery *vq, Aggref *aggref)
-{
-	HeapTuple	tup;
-	Form_pg_aggregate form;
-	Oid			argtypes[FUNC_MAX_ARGS];
-	int			nargs;
-	ViewAgg    *agg;
-	ListCell   *lc;
-
-	foreach(lc, vq->aggs)
-	{
-		if (equal(((ViewAgg *) lfirst(lc))->aggref, aggref))
-			return;
-	}
-
-	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
-		refuse_aggregate(aggref, "Ordered-set aggregates need all rows of a group at once.");
-	if (aggref->aggdistinct != NIL)
-		refuse_aggregate(aggref, "DISTINCT needs all rows of a group at once.");
-	if (aggref->aggorder != NIL)
-		refuse_aggregate(aggref, "ORDER BY needs all rows of a group at once.");
-	check_row_expression(vq, (Node *) aggref->args);
-	check_row_expression(vq, (Node *) aggref->aggfilter);
-
-	agg = palloc0(sizeof(ViewAgg));
-	agg->aggref = aggref;
-
-	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
-	form = (Form_pg_aggregate) GETSTRUCT(tup);
-	nargs = get_aggregate_argtypes(aggref, argtypes);
-	agg->transtype = resolve_aggregate_transtype(aggref->aggfnoid,
-												 form->aggtranstype,
-												 argtypes, nargs);
-	agg->internal = agg->transtype == INTERNALOID;
-	if (agg->internal &&
-		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
-		 !OidIsValid(form->aggcombinefn)))
-		refuse_aggregate(aggref, "Its state cannot be stored: it has no combine and serialization functions.");
-	if (!agg->internal && get_typtype(agg->transtype) == TYPTYPE_PSEUDO)
-		refuse_aggregate(aggref, "The type of its state is a pseudo-type.");
-	ReleaseSysCache(tup);
-
-	if (agg->internal)
-		agg->storedtype = view_agg_state_type();
-	else
-	{
-		agg->storedtype = agg->transtype;
-		if (OidIsValid(get_typcollation(agg->transtype)))
-			agg->storedcollation = OidIsValid(aggref->aggcollid) ? aggref->aggcollid :
-				OidIsValid(aggref->inputcollid) ? aggref->inputcollid :
-				get_typcollation(agg->transtype);
-	}
-	vq->aggs = lappend(vq->aggs, agg);
-}
-
-static bool
-collect_aggregates_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Aggref))
-	{
-		add_aggregate(context, (Aggref *) node);
-		return false;
-	}
-	if (IsA(node, GroupingFunc))
-		refuse("GROUPING", NULL);
-	return expression_tree_walker(node, collect_aggregates_walker, context);
-}
-
-static void
-add_group_expression(ViewQuery *vq, SortGroupClause *clause, bool *has_window)
-{
-	Node	   *expr = get_sortgroupclause_expr(clause, vq->query->targetList);
-	ViewKey    *key;
-
-	check_row_expression(vq, expr);
-	if (IsA(expr, Var) && ((Var *) expr)->varno == vq->window_rti)
-	{
-		*has_window = true;
-		return;
-	}
-
-	key = palloc0(sizeof(ViewKey));
-	key->expr = (Expr *) expr;
-	key->type = exprType(expr);
-	key->typmod = exprTypmod(expr);
-	key->collation = exprCollation(expr);
-	key->eqop = clause->eqop;
-	if (get_typtype(key->type) == TYPTYPE_PSEUDO)
-		refuse("GROUP BY of a row", "Group by its columns.");
-	if (OidIsValid(get_typcollation(key->type)) && !OidIsValid(key->collation))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDETERMINATE_COLLATION),
-				 errmsg("could not determine which collation to use for GROUP BY"),
-				 errhint("Use the COLLATE clause to set the collation explicitly.")));
-	vq->keys = lappend(vq->keys, key);
-}
-
 static void
 refuse_clauses(Query *query)
 {
 	if (query->setOperations)
-		refuse("UNION, INTERSECT or EXCEPT", NULL);
+		view_refuse("UNION, INTERSECT or EXCEPT", NULL);
 	if (query->cteList)
-		refuse("WITH", NULL);
+		view_refuse("WITH", NULL);
 	if (query->hasSubLinks)
-		refuse("a subquery", NULL);
+		view_refuse("a subquery", NULL);
 	if (query->hasWindowFuncs || query->windowClause)
-		refuse("window functions with OVER", "Use them when you read the view.");
+		view_refuse("window functions with OVER", "Use them when you read the view.");
 	if (query->hasTargetSRFs)
-		refuse("set-returning functions in the select list", NULL);
+		view_refuse("set-returning functions in the select list", NULL);
 	if (query->distinctClause || query->hasDistinctOn)
-		refuse("DISTINCT", "Use GROUP BY.");
+		view_refuse("DISTINCT", "Use GROUP BY.");
 	if (query->groupingSets)
-		refuse("GROUPING SETS, CUBE or ROLLUP", "Create one continuous view for each grouping.");
+		view_refuse("GROUPING SETS, CUBE or ROLLUP", "Create one continuous view for each grouping.");
 	/* GROUP BY puts its sorting wishes elsewhere: this is an ORDER BY */
 	if (query->sortClause)
-		refuse("ORDER BY", "Order the rows when you read the view.");
+		view_refuse("ORDER BY", "Order the rows when you read the view.");
 	if (query->limitCount || query->limitOffset)
-		refuse("LIMIT, OFFSET or FETCH", "Limit the rows when you read the view.");
+		view_refuse("LIMIT, OFFSET or FETCH", "Limit the rows when you read the view.");
 	if (query->rowMarks)
-		refuse("FOR UPDATE or FOR SHARE", NULL);
+		view_refuse("FOR UPDATE or FOR SHARE", NULL);
+}
+
+
+Bitmapset *
+view_source_columns(const ViewQuery *vq)
+{
+	Bitmapset  *attrs = NULL;
+
+	pull_varattnos((Node *) vq->query->targetList, vq->source_rti, &attrs);
+	pull_varattnos(vq->query->havingQual, vq->source_rti, &attrs);
+	pull_varattnos((Node *) vq->where, vq->source_rti, &attrs);
+	pull_varattnos((Node *) vq->event_time, vq->source_rti, &attrs);
+	return attrs;
 }
 
 /* columns that are computed when they are read are not in the stream's rows */
@@ -502,19 +288,15 @@ check_columns(ViewQuery *vq)
 {
 	Relation	rel = table_open(vq->source, NoLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	Bitmapset  *attrs = NULL;
+	Bitmapset  *attrs = view_source_columns(vq);
 	int			x = -1;
 
-	pull_varattnos((Node *) vq->query->targetList, vq->source_rti, &attrs);
-	pull_varattnos(vq->query->havingQual, vq->source_rti, &attrs);
-	pull_varattnos((Node *) vq->where, vq->source_rti, &attrs);
-	pull_varattnos((Node *) vq->event_time, vq->source_rti, &attrs);
 	while ((x = bms_next_member(attrs, x)) >= 0)
 	{
 		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
 
 		if (attno > 0 && TupleDescAttr(desc, attno - 1)->attgenerated == 'v')
-			refuse("a virtual generated column", "Write its expression instead.");
+			view_refuse("a virtual generated column", "Write its expression instead.");
 	}
 	table_close(rel, NoLock);
 }
@@ -553,16 +335,16 @@ view_analyze(Query *query)
 	if (vq->window_rti != 0)
 	{
 		analyze_window(vq);
-		check_row_expression(vq, (Node *) vq->event_time);
+		view_check_row_expression(vq, (Node *) vq->event_time);
 	}
 	if (from.quals)
 	{
 		vq->where = (Expr *) make_ands_explicit(from.quals);
-		check_row_expression(vq, (Node *) vq->where);
+		view_check_row_expression(vq, (Node *) vq->where);
 	}
 
 	foreach(lc, query->groupClause)
-		add_group_expression(vq, lfirst_node(SortGroupClause, lc), &has_window);
+		view_add_group_expression(vq, lfirst_node(SortGroupClause, lc), &has_window);
 	if (vq->window_rti != 0 && !has_window)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -570,49 +352,10 @@ view_analyze(Query *query)
 				 errhint("Add window_start or window_end to GROUP BY.")));
 	vq->single_group = query->groupClause == NIL;
 
-	(void) collect_aggregates_walker((Node *) query->targetList, vq);
-	(void) collect_aggregates_walker(query->havingQual, vq);
-	refuse_volatile((Node *) query->targetList);
-	refuse_volatile(query->havingQual);
+	view_collect_aggregates(vq, (Node *) query->targetList);
+	view_collect_aggregates(vq, query->havingQual);
+	view_refuse_volatile((Node *) query->targetList);
+	view_refuse_volatile(query->havingQual);
 	check_columns(vq);
 	return vq;
-}
-
-void
-view_check_access(ViewQuery *vq, Oid role)
-{
-	Bitmapset  *attrs = NULL;
-	int			x = -1;
-	bool		ok = true;
-
-	if (check_enable_rls(vq->source, role, true) != RLS_NONE &&
-		check_enable_rls(vq->source, role, true) != RLS_NONE_ENV)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("continuous view cannot read stream \"%s\" under row-level security",
-						get_rel_name(vq->source))));
-
-	if (pg_class_aclcheck(vq->source, role, ACL_SELECT) == ACLCHECK_OK)
-		return;
-
-	pull_varattnos((Node *) vq->query->targetList, vq->source_rti, &attrs);
-	pull_varattnos(vq->query->havingQual, vq->source_rti, &attrs);
-	pull_varattnos((Node *) vq->where, vq->source_rti, &attrs);
-	pull_varattnos((Node *) vq->event_time, vq->source_rti, &attrs);
-	if (attrs == NULL)
-		ok = pg_attribute_aclcheck_all(vq->source, role, ACL_SELECT,
-									   ACLMASK_ANY) == ACLCHECK_OK;
-	while (ok && (x = bms_next_member(attrs, x)) >= 0)
-	{
-		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
-
-		if (attno == InvalidAttrNumber)
-			ok = pg_attribute_aclcheck_all(vq->source, role, ACL_SELECT,
-										   ACLMASK_ALL) == ACLCHECK_OK;
-		else
-			ok = pg_attribute_aclcheck(vq->source, attno, role,
-									   ACL_SELECT) == ACLCHECK_OK;
-	}
-	if (!ok)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(vq->source));
 }

@@ -15,28 +15,27 @@
 #include "common/hashfn.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
-#include "view/view_internal.h"
+#include "view/keyhash.h"
 
-typedef enum KeyHashKind
+typedef enum ViewKeyHashKind
 {
 	HASH_OF_TYPE,				/* the type's hash function */
 	HASH_OF_ROW,
 	HASH_OF_ARRAY				/* of rows, or of what has rows in it */
-} KeyHashKind;
+} ViewKeyHashKind;
 
-struct KeyHash
+struct ViewKeyHash
 {
-	KeyHashKind kind;
+	ViewKeyHashKind kind;
 	Oid			collation;
 	FmgrInfo	function;		/* of a type */
-	KeyHash    *element;		/* of an array */
+	ViewKeyHash *element;		/* of an array */
 	Oid			elemtype;
 	int			natts;			/* of a row */
-	KeyHash   **attributes;		/* NULL: dropped, or no hash function */
+	ViewKeyHash **attributes;	/* NULL: dropped, or no hash function */
 	MemoryContext mcxt;
 };
 
@@ -72,10 +71,10 @@ view_key_type_contains(Oid type, Oid rowtype)
 	}
 }
 
-KeyHash *
+ViewKeyHash *
 view_key_hash_create(Oid type, Oid collation)
 {
-	KeyHash    *hash = palloc0(sizeof(KeyHash));
+	ViewKeyHash *hash = palloc0(sizeof(ViewKeyHash));
 	TypeCacheEntry *entry;
 
 	hash->collation = collation;
@@ -106,11 +105,11 @@ view_key_hash_create(Oid type, Oid collation)
 }
 
 static void
-look_at_attributes(KeyHash *hash, TupleDesc desc)
+look_at_attributes(ViewKeyHash *hash, TupleDesc desc)
 {
 	MemoryContext old = MemoryContextSwitchTo(hash->mcxt);
 
-	hash->attributes = palloc0(sizeof(KeyHash *) * Max(1, desc->natts));
+	hash->attributes = palloc0(sizeof(ViewKeyHash *) * Max(1, desc->natts));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -129,7 +128,7 @@ add_part(uint64 hash, int position, uint64 part)
 }
 
 static uint64
-hash_row(KeyHash *hash, HeapTupleHeader row)
+hash_row(ViewKeyHash *hash, HeapTupleHeader row)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row),
 											  HeapTupleHeaderGetTypMod(row));
@@ -157,7 +156,7 @@ hash_row(KeyHash *hash, HeapTupleHeader row)
 }
 
 static uint64
-hash_array(KeyHash *hash, ArrayType *array)
+hash_array(ViewKeyHash *hash, ArrayType *array)
 {
 	int16		len;
 	bool		byval;
@@ -180,7 +179,7 @@ hash_array(KeyHash *hash, ArrayType *array)
 }
 
 uint64
-view_key_hash(KeyHash *hash, Datum value)
+view_key_hash(ViewKeyHash *hash, Datum value)
 {
 	switch (hash->kind)
 	{

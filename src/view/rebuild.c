@@ -1,15 +1,18 @@
 /*
  * rebuild.c
  *	  Continuous views that come from a logical dump or from another version or
- *	  cluster of the server: their state is computed anew from the stream.
+ *	  cluster of the server: their state is computed from the stream again.
  *
- * A dump holds the view, its state table and, through streamq.job_dump, what its job is.  That
- * table is always empty: what pg_dump reads there is computed at that moment, and
- * rows that a restore writes there become jobs of format 0, which nothing can work with.
- * The first batch of a job whose format is not the server's, or that went through
- * pg_upgrade, analyzes the query anew, empties the state and begins with the first message
- * that is there.  A restored job waits until the view reads its state table and that has
- * its trigger, which a dump makes last: the rows of the state table are before it.
+ * A dump holds the view, its state table and, through streamq.job_dump, the
+ * job.  The table job_dump is always empty: pg_dump reads rows that are
+ * computed at that moment, and a restore that inserts rows creates jobs of
+ * format 0, which no library can run as they are.
+ *
+ * The first batch of a job whose format is not the server's, or that went
+ * through pg_upgrade, analyzes the query again, empties the state and begins
+ * at the first message of the stream.  A restored job waits until the view
+ * reads its state table and the state table has its trigger.  A dump creates
+ * the trigger last, after the rows of the state table.
  */
 #include "postgres.h"
 
@@ -35,7 +38,10 @@
 #include "base/loaded.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
-#include "view/view_internal.h"
+#include "view/analyze.h"
+#include "view/state_table.h"
+#include "view/view_define.h"
+#include "view/view_job.h"
 
 /* would the state table be made like this today? */
 static bool
@@ -101,7 +107,7 @@ is_complete(Oid view, Relation state)
 }
 
 bool
-view_is_current(JobRow *job)
+view_is_current(const JobRow *job)
 {
 	/*
 	 * pg_upgrade, which is possible within one major version too, gives
@@ -127,25 +133,22 @@ empty_table(Relation rel)
 	CommandCounterIncrement();
 }
 
+/*
+ * Analyze the query again, empty the view's state and begin at the first
+ * message.
+ */
 bool
-view_rebuild(JobRow *job, Relation state, Oid owner)
+view_rebuild(JobRow *job, Oid owner)
 {
-	Oid			save_user;
-	int			save_context;
-	int			nestlevel;
+	Relation	state = table_open(job->state, NoLock);
 	Query	   *query;
 	ViewQuery  *vq;
 
 	if (!is_complete(job->target, state))
+	{
+		table_close(state, NoLock);
 		return false;
-
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	job_apply_settings(job->settings);
-	PushActiveSnapshot(GetTransactionSnapshot());
-
+	}
 	query = view_parse_query(job->definition ? job->definition : job->query);
 	vq = view_analyze(query);
 	view_check_access(vq, owner);
@@ -162,10 +165,7 @@ view_rebuild(JobRow *job, Relation state, Oid owner)
 	view_record_dependencies(job->target, job->state, query);
 	if (vq->single_group)
 		view_store_single_group(vq, job->state);
-
-	PopActiveSnapshot();
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(save_user, save_context);
+	table_close(state, NoLock);
 	return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * state.c
+ * state_table.c
  *	  The state table of a continuous view: one row for each window and group.
  *
  * Only the job writes it, under the job's lock, so uniqueness of a group is
@@ -7,10 +7,9 @@
  * 64-bit hash of the keys, not on the keys: they may be of types without an
  * ordering, longer than an index entry can be, and NULL.
  *
- * Statements that change the view, or the table itself, are refused by a
- * trigger, whoever issues them.  Rows are changed where they are, without executor, triggers or privilege
- * checks; no indexed column changes, so updates stay on their page while
- * there is room.
+ * Rows are written without executor, triggers or privilege checks, so the
+ * trigger that refuses users' statements (state_create.c) does not see it.  No
+ * indexed column changes: updates are HOT while their page has room.
  */
 #include "postgres.h"
 
@@ -22,232 +21,31 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "base/catalog.h"
-#include "base/loaded.h"
 #include "base/tidcache.h"
 #include "compat.h"
-#include "job/job_catalog.h"
-#include "view/view_internal.h"
-
-/* columns: [window_start, window_end,] group_hash, key_n …, agg_n …, sealed */
-#define FIRST_ATTNO(windowed)	((windowed) ? 3 : 1)
-
-AttrNumber
-view_state_key_attno(ViewQuery *vq, int i)
-{
-	return FIRST_ATTNO(vq->window_rti != 0) + 1 + i;
-}
-
-AttrNumber
-view_state_agg_attno(ViewQuery *vq, int i)
-{
-	return FIRST_ATTNO(vq->window_rti != 0) + 1 + list_length(vq->keys) + i;
-}
-
-/* ---- creation ---- */
-
-Oid
-view_state_owner(void)
-{
-	HeapTuple	tup = base_row_by_oid(ExtensionRelationId, ExtensionOidIndexId,
-									  Anum_pg_extension_oid,
-									  get_extension_oid(STREAMQ_SCHEMA, false));
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "extension \"%s\" has no owner", STREAMQ_SCHEMA);
-	return ((Form_pg_extension) GETSTRUCT(tup))->extowner;
-}
-
-/* run utility statements as the owner of the extension */
-static void
-run_as_owner(const char *sql)
-{
-	Oid			save_user;
-	int			save_context;
-	int			nestlevel;
-
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(view_state_owner(),
-						   save_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("default_tablespace", "", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	SPI_connect();
-	if (SPI_execute(sql, false, 0) < 0)
-		elog(ERROR, "could not execute \"%s\"", sql);
-	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(save_user, save_context);
-}
-
-static char *
-collation_name(Oid collation)
-{
-	HeapTuple	tup = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tup);
-	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
-										NameStr(form->collname));
-	ReleaseSysCache(tup);
-	return result;
-}
-
-static void
-append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
-			  Oid collation)
-{
-	appendStringInfo(sql, ", %s_%d %s", name, n + 1,
-					 format_type_extended(type, typmod,
-										  FORMAT_TYPE_TYPEMOD_GIVEN |
-										  FORMAT_TYPE_FORCE_QUALIFY));
-	if (OidIsValid(collation))
-		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
-}
-
-/* what a value takes of a row at most, behind those before it */
-static Size
-add_width(Size width, Oid type)
-{
-	HeapTuple	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	Form_pg_type form;
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	form = (Form_pg_type) GETSTRUCT(tup);
-	if (form->typlen > 0)
-		width = att_align_nominal(width, form->typalign) + form->typlen;
-	else if (form->typlen == -1 && form->typstorage != TYPSTORAGE_PLAIN)
-		width += MAXALIGN(TOAST_POINTER_SIZE);	/* what is larger goes out of
-												 * the row */
-	ReleaseSysCache(tup);
-	return width;
-}
-
-/* a row must fit into a page whatever is in it: values are not made smaller any more */
-static void
-check_width(ViewQuery *vq)
-{
-	int			natts = view_state_agg_attno(vq, list_length(vq->aggs));
-	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
-	ListCell   *lc;
-
-	if (vq->window_rti != 0)
-		width = add_width(add_width(width, vq->event_type), vq->event_type);
-	width = add_width(width, INT8OID);
-	foreach(lc, vq->keys)
-		width = add_width(width, ((ViewKey *) lfirst(lc))->type);
-	foreach(lc, vq->aggs)
-		width = add_width(width, ((ViewAgg *) lfirst(lc))->storedtype);
-	width = add_width(width, BYTEAOID);
-
-	if (natts > MaxHeapAttributeNumber || width > MaxHeapTupleSize)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOO_MANY_COLUMNS),
-				 errmsg("too many aggregates in a continuous view"),
-				 errdetail("The state of a group has %d columns and up to %zu bytes, but the limits are %d columns and %zu bytes.",
-						   natts, width, MaxHeapAttributeNumber, (Size) MaxHeapTupleSize),
-				 errhint("Make several continuous views, each with some of the aggregates.")));
-}
-
-Oid
-view_state_create(ViewQuery *vq, int32 job_id, Oid role)
-{
-	StringInfoData sql;
-	char		name[NAMEDATALEN];
-	bool		windowed = vq->window_rti != 0;
-	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
-	Oid			state;
-	ListCell   *lc;
-
-	check_width(vq);
-	snprintf(name, sizeof(name), JOB_STATE_TABLE_NAME, job_id);
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TABLE %s.%s (", STREAMQ_SCHEMA, name);
-	if (windowed)
-	{
-		const char *type = format_type_be_qualified(vq->event_type);
-
-		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
-						 type, type);
-	}
-	appendStringInfoString(&sql, "group_hash pg_catalog.int8 NOT NULL");
-	foreach(lc, vq->keys)
-	{
-		ViewKey    *key = lfirst(lc);
-
-		append_column(&sql, "key", foreach_current_index(lc), key->type,
-					  key->typmod, key->collation);
-	}
-	foreach(lc, vq->aggs)
-	{
-		ViewAgg    *agg = lfirst(lc);
-
-		append_column(&sql, "agg", foreach_current_index(lc), agg->storedtype,
-					  -1, agg->storedcollation);
-	}
-	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING heap WITH (fillfactor = 75)");
-	run_as_owner(sql.data);
-
-	state = get_relname_relid(name, nsp);
-	if (!OidIsValid(state))
-		elog(ERROR, "state table \"%s\" was not created", name);
-
-	resetStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE INDEX ON %s.%s (%sgroup_hash)",
-					 STREAMQ_SCHEMA, name, windowed ? "window_start, " : "");
-	run_as_owner(sql.data);
-	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
-						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
-						  STREAMQ_SCHEMA, name, STREAMQ_SCHEMA));
-	view_state_grant(state, role, true);
-	return state;
-}
-
-void
-view_state_grant(Oid state, Oid role, bool grant)
-{
-	/* the owner has all privileges anyway */
-	if (role == view_state_owner())
-		return;
-	run_as_owner(psprintf("%s SELECT ON %s.%s %s %s",
-						  grant ? "GRANT" : "REVOKE",
-						  STREAMQ_SCHEMA, quote_identifier(get_rel_name(state)),
-						  grant ? "TO" : "FROM",
-						  quote_identifier(GetUserNameFromId(role, false))));
-}
-
-/* ---- groups ---- */
+#include "view/agg.h"
+#include "view/analyze.h"
+#include "view/keyhash.h"
+#include "view/state_table.h"
 
 /*
- * The index by which groups are found.  There may be others, which help those who read the
- * view, or half-made ones; of expressions or with a condition they cannot be kept up to date.
+ * The index by which groups are found.  Users may have made others to read the
+ * view faster, and some may not be valid.  Rows are written without an
+ * executor, so indexes on expressions or with a condition are refused.
  */
 static Oid
 find_index(Relation rel, bool windowed)
@@ -285,10 +83,10 @@ find_index(Relation rel, bool windowed)
 	return result;
 }
 
-StateTable *
-view_state_open(Relation rel, ViewQuery *vq, AggSet *aggs)
+ViewStateTable *
+view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 {
-	StateTable *state = palloc0(sizeof(StateTable));
+	ViewStateTable *state = palloc0(sizeof(ViewStateTable));
 	ListCell   *lc;
 
 	state->rel = rel;
@@ -297,11 +95,11 @@ view_state_open(Relation rel, ViewQuery *vq, AggSet *aggs)
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
-	state->keys = palloc0(sizeof(StateKey) * Max(1, state->nkeys));
+	state->keys = palloc0(sizeof(ViewStateKey) * Max(1, state->nkeys));
 	foreach(lc, vq->keys)
 	{
 		ViewKey    *key = lfirst(lc);
-		StateKey   *sk = &state->keys[foreach_current_index(lc)];
+		ViewStateKey *sk = &state->keys[foreach_current_index(lc)];
 		TypeCacheEntry *type = lookup_type_cache(key->type, TYPECACHE_EQ_OPR);
 
 		sk->collation = key->collation;
@@ -322,18 +120,18 @@ view_state_open(Relation rel, ViewQuery *vq, AggSet *aggs)
 	}
 	state->nbuckets = 1024;
 	state->buckets = MemoryContextAllocZero(state->mcxt,
-											sizeof(StateGroup *) * state->nbuckets);
+											sizeof(ViewStateGroup *) * state->nbuckets);
 	return state;
 }
 
 static uint64
-hash_keys(StateTable *state, Datum *keys, bool *nulls)
+hash_keys(ViewStateTable *state, Datum *keys, bool *nulls)
 {
 	uint64		hash = 0;
 
 	for (int i = 0; i < state->nkeys; i++)
 	{
-		StateKey   *key = &state->keys[i];
+		ViewStateKey *key = &state->keys[i];
 		uint64		h = 0;
 
 		if (!nulls[i] && key->hash)
@@ -344,7 +142,7 @@ hash_keys(StateTable *state, Datum *keys, bool *nulls)
 }
 
 static bool
-keys_equal(StateTable *state, Datum *akeys, bool *anulls, Datum *bkeys, bool *bnulls)
+keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls, Datum *bkeys, bool *bnulls)
 {
 	for (int i = 0; i < state->nkeys; i++)
 	{
@@ -367,20 +165,20 @@ bucket_hash(uint64 group_hash, Timestamp start)
 }
 
 static void
-grow(StateTable *state)
+grow(ViewStateTable *state)
 {
 	uint32		nbuckets = state->nbuckets * 2;
-	StateGroup **buckets = MemoryContextAllocHuge(state->mcxt,
-												  sizeof(StateGroup *) * nbuckets);
+	ViewStateGroup **buckets = MemoryContextAllocHuge(state->mcxt,
+													  sizeof(ViewStateGroup *) * nbuckets);
 
-	memset(buckets, 0, sizeof(StateGroup *) * nbuckets);
+	memset(buckets, 0, sizeof(ViewStateGroup *) * nbuckets);
 	for (uint32 i = 0; i < state->nbuckets; i++)
 	{
-		StateGroup *next;
+		ViewStateGroup *next;
 
-		for (StateGroup *g = state->buckets[i]; g; g = next)
+		for (ViewStateGroup *g = state->buckets[i]; g; g = next)
 		{
-			StateGroup **bucket = &buckets[g->bucket_hash & (nbuckets - 1)];
+			ViewStateGroup **bucket = &buckets[g->bucket_hash & (nbuckets - 1)];
 
 			next = g->next;
 			g->next = *bucket;
@@ -401,13 +199,13 @@ is_sealed(bytea *sealed, int i)
 
 /* a group shows the first of the values that are equal: what was stored, not what came now */
 static void
-take_keys(StateTable *state, StateGroup *group, Datum *keys)
+take_keys(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 {
 	MemoryContext old = MemoryContextSwitchTo(state->mcxt);
 
 	for (int i = 0; i < state->nkeys; i++)
 	{
-		StateKey   *key = &state->keys[i];
+		ViewStateKey *key = &state->keys[i];
 
 		if (group->nulls[i] || datum_image_eq(group->keys[i], keys[i], key->byval, key->len))
 			continue;
@@ -424,7 +222,7 @@ take_keys(StateTable *state, StateGroup *group, Datum *keys)
  * with every batch.
  */
 static void
-note_toasted(StateTable *state, StateGroup *group, Datum *keys)
+note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 {
 	for (int i = 0; i < state->nkeys; i++)
 	{
@@ -440,10 +238,10 @@ note_toasted(StateTable *state, StateGroup *group, Datum *keys)
 
 /* the row's states become the group's, if it is the group's row */
 static bool
-take_row(StateTable *state, StateGroup *group, HeapTuple tup)
+take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
-	int			first = FIRST_ATTNO(state->windowed);
+	int			first = VIEW_STATE_FIRST_ATTNO(state->windowed);
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 	bytea	   *sealed = NULL;
@@ -478,7 +276,7 @@ take_row(StateTable *state, StateGroup *group, HeapTuple tup)
 
 /* take the group's row from the table, if there is one */
 static void
-load_group(StateTable *state, StateGroup *group)
+load_group(ViewStateTable *state, ViewStateGroup *group)
 {
 	ScanKeyData keys[2];
 	int			nkeys = 0;
@@ -492,7 +290,7 @@ load_group(StateTable *state, StateGroup *group)
 	if (state->windowed)
 		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_TIMESTAMP_EQ,
 					TimestampGetDatum(group->window_start));
-	ScanKeyInit(&keys[nkeys++], FIRST_ATTNO(state->windowed), BTEqualStrategyNumber,
+	ScanKeyInit(&keys[nkeys++], VIEW_STATE_FIRST_ATTNO(state->windowed), BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum((int64) group->hash));
 
 	scan = systable_beginscan(state->rel, state->index, true,
@@ -505,13 +303,13 @@ load_group(StateTable *state, StateGroup *group)
 	systable_endscan(scan);
 }
 
-StateGroup *
-view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
+ViewStateGroup *
+view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 					  Datum *keys, bool *nulls)
 {
 	uint64		hash = hash_keys(state, keys, nulls);
 	uint64		slot = bucket_hash(hash, start);
-	StateGroup *group;
+	ViewStateGroup *group;
 	MemoryContext old;
 
 	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)
@@ -526,7 +324,7 @@ view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
 		grow(state);
 
 	old = MemoryContextSwitchTo(state->mcxt);
-	group = palloc0(sizeof(StateGroup));
+	group = palloc0(sizeof(ViewStateGroup));
 	group->hash = hash;
 	group->bucket_hash = slot;
 	group->window_start = start;
@@ -535,7 +333,7 @@ view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
 	group->nulls = palloc(sizeof(bool) * Max(1, state->nkeys));
 	for (int i = 0; i < state->nkeys; i++)
 	{
-		StateKey   *key = &state->keys[i];
+		ViewStateKey *key = &state->keys[i];
 
 		group->nulls[i] = nulls[i];
 		if (nulls[i])
@@ -545,7 +343,7 @@ view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
 		else
 			group->keys[i] = datumCopy(keys[i], key->byval, key->len);
 	}
-	group->aggs = palloc0(sizeof(AggValue) * Max(1, state->aggs->ncalls));
+	group->aggs = palloc0(sizeof(ViewAggValue) * Max(1, state->aggs->ncalls));
 	MemoryContextSwitchTo(old);
 
 	load_group(state, group);
@@ -558,8 +356,9 @@ view_state_find_group(StateTable *state, Timestamp start, Timestamp end,
 	return group;
 }
 
+/* the row of a group */
 static HeapTuple
-form_group(StateTable *state, StateGroup *group, Datum *values, bool *nulls)
+form_group(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	int			att = 0;
@@ -600,7 +399,7 @@ form_group(StateTable *state, StateGroup *group, Datum *values, bool *nulls)
 }
 
 void
-view_state_flush(StateTable *state)
+view_state_flush(ViewStateTable *state)
 {
 	CatalogIndexState indexes = CatalogOpenIndexes(state->rel);
 	int			natts = RelationGetDescr(state->rel)->natts;
@@ -613,7 +412,7 @@ view_state_flush(StateTable *state)
 
 	for (uint32 i = 0; i < state->nbuckets; i++)
 	{
-		for (StateGroup *group = state->buckets[i]; group; group = group->next)
+		for (ViewStateGroup *group = state->buckets[i]; group; group = group->next)
 		{
 			HeapTuple	tup = form_group(state, group, values, nulls);
 
@@ -636,7 +435,7 @@ view_state_flush(StateTable *state)
  * read, there may be millions.
  */
 int64
-view_state_count_windows(StateTable *state, bool all, Timestamp first_start,
+view_state_count_windows(ViewStateTable *state, bool all, Timestamp first_start,
 						 Timestamp from, Timestamp to)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);

@@ -8,14 +8,9 @@
 
 #include "postgres.h"
 
-#include "utils/timestamp.h"
-
 #define VIEW_JOB_KIND	"continuous view"
 
 /* from _PG_init: registers the kind of job */
 extern void view_init(void);
-
-/* a duration of days and smaller units, not negative, else 22023 */
-extern void view_check_duration(Interval *value, const char *arg);
 
 #endif

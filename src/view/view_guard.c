@@ -2,10 +2,10 @@
  * view_guard.c
  *	  What users cannot do with a continuous view.
  *
- * A statement that changes the view is refused when it has been parsed: after that it is
- * rewritten to one about the state table, and the error would be about that.  What
- * comes another way, a rule or a lock within a subquery, is refused when the plan begins,
- * before the executor asks for privileges on the state table.
+ * A statement that changes the view is refused after it was parsed: the rewriter
+ * would make it a statement about the state table, and the error would name
+ * that.  A rule, or a lock in a subquery, is refused when the plan begins,
+ * before the executor checks privileges on the state table.
  */
 #include "postgres.h"
 
@@ -14,22 +14,19 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "executor/executor.h"
 #include "nodes/plannodes.h"
-#include "parser/analyze.h"
 #include "parser/parsetree.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "base/catalog.h"
 #include "base/loaded.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
+#include "view/keyhash.h"
+#include "view/state_table.h"
 #include "view/view_guard.h"
-#include "view/view_internal.h"
 
 /* ---- statements ---- */
 
@@ -59,7 +56,7 @@ refuse_lock(Oid view)
 			 errhint("Leave the locking clause out.")));
 }
 
-/* somebody may have made a trigger that does something else instead */
+/* a user may have made a trigger that does something else instead */
 static bool
 has_instead_trigger(Oid view, CmdType command)
 {
@@ -113,11 +110,11 @@ view_of_state(Oid relid)
 	JobRow		job;
 	int			number;
 
-	/* mostly the schema tells that it is none */
+	/* usually the schema says that it is none */
 	if (get_rel_namespace(relid) != get_namespace_oid(STREAMQ_SCHEMA, true))
 		return InvalidOid;
 	name = get_rel_name(relid);
-	if (name == NULL || sscanf(name, JOB_STATE_TABLE_NAME, &number) != 1 ||
+	if (name == NULL || sscanf(name, VIEW_STATE_TABLE_NAME, &number) != 1 ||
 		!job_find_by_state(relid, &job))
 		return InvalidOid;
 	return job.target;
@@ -149,7 +146,7 @@ view_guard_plan(PlannedStmt *plan)
 	}
 }
 
-/* LOCK TABLE locks what is below a view too, as the view's owner, who may only read it */
+/* LOCK TABLE locks the state table too, as the view's owner, who may only read it */
 static void
 check_lock(LockStmt *stmt)
 {
@@ -249,7 +246,7 @@ view_guard_drop_while_running(Oid relid)
 						get_rel_name(view))));
 }
 
-/* only the owner of the view may read what is below it, not those who were granted the view */
+/* the state table can be read by the owner of the view, not by roles with SELECT on the view */
 void
 view_guard_view_options(Oid view)
 {

@@ -1,12 +1,12 @@
 /*
- * jobworker.c
+ * job_worker.c
  *	  A process that runs continuous jobs, a batch at a time, whichever has
- *	  waited longest (jobs.c).
+ *	  waited longest (pool.c).
  *
- * With nothing to do, it sleeps on the doorbell of the source of the job it has
- * run last; naptime is the slow poll behind it.  An error ends the batch, is
- * recorded with the job, and the job waits, longer each time, before it is
- * tried again.  A batch that was cancelled waits likewise, but is no error.
+ * With nothing to do, it sleeps on the doorbell of the source of the job that it
+ * ran last, and looks unasked every streamq.naptime.  An error ends the batch
+ * and is recorded with the job; the job is tried again after a delay that
+ * grows.  So is a job whose batch was canceled, which is no error.
  */
 #include "postgres.h"
 
@@ -25,12 +25,12 @@
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
 
-typedef struct Batch
+typedef struct WorkerBatch
 {
 	int32		job_id;
 	JobBatchResult result;
 	ErrorData  *error;
-} Batch;
+} WorkerBatch;
 
 static void
 batch_error_context(void *arg)
@@ -41,7 +41,7 @@ batch_error_context(void *arg)
 static void
 run_batch(void *arg)
 {
-	Batch	   *batch = arg;
+	WorkerBatch *batch = arg;
 
 	/* the extension may have been dropped since the scheduler looked */
 	if (OidIsValid(base_catalog_oid("job", true)))
@@ -51,13 +51,13 @@ run_batch(void *arg)
 }
 
 /*
- * Record the error.  A job that was dropped while its batch ran may stumble over what
- * is missing: then there is nothing to record, and nothing wrong.
+ * Record the error.  If the job was dropped or paused while its batch ran, the
+ * error is not reported: it may be about what is missing now.
  */
 static void
 note_error(void *arg)
 {
-	Batch	   *batch = arg;
+	WorkerBatch *batch = arg;
 	ListCell   *lc;
 
 	batch->result = JOB_GONE;
@@ -78,8 +78,8 @@ note_error(void *arg)
 }
 
 /* record the error that ended the batch; the outcome for the job */
-static JobOutcome
-end_failed(Batch *batch)
+static WorkerOutcome
+end_failed(WorkerBatch *batch)
 {
 	ErrorData  *another;
 
@@ -88,7 +88,7 @@ end_failed(Batch *batch)
 		if (batch->result == JOB_GONE)
 			return TURN_GONE;
 	}
-	/* mostly for the same reason */
+	/* usually it failed for the same reason */
 	else if (strcmp(another->message, batch->error->message) != 0)
 		worker_log_error(another);
 	worker_log_error(batch->error);
@@ -99,8 +99,8 @@ end_failed(Batch *batch)
  * The batch ended by "query canceled".  Nobody asked for it through us: the query
  * itself raised it, or a superuser used pg_cancel_backend, which is shown as any error.
  */
-static JobOutcome
-end_canceled(Batch *batch, WorkerCancel why, bool timed_out, int timeout)
+static WorkerOutcome
+end_canceled(WorkerBatch *batch, WorkerCancel why, bool timed_out, int timeout)
 {
 	if (why == CANCEL_NONE)
 	{
@@ -118,8 +118,8 @@ end_canceled(Batch *batch, WorkerCancel why, bool timed_out, int timeout)
 }
 
 /* one batch of the job this worker has */
-static JobOutcome
-run_turn(Batch *batch)
+static WorkerOutcome
+run_turn(WorkerBatch *batch)
 {
 	int			timeout = worker_pool_timeout();
 	WorkerCancel why;
@@ -154,11 +154,11 @@ streamq_job_main(Datum arg)
 {
 	MemoryContext loop_context;
 	ErrorContextCallback callback;
-	JobOutcome	outcome = TURN_NONE;
+	WorkerOutcome outcome = TURN_NONE;
 	uint64		seen = 0;
-	Batch		batch;
+	WorkerBatch batch;
 
-	worker_start("streamq worker");
+	worker_start();
 	worker_pool_attach();
 
 	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq worker",

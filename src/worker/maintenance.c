@@ -16,6 +16,7 @@
 
 #include "log/options.h"
 #include "stream/retention.h"
+#include "worker/maintenance.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
 
@@ -27,26 +28,44 @@
 #define LAST_LOOKS		15		/* looks without a stream to care for, after
 								 * which the process ends */
 
-typedef struct Failed
+typedef struct FailedStream
 {
 	Oid			relid;
 	TimestampTz until;
-} Failed;
+} FailedStream;
 
-typedef struct Round
+typedef struct MaintenanceRound
 {
 	MemoryContext mcxt;			/* of the list */
 	List	   *streams;
 	Oid			relid;
 	RetentionResult result;
-} Round;
+} MaintenanceRound;
 
 static List *failed = NIL;
+
+/* ---- in the scheduler ---- */
+
+static bool limits_found = false;	/* a stream has a limit on what it keeps */
+
+void
+worker_maintenance_look(void)
+{
+	limits_found = log_options_list_limited() != NIL;
+}
+
+int
+worker_maintenance_wanted(void)
+{
+	return limits_found ? 1 : 0;
+}
+
+/* ---- in the process ---- */
 
 static void
 list_streams(void *arg)
 {
-	Round	   *round = arg;
+	MaintenanceRound *round = arg;
 	MemoryContext old;
 	List	   *streams = NIL;
 
@@ -60,7 +79,7 @@ list_streams(void *arg)
 static void
 apply(void *arg)
 {
-	Round	   *round = arg;
+	MaintenanceRound *round = arg;
 
 	round->result = stream_retention_apply(round->relid);
 }
@@ -75,7 +94,7 @@ is_failed(Oid relid)
 
 	foreach(lc, failed)
 	{
-		Failed	   *entry = lfirst(lc);
+		FailedStream *entry = lfirst(lc);
 
 		if (entry->until <= now)
 		{
@@ -92,7 +111,7 @@ static void
 note_failed(Oid relid)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	Failed	   *entry = palloc(sizeof(Failed));
+	FailedStream *entry = palloc(sizeof(FailedStream));
 
 	entry->relid = relid;
 	entry->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FAILED_RETRY);
@@ -103,10 +122,10 @@ note_failed(Oid relid)
 void
 streamq_maintenance_main(Datum arg)
 {
-	Round		round;
+	MaintenanceRound round;
 	int			idle = 0;
 
-	worker_start("streamq maintenance");
+	worker_start();
 
 	memset(&round, 0, sizeof(round));
 	round.mcxt = AllocSetContextCreate(TopMemoryContext, "streamq maintenance",

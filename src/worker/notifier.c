@@ -45,6 +45,7 @@
 #include "signal/channel.h"
 #include "signal/doorbell.h"
 #include "signal/news.h"
+#include "worker/notifier.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
 
@@ -53,7 +54,7 @@
 #define RETRY_MAX		(60 * 1000)
 #define CHANNELS_KEPT	1024	/* remembered after their interval is over */
 
-typedef struct Channel
+typedef struct NotifierChannel
 {
 	Oid			relid;			/* hash key */
 	bool		pending;
@@ -62,15 +63,21 @@ typedef struct Channel
 	SignalNews	news;
 	TimestampTz due;			/* end of the interval after the last
 								 * notification */
-} Channel;
+} NotifierChannel;
 
 static HTAB *channels = NULL;
 
-static Channel *
+int
+worker_notifier_wanted(void)
+{
+	return 1;
+}
+
+static NotifierChannel *
 get_channel(Oid relid, bool is_view)
 {
 	bool		found;
-	Channel    *channel = hash_search(channels, &relid, HASH_ENTER, &found);
+	NotifierChannel *channel = hash_search(channels, &relid, HASH_ENTER, &found);
 
 	if (!found)
 	{
@@ -84,7 +91,7 @@ get_channel(Oid relid, bool is_view)
 static void
 take_news(const SignalNews *entry, void *arg)
 {
-	Channel    *channel = get_channel(entry->relid, entry->is_view);
+	NotifierChannel *channel = get_channel(entry->relid, entry->is_view);
 
 	if (channel->pending && channel->details)
 		signal_merge(&channel->news, entry);
@@ -205,7 +212,7 @@ find_last_message(Oid relid)
 
 /* NULL if the relation is gone; must not wait for a lock, as of DROP TABLE */
 static char *
-form_payload(const Channel *channel)
+form_payload(const NotifierChannel *channel)
 {
 	int64		last_msg_id = -1;
 	StringInfoData buf;
@@ -262,7 +269,7 @@ send_due(void *arg)
 {
 	TimestampTz now = *(TimestampTz *) arg;
 	HASH_SEQ_STATUS status;
-	Channel    *channel;
+	NotifierChannel *channel;
 
 	hash_seq_init(&status, channels);
 	while ((channel = hash_seq_search(&status)) != NULL)
@@ -285,7 +292,7 @@ static TimestampTz
 note_sent(TimestampTz now, bool sent)
 {
 	HASH_SEQ_STATUS status;
-	Channel    *channel;
+	NotifierChannel *channel;
 	TimestampTz next = 0;
 	TimestampTz due = TimestampTzPlusMilliseconds(now, worker_notify_interval);
 	bool		prune = hash_get_num_entries(channels) > CHANNELS_KEPT;
@@ -314,7 +321,7 @@ static void
 give_back(int code, Datum arg)
 {
 	HASH_SEQ_STATUS status;
-	Channel    *channel;
+	NotifierChannel *channel;
 
 	hash_seq_init(&status, channels);
 	while ((channel = hash_seq_search(&status)) != NULL)
@@ -329,12 +336,12 @@ give_back(int code, Datum arg)
 void
 streamq_notifier_main(Datum arg)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Channel)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(NotifierChannel)};
 	MemoryContext loop_context;
 	uint32		lost_seen = 0;
 	int			retry_delay = RETRY_MIN;
 
-	worker_start("streamq notifier");
+	worker_start();
 
 	/* a crash may lose notifications, because listeners are gone then, too */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);

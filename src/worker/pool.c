@@ -267,7 +267,7 @@ put_off(WorkerJob *job, TimestampTz now, int least, int most)
 }
 
 static void
-note_outcome(WorkerJob *job, JobOutcome outcome, uint64 seen, TimestampTz now)
+note_outcome(WorkerJob *job, WorkerOutcome outcome, uint64 seen, TimestampTz now)
 {
 	if (outcome == TURN_NONE)
 		return;
@@ -457,8 +457,15 @@ worker_pool_set_list(List *list)
 	LWLockRelease(worker_shared->lock);
 }
 
+void
+worker_pool_look(void)
+{
+	worker_pool_set_list(job_list());
+}
+
+/* as many workers as jobs, up to the limit */
 int
-worker_pool_count(void)
+worker_pool_wanted(void)
 {
 	WorkerJob  *jobs;
 	int			n = 0;
@@ -468,7 +475,7 @@ worker_pool_count(void)
 	for (int i = 0; i < pool->njobs; i++)
 		n += jobs[i].gone ? 0 : 1;
 	LWLockRelease(worker_shared->lock);
-	return n;
+	return Min(n, worker_max_per_database);
 }
 
 long
@@ -543,7 +550,7 @@ choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
 }
 
 bool
-worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout)
+worker_pool_next(WorkerOutcome outcome, uint64 seen, long *timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	WorkerJob  *own;

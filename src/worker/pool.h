@@ -12,7 +12,7 @@
 #include "worker/worker_shared.h"
 
 /* how a worker's turn with its job ended */
-typedef enum JobOutcome
+typedef enum WorkerOutcome
 {
 	TURN_NONE,					/* there was no turn: the worker slept */
 	TURN_MORE,					/* there is more to do */
@@ -21,7 +21,7 @@ typedef enum JobOutcome
 	TURN_FAILED,
 	TURN_CANCELED,
 	TURN_GONE					/* no such job, or it is paused */
-} JobOutcome;
+} WorkerOutcome;
 
 /* ---- shared memory, at the server's start ---- */
 
@@ -36,8 +36,9 @@ extern void worker_pool_attach(void);
 /* replace the list of jobs (JobInfo); jobs that are not enabled are left out */
 extern void worker_pool_set_list(List *jobs);
 
-/* the number of jobs in the list */
-extern int	worker_pool_count(void);
+/* functions of the kind of job workers (WorkerKindInfo) */
+extern void worker_pool_look(void);
+extern int	worker_pool_wanted(void);
 
 /*
  * Wake workers for jobs that are due.  Returns the time until the next one
@@ -60,7 +61,7 @@ extern long worker_watch_batches(TimestampTz now);
  * False if there is nothing to do: then the worker sleeps for *timeout ms, or
  * until it is woken or the doorbell of its job rings.
  */
-extern bool worker_pool_next(JobOutcome outcome, uint64 seen, long *timeout);
+extern bool worker_pool_next(WorkerOutcome outcome, uint64 seen, long *timeout);
 
 /* the time limit of a batch of the worker's job, ms; 0: none */
 extern int	worker_pool_timeout(void);

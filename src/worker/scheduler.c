@@ -1,11 +1,12 @@
 /*
  * scheduler.c
- *	  One process for each database with the extension: keeps its notifier,
- *	  its maintenance process and its job workers running.
+ *	  One process for each database with the extension: keeps its other
+ *	  processes running.
  *
- * There are as many workers as enabled jobs, up to streamq.max_workers_per_database.  Which
- * of them works on which job is theirs to find out (jobs.c); the scheduler tells
- * them what jobs there are, and wakes them for those whose time has come.
+ * What processes there are, and how many of each are wanted, is in the table
+ * of their kinds (worker_kinds.c).  Job workers find out themselves which of
+ * them works on which job (pool.c); the scheduler tells them what jobs there
+ * are, and wakes them for those whose time has come.
  */
 #include "postgres.h"
 
@@ -18,8 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "group/group.h"
-#include "job/job.h"
-#include "log/options.h"
 #include "signal/news.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
@@ -29,23 +28,33 @@
 #define LOOK_MIN		1000	/* ms */
 #define RETRY_MIN		1000	/* ms after a failed look */
 #define RETRY_MAX		(60 * 1000)
-#define RESTART_DELAY	1000	/* ms between two starts of the same process */
+
+/* processes of one kind in this database */
+typedef struct KindState
+{
+	int			running;
+	int			expected;		/* that ran when we last looked */
+	TimestampTz not_before;		/* start no other until then */
+} KindState;
 
 static bool extension_found;
-static bool limits_found;		/* a stream has a limit on what it keeps */
 static bool roles_recorded = false; /* of all consumer groups */
+static KindState kinds[WORKER_NKINDS];
 
 static void
-look_at_jobs(void *arg)
+look(void *arg)
 {
 	extension_found = OidIsValid(get_extension_oid("streamq", true));
 	if (!extension_found)
 		return;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	worker_pool_set_list(job_list());
+	for (int i = 0; i < WORKER_NKINDS; i++)
+	{
+		if (worker_kinds[i].look)
+			worker_kinds[i].look();
+	}
 	PopActiveSnapshot();
-	limits_found = log_options_list_limited() != NIL;
 
 	/* once is enough: while a server runs nobody comes from pg_upgrade */
 	if (!roles_recorded)
@@ -112,46 +121,47 @@ wake_worker(WorkerSlot *slot)
 		SetLatch(&slot->proc->procLatch);
 }
 
-/*
- * Look at what runs.  Workers above the number wanted are told to stop, those
- * that are asleep first.  Returns the number that go on.
- */
-static int
-look_at_workers(int wanted, bool *has_notifier, bool *has_maintenance)
+/* count what runs */
+static void
+count_processes(void)
 {
-	int			nworkers = 0;
-
-	*has_notifier = *has_maintenance = false;
-	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WORKER_NKINDS; i++)
+		kinds[i].running = 0;
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
 	for (int i = 0; i < worker_shared->nslots; i++)
 	{
 		WorkerSlot *slot = &worker_shared->slots[i];
 
-		if (!worker_slot_is_live(slot) || slot->dboid != MyDatabaseId)
-			continue;
-		if (slot->kind == WORKER_NOTIFIER)
-			*has_notifier = true;
-		if (slot->kind == WORKER_MAINTENANCE)
-			*has_maintenance = true;
-		if (slot->kind == WORKER_JOB && !slot->quit)
-			nworkers++;
+		/* of the only one of its kind there is no other until it is gone */
+		if (worker_slot_is_live(slot) && slot->dboid == MyDatabaseId &&
+			(!slot->quit || !worker_kinds[slot->kind].many))
+			kinds[slot->kind].running++;
 	}
-	for (int busy = 0; busy <= 1 && nworkers > wanted; busy++)
+	LWLockRelease(worker_shared->lock);
+}
+
+/* tell processes to stop until there are as many as wanted, sleepers first */
+static void
+stop_surplus(WorkerKind kind, int wanted)
+{
+	int		   *running = &kinds[kind].running;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int busy = 0; busy <= 1 && *running > wanted; busy++)
 	{
-		for (int i = 0; i < worker_shared->nslots && nworkers > wanted; i++)
+		for (int i = 0; i < worker_shared->nslots && *running > wanted; i++)
 		{
 			WorkerSlot *slot = &worker_shared->slots[i];
 
 			if (!worker_slot_is_live(slot) || slot->dboid != MyDatabaseId ||
-				slot->kind != WORKER_JOB || slot->quit || (!busy && !slot->idle))
+				slot->kind != kind || slot->quit || (!busy && !slot->idle))
 				continue;
 			slot->quit = true;
 			wake_worker(slot);
-			nworkers--;
+			(*running)--;
 		}
 	}
 	LWLockRelease(worker_shared->lock);
-	return nworkers;
 }
 
 /* start one more, if it can be had; false: there is none to be had now */
@@ -188,54 +198,52 @@ launch(WorkerKind kind, TimestampTz now, bool *launched)
 }
 
 /*
- * Keep the right number of processes running; returns the time until the next
- * look, in ms, -1 if there need be none.
+ * Keep the right number of processes of a kind running.  *full: no background
+ * worker is to be had.  Returns the time until the next look, in ms, -1 if
+ * there need be none.
  */
+static long
+keep_kind(WorkerKind kind, TimestampTz now, bool *full)
+{
+	const WorkerKindInfo *info = &worker_kinds[kind];
+	KindState  *state = &kinds[kind];
+	int			wanted = info->wanted();
+	bool		launched = true;
+
+	if (info->many && state->running > wanted)
+		stop_surplus(kind, wanted);
+
+	/* one that ended unasked may do so again */
+	if (state->running < Min(state->expected, wanted))
+		state->not_before = TimestampTzPlusMilliseconds(now, info->restart_delay);
+	while (state->running < wanted && state->not_before <= now && launched && !*full)
+	{
+		*full = !launch(kind, now, &launched);
+		if (launched)
+			state->running++;
+	}
+	state->expected = state->running;
+	if (state->running >= wanted)
+		return -1;
+	return state->not_before > now ?
+		TimestampDifferenceMilliseconds(now, state->not_before) : info->restart_delay;
+}
+
+/* all kinds; returns the time as keep_kind does */
 static long
 keep_processes(TimestampTz now)
 {
-	static TimestampTz notifier_started = 0;
-	static TimestampTz maintenance_started = 0;
-	static TimestampTz workers_after = 0;
-	static int	expected = 0;
-	int			wanted = Min(worker_pool_count(), worker_max_per_database);
-	bool		has_notifier;
-	bool		has_maintenance;
-	int			nworkers = look_at_workers(wanted, &has_notifier, &has_maintenance);
 	bool		full = false;
-	bool		launched = true;
 	long		timeout = -1;
 
-	if (!has_notifier &&
-		TimestampDifferenceExceeds(notifier_started, now, RESTART_DELAY))
+	count_processes();
+	for (int i = 0; i < WORKER_NKINDS; i++)
 	{
-		full |= !launch(WORKER_NOTIFIER, now, &launched);
-		notifier_started = now;
-	}
-	if (limits_found && !has_maintenance &&
-		TimestampDifferenceExceeds(maintenance_started, now, RESTART_DELAY))
-	{
-		full |= !launch(WORKER_MAINTENANCE, now, &launched);
-		maintenance_started = now;
-	}
-	if (!has_notifier || (limits_found && !has_maintenance))
-		timeout = RESTART_DELAY;
+		long		next = worker_kinds[i].wanted ? keep_kind(i, now, &full) : -1;
 
-	/* one that ended unasked may do so again */
-	if (nworkers < Min(expected, wanted))
-		workers_after = TimestampTzPlusMilliseconds(now, RESTART_DELAY);
-	if (nworkers < wanted && workers_after <= now)
-	{
-		for (launched = true; launched && !full && nworkers < wanted;)
-		{
-			full = !launch(WORKER_JOB, now, &launched);
-			if (launched)
-				nworkers++;
-		}
+		if (next >= 0)
+			timeout = timeout < 0 ? next : Min(timeout, next);
 	}
-	expected = nworkers;
-	if (nworkers < wanted)
-		timeout = RESTART_DELAY;
 	return full ? WORKER_FULL_RETRY : timeout;
 }
 
@@ -246,7 +254,7 @@ streamq_scheduler_main(Datum arg)
 	TimestampTz next_look = 0;
 	int			retry_delay = RETRY_MIN;
 
-	worker_start("streamq scheduler");
+	worker_start();
 	worker_pool_attach();
 	loop_context = AllocSetContextCreate(TopMemoryContext, "streamq scheduler",
 										 ALLOCSET_DEFAULT_SIZES);
@@ -269,7 +277,7 @@ streamq_scheduler_main(Datum arg)
 			int64		delay = Max((int64) worker_naptime * LOOK_NAPTIMES, LOOK_MIN);
 			ErrorData  *error;
 
-			if (worker_run(look_at_jobs, NULL, "listing jobs", &error))
+			if (worker_run(look, NULL, "listing jobs", &error))
 			{
 				report_failure(NULL);
 				retry_delay = RETRY_MIN;

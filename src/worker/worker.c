@@ -58,20 +58,6 @@ typedef struct WorkerTicket
 	uint32		generation;
 } WorkerTicket;
 
-static const char *const kind_names[] = {
-	[WORKER_SCHEDULER] = "streamq scheduler",
-	[WORKER_NOTIFIER] = "streamq notifier",
-	[WORKER_MAINTENANCE] = "streamq maintenance",
-	[WORKER_JOB] = "streamq worker",
-};
-
-static const char *const kind_functions[] = {
-	[WORKER_SCHEDULER] = "streamq_scheduler_main",
-	[WORKER_NOTIFIER] = "streamq_notifier_main",
-	[WORKER_MAINTENANCE] = "streamq_maintenance_main",
-	[WORKER_JOB] = "streamq_job_main",
-};
-
 /* false while the process sleeps between two pieces of work */
 static volatile sig_atomic_t worker_busy = true;
 
@@ -194,6 +180,7 @@ release_holds_at_exit(int code, Datum arg)
 		release_holds();
 }
 
+/* do at the end of the transaction what it has asked for */
 static void
 worker_xact_callback(XactEvent event, void *arg)
 {
@@ -329,7 +316,7 @@ worker_launch(WorkerKind kind, Oid dboid)
 			if (slot == NULL)
 				slot = s;
 		}
-		else if (s->kind == kind && s->dboid == dboid && kind != WORKER_JOB)
+		else if (s->kind == kind && s->dboid == dboid && !worker_kinds[kind].many)
 		{
 			LWLockRelease(worker_shared->lock);
 			return LAUNCH_EXISTS;
@@ -352,10 +339,10 @@ worker_launch(WorkerKind kind, Oid dboid)
 	LWLockRelease(worker_shared->lock);
 
 	memset(&worker, 0, sizeof(worker));
-	strlcpy(worker.bgw_name, kind_names[kind], BGW_MAXLEN);
-	strlcpy(worker.bgw_type, kind_names[kind], BGW_MAXLEN);
+	strlcpy(worker.bgw_name, worker_kinds[kind].name, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, worker_kinds[kind].name, BGW_MAXLEN);
 	strlcpy(worker.bgw_library_name, "streamq", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, kind_functions[kind], BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, worker_kinds[kind].entry, BGW_MAXLEN);
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
@@ -530,6 +517,7 @@ set_settings(const char *name)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* the process ends: free its slot, and tell its parent */
 static void
 worker_shmem_detach(int code, Datum arg)
 {
@@ -564,8 +552,9 @@ worker_shmem_detach(int code, Datum arg)
 }
 
 void
-worker_start(const char *name)
+worker_start(void)
 {
+	const char *name;
 	WorkerTicket ticket;
 	WorkerSlot *slot;
 	Oid			dboid;
@@ -588,13 +577,14 @@ worker_start(const char *name)
 	slot->proc = MyProc;
 	slot->started_at = GetCurrentTimestamp();
 	dboid = slot->dboid;
+	name = worker_kinds[slot->kind].name;
 	worker_slot = slot;
 	LWLockRelease(worker_shared->lock);
 
 	/*
 	 * Registered before the connection is made, so that it is called after
-	 * the process has left the proc array: who waits for the slot waits for
-	 * the database to be free of us.
+	 * the process has left the proc array: when the slot is free, the
+	 * database is not in use by this process.
 	 */
 	on_shmem_exit(worker_shmem_detach, (Datum) 0);
 

@@ -27,6 +27,28 @@ typedef enum WorkerKind
 	WORKER_JOB
 } WorkerKind;
 
+#define WORKER_NKINDS	(WORKER_JOB + 1)
+
+typedef struct WorkerKindInfo
+{
+	const char *name;			/* of the process, in pg_stat_activity */
+	const char *entry;			/* function of this library that it runs */
+	bool		many;			/* a database may have several */
+	int			restart_delay;	/* ms until one that ended unasked is replaced */
+
+	/*
+	 * For the scheduler.  look, which may be NULL, is called now and then in
+	 * a transaction, and wanted each time the scheduler is awake: how many
+	 * processes are to run in this database.  NULL for the scheduler itself,
+	 * which the launcher starts.
+	 */
+	void		(*look) (void);
+	int			(*wanted) (void);
+} WorkerKindInfo;
+
+/* by WorkerKind (worker_kinds.c) */
+extern const WorkerKindInfo worker_kinds[WORKER_NKINDS];
+
 typedef enum WorkerSlotState
 {
 	SLOT_FREE,
@@ -70,7 +92,7 @@ typedef struct WorkerSlot
 } WorkerSlot;
 
 /*
- * The jobs of one database (jobs.c).  There is one for each slot, so that no
+ * The jobs of one database (pool.c).  There is one for each slot, so that no
  * process ever finds none for its database.
  */
 typedef struct WorkerPool
@@ -138,14 +160,14 @@ typedef enum WorkerLaunchResult
 	LAUNCH_FULL					/* no background worker to be had */
 } WorkerLaunchResult;
 
-/* start a background process: another one for WORKER_JOB, the only one of its kind else */
+/* start a background process, unless there may be only one of its kind and is */
 extern WorkerLaunchResult worker_launch(WorkerKind kind, Oid dboid);
 
 /*
  * First thing in a background process: signals, slot, connection.  Does not
  * return if the process is no longer wanted.
  */
-extern void worker_start(const char *name);
+extern void worker_start(void);
 extern void worker_start_launcher(void);
 
 /*

@@ -86,6 +86,22 @@ END $$;
 CREATE EVENT TRIGGER rename ON ddl_command_end WHEN tag IN ('CREATE VIEW') EXECUTE FUNCTION rename();
 SELECT streamq.create_continuous_view('v2', 'SELECT k, sum(n) AS total FROM s GROUP BY k') AS view;
 DROP EVENT TRIGGER rename;
+CREATE FUNCTION rename_state() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+	made regclass;
+BEGIN
+	FOR made IN SELECT objid FROM pg_event_trigger_ddl_commands() WHERE object_type = 'table' LOOP
+		EXECUTE format('ALTER TABLE %s RENAME TO other', made);
+	END LOOP;
+END $$;
+CREATE EVENT TRIGGER rename_state ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION rename_state();
+DO $$
+BEGIN
+	PERFORM streamq.create_continuous_view('v2', 'SELECT k, sum(n) AS total FROM s GROUP BY k');
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+	RAISE NOTICE '%', regexp_replace(sqlerrm, '[0-9]+', 'N');
+END $$;
+DROP EVENT TRIGGER rename_state;
 
 DROP EVENT TRIGGER note_start;
 DROP EVENT TRIGGER note_end;

@@ -1,5 +1,5 @@
 /*
- * kinds.c
+ * job_kinds.c
  *	  The kinds of jobs, and the processes that run them: tables that the parts
  *	  above fill in.
  */
@@ -7,6 +7,7 @@
 
 #include "job/job.h"
 #include "job/job_catalog.h"
+#include "job/job_kind.h"
 #include "stream/retention.h"
 
 #define MAX_KINDS	16

@@ -1,0 +1,89 @@
+/*
+ * input.c
+ *	  The rows that a round reads: all partitions of the source, merged by the
+ *	  time at which they were appended.
+ *
+ * Each partition is read up to the offset where a transaction in progress
+ * begins, so no row is skipped that commits later.
+ */
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+
+#include "job/input.h"
+#include "job/job_catalog.h"
+#include "job/job_kind.h"
+#include "log/log.h"
+#include "log/reader.h"
+
+void
+job_inputs_open(JobInputs *inputs, JobRound *round)
+{
+	JobBatch   *batch = round->batch;
+
+	memset(inputs, 0, sizeof(*inputs));
+	inputs->inputs = palloc0(sizeof(JobInput) * batch->npartitions);
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		JobInput   *input = &inputs->inputs[inputs->n];
+		int64		next = log_next_offset(batch->source, i);
+
+		if (next <= round->progress[i].next_offset)
+			continue;
+		input->partition = i;
+		input->slot = log_slot_create(batch->source);
+		input->reader = log_reader_begin(batch->source, i,
+										 round->progress[i].next_offset, next,
+										 batch->snapshot, true);
+		job_input_advance(input);
+		/* a job that has not begun yet begins with what there is */
+		if (!round->progress[i].stored)
+			input->expired = 0;
+		inputs->n++;
+	}
+}
+
+JobInput *
+job_inputs_choose(JobInputs *inputs)
+{
+	inputs->first = inputs->second = NULL;
+	for (int i = 0; i < inputs->n; i++)
+	{
+		JobInput   *input = &inputs->inputs[i];
+
+		if (!input->has_row)
+			continue;
+		if (inputs->first == NULL || job_input_precedes(input, inputs->first))
+		{
+			inputs->second = inputs->first;
+			inputs->first = input;
+		}
+		else if (inputs->second == NULL || job_input_precedes(input, inputs->second))
+			inputs->second = input;
+	}
+	return inputs->first;
+}
+
+bool
+job_inputs_close(JobInputs *inputs, JobRound *round)
+{
+	bool		more = false;
+
+	for (int i = 0; i < inputs->n; i++)
+	{
+		JobInput   *input = &inputs->inputs[i];
+		JobProgress *progress = &round->progress[input->partition];
+		int64		position = input->has_row ? input->off : log_reader_position(input->reader);
+
+		if (position > progress->next_offset)
+		{
+			progress->next_offset = position;
+			progress->changed = true;
+		}
+		more |= input->has_row;
+		round->stats.expired += input->expired;
+		log_reader_end(input->reader);
+		ExecDropSingleTupleTableSlot(input->slot);
+	}
+	return more;
+}

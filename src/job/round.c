@@ -1,0 +1,311 @@
+/*
+ * round.c
+ *	  The rounds of a batch, and how rows that fail are found.
+ *
+ * A round runs in a subtransaction.  When a row raises an error, the round is
+ * undone and done again up to that row under the same snapshot.  The row is
+ * recorded and skipped, and the next round goes on after it: every row is read
+ * at most twice, however many fail.  When the flush at the end of a round
+ * fails, any of its rows may be the cause; rounds of half as many rows find it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "job/fault.h"
+#include "job/input.h"
+#include "job/job_catalog.h"
+#include "job/job_kind.h"
+#include "job/round.h"
+#include "log/log.h"
+
+/* a round also ends when what it holds in memory takes this much */
+#define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
+
+/* and a batch after so many of them */
+#define MAX_ROUNDS		50
+
+/* most rows of a round between two looks at the clock */
+#define CLOCK_ROWS		256
+
+typedef enum RoundStage
+{
+	STAGE_OTHER,
+	STAGE_ROW,					/* the kind takes a row */
+	STAGE_FLUSH					/* the kind writes what the round has kept */
+} RoundStage;
+
+typedef enum RoundResult
+{
+	ROUND_DONE,
+	ROUND_BAD_ROW,				/* batch->bad is the row after the *rows that
+								 * are fine */
+	ROUND_BAD_FLUSH				/* the flush failed after *rows */
+} RoundResult;
+
+typedef struct RoundState
+{
+	JobRound	round;			/* what the kind sees */
+
+	/* read when an error comes out of the round */
+	int64		rows;			/* taken so far */
+	RoundStage	stage;
+	int			partition;		/* of the current row */
+	int64		off;
+	bool		more;
+
+	/* when to look at the clock next */
+	int64		next_look;
+	int64		look_rows;
+	TimestampTz last_look;
+} RoundState;
+
+/* is it time for the worker to go on?  Slow rows are looked at one by one */
+static bool
+out_of_time(RoundState *state)
+{
+	TimestampTz deadline = state->round.batch->deadline;
+	TimestampTz now;
+
+	if (deadline == 0 || state->rows < state->next_look)
+		return false;
+	now = GetCurrentTimestamp();
+	if (now >= deadline)
+		return state->rows > 0;
+	state->look_rows = state->last_look != 0 &&
+		now - state->last_look < USECS_PER_SEC / 1000 ?
+		Min(state->look_rows * 2, CLOCK_ROWS) : 1;
+	state->last_look = now;
+	state->next_look = state->rows + state->look_rows;
+	return false;
+}
+
+static void
+record_bad_row(JobRound *round, const JobBadRow *bad)
+{
+	job_add_error(round->batch->job.job_id, LOG_MSG_ID(bad->partition, bad->off),
+				  bad->sqlerrcode, bad->message);
+	round->stats.errors++;
+	round->stats.last_error = bad->message;
+	round->stats.rows_processed++;
+}
+
+/* at most max_rows rows, not counting a bad row at the front */
+static void
+take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
+{
+	JobRound   *round = &state->round;
+	JobBadRow  *bad = round->batch->bad;
+	void		(*take_row) (JobRound *, JobInput *) = round->batch->kind->take_row;
+	JobInput   *input;
+
+	while ((input = job_inputs_first(inputs)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (bad && bad->partition == input->partition && bad->off == input->off)
+		{
+			record_bad_row(round, bad);
+			job_input_advance(input);
+			bad = NULL;
+			continue;
+		}
+		if (state->rows >= max_rows || out_of_time(state) ||
+			(state->rows % 256 == 255 &&
+			 MemoryContextMemAllocated(round->mcxt, true) > ROUND_MAX_BYTES))
+			break;
+
+		state->partition = input->partition;
+		state->off = input->off;
+		state->stage = STAGE_ROW;
+		take_row(round, input);
+		state->stage = STAGE_OTHER;
+		state->rows++;
+		round->stats.rows_processed++;
+		job_input_advance(input);
+	}
+}
+
+static void
+run_round(RoundState *state, int64 max_rows)
+{
+	JobRound   *round = &state->round;
+	JobBatch   *batch = round->batch;
+	MemoryContext old = MemoryContextSwitchTo(round->mcxt);
+	JobInputs	inputs;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	round->progress = palloc(sizeof(JobProgress) * batch->npartitions);
+	memcpy(round->progress, batch->progress, sizeof(JobProgress) * batch->npartitions);
+	round->stats = batch->stats;
+	batch->kind->begin_round(round);
+
+	job_inputs_open(&inputs, round);
+	take_rows(state, &inputs, max_rows);
+	state->more = job_inputs_close(&inputs, round);
+
+	state->stage = STAGE_FLUSH;
+	batch->kind->flush_round(round);
+	state->stage = STAGE_OTHER;
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+
+	/* what stays of the round */
+	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->npartitions);
+	batch->stats = round->stats;
+	batch->bad = NULL;
+	MemoryContextSwitchTo(old);
+}
+
+/* whose fault is the error that ended the round? */
+static JobFault
+fault_of_round(RoundState *state, ErrorData *edata)
+{
+	const JobKind *kind = state->round.batch->kind;
+
+	if (state->stage == STAGE_OTHER ||
+		(state->stage == STAGE_ROW && kind->is_row_innocent &&
+		 kind->is_row_innocent(&state->round)) ||
+		(state->stage == STAGE_FLUSH && state->rows == 0))
+		return FAULT_SYSTEM;
+	return job_fault_of_row(edata);
+}
+
+/* a row failed: remember it, and whether it alone is to blame */
+static void
+set_bad_row(JobBatch *batch, RoundState *state, ErrorData *edata, JobFault fault)
+{
+	batch->bad = palloc(sizeof(JobBadRow));
+	batch->bad->partition = state->partition;
+	batch->bad->off = state->off;
+	batch->bad->sqlerrcode = edata->sqlerrcode;
+	batch->bad->message = edata->message;
+
+	if (fault != FAULT_DOUBTFUL)
+		return;
+	if (batch->doubt == NULL)
+		batch->doubt = edata;
+	else if (!job_fault_is_same(batch->doubt, edata))
+		batch->doubts_differ = true;
+}
+
+/*
+ * A round in a subtransaction.  If it fails, it leaves nothing but batch->bad.
+ */
+static RoundResult
+try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	RoundState *state = palloc0(sizeof(RoundState));
+	volatile RoundResult result = ROUND_DONE;
+
+	state->round.batch = batch;
+	state->round.mcxt = AllocSetContextCreate(old, "streamq round", ALLOCSET_DEFAULT_SIZES);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(old);
+	PG_TRY();
+	{
+		run_round(state, max_rows);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+		JobFault	fault;
+
+		/*
+		 * Whatever the error, the subtransaction ends here.  A caller that
+		 * aborts its statement knows nothing of the subtransaction, and would
+		 * abort that alone.
+		 */
+		MemoryContextSwitchTo(old);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(old);
+		CurrentResourceOwner = owner;
+		fault = fault_of_round(state, edata);
+		if (fault == FAULT_SYSTEM)
+			ReThrowError(edata);
+
+		if (state->stage == STAGE_FLUSH && state->rows > 1)
+			result = ROUND_BAD_FLUSH;
+		else
+		{
+			result = ROUND_BAD_ROW;
+			if (state->stage == STAGE_FLUSH)
+				state->rows = 0;
+			set_bad_row(batch, state, edata, fault);
+		}
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	CurrentResourceOwner = owner;
+
+	MemoryContextDelete(state->round.mcxt);
+
+	*rows = state->rows;
+	*more = state->more;
+	return result;
+}
+
+bool
+job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
+{
+	TimestampTz deadline = batch->deadline;
+	bool		more = true;
+	int64		limit = max_rows;	/* lower while the flush fails */
+
+	*total = 0;
+	for (int i = 0; more && *total < max_rows && i < MAX_ROUNDS; i++)
+	{
+		JobBadRow  *front = batch->bad;
+		JobBadRow  *failed = NULL;
+		int64		rows;
+		RoundResult result;
+
+		result = try_round(batch, Min(limit, max_rows - *total), &rows, &more);
+		if (result == ROUND_BAD_ROW && (rows > 0 || front))
+		{
+			/*
+			 * Again without the row that failed.  A bad row at the front has
+			 * still to be recorded.
+			 */
+			failed = batch->bad;
+			batch->bad = front;
+			batch->deadline = 0;
+			result = try_round(batch, rows, &rows, &more);
+			batch->deadline = deadline;
+		}
+
+		if (result == ROUND_DONE)
+		{
+			batch->passed += rows;
+			*total += rows + (front ? 1 : 0);
+			if (rows == 0 && !front)
+				break;
+			limit = Min(limit * 2, max_rows);
+			batch->bad = failed;
+
+			/* not as long as it is open whose fault an error is */
+			if (deadline != 0 && !failed &&
+				(batch->doubt == NULL || batch->passed > 0) &&
+				GetCurrentTimestamp() >= deadline)
+				break;
+		}
+		else if (result == ROUND_BAD_FLUSH)
+			limit = rows / 2;
+		if (result != ROUND_DONE || failed)
+			more = true;
+	}
+
+	/* if no row got through, it is not their fault */
+	if (batch->doubt && !batch->doubts_differ && batch->passed == 0)
+		ReThrowError(batch->doubt);
+	return more;
+}

@@ -1,0 +1,85 @@
+/*
+ * agg.h
+ *	  Aggregates outside an Agg node.
+ */
+#ifndef STREAMQ_VIEW_AGG_H
+#define STREAMQ_VIEW_AGG_H
+
+#include "postgres.h"
+
+#include "executor/nodeAgg.h"
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+
+#include "view/analyze.h"
+
+typedef struct ViewAggCall
+{
+	Oid			collation;
+	int			nargs;			/* without the state */
+	ExprState **args;			/* NULL when only finishing */
+	ExprState  *filter;
+	Oid			transtype;
+	bool		internal;
+	int16		translen;
+	bool		transbyval;
+	Datum		initvalue;
+	bool		initnull;
+	Oid			deserialfn_oid;
+	uint32		argtypes_hash;
+	FmgrInfo	transfn;
+	FmgrInfo	combinefn;
+	FmgrInfo	serialfn;
+	FmgrInfo	deserialfn;
+	FunctionCallInfo trans_fcinfo;
+	AggStatePerTransData pertrans;	/* what AggGetAggref and friends look at */
+} ViewAggCall;
+
+/* the state of one aggregate for one group */
+typedef struct ViewAggValue
+{
+	Datum		value;
+	bool		isnull;
+	bool		none;			/* strict, no initial value, no input yet */
+} ViewAggValue;
+
+typedef struct ViewAggSet
+{
+	int			ncalls;
+	ViewAggCall *calls;
+	AggState   *aggstate;		/* makes AggCheckCallContext true */
+	ExprContext *aggcontext;	/* states live here */
+	ExprContext *tmpcontext;
+} ViewAggSet;
+
+/*
+ * Compile an expression over rows: Vars of the stream refer to the scan
+ * slot, those of the window function to the inner slot.
+ */
+extern ExprState *view_compile_expression(ViewQuery *vq, Expr *expr);
+
+/*
+ * Set up the aggregate calls of a view in the current memory context.  Checks
+ * EXECUTE of the current user as the executor does.
+ */
+extern ViewAggSet *view_agg_set_create(ViewQuery *vq);
+
+/* the same in steps, for a caller that has no query */
+extern ViewAggSet *view_agg_make_set(int ncalls);
+extern void view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype);
+
+/* does the role, or the owner of a function, have EXECUTE on a function? */
+extern void view_agg_check_execute(Oid func, Oid role);
+extern Oid	view_agg_function_owner(Oid func);
+
+extern void view_agg_init(ViewAggSet *set, ViewAggValue *values);
+extern void view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext);
+
+/* to and from the state column; sealed: NULL that input does not change */
+extern Datum view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *sealed);
+extern void view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed);
+
+/* type of serialized states, streamq.aggregate_state */
+extern Oid	view_agg_state_type(void);
+
+#endif

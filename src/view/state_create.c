@@ -1,0 +1,222 @@
+/*
+ * state_create.c
+ *	  Making the state table of a continuous view, and who may read it.
+ *
+ * The table belongs to the owner of the extension.  A trigger refuses
+ * statements that change the view or the table, whoever issues them.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/catalog.h"
+#include "base/loaded.h"
+#include "compat.h"
+#include "view/analyze.h"
+#include "view/state_table.h"
+
+AttrNumber
+view_state_key_attno(ViewQuery *vq, int i)
+{
+	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + i;
+}
+
+AttrNumber
+view_state_agg_attno(ViewQuery *vq, int i)
+{
+	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + list_length(vq->keys) + i;
+}
+
+Oid
+view_state_owner(void)
+{
+	HeapTuple	tup = base_row_by_oid(ExtensionRelationId, ExtensionOidIndexId,
+									  Anum_pg_extension_oid,
+									  get_extension_oid(STREAMQ_SCHEMA, false));
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "extension \"%s\" has no owner", STREAMQ_SCHEMA);
+	return ((Form_pg_extension) GETSTRUCT(tup))->extowner;
+}
+
+/* run utility statements as the owner of the extension */
+static void
+run_as_owner(const char *sql)
+{
+	Oid			save_user;
+	int			save_context;
+	int			nestlevel;
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(view_state_owner(),
+						   save_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("default_tablespace", "", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
+	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(save_user, save_context);
+}
+
+static char *
+collation_name(Oid collation)
+{
+	HeapTuple	tup = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tup);
+	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+										NameStr(form->collname));
+	ReleaseSysCache(tup);
+	return result;
+}
+
+static void
+append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
+			  Oid collation)
+{
+	appendStringInfo(sql, ", %s_%d %s", name, n + 1,
+					 format_type_extended(type, typmod,
+										  FORMAT_TYPE_TYPEMOD_GIVEN |
+										  FORMAT_TYPE_FORCE_QUALIFY));
+	if (OidIsValid(collation))
+		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
+}
+
+/* the width of a row after a column of the type was added to it, at most */
+static Size
+add_width(Size width, Oid type)
+{
+	HeapTuple	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tup);
+	if (form->typlen > 0)
+		width = att_align_nominal(width, form->typalign) + form->typlen;
+	else if (form->typlen == -1 && form->typstorage != TYPSTORAGE_PLAIN)
+		width += MAXALIGN(TOAST_POINTER_SIZE);	/* what is larger goes out of
+												 * the row */
+	ReleaseSysCache(tup);
+	return width;
+}
+
+/* a row must fit into a page, whatever the values: TOAST can make it no smaller */
+static void
+check_width(ViewQuery *vq)
+{
+	int			natts = view_state_agg_attno(vq, list_length(vq->aggs));
+	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
+	ListCell   *lc;
+
+	if (vq->window_rti != 0)
+		width = add_width(add_width(width, vq->event_type), vq->event_type);
+	width = add_width(width, INT8OID);
+	foreach(lc, vq->keys)
+		width = add_width(width, ((ViewKey *) lfirst(lc))->type);
+	foreach(lc, vq->aggs)
+		width = add_width(width, ((ViewAgg *) lfirst(lc))->storedtype);
+	width = add_width(width, BYTEAOID);
+
+	if (natts > MaxHeapAttributeNumber || width > MaxHeapTupleSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("too many aggregates in a continuous view"),
+				 errdetail("The state of a group has %d columns and up to %zu bytes, but the limits are %d columns and %zu bytes.",
+						   natts, width, MaxHeapAttributeNumber, (Size) MaxHeapTupleSize),
+				 errhint("Make several continuous views, each with some of the aggregates.")));
+}
+
+Oid
+view_state_create(ViewQuery *vq, int32 job_id, Oid role)
+{
+	StringInfoData sql;
+	char		name[NAMEDATALEN];
+	bool		windowed = vq->window_rti != 0;
+	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
+	Oid			state;
+	ListCell   *lc;
+
+	check_width(vq);
+	snprintf(name, sizeof(name), VIEW_STATE_TABLE_NAME, job_id);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s.%s (", STREAMQ_SCHEMA, name);
+	if (windowed)
+	{
+		const char *type = format_type_be_qualified(vq->event_type);
+
+		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
+						 type, type);
+	}
+	appendStringInfoString(&sql, "group_hash pg_catalog.int8 NOT NULL");
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		append_column(&sql, "key", foreach_current_index(lc), key->type,
+					  key->typmod, key->collation);
+	}
+	foreach(lc, vq->aggs)
+	{
+		ViewAgg    *agg = lfirst(lc);
+
+		append_column(&sql, "agg", foreach_current_index(lc), agg->storedtype,
+					  -1, agg->storedcollation);
+	}
+	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING heap WITH (fillfactor = 75)");
+	run_as_owner(sql.data);
+
+	state = get_relname_relid(name, nsp);
+	if (!OidIsValid(state))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("state table \"%s\" was dropped or renamed by an event trigger", name)));
+
+	resetStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE INDEX ON %s.%s (%sgroup_hash)",
+					 STREAMQ_SCHEMA, name, windowed ? "window_start, " : "");
+	run_as_owner(sql.data);
+	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
+						  STREAMQ_SCHEMA, name, STREAMQ_SCHEMA));
+	view_state_grant(state, role, true);
+	return state;
+}
+
+void
+view_state_grant(Oid state, Oid role, bool grant)
+{
+	/* the owner has all privileges anyway */
+	if (role == view_state_owner())
+		return;
+	run_as_owner(psprintf("%s SELECT ON %s.%s %s %s",
+						  grant ? "GRANT" : "REVOKE",
+						  STREAMQ_SCHEMA, quote_identifier(get_rel_name(state)),
+						  grant ? "TO" : "FROM",
+						  quote_identifier(GetUserNameFromId(role, false))));
+}

@@ -1,0 +1,354 @@
+/*
+ * view_commands.c
+ *	  create_continuous_view() and drop_continuous_view().
+ *
+ * Dependencies do the bookkeeping: the view's rule depends on what the query
+ * names, so the stream cannot be dropped without CASCADE; the state table
+ * belongs to the view; and an object access hook (view_objects.c) removes the
+ * job's rows when the view goes, whatever made it go.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_type.h"
+#include "commands/comment.h"
+#include "commands/view.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteSupport.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "base/argument.h"
+#include "base/command.h"
+#include "base/loaded.h"
+#include "compat.h"
+#include "job/job.h"
+#include "job/job_catalog.h"
+#include "log/log.h"
+#include "view/agg.h"
+#include "view/analyze.h"
+#include "view/state_table.h"
+#include "view/view.h"
+#include "view/view_define.h"
+
+PG_FUNCTION_INFO_V1(streamq_create_continuous_view);
+PG_FUNCTION_INFO_V1(streamq_drop_continuous_view);
+
+/* ---- creation ---- */
+
+/*
+ * The view is made by CREATE VIEW, so that event triggers and whatever else follows commands
+ * see it, and then gets the query tree itself: that which is parsed from its text may
+ * differ in what no text says.
+ */
+static Oid
+define_view(Oid namespaceid, const char *relname, Query *query)
+{
+	StringInfoData sql;
+	Oid			view;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE VIEW %s (",
+					 quote_qualified_identifier(get_namespace_name(namespaceid), relname));
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (type_is_collatable(exprType((Node *) tle->expr)) &&
+			!OidIsValid(exprCollation((Node *) tle->expr)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INDETERMINATE_COLLATION),
+					 errmsg("could not determine which collation to use for view column \"%s\"",
+							tle->resname),
+					 errhint("Use the COLLATE clause to set the collation explicitly.")));
+		appendStringInfo(&sql, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(tle->resname));
+	}
+	appendStringInfo(&sql, ") AS %s", pg_get_querydef(copyObject(query), false));
+	base_run_utility(linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt,
+					 sql.data);
+
+	view = get_relname_relid(relname, namespaceid);
+	if (!OidIsValid(view) || get_rel_relkind(view) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("view \"%s\" was dropped or renamed by an event trigger", relname)));
+	StoreViewQuery(view, query, true);
+	CommandCounterIncrement();
+	return view;
+}
+
+void
+view_record_dependencies(Oid view, Oid state, Query *query)
+{
+	ObjectAddress rule;
+	ObjectAddress viewobj;
+	ObjectAddress stateobj;
+
+	ObjectAddressSet(rule, RewriteRelationId, get_rewrite_oid(view, ViewSelectRuleName, false));
+	ObjectAddressSet(viewobj, RelationRelationId, view);
+	ObjectAddressSet(stateobj, RelationRelationId, state);
+	recordDependencyOnExpr(&rule, (Node *) query, NIL, DEPENDENCY_NORMAL);
+	/* a restored view may have some already */
+	deleteDependencyRecordsForSpecific(RelationRelationId, state, DEPENDENCY_INTERNAL,
+									   RelationRelationId, view);
+	recordDependencyOn(&stateobj, &viewobj, DEPENDENCY_INTERNAL);
+}
+
+/* settings that what the query does to a row may depend on */
+static ArrayType *
+collect_settings(void)
+{
+	static const char *const names[] = {
+		"search_path", "TimeZone", "DateStyle", "IntervalStyle",
+		"extra_float_digits", "bytea_output", "xmlbinary", "xmloption",
+		"lc_monetary", "lc_numeric", "lc_time", "default_text_search_config",
+		"array_nulls", "transform_null_equals",
+	};
+	Datum		values[lengthof(names) * 2];
+	int			n = 0;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		values[n++] = CStringGetTextDatum(names[i]);
+		values[n++] = CStringGetTextDatum(GetConfigOption(names[i], false, false));
+	}
+	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/* \d+ shows how the view is stored; tell where the query is */
+static void
+describe_view(Oid view, Oid source)
+{
+	char	   *comment = psprintf("continuous view of stream \"%s\"; its query is in streamq.jobs",
+								   get_rel_name(source));
+
+	CreateComments(view, RelationRelationId, 0, comment);
+}
+
+/* without GROUP BY there is one row from the start: count(*) of nothing is 0 */
+void
+view_store_single_group(ViewQuery *vq, Oid state_oid)
+{
+	Relation	rel;
+	ViewStateTable *state;
+
+	rel = table_open(state_oid, RowExclusiveLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	state = view_state_open(rel, vq, view_agg_set_create(vq));
+	(void) view_state_find_group(state, 0, 0, NULL, NULL);
+	view_state_flush(state);
+	PopActiveSnapshot();
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/* begin after what is there now */
+static void
+start_at_latest(int32 job_id, Oid source)
+{
+	Relation	rel = log_open_stream(source, NoLock);
+	int			npartitions = log_partition_count(rel);
+	JobProgress *progress = job_read_progress(job_id, npartitions);
+
+	for (int i = 0; i < npartitions; i++)
+	{
+		progress[i].next_offset = log_next_offset(rel, i);
+		progress[i].changed = true;
+	}
+	job_write_progress(job_id, progress, npartitions);
+	table_close(rel, NoLock);
+}
+
+/* state tables that were restored have the numbers of other jobs */
+static int32
+next_job_id(void)
+{
+	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
+	int32		job_id;
+	char		name[NAMEDATALEN];
+
+	do
+	{
+		job_id = job_next_id();
+		snprintf(name, sizeof(name), VIEW_STATE_TABLE_NAME, job_id);
+	} while (OidIsValid(get_relname_relid(name, nsp)));
+	return job_id;
+}
+
+static text *
+required_text(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		base_null_argument(name);
+	return PG_GETARG_TEXT_PP(arg);
+}
+
+static Interval *
+duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	Interval   *value;
+
+	if (PG_ARGISNULL(arg))
+		base_null_argument(name);
+	value = PG_GETARG_INTERVAL_P(arg);
+	job_check_duration(value, name);
+	return value;
+}
+
+static void
+check_options(const JobOptions *options)
+{
+	if (strcmp(options->late_rows, "update") != 0 && strcmp(options->late_rows, "drop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "late_rows",
+						options->late_rows),
+				 errhint("Use \"update\" or \"drop\".")));
+	if (strcmp(options->start_at, "earliest") != 0 && strcmp(options->start_at, "latest") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "start_at",
+						options->start_at),
+				 errhint("Use \"earliest\" or \"latest\".")));
+}
+
+/*
+ * create_continuous_view(name text, query text, watermark_delay interval, late_rows text,
+ *		allowed_lateness interval, start_at text, if_not_exists bool, job_timeout interval) regclass
+ */
+Datum
+streamq_create_continuous_view(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(required_text(fcinfo, 0, "name"));
+	char	   *text = text_to_cstring(required_text(fcinfo, 1, "query"));
+	JobOptions	options = {
+		.watermark_delay = duration_arg(fcinfo, 2, "watermark_delay"),
+		.late_rows = text_to_cstring(required_text(fcinfo, 3, "late_rows")),
+		.allowed_lateness = duration_arg(fcinfo, 4, "allowed_lateness"),
+		.start_at = text_to_cstring(required_text(fcinfo, 5, "start_at"))
+	};
+	RangeVar   *rv = makeRangeVarFromNameList(base_qualified_name(name));
+	JobRow		job = {0};
+	Query	   *query;
+	ViewQuery  *vq;
+	Oid			namespaceid;
+	Oid			existing;
+	Oid			owner;
+
+	base_require_loaded();
+	PreventCommandIfReadOnly("create_continuous_view()");
+	if (PG_ARGISNULL(6))
+		base_null_argument("if_not_exists");
+	check_options(&options);
+
+	if (!PG_ARGISNULL(7))
+		job.timeout = duration_arg(fcinfo, 7, "job_timeout");
+
+	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
+	if (OidIsValid(existing))
+	{
+		if (PG_GETARG_BOOL(6) && job_find_by_target(existing, &job))
+		{
+			ereport(NOTICE,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("continuous view \"%s\" already exists, skipping", name)));
+			PG_RETURN_OID(existing);
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", rv->relname)));
+	}
+
+	query = view_parse_query(text);
+	vq = view_analyze(query);
+	view_check_access(vq, GetUserId());
+
+	job.kind = VIEW_JOB_KIND;
+	job.job_id = next_job_id();
+	job.source = vq->source;
+	job.state = view_state_create(vq, job.job_id, GetUserId());
+	job.target = define_view(namespaceid, rv->relname, view_make_query(vq, job.state));
+	/* an event trigger may have given the view to somebody else */
+	owner = job_relation_owner(job.target);
+	if (owner != GetUserId())
+	{
+		view_state_grant(job.state, GetUserId(), false);
+		view_state_grant(job.state, owner, true);
+	}
+	view_record_dependencies(job.target, job.state, query);
+	describe_view(job.target, job.source);
+	job.settings = collect_settings();
+	job.query = text;
+
+	job.query_tree = nodeToString(query);
+	job_insert(&job, &options);
+	if (vq->single_group)
+		view_store_single_group(vq, job.state);
+	if (strcmp(options.start_at, "latest") == 0)
+		start_at_latest(job.job_id, job.source);
+	job_note_changed();
+	PG_RETURN_OID(job.target);
+}
+
+/* ---- removal ---- */
+
+/*
+ * drop_continuous_view(name text, if_exists bool) void
+ */
+Datum
+streamq_drop_continuous_view(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(required_text(fcinfo, 0, "name"));
+	List	   *names = textToQualifiedNameList(cstring_to_text(name));
+	Oid			view = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	DropStmt   *drop = makeNode(DropStmt);
+	JobRow		job;
+
+	base_require_loaded();
+	PreventCommandIfReadOnly("drop_continuous_view()");
+	if (PG_ARGISNULL(1))
+		base_null_argument("if_exists");
+	if (!OidIsValid(view))
+	{
+		if (PG_GETARG_BOOL(1))
+		{
+			ereport(NOTICE,
+					(errmsg("continuous view \"%s\" does not exist, skipping", name)));
+			PG_RETURN_VOID();
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("continuous view \"%s\" does not exist", name)));
+	}
+	if (!job_find_by_target(view, &job))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a continuous view", name),
+				 errhint("The view streamq.jobs lists the continuous views of this database.")));
+
+	drop->removeType = OBJECT_VIEW;
+	drop->objects = list_make1(list_make2(makeString(get_namespace_name(get_rel_namespace(view))),
+										  makeString(get_rel_name(view))));
+	drop->behavior = DROP_RESTRICT;
+	base_run_utility((Node *) drop,
+					 psprintf("DROP VIEW %s",
+							  quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)),
+														 get_rel_name(view))));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,193 @@
+/*
+ * view_query.c
+ *	  The query of a continuous view over its state table.
+ *
+ * It is the target list of the user's query with grouping expressions replaced
+ * by key columns and aggregates by streamq.aggregate_result() over state
+ * columns, HAVING as WHERE, and streamq.is_loaded(): without the library
+ * nobody keeps the state current.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_func.h"
+#include "parser/parser.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "base/loaded.h"
+#include "compat.h"
+#include "view/analyze.h"
+#include "view/state_table.h"
+#include "view/view_define.h"
+
+typedef struct RewriteState
+{
+	ViewQuery  *vq;
+	Oid			result_func;	/* streamq.aggregate_result */
+} RewriteState;
+
+/*
+ * The value of an aggregate: its state if that is the result, else a call of
+ * aggregate_result().
+ */
+static Node *
+finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
+{
+	Aggref	   *aggref = agg->aggref;
+	HeapTuple	tup;
+	Oid			finalfn;
+	Datum	   *types;
+	int			ntypes = 0;
+	ArrayType  *array;
+	ListCell   *lc;
+	Node	   *result_type;
+
+	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	finalfn = ((Form_pg_aggregate) GETSTRUCT(tup))->aggfinalfn;
+	ReleaseSysCache(tup);
+
+	/* the state is the result */
+	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
+		exprCollation((Node *) state) == aggref->aggcollid)
+		return (Node *) state;
+
+	types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
+	foreach(lc, aggref->aggargtypes)
+		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
+	array = construct_array(types, ntypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT);
+
+	result_type = (Node *) makeNullConst(aggref->aggtype, -1,
+										 get_typcollation(aggref->aggtype));
+	if (OidIsValid(aggref->inputcollid) &&
+		OidIsValid(get_typcollation(aggref->aggtype)) &&
+		aggref->inputcollid != get_typcollation(aggref->aggtype))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		collate->arg = (Expr *) result_type;
+		collate->collOid = aggref->inputcollid;
+		collate->location = -1;
+		result_type = (Node *) collate;
+	}
+
+	return (Node *) makeFuncExpr(rs->result_func, aggref->aggtype,
+								 list_make4(makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
+													  ObjectIdGetDatum(aggref->aggfnoid), false, true),
+											makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
+													  PointerGetDatum(array), false, false),
+											state,
+											result_type),
+								 aggref->aggcollid, aggref->inputcollid,
+								 COERCE_EXPLICIT_CALL);
+}
+
+/* keys, aggregates and the window's columns become columns of the state table */
+static Node *
+rewrite_mutator(Node *node, void *context)
+{
+	RewriteState *rs = context;
+	ViewQuery  *vq = rs->vq;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return NULL;
+
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		if (equal(key->expr, node))
+			return (Node *) makeVar(1, view_state_key_attno(vq, foreach_current_index(lc)),
+									key->type, key->typmod, key->collation, 0);
+	}
+	if (IsA(node, Aggref))
+	{
+		foreach(lc, vq->aggs)
+		{
+			ViewAgg    *agg = lfirst(lc);
+
+			if (equal(agg->aggref, node))
+				return finish_expression(rs, agg,
+										 makeVar(1, view_state_agg_attno(vq, foreach_current_index(lc)),
+												 agg->storedtype, -1, agg->storedcollation, 0));
+		}
+		elog(ERROR, "aggregate not found");
+	}
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		/* the parser let only grouped columns pass */
+		if (var->varno != vq->window_rti)
+			elog(ERROR, "column is not grouped");
+		return (Node *) makeVar(1, var->varattno, var->vartype, var->vartypmod,
+								var->varcollid, 0);
+	}
+	return expression_tree_mutator(node, rewrite_mutator, context);
+}
+
+Query *
+view_make_query(ViewQuery *vq, Oid state)
+{
+	RewriteState rs;
+	Query	   *query;
+	RawStmt    *raw;
+	List	   *tlist = NIL;
+	ListCell   *lc;
+	char	   *sql;
+	Oid			loaded;
+	Oid			save_user;
+	int			save_context;
+	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+
+	rs.vq = vq;
+	rs.result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
+											   makeString("aggregate_result")),
+									4, argtypes, false);
+
+	/*
+	 * Let the parser make the range table entry.  It looks names up, so do it
+	 * as a role that has USAGE on the schema.
+	 */
+	sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
+				   quote_identifier(get_rel_name(state)));
+	raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(view_state_owner(), save_context | SECURITY_LOCAL_USERID_CHANGE);
+	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
+	SetUserIdAndSecContext(save_user, save_context);
+
+	foreach(lc, vq->query->targetList)
+	{
+		TargetEntry *old = lfirst_node(TargetEntry, lc);
+
+		if (old->resjunk)
+			continue;
+		tlist = lappend(tlist,
+						makeTargetEntry((Expr *) rewrite_mutator((Node *) old->expr, &rs),
+										list_length(tlist) + 1,
+										pstrdup(old->resname), false));
+	}
+	query->targetList = tlist;
+	loaded = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA), makeString("is_loaded")),
+							0, NULL, false);
+	query->jointree->quals =
+		make_and_qual((Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid, InvalidOid,
+											COERCE_EXPLICIT_CALL),
+					  rewrite_mutator(vq->query->havingQual, &rs));
+	return query;
+}
