@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
+#include "compat.h"
 #include "group/roles.h"
 
 #define GROUP_CATALOG		"consumer_group"

@@ -10,6 +10,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 
+#include "compat.h"
 #include "view/analyze.h"
 
 /* ERRCODE_FEATURE_NOT_SUPPORTED: cannot use "what" in a continuous view */

@@ -15,6 +15,8 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "compat.h"
+
 /* [start, end), microseconds of one time line (timestamptz: UTC) */
 typedef struct ViewWindow
 {
