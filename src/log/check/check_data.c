@@ -23,6 +23,7 @@
 #include "log/log.h"
 #include "log/page/page.h"
 #include "log/page/row_codec.h"
+#include "log/page/run.h"
 #include "log/page/structure.h"
 #include "log/read/visibility.h"
 #include "log/space/shared.h"

@@ -21,6 +21,7 @@
 #include "log/load.h"
 #include "log/log.h"
 #include "log/page/page.h"
+#include "log/page/run.h"
 #include "log/read/cursor.h"
 #include "log/read/visibility.h"
 #include "log/reader.h"

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "log/page/log_xlog.h"
 #include "log/page/page.h"
+#include "log/page/run.h"
 #include "log/page/structure.h"
 #include "log/state_page.h"
 

@@ -9,6 +9,7 @@
 #include "utils/rel.h"
 
 #include "log/page/page.h"
+#include "log/page/run.h"
 #include "log/page/structure.h"
 #include "log/state_page.h"
 

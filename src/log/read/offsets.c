@@ -11,6 +11,7 @@
 
 #include "log/log.h"
 #include "log/page/page.h"
+#include "log/page/run.h"
 #include "log/page/structure.h"
 #include "log/read/cursor.h"
 #include "log/read/offsets.h"

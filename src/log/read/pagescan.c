@@ -17,6 +17,7 @@
 #include "log/log.h"
 #include "log/page/page.h"
 #include "log/page/row_codec.h"
+#include "log/page/run.h"
 #include "log/page/structure.h"
 #include "log/read/cursor.h"
 #include "log/read/pagescan.h"
