@@ -1,10 +1,10 @@
 /*
  * state_page.h
- *	  Pages of state that belong to the parts above.
+ *	  State pages: small states that other folders keep in a stream's file.
  *
- * A state page holds up to LOG_STATE_MAX bytes in the stream's own file.  It is
- * changed in place, WAL-logged and crash-safe.  There are no transaction
- * semantics: the owner puts them into the bytes.
+ * A state page holds up to LOG_STATE_MAX bytes.  It is changed in place,
+ * WAL-logged and crash-safe.  The log gives it no transaction semantics; the
+ * owner puts them into the bytes.
  */
 #ifndef STREAMQ_LOG_STATE_PAGE_H
 #define STREAMQ_LOG_STATE_PAGE_H
@@ -17,14 +17,14 @@
 #define LOG_STATE_MAX	8000
 
 /*
- * Whose page it is.  Kinds are numbers on disk, given out once:
+ * Key of a state page.  Kinds are numbers on disk, and are never reused:
  *
- *		1	consumer groups (group/store.h)
+ * 		1	consumer groups (group/store.h)
  *
- * An owner is what the kind says, such as a group's id, never 0.  It may have any
- * number of pages in each partition, which it numbers as it likes.  What has
- * no partition uses partition 0.  Pages are ordered by kind, owner, partition,
- * number.
+ * The kind says what an owner is, for example the id of a group.  0 is no owner.
+ * An owner may have any number of pages in each partition, and numbers them as
+ * it likes.  A state that belongs to no partition uses partition 0.  Pages are
+ * ordered by kind, owner, partition and number.
  */
 typedef struct LogStateKey
 {
@@ -49,31 +49,27 @@ log_state_key(uint8 kind, uint32 owner, int partition, uint32 number)
 
 /* ---- kinds ---- */
 
-/*
- * What a kind does for the log.  All of it gets the bytes of one page.
- */
+/* What a kind does for the log.  Each function gets the bytes of one page. */
 typedef struct LogStateKind
 {
-	const char *name;			/* with an article, of one page */
+	const char *name;			/* of one page, with an article */
 
 	/*
-	 * VACUUM: take out transaction ids older than cutoff.  Returns the oldest
-	 * one left, InvalidTransactionId if there is none.  Called with the page
-	 * locked.
+	 * VACUUM: remove transaction ids older than cutoff.  Returns the oldest
+	 * one left, or InvalidTransactionId.  The page is locked.
 	 */
 	TransactionId (*settle) (const LogStateKey *key, char *data, int *len,
 							 TransactionId cutoff, bool *changed);
 
 	/*
-	 * TRUNCATE: the partition goes on at first_offset in a new file.  False
+	 * TRUNCATE: the partition continues at first_offset in a new file.  False
 	 * if the page is not needed there.
 	 */
 	bool		(*carry) (const LogStateKey *key, char *data, int *len, int64 first_offset);
 
 	/*
-	 * check_stream: what is wrong with the page of a partition that ends at
-	 * next_offset; NULL if nothing is.  May fail with ERRCODE_DATA_CORRUPTED.
-	 * Optional.
+	 * check_stream: NULL or what is wrong with the page.  The partition ends
+	 * at next_offset.  May fail with ERRCODE_DATA_CORRUPTED.  Optional.
 	 */
 	const char *(*verify) (const LogStateKey *key, const char *data, int len,
 						   int64 next_offset);
@@ -83,31 +79,33 @@ extern void log_register_state_kind(uint8 number, const LogStateKind *kind);
 
 /* ---- whole pages ---- */
 
-/* copy the page's bytes out; false if there is no page.  data holds LOG_STATE_MAX bytes */
+/*
+ * Copy the bytes of the page to data, which has room for LOG_STATE_MAX bytes.
+ * False if there is no page.
+ */
 extern bool log_state_read(Relation rel, LogStateKey key, char *data, int *len);
 
 /*
- * Make these the page's bytes; allocates the page if there is none.  WAL gets the
- * bytes that differ.  Writers of one page exclude each other, by a lock of
- * their own.
+ * Replace the bytes of the page, creating it if necessary.  WAL gets only the
+ * bytes that differ.  A lock of the owner must serialize the writers of a
+ * page.
  */
 extern void log_state_write(Relation rel, LogStateKey key, const char *data, int len);
 
 /*
- * The first page at or after *key of the same kind, owner and partition:
- * false if there is none, else *key is its key.
+ * Find the first page at or after *key of the same kind, owner and partition,
+ * and set *key to its key.  False if there is none.
  */
 extern bool log_state_next(Relation rel, LogStateKey *key);
 
-/* how many state pages the stream has, of all kinds */
+/* Number of state pages of the stream, of all kinds. */
 extern uint32 log_state_count(Relation rel);
 
 /*
- * Free pages of a kind: all those for which keep(key, arg) is false.  Call it where
- * none of them can be needed again by a rollback.  keep is called without a
- * page locked, but with the relation's extension lock held.
- *
- * With an owner other than 0 only its pages are looked at.
+ * Free the pages of a kind for which keep(key, arg) is false.  With an owner
+ * other than 0, only its pages are considered.  No rollback must bring a freed
+ * page back into use.  keep is called with the relation extension lock held,
+ * but with no page locked.
  */
 extern void log_state_free(Relation rel, uint8 kind, uint32 owner,
 						   bool (*keep) (const LogStateKey *key, void *arg), void *arg);
@@ -121,7 +119,7 @@ typedef struct LogStatePage
 	int			len;
 } LogStatePage;
 
-/* some bytes of a page are replaced */
+/* replacement of some bytes of a page */
 typedef struct LogStateChange
 {
 	uint16		offset;
@@ -132,17 +130,17 @@ typedef struct LogStateChange
 #define LOG_STATE_MAX_CHANGES	16
 
 /*
- * Lock the page in the mode given (BUFFER_LOCK_SHARE or _EXCLUSIVE); false if there is
- * none.  Until log_state_unlock nothing may be done that looks at catalogs or waits
- * for another lock.
+ * Lock the page in the given mode (BUFFER_LOCK_SHARE or
+ * BUFFER_LOCK_EXCLUSIVE).  False if there is none.  Until log_state_unlock(),
+ * the caller must not look at catalogs or wait for another lock.
  */
 extern bool log_state_lock(Relation rel, LogStateKey key, int lockmode, LogStatePage *page);
 extern void log_state_unlock(LogStatePage *page);
 
 /*
- * Replace bytes of a page that is locked exclusively, in one WAL record, and let
- * it be len bytes long.  The changes do not overlap, are ordered by offset, and
- * contain all bytes behind the page's old length.
+ * Replace bytes of an exclusively locked page and set its length to len, in
+ * one WAL record.  The changes must be ordered by offset, must not overlap,
+ * and must include all bytes after the old length.
  */
 extern void log_state_change(Relation rel, LogStatePage *page,
 							 const LogStateChange *changes, int n, int len);

@@ -14,37 +14,38 @@
 #define LOG_RMGR_NAME		"streamq"
 
 /*
- * APPEND: rows placed on the tail page.
+ * APPEND: rows were placed on the tail page.
  *
- * With APPEND_INIT the page is new: initialised by redo, never an image.
+ * With APPEND_INIT the page is fresh.  Redo initializes it, so the record never
+ * has an image.
  *
  * Backup Blk 0: data page; its data: continuation bytes (cont_len), then the
  * bytes of the rows
  *
  * The main data is packed without alignment:
- *	 uint8 flags (LOG_APPEND_*)
- *	 with APPEND_INIT: int64 base, uint8 partition
- *	 with LOG_APPEND_CONT: uint16 cont_len
- *	 with LOG_APPEND_RUN: varint natts, varint cid, int64 time
- *	 with LOG_APPEND_LOGICAL, but not APPEND_INIT: uint8 partition, varint first
- *	 offset
- *	 with LOG_APPEND_LOGICAL, but not LOG_APPEND_RUN: varint natts, uint8 position
- *	 of the first row on the page modulo 8
- *	 varint rows that start in this record
- * The xid of a new run is that of the record.
+ * 	 uint8 flags (LOG_APPEND_*)
+ * 	 with APPEND_INIT: int64 base, uint8 partition
+ * 	 with LOG_APPEND_CONT: uint16 cont_len
+ * 	 with LOG_APPEND_RUN: varint natts, varint cid, int64 time
+ * 	 with LOG_APPEND_LOGICAL, but not APPEND_INIT: uint8 partition, varint first
+ * 	 offset
+ * 	 with LOG_APPEND_LOGICAL, but not LOG_APPEND_RUN: varint natts, uint8 position
+ * 	 of the first row on the page modulo 8
+ * 	 varint rows that start in this record
+ * The xid of a new run is the xid of the record.
  *
  * LOG_APPEND_LOGICAL is set with wal_level = logical.  Such a record suffices to
- * make the rows again, without a page and without a catalog table of streamq:
+ * decode the rows, without a page and without a catalog table of streamq:
  *
- * - The relation is that of the block reference's locator.
+ * - The relation is the one of the block reference's locator.
  * - The block data is there even if the record has an image of the page.
- * - The first row has the first offset, or the base of APPEND_INIT.
- * - Rows have natts attributes and the layout of page.h.  How much padding there is
- *	 before a body depends on the row's position on the page.  The first row of a
- *	 new run is at a multiple of 8, that of other records where the record says.
- * - A row that does not end in its record goes on in the continuation of the
- *	 next record of the same partition, which is of the same transaction: the
- *	 append lock is held in between.
+ * - The first row has the first offset or, with APPEND_INIT, the base.
+ * - Rows have natts attributes and the layout described in page.h.  The padding
+ * 	 before a body depends on the position of the row on the page.  The first row
+ * 	 of a new run is at a multiple of 8; otherwise the record has its position.
+ * - A row that does not end in its record continues in the continuation bytes of
+ * 	 the next record of the same partition.  That record is of the same
+ * 	 transaction, because the append lock is held in between.
  * - Transaction, subtransaction and origin are those of the record.
  */
 #define XLOG_LOG_APPEND			0x00
@@ -52,7 +53,7 @@
 
 #define LOG_APPEND_RUN		0x01	/* a new run begins */
 #define LOG_APPEND_CONT		0x02	/* the page begins with a continuation */
-#define LOG_APPEND_LOGICAL	0x04	/* with what logical decoding needs */
+#define LOG_APPEND_LOGICAL	0x04	/* has what logical decoding needs */
 
 /*
  * PAGES: structure pages changed together, each as a full image.
@@ -66,14 +67,15 @@
 typedef enum LogPagesReason
 {
 	LOG_PAGES_CREATE = 1,		/* meta page and first head */
-	LOG_PAGES_PARTITION,		/* a head added, or its parents set */
-	LOG_PAGES_RESERVE,			/* a spare extent on a directory page of its
-								 * own */
+	LOG_PAGES_PARTITION,		/* a head was added, or its parents were set */
+	LOG_PAGES_RESERVE,			/* a spare extent was added on a new directory
+								 * page */
 	LOG_PAGES_ENTER,			/* the tail moved into a spare extent */
-	LOG_PAGES_STATE,			/* state pages allocated or freed */
-	LOG_PAGES_EXPIRE,			/* extents freed at a partition's head */
-	LOG_PAGES_FREE,				/* the list of free blocks was made anew */
-	LOG_PAGES_BARRIER,			/* rows are routed by other columns now */
+	LOG_PAGES_STATE,			/* state pages were allocated or freed */
+	LOG_PAGES_EXPIRE,			/* extents at the head of a partition were
+								 * freed */
+	LOG_PAGES_FREE,				/* the list of free blocks was rebuilt */
+	LOG_PAGES_BARRIER,			/* the routing columns changed */
 } LogPagesReason;
 
 typedef struct xl_log_pages
@@ -93,7 +95,7 @@ typedef struct xl_log_pages
 
 typedef struct xl_log_state
 {
-	uint16		len;			/* of the content, afterwards */
+	uint16		len;			/* of the content after the change */
 } xl_log_state;
 
 typedef struct xl_log_state_change
@@ -103,7 +105,7 @@ typedef struct xl_log_state_change
 } xl_log_state_change;
 
 /*
- * FREEZE: the frozen offset moved on.
+ * FREEZE: the frozen offset moved.
  *
  * Backup Blk 0: head page
  */
@@ -113,21 +115,21 @@ typedef struct xl_log_freeze
 {
 	int64		frozen_offset;
 	int64		frozen_dead;
-	TransactionId newest_xid;	/* newest that was frozen, for conflicts on a
+	TransactionId newest_xid;	/* newest xid frozen, for conflicts on a
 								 * standby */
 	Oid			dboid;
 } xl_log_freeze;
 
 /*
- * DEAD: runs of aborted transactions are marked so for good.
+ * DEAD: runs of aborted transactions were marked for good.
  *
  * Backup Blk 0: data page; its data: uint16 positions of the runs
  */
 #define XLOG_LOG_DEAD			0x50
 
 /*
- * RESERVE: blocks were entered at the end of a directory page, as a spare extent or
- * to make the last one longer.
+ * RESERVE: blocks were added at the end of a directory page, as a spare extent or
+ * to lengthen the last one.
  *
  * Backup Blk 0: meta page, 1: directory page
  */
@@ -137,7 +139,7 @@ typedef struct xl_log_reserve
 {
 	BlockNumber start;
 	uint32		nblocks;
-	uint32		lengthen;		/* 1: the last extent */
+	uint32		lengthen;		/* 1: lengthen the last extent */
 } xl_log_reserve;
 
 #define XLOG_LOG_OPMASK			0x70
@@ -145,16 +147,19 @@ typedef struct xl_log_reserve
 extern void log_xlog_init(void);	/* registers the resource manager */
 
 /*
- * inside a critical section: log the images of n exclusively locked pages and
- * set their LSN
+ * Log images of n exclusively locked pages and set their LSN.  To be called in
+ * a critical section.
  */
 extern void log_xlog_pages(LogPagesReason reason, Buffer *buffers, int n);
 
-/* the same for a RESERVE record */
+/* Log a RESERVE record, in the same way. */
 extern void log_xlog_reserve(Buffer meta, Buffer leaf, BlockNumber start, uint32 nblocks,
 							 bool lengthen);
 
-/* unsigned numbers in 7-bit groups, least first; all return the position behind */
+/*
+ * Unsigned numbers in groups of 7 bits, least significant first.  All
+ * functions return the position after the number.
+ */
 extern char *log_put_varint(char *p, uint32 v);
 extern const char *log_get_varint(const char *p, uint32 *v);
 extern char *log_put_varint64(char *p, uint64 v);

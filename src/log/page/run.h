@@ -14,25 +14,25 @@
 #define LOG_RUN_UNKNOWN "it has a run that a later version of streamq made, or unknown flags"
 
 /*
- * The runs of a data page, one after the other:
+ * Walk over the runs of a data page:
  *
- *		log_run_begin(&walk, page);
- *		while ((run = log_run_next(&walk)) != NULL)
- *			...
+ * 		log_run_begin(&walk, page);
+ * 		while ((run = log_run_next(&walk)) != NULL)
+ * 			...
  *
- * No run is returned whose header is not within the page's content.  Whether
- * the header itself is sound is for the caller to check (log_run_fits), unless
- * log_page_check_runs found that all runs of the page are.
+ * Only runs whose header is within the page's content are returned.  The caller
+ * checks the header itself (log_run_fits), unless log_page_check_runs() has
+ * accepted the page.
  */
 typedef struct LogRunWalk
 {
 	char	   *page;
 	uint32		lower;			/* end of the page's content */
 	uint32		pos;			/* of the run's header */
-	uint32		end;			/* of the run; at last, of all runs */
+	uint32		end;			/* of the run; at the end, of all runs */
 	uint32		nrows;			/* rows that start in the run */
-	int64		off;			/* of the first of them; at last, of the row
-								 * after all runs */
+	int64		off;			/* of the first of them; at the end, of the
+								 * row after all runs */
 } LogRunWalk;
 
 static inline void
@@ -64,7 +64,7 @@ log_run_next(LogRunWalk *walk)
 
 /*
  * Is the run within the page's content, and are its rows among those that the
- * page counts?  A row takes two bytes at least.
+ * page counts?  A row takes at least two bytes.
  */
 static inline bool
 log_run_fits(const LogRunWalk *walk, const LogRun *run)
@@ -76,7 +76,7 @@ log_run_fits(const LogRunWalk *walk, const LogRun *run)
 		walk->off + run->nrows <= opaque->base + opaque->nrows;
 }
 
-/* the same for a page in a buffer: an error if it does not */
+/* Raise an error if a run of a page in a buffer does not fit. */
 static inline void
 log_run_check(const LogRunWalk *walk, const LogRun *run, Relation rel, Buffer buffer)
 {

@@ -1,7 +1,7 @@
 /*
  * structure.h
- *	  What is on disk: the structure pages of a stream's file, and the changes
- *	  of them that redo makes, too.
+ *	  What is on disk: the structure pages of a stream's file, and the
+ *	  changes of them that redo shares.
  */
 #ifndef STREAMQ_LOG_PAGE_STRUCTURE_H
 #define STREAMQ_LOG_PAGE_STRUCTURE_H
@@ -28,7 +28,7 @@ typedef struct LogMeta
 {
 	uint32		npartitions;	/* heads in use */
 	BlockNumber state_root;		/* root of the state directory */
-	BlockNumber nallocated;		/* blocks below have been handed out once */
+	BlockNumber nallocated;		/* blocks below were handed out at least once */
 	uint32		nfree;			/* entries of free[] */
 	uint32		nstates;		/* state pages */
 	uint32		reserved[3];	/* 0 */
@@ -40,7 +40,7 @@ StaticAssertDecl(offsetof(LogMeta, heads) == 32 && offsetof(LogMeta, free) == 32
 				 "on-disk format");
 StaticAssertDecl(sizeof(LogBlockRange) == 8, "on-disk format");
 
-/* flag of the meta page: there are more free blocks than free[] has room for */
+/* flag of the meta page: free[] has no room for all free blocks */
 #define LOG_META_INCOMPLETE	0x01
 
 #define LOG_META(page)		((LogMeta *) LOG_PAGE_CONTENT(page))
@@ -51,17 +51,18 @@ StaticAssertDecl(sizeof(LogBlockRange) == 8, "on-disk format");
 
 typedef struct LogParent
 {
-	int64		offset;			/* finish the parent below this first */
+	int64		offset;			/* the parent must be finished below this */
 	uint32		partition;
 	uint32		reserved;
 } LogParent;
 
-/* the columns that rows are routed by changed here */
+/* the routing columns changed here */
 typedef struct LogBarrier
 {
-	int64		offset;			/* before it the old ones held */
-	uint64		xid;			/* full id of the transaction that made it */
-	uint32		id;				/* the same in all partitions, growing */
+	int64		offset;			/* rows below it were routed by the old
+								 * columns */
+	uint64		xid;			/* full xid of the transaction that made it */
+	uint32		id;				/* the same in all partitions, ascending */
 	uint32		reserved;
 } LogBarrier;
 
@@ -77,16 +78,17 @@ typedef struct LogHead
 	int64		first_offset;	/* oldest retained */
 	int64		expired_offset; /* messages below it expired; between it and
 								 * first_offset there were none */
-	int64		origin_offset;	/* where the log of this file began */
-	int64		frozen_offset;	/* everything below is settled for ever */
+	int64		origin_offset;	/* where this file's log began */
+	int64		frozen_offset;	/* everything below is settled for good */
 	int64		frozen_dead;	/* rows of aborted transactions in
 								 * [first_offset, frozen_offset) */
 	uint32		next_leaf_id;
 	uint8		nparents;
 	uint8		nbarriers;
 	uint16		nroot;
-	int64		reserved[4];	/* 0; for how far other processes are with the
-								 * partition: archive, compaction */
+	int64		reserved[4];	/* 0; for the progress of later processes with
+								 * the partition, such as archiving and
+								 * compaction */
 	/* LogParent[nparents], LogBarrier[nbarriers], LogRootEntry[nroot] follow */
 } LogHead;
 
@@ -116,11 +118,12 @@ typedef struct LogExtent
 {
 	BlockNumber start;
 	uint32		nblocks;		/* less than 2^24 */
-	int64		base;			/* base of its first page, LOG_SPARE_EXTENT
-								 * until the tail has got there */
+	int64		base;			/* base of its first page; LOG_SPARE_EXTENT
+								 * until the tail enters it */
 	TimestampTz first_time;		/* append time of its first row */
-	TimestampTz last_time;		/* once it is full: not before that of the
-								 * last, nor behind the next extent's first */
+	TimestampTz last_time;		/* set when it is full: at least the append
+								 * time of its last row, at most that of the
+								 * next extent's first row */
 } LogExtent;
 
 StaticAssertDecl(sizeof(LogExtent) == 32 && offsetof(LogExtent, base) == 8 &&
@@ -139,16 +142,16 @@ StaticAssertDecl(offsetof(LogDirectory, extents) == 8, "on-disk format");
 #define LOG_DIRECTORY_MAX \
 	((int) ((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogDirectory, extents)) / sizeof(LogExtent)))
 
-/* barriers in a head */
+/* most barriers in a head */
 #define LOG_MAX_BARRIERS	32
 
 /* ---- states ---- */
 
 /*
- * The state directory is a tree, ordered by key.  A page of level 0 names state
- * pages.  One of a higher level names pages of the level below: an entry's key is
- * the least that may be there, but the first entry of a page has all keys below
- * the second.
+ * The state directory is a tree ordered by key.  A page of level 0 names state
+ * pages.  A page of a higher level names pages of the level below.  The key of
+ * an entry is the least key that may be there, except that the first entry of
+ * a page covers all keys below the second.
  */
 typedef struct LogStateEntry
 {
@@ -170,7 +173,7 @@ StaticAssertDecl(offsetof(LogStateDirectory, entries) == 8, "on-disk format");
 
 #define LOG_STATE_DIRECTORY(page) ((LogStateDirectory *) LOG_PAGE_CONTENT(page))
 
-/* may be set to less, to test high trees */
+/* can be defined smaller, to test high trees */
 #ifndef LOG_STATE_DIRECTORY_MAX
 #define LOG_STATE_DIRECTORY_MAX \
 	((LOG_PAGE_END - LOG_PAGE_START - offsetof(LogStateDirectory, entries)) / sizeof(LogStateEntry))
@@ -189,10 +192,12 @@ log_state_compare(const LogStateKey *a, const LogStateKey *b)
 	return a->number < b->number ? -1 : a->number > b->number;
 }
 
-/* is it the state page of that key? */
+/* Is it the state page with this key? */
 extern bool log_state_is(Page page, const LogStateKey *key);
 
-/* ---- changing them; nothing here can fail ---- */
+/*
+ * ---- changing structure pages; nothing here can fail ----
+ */
 
 extern void log_fill_meta(Page page, uint32 npartitions, BlockNumber nallocated);
 extern void log_fill_head(Page page, int partition, int64 origin);
@@ -203,12 +208,12 @@ extern void log_state_directory_set_content(Page page);
 extern void log_fill_state(Page page, const LogStateKey *key, const char *data, int len);
 
 /*
- * Enter blocks at the end of a leaf: as a spare extent, or by making the last one
- * longer.  There is room.
+ * Add blocks at the end of a leaf that has room: as a spare extent, or to the
+ * last extent.
  */
 extern void log_directory_add(Page page, BlockNumber start, uint32 nblocks, bool lengthen);
 
-/* take blocks that are free or were never handed out; give blocks back */
+/* Take blocks that are free or were never handed out; give blocks back. */
 extern void log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 extern void log_free_blocks(Page metapage, BlockNumber start, uint32 nblocks);
 

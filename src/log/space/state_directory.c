@@ -2,19 +2,21 @@
  * state_directory.c
  *	  The directory of state pages.
  *
- * It is a tree of pages, ordered by key (structure.h).  All changes are made
- * under the relation extension lock, each in one WAL record that leaves a valid
- * tree.  A full page is split before an entry is added, from the top down, so
- * each split has room for its entry in the page above.  Pages are not merged,
- * but a page that becomes empty is freed.
+ * The directory is a tree of pages ordered by key (structure.h).  All changes
+ * happen under the relation extension lock, and each has one WAL record that
+ * leaves a valid tree.  A full page is split before an entry is added, from
+ * the top down, so each split has room for its entry in the page above.  Pages
+ * are not merged, but a page that becomes empty is freed.
  *
- * A search goes down from the meta page and locks a page before it lets go of
- * the one above.  A change locks in the same order whatever it changes, so a
- * search sees the tree either before or after it.  On a standby, redo changes the
- * pages one after the other: new pages first, then from the top down (for
- * that, pages are registered in the opposite order).  A search then finds
- * what it looks for: an entry is in its new place before the page above names
- * that place, and leaves the old one afterwards.
+ * A search goes down from the meta page and locks a page before it releases
+ * the one above.  Every change locks in the same order, so a search sees the
+ * tree before or after it.
+ *
+ * On a standby, redo changes the pages one after the other: new pages first,
+ * then from the top down.  (Pages of a record are restored in reverse order,
+ * so they are registered that way.)  A search still finds what it looks for,
+ * because an entry is in its new place before the page above names that place,
+ * and is removed from its old place afterwards.
  */
 #include "postgres.h"
 
@@ -31,7 +33,7 @@
 #include "log/space/partition.h"
 #include "log/space/state_directory.h"
 
-/* where a key is, or would be: a page of each level, the root first */
+/* Place of a key, or where it would be: one page per level, the root first. */
 typedef struct StatePath
 {
 	int			depth;			/* 0: there is no tree */
@@ -39,7 +41,7 @@ typedef struct StatePath
 	uint32		nentries[LOG_STATE_MAX_LEVEL + 1];
 	uint32		positions[LOG_STATE_MAX_LEVEL + 1]; /* of the entry followed;
 													 * in the leaf, of the
-													 * first one not before
+													 * first entry not before
 													 * the key */
 	bool		bounded;		/* the leaf ends before this key: */
 	LogStateKey high;
@@ -47,7 +49,7 @@ typedef struct StatePath
 
 /* ---- searching ---- */
 
-/* the first entry that is not before the key */
+/* The first entry that is not before the key. */
 static uint32
 find_position(const LogStateDirectory *directory, const LogStateKey *key)
 {
@@ -66,7 +68,7 @@ find_position(const LogStateDirectory *directory, const LogStateKey *key)
 	return lo;
 }
 
-/* the entry to be followed from a page above the leaves */
+/* The entry to follow from a page above the leaves. */
 static uint32
 find_child(const LogStateDirectory *directory, const LogStateKey *key)
 {
@@ -84,7 +86,10 @@ holds_key(const LogStateDirectory *directory, uint32 i, const LogStateKey *key)
 		log_state_compare(&directory->entries[i].key, key) == 0;
 }
 
-/* the leaf for the key, locked for reading; InvalidBuffer if there is no tree */
+/*
+ * Find the leaf for the key and share-lock it; InvalidBuffer if there is no
+ * tree.
+ */
 static Buffer
 descend(Relation rel, const LogStateKey *key, StatePath *path)
 {
@@ -189,7 +194,7 @@ log_state_walk_next(LogStateWalk *walk, LogStateEntry *entry)
 			return false;
 		memcpy(walk->leaf.data, BufferGetPage(buffer), BLCKSZ);
 		UnlockReleaseBuffer(buffer);
-		/* on a damaged page keys may fall: that would never end */
+		/* on a damaged page keys may decrease, and the walk would never end */
 		if (path.bounded && log_state_compare(&path.high, &walk->next) <= 0)
 			log_page_corrupted(walk->rel, path.blocks[path.depth - 1],
 							   "the keys of the state directory are not in order");
@@ -222,7 +227,10 @@ lock_new(Relation rel, BlockNumber block)
 	return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
 }
 
-/* in the critical section: dirty and log the pages, in the order in which redo goes back */
+/*
+ * In a critical section: dirty and log the pages.  Redo restores them in
+ * reverse order.
+ */
 static void
 finish_change(Relation rel, Buffer *buffers, int n)
 {
@@ -252,7 +260,7 @@ add_entry(Page page, uint32 i, const LogStateKey *key, BlockNumber block)
 	log_state_directory_set_content(page);
 }
 
-/* a new root, above the present one; the first one is an empty leaf */
+/* Add a root above the present one.  The first root is an empty leaf. */
 static void
 add_root(Relation rel, const StatePath *path)
 {
@@ -284,8 +292,9 @@ add_root(Relation rel, const StatePath *path)
 }
 
 /*
- * Split the page of the path at depth d, not the root; the page above has room.  Where
- * keys come in order, as numbers do, the page stays full.
+ * Split the page of the path at depth d, which is not the root.  The page
+ * above has room.  If keys are added in order, as numbers are, the left page
+ * stays full.
  */
 static void
 split_page(Relation rel, const StatePath *path, int d)
@@ -294,8 +303,8 @@ split_page(Relation rel, const StatePath *path, int d)
 	uint32		n = path->nentries[d];
 	uint32		pos = path->positions[d];
 	uint32		at = pos >= n - 1 ? n - 1 : n / 2;
-	Buffer		buffers[4];		/* as redo needs them: left, above, meta,
-								 * right */
+	Buffer		buffers[4];		/* in the order that redo needs: left, above,
+								 * meta, right */
 	LogStateDirectory *left;
 	LogStateDirectory *right;
 
@@ -321,13 +330,16 @@ split_page(Relation rel, const StatePath *path, int d)
 	release_all(buffers, 4);
 }
 
-/* make room for one more entry in the leaf; false if the path has changed for that */
+/*
+ * Make room for one more entry in the leaf.  False if that has changed the
+ * path.
+ */
 static bool
 make_room(Relation rel, const StatePath *path)
 {
 	int			d = path->depth;
 
-	/* the highest of the full pages that are directly above each other */
+	/* find the highest page of the full ones above the leaf */
 	while (d > 0 && path->nentries[d - 1] >= LOG_STATE_DIRECTORY_MAX)
 		d--;
 	if (d == path->depth && d > 0)
@@ -344,7 +356,8 @@ log_state_insert(Relation rel, const LogStateKey *key, const char *data, int len
 {
 	StatePath	path;
 	BlockNumber block;
-	Buffer		buffers[3];		/* as redo needs them: leaf, meta, state */
+	Buffer		buffers[3];		/* in the order that redo needs: leaf, meta,
+								 * state */
 
 	do
 	{
@@ -383,8 +396,8 @@ remove_entries(Page page, uint32 i, uint32 n)
 }
 
 /*
- * A page nobody refers to: whoever remembers the block finds that it is not
- * the state it was.
+ * Free a page.  A session that remembers the block will see that it is no
+ * longer the state it was.
  */
 static void
 free_page(Page metapage, Buffer buffer)
@@ -399,19 +412,22 @@ log_state_remove(Relation rel, const LogStateEntry *victims, int n)
 	StatePath	path;
 	Buffer		leaf = descend(rel, &victims[0].key, &path);
 
-	/* as redo needs them: states, pages of the path from the leaf up, meta */
+	/*
+	 * in the order that redo needs: states, pages of the path from the leaf
+	 * up, meta
+	 */
 	Buffer		buffers[LOG_STATE_MAX_VICTIMS + LOG_STATE_MAX_LEVEL + 2];
 	int			npath = 1;
 	int			nbuffers;
 	Page		metapage;
-	bool		all;			/* no page of the tree is left */
+	bool		all;			/* no page of the tree remains */
 
 	Assert(n >= 1 && n <= LOG_STATE_MAX_VICTIMS);
 	if (!BufferIsValid(leaf))
 		log_page_corrupted(rel, 0, "it does not name the state directory");
 	UnlockReleaseBuffer(leaf);
 
-	/* the leaf, if it becomes empty the page above, and so on */
+	/* the leaf; if it becomes empty, the page above; and so on */
 	if (path.nentries[path.depth - 1] == (uint32) n)
 		while (npath < path.depth && path.nentries[path.depth - 1 - npath++] == 1)
 			;

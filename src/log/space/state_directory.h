@@ -12,15 +12,15 @@
 
 #include "log/page/structure.h"
 
-/* the state page, pinned and locked; InvalidBuffer if there is none */
+/* The state page, pinned and locked; InvalidBuffer if there is none. */
 extern Buffer log_state_find(Relation rel, const LogStateKey *key, int lockmode);
 
-/* all entries of the directory from a key on, in order */
+/* Walk over all entries of the directory from a key on, in order. */
 typedef struct LogStateWalk
 {
 	Relation	rel;
-	LogStateKey next;			/* where to go on after the leaf */
-	bool		last;			/* there is nothing after it */
+	LogStateKey next;			/* key with which the next leaf begins */
+	bool		last;			/* there is no next leaf */
 	bool		loaded;
 	uint32		i;
 	PGAlignedBlock leaf;
@@ -29,19 +29,21 @@ typedef struct LogStateWalk
 extern void log_state_walk_begin(LogStateWalk *walk, Relation rel, const LogStateKey *from);
 extern bool log_state_walk_next(LogStateWalk *walk, LogStateEntry *entry);
 
-/* was the entry that was returned last the last one of its leaf? */
+/* Was the last entry returned the last one of its leaf? */
 static inline bool
 log_state_walk_at_end(const LogStateWalk *walk)
 {
 	return walk->i >= LOG_STATE_DIRECTORY(walk->leaf.data)->nentries;
 }
 
-/* Changes.  The extension lock is held. */
+/*
+ * ---- changes; the caller holds the extension lock ----
+ */
 
-/* make a page with these bytes; there is none yet */
+/* Create a page with these bytes.  There must be none with this key. */
 extern void log_state_insert(Relation rel, const LogStateKey *key, const char *data, int len);
 
-/* free pages whose entries are in one leaf, in order */
+/* Free pages whose entries are in one leaf, in order. */
 #define LOG_STATE_MAX_VICTIMS	16
 extern void log_state_remove(Relation rel, const LogStateEntry *victims, int n);
 

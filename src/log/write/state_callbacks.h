@@ -1,6 +1,6 @@
 /*
  * state_callbacks.h
- *	  Kinds of states, for the rest of the log.
+ *	  The kinds of states, for the other rooms of the log.
  */
 #ifndef STREAMQ_LOG_WRITE_STATE_CALLBACKS_H
 #define STREAMQ_LOG_WRITE_STATE_CALLBACKS_H
@@ -11,13 +11,13 @@
 
 #include "log/state_page.h"
 
-/* NULL if this version does not know the kind */
+/* The kind with this number; NULL if this version does not know it. */
 extern const LogStateKind *log_state_kind(uint8 number);
 
-/* the same; an error if it does not */
+/* The same, but raises an error if the kind is unknown. */
 extern const LogStateKind *log_state_kind_of(Relation rel, BlockNumber block, uint8 number);
 
-/* let the owners settle old transaction ids; returns the oldest one left */
+/* Let the owners settle old transaction ids.  Returns the oldest one left. */
 extern TransactionId log_state_vacuum(Relation rel, TransactionId cutoff);
 
 #endif

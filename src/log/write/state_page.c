@@ -1,9 +1,9 @@
 /*
  * state_page.c
- *	  Pages of state for the parts above.
+ *	  State pages: finding, reading and changing them.
  *
- * A session remembers in which block it found a page.  The page itself tells
- * whose it is, so a memory that is out of date is noticed.
+ * A session remembers in which block it found a page.  The page holds its key,
+ * so an outdated memory is noticed.
  */
 #include "postgres.h"
 
@@ -75,7 +75,7 @@ static HTAB *places = NULL;
 
 #define MAX_PLACES 10000
 
-/* the state's page, locked; InvalidBuffer if it has none */
+/* Find the state's page and lock it; InvalidBuffer if there is none. */
 static Buffer
 find_page(Relation rel, const LogStateKey *state, int lockmode)
 {
@@ -106,7 +106,10 @@ find_page(Relation rel, const LogStateKey *state, int lockmode)
 		UnlockReleaseBuffer(buffer);
 	}
 
-	/* the table must not grow, nor memory run out, while a page is locked */
+	/*
+	 * do now what allocates memory, because it must not happen with a page
+	 * locked
+	 */
 	if (place == NULL)
 	{
 		if (hash_get_num_entries(places) >= MAX_PLACES)
@@ -233,10 +236,13 @@ log_state_change(Relation rel, LogStatePage *state, const LogStateChange *change
 	state->len = len;
 }
 
-/* another range in WAL costs as much as so many bytes */
+/* a range in WAL costs as much as this many bytes */
 #define RANGE_COST	((int) sizeof(xl_log_state_change))
 
-/* the state of a page that is locked exclusively becomes this one */
+/*
+ * Replace the content of an exclusively locked page, logging the ranges that
+ * differ.
+ */
 static void
 replace_content(Relation rel, LogStatePage *state, const char *data, int len)
 {
@@ -256,7 +262,10 @@ replace_content(Relation rel, LogStatePage *state, const char *data, int len)
 			break;
 		start = i;
 		end = i + 1;
-		/* up to where more bytes are the same than a range costs */
+
+		/*
+		 * end the range where more equal bytes follow than a new range costs
+		 */
 		for (i++; i < len; i++)
 		{
 			if (i >= common || data[i] != state->data[i])
@@ -327,7 +336,7 @@ log_state_free(Relation rel, uint8 kind, uint32 owner,
 
 /* ---- VACUUM ---- */
 
-/* let the owner settle one state; returns the oldest xid left */
+/* Let the owner settle one state.  Returns the oldest xid left. */
 static TransactionId
 settle_state(Relation rel, const LogStateKey *key, TransactionId cutoff)
 {
@@ -337,7 +346,7 @@ settle_state(Relation rel, const LogStateKey *key, TransactionId cutoff)
 	TransactionId xid;
 	bool		changed = false;
 
-	/* freed meanwhile */
+	/* freed since the walk read its entry */
 	if (!log_state_lock(rel, *key, BUFFER_LOCK_EXCLUSIVE, &page))
 		return InvalidTransactionId;
 	len = page.len;
@@ -350,8 +359,8 @@ settle_state(Relation rel, const LogStateKey *key, TransactionId cutoff)
 }
 
 /*
- * A state that is made meanwhile may be missed.  It has no xids older than the
- * cutoff.
+ * A state created during the walk may be missed.  It has no xids older than
+ * the cutoff.
  */
 TransactionId
 log_state_vacuum(Relation rel, TransactionId cutoff)
