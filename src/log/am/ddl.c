@@ -63,8 +63,8 @@ add_page(NewFile *file)
 }
 
 /*
- * A level of the state directory with these entries, above the pages that they name.
- * Returns how many pages it has; their entries take the place of those.
+ * Add a level of the state directory with these entries.  Returns the number
+ * of its pages, whose entries replace those in the array.
  */
 static uint32
 add_state_level(NewFile *file, LogStateEntry *entries, uint32 n, int level)
@@ -87,7 +87,10 @@ add_state_level(NewFile *file, LogStateEntry *entries, uint32 n, int level)
 	return npages;
 }
 
-/* the states, as their owners carry them to where each partition goes on */
+/*
+ * Add the states, as their owners carry them to the offsets where the
+ * partitions continue.
+ */
 static void
 carry_states(Relation rel, NewFile *file, int npartitions, const int64 *next)
 {
@@ -110,7 +113,11 @@ carry_states(Relation rel, NewFile *file, int npartitions, const int64 *next)
 		CHECK_FOR_INTERRUPTS();
 		if (entry.key.partition >= npartitions || !log_state_read(rel, entry.key, data, &len))
 			continue;
-		/* the new file counts as frozen up to here: no older xids in it */
+
+		/*
+		 * the new file counts as frozen up to here, so it must not hold older
+		 * xids
+		 */
 		(void) kind->settle(&entry.key, data, &len, RecentXmin, &changed);
 		if (!kind->carry(&entry.key, data, &len, next[entry.key.partition]))
 			continue;

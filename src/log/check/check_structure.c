@@ -1,16 +1,13 @@
 /*
  * check_structure.c
- *	  Is a stream's file sound?  The structure: meta page, heads, directories,
- *	  free blocks, states.
+ *	  Checking the structure of a stream's file: meta page, heads,
+ *	  directories, free blocks, states.
  *
- * Structure pages are copied while the extension lock is held, which keeps blocks
- * from being handed out or given back.  The tail still moves, but for a moment only it
- * moves into another extent: copies between two looks at the tail that
- * agree are of one time.  On a standby redo changes page after page, so what
- * looks wrong there is looked at again.
- *
- * Nothing found ends the check.  Pages are read in subtransactions of their own, so
- * that one that cannot be read is one more problem.
+ * Structure pages are copied while the extension lock is held, so no block is
+ * handed out or given back meanwhile.  But the tail can move into another
+ * extent.  So the tail is read before and after its directory is copied; if
+ * both agree, the copies belong together.  On a standby redo changes one page
+ * after the other, so what looks wrong there is checked again.
  */
 #include "postgres.h"
 
@@ -31,13 +28,13 @@
 #include "log/space/shared.h"
 #include "log/write/state_callbacks.h"
 
-/* how often the directory is copied until the tail keeps still meanwhile */
+/* how often the directory is copied until the tail does not move meanwhile */
 #define MAX_TRIES			20
-/* how often a standby looks again, and how long it waits before that */
+/* how often a standby checks again, and how long it waits before that */
 #define STANDBY_TRIES		5
 #define STANDBY_WAIT_MS		200
 
-/* a part of the file and what it is used for */
+/* A part of the file and its use. */
 typedef struct Use
 {
 	BlockNumber start;
@@ -52,7 +49,7 @@ typedef struct Structure
 	int			npartitions;
 	BlockNumber nallocated;
 	bool		complete;		/* all free blocks are in the list */
-	uint32		nstates;		/* states that were found */
+	uint32		nstates;		/* states found */
 	uint32		ndirectory;		/* pages of the state directory */
 	CheckPartition *partitions;
 	int			nuses;
@@ -60,7 +57,7 @@ typedef struct Structure
 	Use		   *uses;
 } Structure;
 
-/* problems of one look, kept until it is known that they count */
+/* A problem of one pass, kept until the pass is known to count. */
 typedef struct Problem
 {
 	int			partition;
@@ -165,7 +162,7 @@ log_check_read(Check *check, int partition, BlockNumber block, char *copy)
 	return log_check_guard(check, partition, block, read_page, &args);
 }
 
-/* fields that pages of this kind do not use are zero */
+/* Check that fields are zero that pages of this kind do not use. */
 static void
 check_unused_fields(Check *check, int partition, BlockNumber block, LogPageKind kind, Page page)
 {
@@ -190,7 +187,7 @@ check_unused_fields(Check *check, int partition, BlockNumber block, LogPageKind 
 		log_check_report(check, partition, block, -1, "fields that are not in use are not zero");
 }
 
-/* a page that must be of that kind */
+/* Copy a page that must be of the given kind, and check its unused fields. */
 static bool
 read_kind(Check *check, BlockNumber block, LogPageKind kind, int partition, char *copy,
 		  const char *name)
@@ -273,6 +270,7 @@ add_extent(CheckPartition *p, const LogExtent *extent)
 	p->extents[p->nextents++] = *extent;
 }
 
+/* Check an entry of a directory page, and note it and its blocks. */
 static void
 check_extent(Structure *s, CheckPartition *p, BlockNumber leaf, const LogExtent *extent)
 {
@@ -317,7 +315,7 @@ check_parents(Structure *s, CheckPartition *p, BlockNumber block, LogHead *head)
 		LogParent  *parent = &LOG_HEAD_PARENTS(head)[i];
 		CheckPartition *before = &s->partitions[Min(parent->partition, LOG_META_PARTITIONS - 1)];
 
-		/* no group could ever finish what was not written */
+		/* no group could finish what was never written */
 		if (parent->partition >= (uint32) p->partition || parent->reserved != 0 ||
 			(i > 0 && parent->partition <= parent[-1].partition) ||
 			parent->offset <= 0 ||
@@ -343,7 +341,7 @@ check_barriers(Structure *s, CheckPartition *p, BlockNumber block, LogHead *head
 	}
 }
 
-/* the tail as the rest of the server sees it */
+/* Get the tail as the rest of the server knows it. */
 static void
 get_tail(Check *check, void *arg)
 {
@@ -352,6 +350,10 @@ get_tail(Check *check, void *arg)
 	log_get_tail(check->rel, p->partition, &p->tail);
 }
 
+/*
+ * Check the head of a partition and its directory pages.  What they say goes
+ * to *p.
+ */
 static void
 check_head(Structure *s, CheckPartition *p, BlockNumber block)
 {
@@ -434,7 +436,7 @@ check_head(Structure *s, CheckPartition *p, BlockNumber block)
 						 ", not with the first offset", root[0].base);
 }
 
-/* does shared memory know the same tail as the directory? */
+/* Does the directory agree with the tail in shared memory? */
 static void
 check_tail(Structure *s, CheckPartition *p, BlockNumber block)
 {
@@ -442,10 +444,7 @@ check_tail(Structure *s, CheckPartition *p, BlockNumber block)
 	const LogExtent *last = p->nused > 0 ? &p->extents[p->nused - 1] : NULL;
 	uint64		spare = 0;
 
-	/*
-	 * a head made by others than an append is not looked for until there is
-	 * one
-	 */
+	/* Shared memory learns about a head only from the first append. */
 	if (!BlockNumberIsValid(tail->head) && p->nextents == 0 &&
 		tail->next_offset == p->origin_offset)
 		return;
@@ -478,6 +477,10 @@ check_tail(Structure *s, CheckPartition *p, BlockNumber block)
 						 INT64_FORMAT, tail->next_offset, p->frozen_offset);
 }
 
+/*
+ * Check the head, directory and tail of a partition, again if the tail moves
+ * into another extent meanwhile.
+ */
 static void
 check_partition(Structure *s, CheckPartition *p, BlockNumber block)
 {
@@ -500,7 +503,7 @@ check_partition(Structure *s, CheckPartition *p, BlockNumber block)
 			tail.extent_start == p->tail.extent_start &&
 			tail.spare_blocks == p->tail.spare_blocks)
 		{
-			/* what was appended meanwhile is not to be looked at */
+			/* do not check what was appended meanwhile */
 			p->tail = tail;
 			break;
 		}
@@ -532,6 +535,10 @@ verify_state(Check *check, void *arg)
 	args->problem = args->kind->verify(args->key, args->data, args->len, args->next_offset);
 }
 
+/*
+ * Check a state page that the directory names, and let its kind verify the
+ * bytes.
+ */
 static void
 check_state(Structure *s, BlockNumber dir, const LogStateEntry *entry)
 {
@@ -572,7 +579,11 @@ check_state(Structure *s, BlockNumber dir, const LogStateEntry *entry)
 	args.len = ((PageHeader) copy.data)->pd_lower - LOG_PAGE_START;
 	args.next_offset = PG_INT64_MAX;
 	args.problem = NULL;
-	/* as now: the state is newer than the tail that was looked at */
+
+	/*
+	 * get the current tail, because the state is newer than the one used so
+	 * far
+	 */
 	if (p->tail_ok)
 	{
 		LogTail		tail = p->tail;
@@ -587,8 +598,9 @@ check_state(Structure *s, BlockNumber dir, const LogStateEntry *entry)
 }
 
 /*
- * A page of the state directory and what is below it.  Keys are not less than
- * low, and less than high (NULL: no such limit); level is -1 for the root.
+ * Check a page of the state directory and everything below it.  Its keys are
+ * at least low and less than high (NULL: no limit).  level is that of the
+ * page, -1 for the root.
  */
 static void
 check_state_directory(Structure *s, BlockNumber block, int level,
@@ -597,7 +609,7 @@ check_state_directory(Structure *s, BlockNumber block, int level,
 	PGAlignedBlock copy;
 	LogStateDirectory *directory = LOG_STATE_DIRECTORY(copy.data);
 
-	/* a page that names others again and again */
+	/* pages that name each other would never end */
 	if (++s->ndirectory > s->check->nblocks)
 		return;
 	if (!read_kind(s->check, block, LOG_PAGE_STATE_DIRECTORY, -1, copy.data,
@@ -655,6 +667,10 @@ compare_uses(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/*
+ * Check that no block is used twice, and that all others are free or may be
+ * missing from the list of free blocks.
+ */
 static void
 check_uses(Structure *s)
 {
@@ -699,7 +715,7 @@ check_uses(Structure *s)
 				 errhint("VACUUM finds them again.")));
 }
 
-/* copy and check the structure; false if there is no meta page to go on from */
+/* Copy and check the structure.  False if there is no usable meta page. */
 static bool
 check_structure(Structure *s)
 {
@@ -716,7 +732,7 @@ check_structure(Structure *s)
 		return false;
 	if (PageIsNew((Page) copy.data))
 	{
-		/* a crash may leave a file that was made longer and never written */
+		/* a crash may leave a file that was extended but never written */
 		for (BlockNumber block = 1; block < check->nblocks; block++)
 		{
 			if (log_check_read(check, -1, block, copy.data) && !PageIsNew((Page) copy.data))
@@ -794,8 +810,8 @@ log_check(Relation rel, LogProblem report, void *arg)
 		if (!standby)
 		{
 			/*
-			 * what is known of the stream is read from catalogs: not under
-			 * the lock
+			 * load the cache entry here, because it reads catalogs, which
+			 * must not happen under the lock
 			 */
 			(void) log_relcache(rel);
 			LockRelationForExtension(rel, ExclusiveLock);

@@ -1,6 +1,7 @@
 /*
  * log_xlog.c
- *	  The resource manager: redo, description and masking of our WAL records.
+ *	  The resource manager: redo, description and masking of the log's WAL
+ *	  records.
  */
 #include "postgres.h"
 
@@ -119,15 +120,16 @@ typedef struct AppendRecord
 	bool		init;
 	bool		run;
 	bool		logical;
-	int64		base;			/* offset of the first row; init or logical */
-	int			partition;		/* the same */
+	int64		base;			/* of the first row; with init or logical */
+	int			partition;		/* with init or logical */
 	uint16		cont_len;
-	uint32		natts;			/* run or logical */
+	uint32		natts;			/* with run or logical */
 	uint32		cid;
 	int64		time;
 	uint32		nrows;
 } AppendRecord;
 
+/* Decode the main data of an APPEND record. */
 static void
 decode_append(XLogReaderState *record, AppendRecord *rec)
 {
@@ -167,11 +169,16 @@ decode_append(XLogReaderState *record, AppendRecord *rec)
 	if (rec->logical && !rec->run)
 	{
 		p = log_get_varint(p, &rec->natts);
-		p++;					/* where the first row is, for a decoder */
+		p++;					/* position of the first row, for a decoder
+								 * only */
 	}
 	p = log_get_varint(p, &rec->nrows);
 }
 
+/*
+ * Redo an APPEND record: continuation, new run, and rows, each if the record
+ * has it.
+ */
 static void
 redo_append(XLogReaderState *record)
 {
@@ -183,8 +190,8 @@ redo_append(XLogReaderState *record)
 	if (rec.init)
 	{
 		/*
-		 * The block may be recycled: a standby's reader that still has it
-		 * pinned reads rows from it without a lock, so wait for it.
+		 * The block may be a reused one.  A reader on the standby that has it
+		 * pinned reads its rows without a lock, so wait for the pin.
 		 */
 		XLogReadBufferForRedoExtended(record, 0, RBM_ZERO_AND_CLEANUP_LOCK,
 									  true, &buffer);
@@ -205,7 +212,7 @@ redo_append(XLogReaderState *record)
 
 		uint32		end = phdr->pd_lower + len;
 
-		/* a damaged page must not make us write outside of it */
+		/* a damaged page must not make redo write outside of it */
 		if (rec.run)
 			end += MAXALIGN(phdr->pd_lower + rec.cont_len) - phdr->pd_lower -
 				rec.cont_len + sizeof(LogRun);
@@ -258,11 +265,12 @@ static void
 redo_pages(XLogReaderState *record)
 {
 	/*
-	 * As for XLOG_FPI: restoring the images is all there is to do.  A page
-	 * comes before those that name it, so what readers on a standby meet is
-	 * what they could meet on the primary: an older page naming a newer one.
+	 * As for XLOG_FPI, restoring the images is all there is to do.  A page is
+	 * restored before the pages that name it.  So a reader on a standby meets
+	 * nothing that it could not meet on the primary: an older page that names
+	 * a newer one.
 	 *
-	 * A block may have held rows before, see redo_append.
+	 * As in redo_append(), a block may have held rows before.
 	 */
 	for (int i = XLogRecMaxBlockId(record); i >= 0; i--)
 	{
@@ -275,6 +283,7 @@ redo_pages(XLogReaderState *record)
 	}
 }
 
+/* Redo a RESERVE record: the directory page, then the meta page. */
 static void
 redo_reserve(XLogReaderState *record)
 {
@@ -285,7 +294,7 @@ redo_reserve(XLogReaderState *record)
 	{
 		Page		page = BufferGetPage(buffer);
 
-		/* a damaged page must not make us write outside of it */
+		/* a damaged page must not make redo write outside of it */
 		if (!log_page_is(page, LOG_PAGE_DIRECTORY, -1) ||
 			LOG_DIRECTORY(page)->nextents + 1 - xlrec->lengthen > LOG_DIRECTORY_MAX ||
 			LOG_DIRECTORY(page)->nextents < xlrec->lengthen)
@@ -311,7 +320,7 @@ redo_reserve(XLogReaderState *record)
 		UnlockReleaseBuffer(buffer);
 }
 
-/* how many ranges of bytes does the block data of a STATE record have? */
+/* Number of ranges in the block data of a STATE record. */
 static int
 count_changes(const char *data, Size size)
 {
@@ -329,6 +338,7 @@ count_changes(const char *data, Size size)
 	return n;
 }
 
+/* Redo a STATE record: replace the ranges of bytes and set the length. */
 static void
 redo_state(XLogReaderState *record)
 {
@@ -343,7 +353,7 @@ redo_state(XLogReaderState *record)
 		int			n = count_changes(p, size);
 		const char *bytes = p + n * sizeof(xl_log_state_change);
 
-		/* a damaged page must not make us write outside of it */
+		/* a damaged page must not make redo write outside of it */
 		if (!log_page_is(page, LOG_PAGE_STATE, -1) || len > LOG_STATE_MAX)
 			elog(PANIC, "streamq: a state page cannot take its WAL record");
 		for (int i = 0; i < n; i++)
@@ -371,8 +381,8 @@ redo_freeze(XLogReaderState *record)
 	Buffer		buffer;
 
 	/*
-	 * A snapshot on the standby may still count one of the transactions as
-	 * running; below the frozen offset nobody would ask.
+	 * A snapshot on the standby may still see one of the transactions as
+	 * running, but below the frozen offset no reader would check that.
 	 */
 	if (InHotStandby && TransactionIdIsNormal(xlrec->newest_xid))
 	{
@@ -443,6 +453,7 @@ log_redo(XLogReaderState *record)
 	}
 }
 
+/* Describe a record for pg_waldump and pg_get_wal_records_info(). */
 static void
 log_desc(StringInfo buf, XLogReaderState *record)
 {
@@ -515,7 +526,10 @@ log_identify(uint8 info)
 	return NULL;
 }
 
-/* what may differ between the page and its redo: hints and the free space */
+/*
+ * Hide what may differ between a page and its redo: hint flags and the free
+ * space.
+ */
 static void
 log_mask(char *pagedata, BlockNumber blkno)
 {

@@ -99,7 +99,10 @@ add_partition(Relation rel, int partition, BlockNumber block, Ranges *used)
 	}
 }
 
-/* the pages of the state directory's tree; level is that of the page, -1 for the root */
+/*
+ * Add the pages of the state directory from a page on.  level is that of the
+ * page, -1 for the root.
+ */
 static void
 add_state_directory(Relation rel, BlockNumber block, int level, Ranges *used)
 {
@@ -155,6 +158,9 @@ find_free(Relation rel, BlockNumber nallocated, Ranges *used, Ranges *free)
 		add_range(free, (BlockNumber) end, (uint32) (nallocated - end));
 }
 
+/*
+ * Rebuild the list from what is in use.  The caller holds the extension lock.
+ */
 static void
 restore_free_list(Relation rel)
 {

@@ -125,7 +125,7 @@ typedef struct AppendState
 	bool		fresh_page;		/* start on a new page */
 	bool		wal;
 	bool		logical;		/* WAL for logical decoding */
-	Buffer		ready;			/* pinned, most likely the tail page */
+	Buffer		ready;			/* pinned, probably the tail page */
 	BlockNumber ready_block;
 	Buffer		made;			/* last fresh page, InvalidBuffer if there is
 								 * none */
