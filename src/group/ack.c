@@ -1,9 +1,10 @@
 /*
  * ack.c
- *	  The SQL functions that tell a group what became of its messages.
+ *	  SQL functions that say what became of messages: ack, ack_through,
+ *	  ack_batch, nack and extend_lease.
  *
- * They check arguments and privileges and sort messages by partition.  The
- * group's mode does the rest.
+ * They check arguments and privileges, and sort the messages by partition.
+ * The group's mode does the rest.
  */
 #include "postgres.h"
 
@@ -16,7 +17,7 @@
 #include "group/mode.h"
 #include "log/log.h"
 
-/* a function of a mode, with its last argument, if it has one more */
+/* a function of a mode; time is its last argument, if it has one */
 typedef int64 (*ChangeMessages) (Relation rel, const ConsumerGroup *group, int partition,
 								 const int64 *offsets, int n, TimestampTz time);
 
@@ -50,8 +51,9 @@ extend(Relation rel, const ConsumerGroup *group, int partition,
 }
 
 /*
- * Call a function for the messages of each partition: in order of partitions, so
- * that two batches do not wait for each other.  Returns the sum of its results.
+ * Call a function for the messages of each partition, and return the sum of
+ * the results.  Partitions are always changed in ascending order, so that two
+ * batches cannot deadlock.
  */
 static int64
 change_messages(FunctionCallInfo fcinfo, ChangeMessages change, TimestampTz time,
@@ -66,7 +68,10 @@ change_messages(FunctionCallInfo fcinfo, ChangeMessages change, TimestampTz time
 	{
 		int			partition = LOG_MSG_PARTITION(ids[i]);
 
-		/* nothing of a partition that does not exist can have been delivered */
+		/*
+		 * a message of a partition that does not exist cannot have been
+		 * delivered
+		 */
 		if (partition >= npartitions)
 			break;
 		for (next = i; next < n && LOG_MSG_PARTITION(ids[next]) == partition; next++)
@@ -96,6 +101,13 @@ change_batch(FunctionCallInfo fcinfo, ChangeMessages change, TimestampTz time)
 	return change_messages(fcinfo, change, time, ids, n);
 }
 
+/*
+ * ack(stream regclass, group_name text, msg_id int8) returns bool
+ *
+ * Acknowledges a message; false if there was nothing to acknowledge.  As for
+ * all functions here, 42704 is the error if there is no such group, and 42501
+ * if the caller may not use it.
+ */
 PG_FUNCTION_INFO_V1(streamq_ack);
 Datum
 streamq_ack(PG_FUNCTION_ARGS)
@@ -104,6 +116,12 @@ streamq_ack(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(change_message(fcinfo, acknowledge, 0) > 0);
 }
 
+/*
+ * ack_through(stream regclass, group_name text, msg_id int8) returns int8
+ *
+ * Acknowledges a message and all that were delivered before it in its
+ * partition.
+ */
 PG_FUNCTION_INFO_V1(streamq_ack_through);
 Datum
 streamq_ack_through(PG_FUNCTION_ARGS)
@@ -112,6 +130,11 @@ streamq_ack_through(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(change_message(fcinfo, acknowledge_through, 0));
 }
 
+/*
+ * ack_batch(stream regclass, group_name text, msg_ids int8[]) returns int8
+ *
+ * Returns the number of messages that were acknowledged.
+ */
 PG_FUNCTION_INFO_V1(streamq_ack_batch);
 Datum
 streamq_ack_batch(PG_FUNCTION_ARGS)
@@ -120,6 +143,13 @@ streamq_ack_batch(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(change_batch(fcinfo, acknowledge, 0));
 }
 
+/*
+ * extend_lease(stream regclass, group_name text, msg_ids int8[],
+ *			 lease interval) returns int8
+ *
+ * Returns the number of messages that are still held.  22023 if lease is not
+ * positive.
+ */
 PG_FUNCTION_INFO_V1(streamq_extend_lease);
 Datum
 streamq_extend_lease(PG_FUNCTION_ARGS)
@@ -133,6 +163,13 @@ streamq_extend_lease(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(change_batch(fcinfo, extend, until));
 }
 
+/*
+ * nack(stream regclass, group_name text, msg_id int8,
+ *	 retry_after interval) returns bool
+ *
+ * Gives back a message and those delivered after it in its partition.  22023
+ * if retry_after is negative.
+ */
 PG_FUNCTION_INFO_V1(streamq_nack);
 Datum
 streamq_nack(PG_FUNCTION_ARGS)

@@ -1,6 +1,7 @@
 /*
  * admin.c
- *	  Creating, dropping and sharing groups; start-up of the part.
+ *	  SQL functions that create, drop and share groups; initialization of
+ *	  group/.
  */
 #include "postgres.h"
 
@@ -40,6 +41,13 @@ get_mode(const char *name)
 			 errhint("Use %s.", group_mode_list())));
 }
 
+/*
+ * create_group(stream regclass, group_name text, mode text, start_at text,
+ *			 lease interval, max_in_flight int4, if_not_exists bool)
+ *
+ * 42710 if the group exists and if_not_exists is false, 42501 if the caller
+ * may not read the stream, 22023 for invalid options.
+ */
 PG_FUNCTION_INFO_V1(streamq_create_group);
 Datum
 streamq_create_group(PG_FUNCTION_ARGS)
@@ -91,6 +99,12 @@ streamq_create_group(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * drop_group(stream regclass, group_name text)
+ *
+ * 42704 if the group does not exist, 42501 unless the caller may use it or
+ * owns the stream.
+ */
 PG_FUNCTION_INFO_V1(streamq_drop_group);
 Datum
 streamq_drop_group(PG_FUNCTION_ARGS)
@@ -126,6 +140,11 @@ set_grant(FunctionCallInfo fcinfo, bool grant)
 	table_close(rel, NoLock);
 }
 
+/*
+ * grant_group(stream regclass, group_name text, grantee name)
+ *
+ * 42501 unless the caller owns the group.
+ */
 PG_FUNCTION_INFO_V1(streamq_grant_group);
 Datum
 streamq_grant_group(PG_FUNCTION_ARGS)
@@ -135,6 +154,11 @@ streamq_grant_group(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * revoke_group(stream regclass, group_name text, grantee name)
+ *
+ * 42501 unless the caller owns the group.
+ */
 PG_FUNCTION_INFO_V1(streamq_revoke_group);
 Datum
 streamq_revoke_group(PG_FUNCTION_ARGS)

@@ -1,13 +1,15 @@
 /*
  * consume.c
- *	  streamq.consume() and streamq.consume_as(): arguments, the group, waiting.
+ *	  streamq.consume() and streamq.consume_as(): arguments, finding or
+ *	  creating the group, waiting.
  *
- * One attempt finds the group, or creates it, and looks for messages in all
- * partitions (consume_pass.c).  If there are none the process sleeps until the
- * stream's doorbell rings, or something changes by itself, and tries again.
+ * An attempt finds or creates the group, and looks for messages in all
+ * partitions (consume_pass.c).  If there are none, the process sleeps until
+ * the stream's doorbell rings or a lease or delay ends, and tries again.
  *
- * A SERIALIZABLE transaction gets what its own snapshot sees, and fails if
- * the group's state is based on more.
+ * A SERIALIZABLE transaction gets the messages that its own snapshot sees.  It
+ * fails if the group's state is based on transactions that the snapshot does
+ * not see.
  */
 #include "postgres.h"
 
@@ -37,13 +39,17 @@
 #include "stream/message.h"
 #include "stream/privilege.h"
 
-/* look again after so long without a ring (ms), and when a partition is locked */
+/*
+ * delays until the next attempt without a ring, in ms: usually, and if a
+ * partition is locked
+ */
 #define POLL_INTERVAL		1000
 #define BUSY_INTERVAL		100
 
 /*
- * How long a group that another transaction is just creating is waited for (ms), when
- * `wait` is less: two consumers that begin at the same time should both find it.
+ * If another transaction is creating the group, wait at least this long for it
+ * (ms), even if `wait` is less: two consumers that start at the same time
+ * should both find the group.
  */
 #define CREATE_PATIENCE		1000
 #define CREATE_INTERVAL		20
@@ -59,18 +65,18 @@ typedef struct Consume
 
 	GroupMessages *messages;
 
-	bool		group_seen;		/* it existed in an earlier attempt */
+	bool		group_seen;		/* an earlier attempt found the group */
 
 	/* this attempt */
 	Relation	rel;
 	ConsumerGroup group;
 	TupleTableSlot *slot;
-	bool		busy;			/* a partition was locked by somebody else */
-	bool		creating;		/* the group's name was */
-	TimestampTz wake_at;		/* something may change by itself then */
+	bool		busy;			/* a partition was locked */
+	bool		creating;		/* the group's name was locked */
+	TimestampTz wake_at;		/* something may change without a ring then */
 } Consume;
 
-/* who consumes if the caller does not say: this session, the same all its life */
+/* default name of the consumer: it is the same as long as the session lives */
 static void
 name_session(char *consumer)
 {
@@ -105,9 +111,9 @@ has_messages(Consume *c)
 }
 
 /*
- * Try once.  A group that does not exist is created when there is something to
- * deliver or no more time to wait, not before: its creator would keep others
- * from using it until its transaction ends.
+ * One attempt to consume.  A group that does not exist is created only if
+ * there is a message to deliver or no time left to wait.  Creating it earlier
+ * would block other consumers of the group until this transaction ends.
  */
 static void
 try_consume(Consume *c, bool last)
@@ -118,7 +124,9 @@ try_consume(Consume *c, bool last)
 	c->wake_at = DT_NOEND;
 	c->slot = log_slot_create(c->rel);
 
-	/* a group that is dropped while we wait does not come back by itself */
+	/*
+	 * if the group was dropped while we waited, fail; do not create it again
+	 */
 	exists = group_find(c->rel, c->group_name, !c->group_seen, &c->group);
 	if (!exists && (last || has_messages(c)))
 	{
@@ -156,7 +164,7 @@ try_consume(Consume *c, bool last)
 	ExecDropSingleTupleTableSlot(c->slot);
 }
 
-/* milliseconds to sleep before the next try */
+/* milliseconds to sleep before the next attempt */
 static long
 sleep_time(Consume *c, TimestampTz now, TimestampTz end)
 {
@@ -172,11 +180,11 @@ sleep_time(Consume *c, TimestampTz now, TimestampTz end)
 	return timeout;
 }
 
-/* open the stream again after waiting: its name is for who finds it gone */
+/* open the stream again after waiting; the name is for the error message */
 static void
 reopen_stream(Consume *c, Oid relid, const char *name)
 {
-	/* what another transaction is just doing to it comes first */
+	/* wait for a transaction that is changing or dropping the stream */
 	LockRelationOid(relid, AccessShareLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		ereport(ERROR,
@@ -185,6 +193,11 @@ reopen_stream(Consume *c, Oid relid, const char *name)
 	c->rel = log_open_stream(relid, NoLock);
 }
 
+/*
+ * Consume from a stream: attempts and waits in turn, until there are messages
+ * or the time to wait is over.  Each attempt has its own memory context,
+ * because there may be many.
+ */
 static void
 consume(Consume *c, Oid relid, const Interval *wait)
 {
@@ -225,19 +238,23 @@ consume(Consume *c, Oid relid, const Interval *wait)
 			table_close(c->rel, NoLock);
 			break;
 		}
-		/* the stream may be truncated or dropped while we sleep */
+
+		/*
+		 * do not keep others from truncating or dropping the stream while we
+		 * sleep
+		 */
 		table_close(c->rel, AccessShareLock);
 		InvalidateCatalogSnapshot();
 		signal_wait(relid, seen, sleep_time(c, now, last ? patience : end));
 		waited = true;
-		/* what is new is for the next transaction: this one cannot see it */
+		/* our snapshot does not see new messages: waiting longer is useless */
 		stale = IsolationIsSerializable() && signal_count(relid) != seen;
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextDelete(try_context);
 }
 
-/* the arguments that both forms have, from max_messages on */
+/* read the arguments common to consume() and consume_as() */
 static void
 get_arguments(FunctionCallInfo fcinfo, Consume *c)
 {
@@ -302,7 +319,7 @@ group_consume_as(FunctionCallInfo fcinfo, Oid row_type)
 	return c.messages;
 }
 
-/* called as a function: collect the rows */
+/* return the messages as the result of a function call */
 static void
 return_messages(FunctionCallInfo fcinfo, GroupMessages *messages)
 {
@@ -324,6 +341,15 @@ return_messages(FunctionCallInfo fcinfo, GroupMessages *messages)
 	group_messages_end(messages);
 }
 
+/*
+ * consume(stream regclass, group_name text, max_messages int4, wait interval,
+ *		lease interval, consumer text, auto_ack bool)
+ *	returns setof streamq.message
+ *
+ * Creates the group if it does not exist.  42501 if the caller may not read
+ * the stream or not use the group, 22023 for invalid arguments, 25006 on a
+ * standby.
+ */
 PG_FUNCTION_INFO_V1(streamq_consume);
 Datum
 streamq_consume(PG_FUNCTION_ARGS)
@@ -334,8 +360,10 @@ streamq_consume(PG_FUNCTION_ARGS)
 }
 
 /*
- * The typed form: the stream is the one whose rows have the first argument's
- * type; its value does not matter.
+ * consume_as(row_type anyelement, group_name text, ...)
+ *
+ * As consume(), but the messages are rows of the stream's own type.  The type
+ * of the first argument tells the stream; its value is ignored.
  */
 PG_FUNCTION_INFO_V1(streamq_consume_as);
 Datum

@@ -1,14 +1,17 @@
 /*
  * consume_pass.c
- *	  Looking for messages in all partitions of a stream, once.
+ *	  One pass over all partitions of a stream to find messages for a
+ *	  consumer.
  *
- * A pass looks at all partitions without locks.  Then it takes messages from
- * those that promise some: first from those that the consumer holds already,
- * then from the others, beginning with a different one each time.
+ * A pass first looks at all partitions without locks.  Then it takes messages
+ * from the partitions that seem to have some: first from those that the
+ * consumer has leased already, then from the others, starting with a different
+ * one in each pass.
  *
- * Messages of a partition may have to come after those of others: when partitions
- * were added, or rows are routed by other columns.  The positions of the group
- * in all partitions tell how far a partition may be delivered.
+ * Some messages must be delivered after those of other partitions: after
+ * partitions were added, or the routing columns of the stream were changed.
+ * The positions of the group in all partitions decide how far each partition
+ * may be delivered.
  */
 #include "postgres.h"
 
@@ -28,13 +31,13 @@ typedef struct ConsumePass
 	int64		positions[LOG_MAX_PARTITIONS];
 	bool		has_barrier;
 	int64		barriers[LOG_MAX_PARTITIONS];
-	bool		limited;		/* messages wait for those of other partitions */
+	bool		limited;		/* messages have to wait for other partitions */
 	bool		advanced;		/* a position moved */
 	bool		busy;
 	TimestampTz wake_at;
 } ConsumePass;
 
-/* are all messages acknowledged that this partition's come after? */
+/* is everything acknowledged that must be delivered before this partition? */
 static bool
 parents_are_done(const ConsumePass *pass, int partition)
 {
@@ -100,9 +103,9 @@ make_pass(ConsumePass *pass)
 	start = rotation++ % pass->npartitions;
 
 	/*
-	 * A partition's parents have lower numbers: their positions are known
-	 * then.  Barriers depend on all positions, so they are left to the second
-	 * look, which take_messages() makes.
+	 * The parents of a partition have lower numbers, so their positions are
+	 * known already.  Barriers depend on the positions of all partitions, so
+	 * they are left to take_messages(), which looks again.
 	 */
 	for (int p = 0; p < pass->npartitions; p++)
 	{
@@ -132,7 +135,7 @@ make_pass(ConsumePass *pass)
 		MemoryContextReset(pass_context);
 	}
 
-	/* the others in a circle, from the first one at or after `start` */
+	/* then the others, in a circle that begins at `start` */
 	for (int i = 0, at = 0; i < nothers && group_wants_more(consumer); i++)
 	{
 		if (i == 0)
@@ -161,7 +164,11 @@ group_consume_partitions(const GroupConsumer *consumer, bool *busy, TimestampTz 
 		pass.limited = false;
 		pass.advanced = false;
 		make_pass(&pass);
-		/* what is done now may have been what another partition waits for */
+
+		/*
+		 * messages acknowledged now may be those for which another partition
+		 * waits
+		 */
 	} while (pass.limited && pass.advanced && group_wants_more(consumer));
 
 	*busy |= pass.busy;

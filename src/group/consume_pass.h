@@ -1,6 +1,7 @@
 /*
  * consume_pass.h
- *	  Looking for messages in all partitions of a stream, once.
+ *	  One pass over all partitions of a stream to find messages for a
+ *	  consumer.
  */
 #ifndef STREAMQ_GROUP_CONSUME_PASS_H
 #define STREAMQ_GROUP_CONSUME_PASS_H
@@ -12,10 +13,14 @@
 #include "group/mode.h"
 
 /*
- * Take what the partitions have.  Looks again at once if what was acknowledged
- * on the way was what another partition waited for.  *busy is set if another
- * transaction had locked a partition, *wake_at is lowered to the time at which
- * something may change by itself.
+ * Take messages from the partitions, until the consumer has enough or no
+ * partition has more.  Acknowledging messages on the way (auto_ack) may free
+ * messages of another partition that had to wait for them; then the pass is
+ * repeated.
+ *
+ * *busy is set if another transaction has locked a partition.  *wake_at is
+ * lowered to the time at which a partition may change without a ring of the
+ * doorbell, such as the end of a lease.
  */
 extern void group_consume_partitions(const GroupConsumer *consumer, bool *busy,
 									 TimestampTz *wake_at);

@@ -3,9 +3,9 @@
  *	  The groups of streams: rows of streamq.consumer_group.
  *
  * Rows are written when a group is created, shared or dropped, never when
- * messages are consumed.  They are read and written here without privilege
- * checks of the table, so that a role that may read a stream can have groups on
- * it.
+ * messages are consumed.  Functions here do not check privileges on the table:
+ * a role that may read a stream may have groups on it, without any privilege
+ * on the catalog.
  */
 #include "postgres.h"
 
@@ -42,7 +42,9 @@
 #include "group/store.h"
 #include "log/log.h"
 
-/* with many groups, one of so many calls for each FREE_PAGES pages frees pages */
+/*
+ * with more than FREE_PAGES pages, only some calls free pages (see free_pages)
+ */
 #define FREE_INTERVAL		4
 #define FREE_PAGES			500
 
@@ -261,7 +263,7 @@ group_hold_retention(Relation rel, int npartitions, int64 *least)
 
 /* ---- writing ---- */
 
-/* can this version of a row be seen by anybody, now or after a rollback? */
+/* may this version of a row be visible to anyone, now or after a rollback? */
 static bool
 may_be_alive(HeapTuple tuple)
 {
@@ -288,13 +290,14 @@ is_known_group(int32 group_id, void *arg)
 }
 
 /*
- * Give back the pages of groups that were dropped, or whose creation was
- * rolled back, if nobody else is about to create or drop one: what other
- * transactions did to the set of groups is decided then.  What this one did is
- * not, so the pages of a dropped group are freed by a later call.
+ * Free the state pages of groups that were dropped, or whose creation was
+ * rolled back.  This is possible only while no other transaction is creating
+ * or dropping a group of the stream, because only then is the set of groups
+ * decided, apart from changes of this transaction.  The pages of a group
+ * dropped in this transaction are left to a later call.
  *
- * All groups are looked at.  With many of them not each call does that, so that
- * the cost of a call is about the same.
+ * A call looks at all groups.  With many groups only some calls do so, to keep
+ * the average cost of a call constant.
  */
 static void
 free_pages(Relation catalog, Relation rel)
@@ -381,7 +384,7 @@ group_row_remove(Relation rel, const char *name)
 
 	group_find(rel, name, false, &group);
 
-	/* consumers and acknowledgements in progress come first */
+	/* wait for consumers and acknowledgements in progress */
 	group.mode->close(rel, &group);
 
 	catalog = group_row_open(RowExclusiveLock, false);
@@ -404,7 +407,10 @@ group_drop(Relation rel, const char *name)
 {
 	ConsumerGroup group;
 
-	/* not a way to hold up others without the right to */
+	/*
+	 * check before locking: without privileges the caller must not block
+	 * others
+	 */
 	group_find(rel, name, false, &group);
 	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
 		group_check_usable(rel, &group);
@@ -414,8 +420,8 @@ group_drop(Relation rel, const char *name)
 }
 
 /*
- * The stream and its pages are gone; the rows go with it.  What PostgreSQL knows of their
- * roles goes with the stream's row type.
+ * The pages went with the stream.  Remove the rows of its groups.  PostgreSQL
+ * itself removes the dependencies on roles together with the row type.
  */
 void
 group_stream_dropped(Oid relid)
@@ -424,7 +430,7 @@ group_stream_dropped(Oid relid)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	/* consumers that wait for messages learn that there will be none */
+	/* wake up waiting consumers: they fail */
 	group_ring_at_end(relid, true);
 	if (catalog == NULL)
 		return;

@@ -22,7 +22,7 @@ typedef struct ConsumerGroup
 	char		name[GROUP_NAME_MAX + 1];
 	const struct GroupMode *mode;
 	Oid			owner;
-	bool		usable;			/* by the current user */
+	bool		usable;			/* the current user may use the group */
 	Interval	lease;
 	int32		max_in_flight;
 } ConsumerGroup;
@@ -35,52 +35,59 @@ typedef struct GroupOptions
 	int32		max_in_flight;
 } GroupOptions;
 
-/* the options of a group that is created by its first consume */
+/* options of a group that the first consume() creates */
 extern void group_default_options(GroupOptions *options);
 
-/* the name as a C string; 42602 if it is empty or too long */
+/* return the name as a C string; fail with 42602 if it is empty or too long */
 extern char *group_check_name(const text *name);
 
 /*
- * Find a group by the stream and its name as it is committed now.  False if
- * there is none and missing_ok, 42704 otherwise.
+ * Find a group by its name, with an up-to-date snapshot.  If there is none,
+ * return false if missing_ok, and fail with 42704 otherwise.
  */
 extern bool group_find(Relation rel, const char *name, bool missing_ok,
 					   ConsumerGroup *group);
 
-/* find it, and fail with 42501 unless the current user may use it */
+/* find a group; fail with 42501 if the current user may not use it */
 extern void group_get(Relation rel, const char *name, ConsumerGroup *group);
 extern void group_check_usable(Relation rel, const ConsumerGroup *group);
 
-/* the group of a stream as a snapshot sees it; false if there is none */
+/* find a group of the stream as a snapshot sees it; false if there is none */
 extern bool group_find_by_id(Relation rel, int32 group_id, Snapshot snapshot,
 							 ConsumerGroup *group);
 
-/* after waiting: 42704 if the group was dropped, or dropped and created again */
+/*
+ * Called after waiting for a lock: fail with 42704 if the group has been
+ * dropped meanwhile, even if a new one has the same name.
+ */
 extern void group_check_exists(Relation rel, const ConsumerGroup *group);
 
 /*
- * Retention holder: a group needs what it has not acknowledged (see
- * stream_register_retention_holder).
+ * Retention holder (see stream_register_retention_holder): keeps the messages
+ * that a group has not acknowledged yet.
  */
 extern void group_hold_retention(Relation rel, int npartitions, int64 *least);
 
 typedef enum GroupCreated
 {
 	GROUP_CREATED,
-	GROUP_EXISTS,				/* there is one of that name */
+	GROUP_EXISTS,				/* a group with this name exists */
 	GROUP_BUSY					/* another transaction is creating or dropping
-								 * it, and was not waited for */
+								 * it, and the caller did not want to wait */
 } GroupCreated;
 
 /*
- * Create a group owned by the current user.  *group is filled in unless it is busy.
- * This and group_drop() lock the group's name to the end of the transaction.
+ * Create a group owned by the current user.  *group is set unless the result
+ * is GROUP_BUSY.  Like group_drop(), locks the name of the group until the end
+ * of the transaction.
  */
 extern GroupCreated group_create(Relation rel, const char *name, const GroupOptions *options,
 								 bool wait, ConsumerGroup *group);
 
-/* 42704 unless it exists, 42501 unless the current user may use the group or owns the stream */
+/*
+ * Drop a group.  Fails with 42704 if it does not exist, and with 42501 unless
+ * the current user may use the group or owns the stream.
+ */
 extern void group_drop(Relation rel, const char *name);
 
 #endif

@@ -2,16 +2,17 @@
  * group_dump.c
  *	  Consumer groups in a logical dump.
  *
- * pg_dump reads tables, and a group's positions are in the pages of its stream.
- * So streamq.group_dump is a table that is always empty.  Its dump condition
- * appends the rows of a function, which computes them in pg_dump's snapshot, and
- * rows that a restore writes there become groups.
+ * pg_dump copies tables, but the positions of a group are in pages of the
+ * stream. Therefore streamq.group_dump is a table that is always empty.  Its
+ * dump condition appends the rows of a function, which computes the positions
+ * with pg_dump's snapshot.  A row that a restore inserts into the table
+ * creates a group.
  *
- * Offsets are not the same in a restored stream, so a dump has numbers of
- * messages: for each partition how many messages it had, how many of them from
- * the first one on the group had done, which others it had done (islands:
- * acknowledged out of order), and a print of all.  group_restored.c finds the
- * messages again.
+ * A restored stream has other offsets, so the dump counts messages instead:
+ * for each partition, the number of its messages, how many of them the group
+ * had done from the first one on, the islands (messages done out of order),
+ * and a fingerprint of all messages.  group_restored.c finds the messages
+ * again.
  */
 #include "postgres.h"
 
@@ -39,12 +40,15 @@
 #include "log/log.h"
 #include "log/reader.h"
 
-/* an island: from the first to the second of these numbers of messages */
+/*
+ * Islands as a flat array of numbers.  An island is three numbers: the
+ * partition, the number of messages before it, and the number with it.
+ */
 typedef struct Islands
 {
-	int			n;				/* numbers, of which three are an island */
+	int			n;				/* length of the array */
 	int			max;
-	int64	   *numbers;		/* partition, done before it, done with it */
+	int64	   *numbers;
 } Islands;
 
 static void
@@ -62,7 +66,7 @@ add_island(Islands *islands, int partition, int64 from, int64 to)
 	islands->numbers[islands->n++] = to;
 }
 
-/* messages that are done, from the first one on; adds the islands behind them */
+/* count the messages done from the first one on; add the islands after them */
 static int64
 count_done(Relation rel, int partition, const GroupProgress *progress, Snapshot snapshot,
 		   Islands *islands)
@@ -98,7 +102,11 @@ count_done(Relation rel, int partition, const GroupProgress *progress, Snapshot 
 }
 
 /*
- * group_progress(relid oid, group_id int4): messages, done, prints by partition, islands
+ * group_progress(stream oid, group_id int4)
+ *	returns (messages int8[], done int8[], prints int8[], islands int8[])
+ *
+ * The progress of a group for a dump.  The first three arrays have an element
+ * for each partition.  42704 if the snapshot does not see the group.
  */
 PG_FUNCTION_INFO_V1(streamq_group_progress);
 Datum
@@ -150,8 +158,8 @@ streamq_group_progress(PG_FUNCTION_ARGS)
 }
 
 /*
- * BEFORE INSERT on streamq.group_dump: makes the group, and keeps the row out
- * of the table.
+ * BEFORE INSERT trigger on streamq.group_dump: creates the group that the row
+ * describes, and keeps the row out of the table.
  */
 PG_FUNCTION_INFO_V1(streamq_group_dump_restored);
 Datum

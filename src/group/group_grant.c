@@ -1,8 +1,9 @@
 /*
  * group_grant.c
- *	  Owners of groups, and roles that may use them.
+ *	  Owners of groups, and the roles that may use a group.
  *
- * They are in the group's row.  PostgreSQL is told of them as roles.c says.
+ * Both are stored in the row of the group.  roles.c keeps the dependencies
+ * that PostgreSQL itself knows (pg_shdepend).
  */
 #include "postgres.h"
 
@@ -26,7 +27,7 @@
 #include "group/group_row.h"
 #include "group/roles.h"
 
-/* give the group of a row other roles */
+/* change the roles of the group in a row */
 static void
 set_roles(Relation rel, Relation catalog, HeapTuple tuple, const GroupRoles *now)
 {
@@ -197,8 +198,9 @@ group_lock_catalog(void)
 }
 
 /*
- * AFTER INSERT on streamq.consumer_group, for rows that come by SQL: those of a
- * restored dump do.
+ * AFTER INSERT trigger on streamq.consumer_group.  Groups created here record
+ * their dependencies themselves.  The trigger does so for rows inserted by
+ * SQL, as by a restored dump.
  */
 PG_FUNCTION_INFO_V1(streamq_consumer_group_restored);
 Datum

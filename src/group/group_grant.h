@@ -1,6 +1,6 @@
 /*
  * group_grant.h
- *	  Owners of groups, and roles that may use them.
+ *	  Owners of groups, and the roles that may use a group.
  */
 #ifndef STREAMQ_GROUP_GRANT_H
 #define STREAMQ_GROUP_GRANT_H
@@ -12,32 +12,40 @@
 
 #include "group/roles.h"
 
-/* 42501 unless the current user owns the group; grantee InvalidOid is PUBLIC */
+/*
+ * Let a role use the group, or revoke that.  InvalidOid as grantee is PUBLIC.
+ * Fails with 42501 unless the current user owns the group.
+ */
 extern void group_set_grant(Relation rel, const char *name, Oid grantee,
 							bool grant);
 
-/* a group that belongs to a role, or is shared with it */
+/* a group that a role owns, or that is shared with it */
 typedef struct GroupOfRole
 {
 	char	   *name;
 	bool		owned;
 } GroupOfRole;
 
-/* those of a stream, at most so many */
+/*
+ * list the groups of a stream that a role owns or may use, at most max of them
+ */
 extern List *group_list_of_role(Oid relid, Oid role, int max);
 
 /*
- * Take a group from a role.  Its own groups get the new owner.  Without a new owner
- * they are dropped, and the role may no longer use those of others.  No
- * privileges are checked.
+ * Take a group from a role.  If the role owns the group, newrole becomes its
+ * owner; without a newrole the group is dropped.  If the group is only shared
+ * with the role and there is no newrole, the role may not use it any more.
+ * Does not check privileges.
  */
 extern void group_take_from_role(Relation rel, const char *name, Oid role, Oid newrole);
 
-/* call a function for each group of the database */
+/* call func for each group of the database */
 extern void group_each_roles(void (*func) (Oid relid, const GroupRoles *roles, void *arg),
 							 void *arg);
 
-/* keep others from creating, sharing and dropping groups until the transaction is over */
+/*
+ * block creating, sharing and dropping groups until the end of the transaction
+ */
 extern void group_lock_catalog(void);
 
 #endif

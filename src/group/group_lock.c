@@ -12,9 +12,9 @@
 #include "group/group_lock.h"
 
 /*
- * Locks are those of a database object: class is the catalog table of groups,
- * object the group and sub-object the partition.  The names that groups of a
- * stream may have, by hash, and the set of its groups have the stream as object.
+ * Locks are object locks.  Partition of a group: the class is the catalog
+ * table of groups, the object the group, and the sub-object the partition.
+ * Names (by hash) and the set of groups of a stream: the object is the stream.
  */
 #define LOCK_SUBID_GROUPS	0xffff
 #define LOCK_SUBID_NAME		0x8000
@@ -65,8 +65,8 @@ group_lock_name(Oid relid, const char *name, bool wait)
 		return false;
 
 	/*
-	 * The set is locked in a mode that conflicts only while pages are freed,
-	 * which does not take long.
+	 * Waiting here is short: only freeing pages locks the set in a
+	 * conflicting mode.
 	 */
 	set_locktag(&tag, relid, LOCK_SUBID_GROUPS);
 	(void) LockAcquire(&tag, RowExclusiveLock, false, false);

@@ -9,30 +9,35 @@
 
 typedef enum GroupLock
 {
-	GROUP_LOCK_BUSY,			/* somebody else's, and not waited for */
+	GROUP_LOCK_BUSY,			/* another transaction has it, and the caller
+								 * did not want to wait */
 	GROUP_LOCK_TAKEN,
-	GROUP_LOCK_HELD				/* this transaction has had it before */
+	GROUP_LOCK_HELD				/* this transaction had it already */
 } GroupLock;
 
 /*
- * One partition of a group, to the end of the transaction.  What it protects is up
- * to the group's mode.
+ * Lock one partition of a group until the end of the transaction.  What the
+ * lock protects is up to the group's mode.
  */
 extern GroupLock group_lock_partition(int32 group_id, int partition, bool wait);
 
-/* early, after GROUP_LOCK_TAKEN, if nothing was written that a rollback undoes */
+/*
+ * Release it early.  Allowed after GROUP_LOCK_TAKEN only, and only if nothing
+ * was written that a rollback would undo.
+ */
 extern void group_unlock_partition(int32 group_id, int partition);
 
 /*
- * A name among the groups of a stream, to the end of the transaction: for
- * creating, changing and dropping a group.  False if it is somebody else's and
- * not to be waited for.
+ * Lock a name among the groups of a stream until the end of the transaction:
+ * required for creating, changing and dropping the group.  Returns false if
+ * another transaction has the lock and `wait` is false.
  */
 extern bool group_lock_name(Oid relid, const char *name, bool wait);
 
 /*
- * The set of groups of a stream, for a moment, by a holder of one of its names.
- * False if somebody else holds a name.
+ * Lock the set of groups of a stream for a short time.  The caller holds the
+ * lock of one name.  Returns false if another transaction holds the lock of
+ * any name of the stream.
  */
 extern bool group_lock_set(Oid relid);
 extern void group_unlock_set(Oid relid);

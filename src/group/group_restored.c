@@ -1,11 +1,11 @@
 /*
  * group_restored.c
- *	  How far groups of a logical dump were, found again in the restored stream.
+ *	  Positions of groups that were restored from a logical dump.
  *
- * The messages may be restored later than the groups.  So the numbers of the dump
- * are kept in streamq.restored_group and looked at as long as the group has no
- * state in a partition.  If the messages cannot be recognized, the group begins
- * at the first one.
+ * The messages may be restored after the groups.  Therefore the numbers of the
+ * dump are kept in streamq.restored_group, and used as long as the group has
+ * no state in a partition.  If the messages differ from those of the dump, the
+ * group begins at the first message.
  */
 #include "postgres.h"
 
@@ -47,19 +47,21 @@ enum
 	Natts_restored = Anum_restored_islands
 };
 
-/* what a dump said about one partition */
+/* what the dump says about one partition */
 typedef struct Restored
 {
 	int64		messages;
 	int64		done;
 	int64		print;
 	int			nislands;
-	int64	   *ends;			/* of islands, two each */
-	bool		all;			/* of all partitions: everything was done */
+	int64	   *ends;			/* islands, two numbers each */
+	bool		all;			/* everything in all partitions was done */
 	int64		total;
 } Restored;
 
-/* false if the dump did not have the partition */
+/*
+ * read the row for a partition; false if the dump did not have the partition
+ */
 static bool
 read_restored(Relation catalog, HeapTuple tuple, int partition, Restored *r)
 {
@@ -109,7 +111,8 @@ read_restored(Relation catalog, HeapTuple tuple, int partition, Restored *r)
 }
 
 /*
- * The stream has the messages of the dump: find those that were done.
+ * Find the offsets of the messages that were done.  The stream has the same
+ * messages as the dump.
  */
 static void
 find_done(Relation rel, int partition, const Restored *r, Snapshot snapshot,
@@ -120,7 +123,10 @@ find_done(Relation rel, int partition, const Restored *r, Snapshot snapshot,
 	int64	   *offsets = palloc(n * sizeof(int64));
 	int64		undone = -r->done;
 
-	/* before an island there is a message that is not done */
+	/*
+	 * with islands, the message after the first r->done ones is not done: the
+	 * group's position is its offset
+	 */
 	ns[0] = r->nislands > 0 ? r->done + 1 : r->done;
 	for (int i = 0; i < r->nislands; i++)
 	{
@@ -149,7 +155,7 @@ find_done(Relation rel, int partition, const Restored *r, Snapshot snapshot,
 		}
 
 		/*
-		 * all offsets before the last island that are not done must be
+		 * in a progress, all undone offsets before the last range must be
 		 * messages
 		 */
 		if (valid && undone == 0)
@@ -159,7 +165,7 @@ find_done(Relation rel, int partition, const Restored *r, Snapshot snapshot,
 	pfree(offsets);
 }
 
-/* does the stream hold as many messages as the dump had? */
+/* does the stream have as many messages as the dump? */
 static bool
 same_number(Relation rel, int64 total, Snapshot snapshot)
 {
@@ -179,8 +185,8 @@ group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 										   Int32GetDatum(group->group_id));
 
 	/*
-	 * A partition without a state was added after the group: all of it is to
-	 * come.
+	 * if the dump does not have the partition, it was added after the group
+	 * was created: all its messages are to be delivered
 	 */
 	memset(progress, 0, sizeof(GroupProgress));
 	progress->position = log_origin_offset(rel, partition);
@@ -195,7 +201,11 @@ group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 			log_ends_load(rel, partition, r.messages, snapshot) &&
 			log_print(rel, partition, r.messages, snapshot) == r.print)
 			find_done(rel, partition, &r, snapshot, progress);
-		/* wherever they are now */
+
+		/*
+		 * everything was done, even if the messages are in other partitions
+		 * now
+		 */
 		else if (r.all && r.total > 0 && same_number(rel, r.total, snapshot))
 			progress->position = log_next_offset(rel, partition);
 		UnregisterSnapshot(snapshot);

@@ -1,6 +1,6 @@
 /*
  * group_restored.h
- *	  How far groups of a logical dump were.
+ *	  Positions of groups that were restored from a logical dump.
  */
 #ifndef STREAMQ_GROUP_RESTORED_H
 #define STREAMQ_GROUP_RESTORED_H
@@ -12,13 +12,14 @@
 #include "group/mode.h"
 
 /*
- * The progress of a group in a partition for which it has no state yet: that of the
- * dump it comes from, otherwise none.  done is in the current memory context.
+ * The progress of a group in a partition in which it has no state yet: as of
+ * the dump, if the group was restored from one, and no progress otherwise.
+ * progress->done is allocated in the current memory context.
  */
 extern void group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 									GroupProgress *progress);
 
-/* the group is being dropped in this transaction */
+/* remove what the dump said about a group that is being dropped */
 extern void group_forget_restored(int32 group_id);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * group_ring.c
- *	  Doorbells of streams that are rung when a transaction has ended.
+ *	  Ringing doorbells of streams at the end of a transaction.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@ typedef struct Ring
 
 static Ring rings[RINGS_MAX];
 static int	nrings = 0;
-static bool rings_lost = false; /* there were more than that */
+static bool rings_lost = false; /* more streams than the array can hold */
 
 void
 group_ring_at_end(Oid relid, bool on_commit)
@@ -42,9 +42,10 @@ group_ring_at_end(Oid relid, bool on_commit)
 }
 
 /*
- * Called for every resource owner; the locks of the transaction go with the
- * top-level one.  A transaction callback would ring before that, and a consumer
- * that wakes up would find the partition still locked.
+ * A transaction callback would ring before the locks are released, and a
+ * consumer that wakes up would find the partition still locked.  So this is a
+ * callback of resource owners.  It is called for each of them; the locks of
+ * the transaction are released with the top-level one.
  */
 static void
 ring_release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)

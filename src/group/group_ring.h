@@ -1,6 +1,6 @@
 /*
  * group_ring.h
- *	  Doorbells of streams that are rung when a transaction has ended.
+ *	  Ringing doorbells of streams at the end of a transaction.
  */
 #ifndef STREAMQ_GROUP_RING_H
 #define STREAMQ_GROUP_RING_H
@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 /*
- * Others may find something to consume once this transaction has aborted, or
- * with on_commit once it has ended either way, and its locks are gone: ring the
- * stream's doorbell then.
+ * Ring the stream's doorbell once this transaction has aborted and released
+ * its locks, because other consumers may find messages then.  With on_commit,
+ * also if it commits.
  */
 extern void group_ring_at_end(Oid relid, bool on_commit);
 

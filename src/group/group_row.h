@@ -1,6 +1,7 @@
 /*
  * group_row.h
- *	  Rows of streamq.consumer_group, for the files that read and write them.
+ *	  Layout and access of streamq.consumer_group, for the files of group/
+ *	  that read and write its rows.
  */
 #ifndef STREAMQ_GROUP_ROW_H
 #define STREAMQ_GROUP_ROW_H
@@ -33,17 +34,20 @@ enum
 	Natts_consumer_group = Anum_consumer_group_grantees
 };
 
-/* the table, opened; NULL if it is not there and missing_ok */
+/* open the table; NULL if it does not exist and missing_ok */
 extern Relation group_row_open(LOCKMODE lockmode, bool missing_ok);
 
-/* the rows of a stream, or only the one of that name; the primary key is both */
+/*
+ * Scan the groups of a stream, or only the one with this name.  Both use the
+ * primary key.
+ */
 extern SysScanDesc group_row_begin_scan(Relation catalog, Oid relid, const char *name,
 										Snapshot snapshot);
 
-/* the roles of a group; the array of grantees has room for one more */
+/* read the roles of a group; the array of grantees has room for one more */
 extern void group_row_read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles);
 
-/* drop a group whose name is locked */
+/* drop a group; the caller has locked its name */
 extern void group_row_remove(Relation rel, const char *name);
 
 extern void group_row_report_missing(Relation rel, const char *name) pg_attribute_noreturn();

@@ -1,6 +1,6 @@
 /*
  * group_views.c
- *	  The functions under the views streamq.consumer_groups and streamq.leases.
+ *	  Functions of the views streamq.consumer_groups and streamq.leases.
  *	  They show the groups of streams that the caller may see.
  */
 #include "postgres.h"
@@ -22,9 +22,9 @@
 #include "stream/privilege.h"
 
 /*
- * How many messages there are from some offsets on to the partition's end, as far as
- * counted by one query: groups that are close together need not count the same
- * messages again.
+ * Numbers of messages from some offsets to the end of a partition, kept for
+ * the length of one query.  Many groups of a stream are close to each other;
+ * without this, the same messages would be counted for each of them.
  */
 typedef struct LagKey
 {
@@ -41,12 +41,17 @@ typedef struct LagPoint
 typedef struct LagCounts
 {
 	LagKey		key;
-	int64		next;			/* the end, as it was at first */
+	int64		next;			/* the end of the partition, as first seen */
 	int			npoints;
 	int			maxpoints;
 	LagPoint   *points;			/* by offset */
 } LagCounts;
 
+/*
+ * Find or create the counts of a partition, in the memory of the function
+ * call. The end of the partition is read only once, so that all groups of a
+ * query are measured against the same end.
+ */
 static LagCounts *
 get_counts(FunctionCallInfo fcinfo, Relation rel, int partition)
 {
@@ -80,7 +85,10 @@ get_counts(FunctionCallInfo fcinfo, Relation rel, int partition)
 	return counts;
 }
 
-/* messages in [from, counts->next) */
+/*
+ * count the messages in [from, counts->next), using and adding to the known
+ * counts
+ */
 static int64
 count_fresh(LagCounts *counts, Relation rel, int64 from, Snapshot snapshot)
 {
@@ -122,7 +130,7 @@ count_fresh(LagCounts *counts, Relation rel, int64 from, Snapshot snapshot)
 	return count;
 }
 
-/* messages to come and to acknowledge; *oldest is put to the first one's offset */
+/* count undone messages; *oldest is set to the offset of the first one */
 static int64
 count_lag(Relation rel, int partition, const GroupFigures *figures,
 		  LagCounts *counts, Snapshot snapshot, int64 *oldest)
@@ -143,9 +151,9 @@ count_lag(Relation rel, int partition, const GroupFigures *figures,
 }
 
 /*
- * The arguments are a stream and one of its groups, as the query's snapshot sees
- * it.  Begins the result.  NULL if the stream or the group is gone, the caller may
- * not see its figures, or they are not here.
+ * Open the stream and find the group in the arguments, as the query's snapshot
+ * sees it, and begin the result.  Returns NULL if the stream or group is gone,
+ * if the caller may not see its figures, or if they are not available here.
  */
 static Relation
 begin_showing(FunctionCallInfo fcinfo, StreamOptions *options, ConsumerGroup *group)
@@ -170,7 +178,9 @@ begin_showing(FunctionCallInfo fcinfo, StreamOptions *options, ConsumerGroup *gr
 }
 
 /*
- * group_stats(stream oid, group_id int4): a row for each partition
+ * group_stats(stream oid, group_id int4) returns table (...)
+ *
+ * A row for each partition.
  */
 PG_FUNCTION_INFO_V1(streamq_group_stats);
 Datum
@@ -247,8 +257,10 @@ add_lease(const GroupLease *lease, void *arg)
 }
 
 /*
- * group_leases(stream oid, group_id int4): a row for each lease that has not run out
- * and number of deliveries of the messages under it
+ * group_leases(stream oid, group_id int4) returns table (...)
+ *
+ * A row for each lease that has not expired and each delivery count of
+ * messages under it.
  */
 PG_FUNCTION_INFO_V1(streamq_group_leases);
 Datum

@@ -1,6 +1,7 @@
 /*
  * memory.c
- *	  What this session was given.
+ *	  What this session was given, to recognize acknowledgements that come
+ *	  too late.
  */
 #include "postgres.h"
 
@@ -12,7 +13,7 @@
 
 #include "group/memory.h"
 
-/* a session that is given more in one partition forgets the oldest */
+/* limit for one partition; then the oldest range is forgotten */
 #define MEMORY_MAX_RANGES	64
 
 typedef struct MemoryKey
@@ -27,7 +28,8 @@ typedef struct MemoryRange
 	int64		from;
 	int64		to;
 	uint64		token;
-	SubTransactionId subid;		/* not committed yet; Invalid: it is */
+	SubTransactionId subid;		/* given in this subtransaction; Invalid if
+								 * committed */
 } MemoryRange;
 
 typedef struct MemoryEntry
@@ -149,7 +151,7 @@ group_memory_forget(int32 group_id, int partition, int64 position)
 	{
 		MemoryRange *range = dlist_container(MemoryRange, node, iter.cur);
 
-		/* a rollback brings back what it was given before, not what this is */
+		/* uncommitted ranges are left to the end of their transaction */
 		if (range->to <= position && range->subid == InvalidSubTransactionId)
 			forget_range(entry, range);
 	}
@@ -158,8 +160,9 @@ group_memory_forget(int32 group_id, int partition, int64 position)
 }
 
 /*
- * Ranges given in subid are kept under `parent` (Invalid: for good), or
- * forgotten if keep is false.  subid Invalid means all of the transaction's.
+ * At the end of a subtransaction, move its ranges to `parent` (Invalid: they
+ * are committed), or forget them if keep is false.  subid Invalid means all
+ * ranges of the transaction.
  */
 static void
 end_subtransaction(SubTransactionId subid, bool keep, SubTransactionId parent)

@@ -1,14 +1,19 @@
 /*
  * memory.h
- *	  What this session was given: how a late acknowledgement is told from one
- *	  that counts.
+ *	  What this session was given, to recognize acknowledgements that come
+ *	  too late.
  *
- * A lease has a token.  The session remembers, for each range of messages it was
- * given, the token of the lease it was given under; the group's state knows the token
- * each message was last given under.  If the session remembers a message under
- * other tokens only, somebody else has it by now.  A message the session does
- * not remember at all was given to another session of the same application
- * (pooled connections), and its acknowledgement counts.
+ * If a lease runs out, its messages are given to another consumer.  An
+ * acknowledgement by the first consumer must not count then.
+ *
+ * Each lease has a token.  The session remembers, for each range of messages
+ * it was given, the token of the lease.  The group's state has the token under
+ * which each message was given last.  If the session remembers a message with
+ * other tokens only, another consumer has the message now.
+ *
+ * If the session does not remember the message at all, it was given to another
+ * session of the same application (pooled connections), and the
+ * acknowledgement counts.
  */
 #ifndef STREAMQ_GROUP_MEMORY_H
 #define STREAMQ_GROUP_MEMORY_H
@@ -18,19 +23,19 @@
 /* a token for a new lease; never 0 */
 extern uint64 group_memory_make_token(void);
 
-/* this session was given [from, to) under the token; undone by rollback */
+/* remember that this session was given [from, to); a rollback undoes this */
 extern void group_memory_note(int32 group_id, int partition,
 							  int64 from, int64 to, uint64 token);
 
 /*
- * May this session acknowledge the message at off, last given out under the
- * token?  *until is put to the end of the range from off on with the same
- * answer (unless that is further than *until already says).
+ * May this session acknowledge the message at off, which was given last under
+ * the token?  The answer is the same for the offsets from off up to the end of
+ * some range: *until is lowered to that end.
  */
 extern bool group_memory_allows(int32 group_id, int partition, int64 off,
 								uint64 token, int64 *until);
 
-/* everything below position is done: it need not be remembered */
+/* forget ranges below position, where everything is done */
 extern void group_memory_forget(int32 group_id, int partition, int64 position);
 
 extern void group_memory_init(void);	/* transaction callbacks */

@@ -1,10 +1,10 @@
 /*
  * messages.c
- *	  Messages that were consumed, on their way to the caller.
+ *	  Consumed messages on their way to the caller.
  *
- * They are copied as they are in the log while the group's state is changed, and
- * become rows of streamq.message, or of the stream's own type, one by one when they are
- * asked for.
+ * Messages are copied as they are in the log, while the group's state is
+ * changed. They are converted into rows of streamq.message, or of the stream's
+ * own type, one by one when the caller fetches them.
  */
 #include "postgres.h"
 
@@ -25,8 +25,9 @@ struct GroupMessages
 {
 	MemoryContext context;
 	bool		typed;
-	uint32		wanted;			/* columns, unless typed */
-	ErrorData  *error;			/* of the first that cannot be returned */
+	uint32		wanted;			/* wanted columns, unless typed */
+	ErrorData  *error;			/* of the first message that cannot be
+								 * returned */
 	LogRowStore *store;			/* NULL: none */
 	MessageFormat *format;		/* unless typed */
 	int			count;
@@ -50,7 +51,7 @@ group_messages_create(bool typed, uint32 wanted)
 	return messages;
 }
 
-/* a message that is formed to see whether it can be */
+/* a message that is formed to see whether that fails */
 typedef struct Trial
 {
 	GroupMessages *messages;
@@ -80,8 +81,9 @@ is_own_error(const ErrorData *error)
 }
 
 /*
- * Form the message and forget it.  What functions of a user's types do meanwhile is
- * undone: they are called again for the caller.
+ * Form the message, and throw the result away.  Effects of functions of
+ * user-defined types are rolled back, because these functions are called again
+ * when the caller fetches the message.
  */
 static bool
 can_form(GroupMessages *messages, TupleTableSlot *slot, const LogKeptRow *row)
@@ -120,7 +122,7 @@ group_messages_try(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
 void
 group_messages_throw(GroupMessages *messages)
 {
-	/* the last warning of this session: one for each message will do */
+	/* last warning of this session: each message is reported once */
 	static char *last = NULL;
 	ErrorData  *error = messages->error;
 

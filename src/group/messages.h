@@ -1,6 +1,7 @@
 /*
  * messages.h
- *	  Collecting messages that are consumed; group.h has what is done with them.
+ *	  Collecting consumed messages.  The functions that return them to the
+ *	  caller are in group.h.
  */
 #ifndef STREAMQ_GROUP_MESSAGES_H
 #define STREAMQ_GROUP_MESSAGES_H
@@ -15,27 +16,29 @@
 #include "log/reader.h"
 
 /*
- * A registered snapshot for reading messages.  It is new, also under REPEATABLE
- * READ: it sees everything that a position read before is based on.  A
- * SERIALIZABLE transaction reads by its own snapshot.
+ * A new registered snapshot for reading messages, even in REPEATABLE READ: it
+ * must see every transaction on which the position read before is based.
+ * SERIALIZABLE transactions use their own snapshot.
  */
 extern Snapshot group_message_snapshot(void);
 
 /*
- * In the current memory context; typed: of consume_as().  The caller wants these columns
- * (MESSAGE_COLUMN) of the others.
+ * Create an empty collection in the current memory context.  If typed, the
+ * rows are those of consume_as(); otherwise `wanted` says which columns are
+ * needed (MESSAGE_COLUMN).
  */
 extern GroupMessages *group_messages_create(bool typed, uint32 wanted);
 
 /*
- * Can the message be returned?  If not, it is not to be handed out, nor what is behind it;
- * group_messages_throw raises its error if nothing else was added, else it warns.
+ * Can the message be formed into a row of the result?  If not, neither this
+ * message nor any after it may be handed out.  group_messages_throw() then
+ * raises the error if the collection is empty, and a warning otherwise.
  */
 extern bool group_messages_try(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
 							   const LogKeptRow *row);
 extern void group_messages_throw(GroupMessages *messages);
 
-/* the row's note is the number of its deliveries */
+/* add a message; the note of the row is its number of deliveries */
 extern void group_messages_add(GroupMessages *messages, Relation rel, TupleTableSlot *slot,
 							   const LogKeptRow *row);
 extern int	group_messages_count(const GroupMessages *messages);

@@ -1,20 +1,20 @@
 /*
  * mode.h
- *	  The interface between consumer groups and the modes in which they hand out
- *	  messages.
+ *	  The interface between consumer groups and their modes, the ways to
+ *	  hand out messages.
  *
  * A mode decides which messages a consumer gets and what an acknowledgement
- * does.  It alone knows the bytes of its state pages, and it alone knows which
- * locks protect them: a mode may lock a partition to the end of the
- * transaction, or change single entries under a buffer lock.  Functions of a
- * mode therefore lock what they need themselves, and the callers hold no lock
+ * does.  Only the mode knows the bytes of its state pages, and which locks
+ * protect them: one mode may lock a partition until the end of the
+ * transaction, another may change single entries under a buffer lock.  So the
+ * functions of a mode take the locks they need, and their callers hold no lock
  * of a group.
  *
- * The parts around the modes are the same for all of them: arguments and
- * privileges (ack.c, seek.c), the choice of partitions, waiting (consume.c,
- * consume_pass.c), collected messages (messages.c), what a session was given
- * (memory.c), doorbells at the end of a transaction (group_ring.c), pages
- * (store.c).
+ * Everything around the modes is common to them: arguments and privileges
+ * (ack.c, seek.c), the choice of partitions and waiting (consume.c,
+ * consume_pass.c), collecting messages (messages.c), what a session was given
+ * (memory.c), ringing doorbells at the end of a transaction (group_ring.c),
+ * and access to the pages (store.c).
  */
 #ifndef STREAMQ_GROUP_MODE_H
 #define STREAMQ_GROUP_MODE_H
@@ -43,11 +43,11 @@ typedef struct GroupConsumer
 {
 	Relation	rel;
 	const ConsumerGroup *group;
-	const char *name;			/* who holds the leases */
+	const char *name;			/* consumer that will hold the leases */
 	const Interval *lease;
 	bool		auto_ack;		/* messages are acknowledged as they are taken */
 	int			max_messages;
-	GroupMessages *messages;	/* taken so far, of all partitions */
+	GroupMessages *messages;	/* taken so far from all partitions */
 	TupleTableSlot *slot;		/* for reading the log */
 } GroupConsumer;
 
@@ -62,8 +62,8 @@ typedef enum GroupPromise
 {
 	GROUP_PROMISES_NOTHING,
 	GROUP_PROMISES_MESSAGES,
-	GROUP_PROMISES_OWN			/* messages, of a partition that the consumer
-								 * holds: taken first */
+	GROUP_PROMISES_OWN			/* messages of a partition that the consumer
+								 * has leased already: taken first */
 } GroupPromise;
 
 typedef struct GroupOutlook
@@ -71,23 +71,25 @@ typedef struct GroupOutlook
 	GroupPromise promise;
 	int64		position;		/* everything below it is done */
 	int64		next;			/* the first offset to hand out, if any */
-	TimestampTz wake_at;		/* something may change by itself then, or
-								 * DT_NOEND */
+	TimestampTz wake_at;		/* something may change without a ring at this
+								 * time; DT_NOEND if not */
 } GroupOutlook;
 
 typedef struct GroupTaken
 {
 	int64		position;		/* everything below it is done now */
-	bool		busy;			/* somebody else has it: look again soon */
+	bool		busy;			/* another transaction has the partition: try
+								 * again soon */
 	bool		limited;		/* the limit kept messages back */
 	TimestampTz wake_at;		/* as above */
 } GroupTaken;
 
 /*
- * How far a group is in one partition, in a form that all modes know: in a
- * dump, when a group is created, when it is restored.  All offsets below
- * position are done, and those in the ranges.  The ranges are sorted, and do not
- * touch each other or position.
+ * Progress of a group in one partition, in a form common to all modes.  It is
+ * used to create, dump and restore groups.
+ *
+ * All offsets below position are done, and so are those in the ranges.  The
+ * ranges are sorted, and touch neither each other nor position.
  */
 typedef struct GroupProgress
 {
@@ -96,25 +98,25 @@ typedef struct GroupProgress
 	GroupRange *done;			/* NULL if there are none */
 } GroupProgress;
 
-/* a place to move a group to (seek.h): its offset may depend on the time */
+/* a place to move a group to (seek.h); its offset may depend on the time */
 typedef struct GroupPlace GroupPlace;
 
 /* figures of one partition, for streamq.consumer_groups */
 typedef struct GroupFigures
 {
 	int64		position;		/* everything below it is done */
-	int64		fresh;			/* nothing was handed out from here on */
-	int64		undone;			/* messages below fresh that are not done, and
+	int64		fresh;			/* no offset from here on was handed out */
+	int64		undone;			/* messages below fresh that are not done and
 								 * still in the stream */
-	int64		oldest;			/* the first of them, -1 if there is none */
+	int64		oldest;			/* the first of these messages, or -1 */
 	int64		in_flight;		/* messages under a lease */
 	int64		redelivered;
 	int64		dead_lettered;
-	int64		expired;		/* lost to retention */
+	int64		expired;		/* dropped by retention before they were done */
 	TimestampTz last_consumed_at;	/* 0: never */
 } GroupFigures;
 
-/* for streamq.leases: messages of one lease with the same number of deliveries */
+/* a row of streamq.leases: messages of one lease with equal delivery counts */
 typedef struct GroupLease
 {
 	int64		first;			/* offsets */
@@ -127,78 +129,80 @@ typedef struct GroupLease
 typedef void (*GroupLeaseCallback) (const GroupLease *lease, void *arg);
 
 /*
- * A mode.  Offsets in arrays are sorted, without duplicates, and of one
- * partition that the stream has.  Functions that count return how many messages
- * they changed.  Memory is allocated in the current context, which the caller
- * resets.
+ * The functions of a mode.  Arrays of offsets are sorted, have no duplicates,
+ * and belong to one existing partition.  Functions that return a count return
+ * how many messages they changed.  Memory is allocated in the current context,
+ * which the caller resets.
  *
- * A function that has to wait for another transaction calls
- * group_check_exists() after that: the transaction may have dropped the group.
+ * A function that waited for another transaction must call
+ * group_check_exists(), because that transaction may have dropped the group.
  */
 typedef struct GroupMode
 {
 	const char *name;
-	int32		max_in_flight;	/* the most that a group may set */
+	int32		max_in_flight;	/* upper limit of a group's max_in_flight */
 
 	/*
-	 * The kind of its state pages, a number on disk (log/state_page.h), and
-	 * what the log does with them.
+	 * Kind of the mode's state pages, a number stored on disk
+	 * (log/state_page.h), and the callbacks of the log for them.
 	 */
 	uint8		page_kind;
 	const LogStateKind *pages;
 
 	/* ---- the life of a group ---- */
 
-	/* this transaction created the group: write down how far it is */
+	/* write the initial progress of a group created in this transaction */
 	void		(*start) (Relation rel, const ConsumerGroup *group, int partition,
 						  const GroupProgress *progress);
 
 	/*
-	 * Forget what is outstanding, and go on at a place.  group_find_place()
-	 * is to be called once nobody else changes the group any more.
+	 * Forget all leases and acknowledgements, and continue at a place. Calls
+	 * group_find_place() only after it has locked out other changes of the
+	 * group.
 	 */
 	void		(*move) (Relation rel, const ConsumerGroup *group, int partition,
 						 const GroupPlace *place);
 
 	/*
-	 * The group is being dropped: wait for consumers and acknowledgements in
-	 * progress, and keep others away to the end of the transaction.
+	 * Called before the group is dropped: wait for consumers and
+	 * acknowledgements in progress, and block new ones until the end of the
+	 * transaction.
 	 */
 	void		(*close) (Relation rel, const ConsumerGroup *group);
 
 	/* ---- consuming ---- */
 
 	/*
-	 * A first, cheap look that neither waits nor changes anything.  A promise
-	 * may turn out to be wrong.
+	 * A first, cheap look without waiting or changing anything.  Its result
+	 * may be out of date when messages are taken.
 	 */
 	void		(*look) (const GroupConsumer *consumer, int partition, TimestampTz now,
 						 GroupOutlook *outlook);
 
 	/*
 	 * Hand out messages below limit, as many as the consumer wants and the
-	 * group allows, and add them to the consumer's messages.  Never waits for
-	 * another transaction.  What retention took before it was handed out is
-	 * counted here.
+	 * group allows, and add them to consumer->messages.  Never waits for
+	 * another transaction.  Messages that retention dropped before they were
+	 * handed out are counted as expired here.
 	 */
 	void		(*take) (const GroupConsumer *consumer, int partition, int64 limit,
 						 GroupTaken *taken);
 
 	/* ---- what consumers say about messages ---- */
 
-	/* these messages, unless somebody else has them by now */
+	/* acknowledge messages, except those that another consumer has now */
 	int64		(*acknowledge) (Relation rel, const ConsumerGroup *group, int partition,
 								const int64 *offsets, int n);
 
-	/* this message, and all that were handed out before it */
+	/* acknowledge a message and all that were handed out before it */
 	int64		(*acknowledge_through) (Relation rel, const ConsumerGroup *group,
 										int partition, int64 off);
 
-	/* hand out again, not before retry_at (0: at once) */
+	/* hand out messages again, but not before retry_at (0: at once) */
 	int64		(*give_back) (Relation rel, const ConsumerGroup *group, int partition,
 							  const int64 *offsets, int n, TimestampTz retry_at);
 
-	/* the leases of these messages last until then, at least */
+	/* extend the leases of messages to `until`, if they end earlier */
 	int64		(*extend) (Relation rel, const ConsumerGroup *group, int partition,
 						   const int64 *offsets, int n, TimestampTz until);
 
@@ -210,16 +214,16 @@ typedef struct GroupMode
 	void		(*figures) (Relation rel, const ConsumerGroup *group, int partition,
 							TimestampTz now, GroupFigures *figures);
 
-	/* call add for each lease that has not run out */
+	/* call add for each lease that has not expired */
 	void		(*leases) (Relation rel, const ConsumerGroup *group, int partition,
 						   TimestampTz now, GroupLeaseCallback add, void *arg);
 
-	/* the progress that a snapshot sees, perhaps an old one */
+	/* the progress as seen by a snapshot, which may be old */
 	void		(*progress) (Relation rel, const ConsumerGroup *group, int partition,
 							 Snapshot snapshot, GroupProgress *progress);
 } GroupMode;
 
-/* the default, and all of them, ended by NULL */
+/* the default mode, and a list of all modes that ends with NULL */
 #define GROUP_DEFAULT_MODE	"ordered"
 extern const GroupMode *const group_modes[];
 

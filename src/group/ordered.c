@@ -1,7 +1,7 @@
 /*
  * ordered.c
- *	  Ordered mode: the table of its functions, and those that are neither taking
- *	  nor acknowledging.
+ *	  Ordered mode: the table of its functions, and those functions that
+ *	  neither take nor acknowledge messages.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 
 /* ---- the life of a group ---- */
 
-/* nobody else sees the group yet: there is no state to go back to */
+/* the group is new, so a rollback needs no older state */
 static void
 ordered_start(Relation rel, const ConsumerGroup *group, int partition,
 			  const GroupProgress *progress)
@@ -65,9 +65,7 @@ ordered_needed_offset(Relation rel, const ConsumerGroup *group, int partition)
 	return state.position;
 }
 
-/*
- * Includes what the next consume will count as expired.
- */
+/* expired messages include those that the next consume() will count */
 static void
 ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 				TimestampTz now, GroupFigures *figures)
@@ -103,7 +101,7 @@ ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 	figures->last_consumed_at = state.last_consumed_at;
 }
 
-/* one entry for each number of deliveries of the messages under the lease */
+/* one entry for each delivery count of messages under the lease */
 static void
 ordered_leases(Relation rel, const ConsumerGroup *group, int partition,
 			   TimestampTz now, GroupLeaseCallback add, void *arg)

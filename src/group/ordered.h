@@ -1,12 +1,12 @@
 /*
  * ordered.h
- *	  Ordered mode: a partition is leased to one consumer at a time, which gets
- *	  its messages in order.
+ *	  Ordered mode: each partition is leased to one consumer at a time,
+ *	  which gets the messages in order.
  *
- * The state of a partition is one struct (ordered_state.h) that changes as a
- * whole.  A transaction that changes it holds the heavyweight lock of group and
- * partition to its end: consuming skips a partition that another transaction has
- * locked, everything else waits.
+ * The state of a partition is one struct (ordered_state.h), written as a
+ * whole. A transaction that changes it locks (group, partition) until its end.
+ * consume() skips a partition that another transaction has locked; all other
+ * functions wait for the lock.
  */
 #ifndef STREAMQ_GROUP_ORDERED_H
 #define STREAMQ_GROUP_ORDERED_H

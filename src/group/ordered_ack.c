@@ -1,10 +1,10 @@
 /*
  * ordered_ack.c
- *	  Acknowledging, giving back, and holding on to messages in ordered mode.
+ *	  Acknowledging, giving back and extending leases in ordered mode.
  *
- * An acknowledgement looks at the group's state only, never at the log: the
- * state knows which offsets below its high-water mark are unacknowledged
- * messages.
+ * These functions use the group's state only and never read the log: the state
+ * knows which offsets below its high-water mark (delivered) are messages that
+ * are not acknowledged yet.
  */
 #include "postgres.h"
 
@@ -39,7 +39,7 @@ begin_change(OrderedChange *change, Relation rel, const ConsumerGroup *group, in
 	group_ordered_read(rel, group, partition, &change->state);
 }
 
-/* nothing was changed: nobody needs to wait for this transaction */
+/* nothing was changed, so release the lock early */
 static void
 end_unchanged(OrderedChange *change)
 {
@@ -47,7 +47,7 @@ end_unchanged(OrderedChange *change)
 		group_unlock_partition(change->group->group_id, change->partition);
 }
 
-/* messages were acknowledged or given back */
+/* write the state after messages were acknowledged or given back */
 static void
 end_changed(OrderedChange *change)
 {
@@ -59,7 +59,7 @@ end_changed(OrderedChange *change)
 	group_memory_forget(change->group->group_id, change->partition,
 						state->position);
 
-	/* what comes next here, or in a partition that waits for this one */
+	/* there may be messages here, or in a partition that waits for this one */
 	if ((released || !state->leased) &&
 		(state->cursor < log_next_offset(rel, change->partition) ||
 		 log_partition_count(rel) > 1))
@@ -77,8 +77,8 @@ end_change(OrderedChange *change, int64 count)
 }
 
 /*
- * Acknowledge what is outstanding in [from, to) and was not given to somebody
- * else meanwhile.
+ * Acknowledge messages in [from, to) that are outstanding and were not given
+ * to another consumer meanwhile.
  */
 static int64
 ack_range(OrderedChange *change, int64 from, int64 to)
@@ -135,15 +135,15 @@ group_ordered_acknowledge_through(Relation rel, const ConsumerGroup *group,
 	begin_change(&change, rel, group, partition);
 
 	/*
-	 * A message that was never delivered is no place to acknowledge up to: it
-	 * may be one from before a seek.
+	 * ignore a message that was never delivered: it may be one from before a
+	 * seek()
 	 */
 	if (off < change.state.delivered)
 		count = ack_range(&change, change.state.position, off + 1);
 	return end_change(&change, count);
 }
 
-/* is the message held under the partition's lease, and not by somebody else? */
+/* does this session hold the message under the partition's lease? */
 static bool
 is_held(const OrderedChange *change, int64 off)
 {
@@ -158,8 +158,8 @@ is_held(const OrderedChange *change, int64 off)
 }
 
 /*
- * Messages are handed out in order, so those after the first one that is given
- * back are handed out again with it.
+ * Messages are handed out in order, so the messages after the first one that
+ * is given back are handed out again, too.
  */
 int64
 group_ordered_nack(Relation rel, const ConsumerGroup *group, int partition,

@@ -1,9 +1,9 @@
 /*
  * ordered_codec.c
- *	  The bytes of a group's state in one partition, in ordered mode.
+ *	  Encoding of a group's state in one partition, in ordered mode.
  *
- * Encoded state, all integers as varints (7 bits a byte, low ones first) unless
- * said otherwise:
+ * Encoded state, all integers as varints (7 bits a byte, low ones first)
+ * unless said otherwise:
  *
  *		flags (1 byte, ORDERED_HAS_*)
  *		position, cursor - position, delivered - position
@@ -14,11 +14,13 @@
  *		last_consumed_at (8 bytes), if ever
  *		number of deliveries; for each: length of the range, deliveries,
  *			token (8 bytes)
- *		number of items of done ranges; the items go on from position:
+ *		number of items of done ranges; the items follow each other from
+ *			position on:
  *			2 * d, n	d offsets that are not done, then n that are
  *			1, 8 bytes	a bit for each of the next 64 offsets, set if done
  *
- * The bitmaps bound the size where single acknowledgements leave many holes.
+ * Single acknowledgements may leave many holes.  The bitmaps bound the size of
+ * the state then.
  */
 #include "postgres.h"
 
@@ -31,9 +33,9 @@
 #define ORDERED_FLAGS			0x07
 
 #define CHUNK_OFFSETS		64
-#define CHUNK_BYTES			9	/* of an item that is a bitmap */
+#define CHUNK_BYTES			9	/* size of a bitmap item */
 
-/* everything but the done ranges, at its longest */
+/* upper limit of everything except the done ranges */
 #define FIXED_MAX			(160 + ORDERED_MAX_DELIVERIES * 15)
 
 /* ---- encoding ---- */
@@ -113,7 +115,7 @@ get_bytes(Reader *r, void *data, int len)
 	r->ptr += len;
 }
 
-/* values are offsets and counts: a negative one is damage */
+/* read an offset or count; a negative value is corruption */
 static int64
 get_varint(Reader *r)
 {
@@ -137,7 +139,9 @@ get_varint(Reader *r)
 	return (int64) value;
 }
 
-/* bytes of the done ranges from i on that begin before off + 64, as runs */
+/*
+ * bytes that the done ranges from i on that begin before off + 64 need as runs
+ */
 static int
 run_bytes(const OrderedState *state, int i, int64 off)
 {
@@ -157,9 +161,7 @@ run_bytes(const OrderedState *state, int i, int64 off)
 	return bytes;
 }
 
-/*
- * The items of the done ranges; only counts them if w is NULL.
- */
+/* Write the items of the done ranges.  With w NULL, only count them. */
 static int
 encode_done(Writer *w, const OrderedState *state)
 {
@@ -265,6 +267,10 @@ group_ordered_encode(const OrderedState *state, char *blob)
 	return w.ptr - blob;
 }
 
+/*
+ * Read the items of the done ranges.  Fails with XX001 if an item is
+ * malformed, or if a range is not within (position, delivered).
+ */
 static void
 decode_done(Reader *r, OrderedState *state)
 {
@@ -395,9 +401,9 @@ group_ordered_room_init(OrderedRoom *room, const OrderedState *state)
 }
 
 /*
- * A stretch of 64 offsets costs a bitmap, or as many bytes of runs and now and
- * then a run before the bitmap; a long range costs a run and cuts a stretch in
- * two.
+ * Cost of 64 offsets: a bitmap, or at most as many bytes of runs, and
+ * sometimes a run before the bitmap.  A long range costs a run and splits the
+ * 64 offsets in which it is.
  */
 bool
 group_ordered_room_take(OrderedRoom *room, int64 gap)

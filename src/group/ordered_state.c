@@ -1,6 +1,7 @@
 /*
  * ordered_state.c
- *	  A group's state in one partition: the rules of ordered mode.
+ *	  The state of a group in ordered mode in one partition, and the rules
+ *	  of the mode.
  */
 #include "postgres.h"
 
@@ -16,7 +17,7 @@ group_ordered_init(OrderedState *state, int64 position)
 	state->position = state->cursor = state->delivered = position;
 }
 
-/* index of the first done range that ends behind off */
+/* index of the first done range that ends after off */
 static int
 find_done(const OrderedState *state, int64 off)
 {
@@ -97,7 +98,7 @@ group_ordered_is_leased(const OrderedState *state, TimestampTz now)
 
 /* ---- changing ---- */
 
-/* make sure that one more done range fits */
+/* make room for one more done range */
 static void
 reserve_done(OrderedState *state)
 {
@@ -145,8 +146,8 @@ group_ordered_init_progress(OrderedState *state, const GroupProgress *progress)
 }
 
 /*
- * Put position behind done ranges and gone offsets; everything that refers to
- * offsets below it follows.
+ * Move position over done ranges and dropped offsets, and everything that
+ * refers to lower offsets with it.
  */
 static void
 advance_position(OrderedState *state, int64 position)
@@ -237,8 +238,8 @@ group_ordered_expire(OrderedState *state, int64 first, int64 lost)
 		return;
 
 	/*
-	 * what was never handed out is counted by offsets: it cannot be read any
-	 * more
+	 * messages that were never handed out are counted by offsets, because the
+	 * log does not have them any more
 	 */
 	state->expired_count += group_ordered_count_undone(state, first) +
 		Max(0, Min(first, lost) - state->delivered);
@@ -249,7 +250,7 @@ group_ordered_expire(OrderedState *state, int64 first, int64 lost)
 void
 group_ordered_lose(OrderedState *state, int64 from, int64 to)
 {
-	/* those handed out before are counted when the cursor passes them */
+	/* messages handed out before are counted when the cursor passes them */
 	state->expired_count += Max(0, to - Max(from, state->delivered));
 }
 
@@ -266,7 +267,7 @@ group_ordered_skip(OrderedState *state, int64 off)
 	if (off <= state->cursor)
 		return;
 
-	/* handed out before and not there any more: dropped by retention just now */
+	/* messages handed out before that retention has just dropped */
 	if (state->cursor < state->delivered)
 		state->expired_count += group_ordered_mark_done(state, state->cursor,
 														Min(off, state->delivered));
@@ -290,10 +291,10 @@ group_ordered_skip(OrderedState *state, int64 off)
 }
 
 /*
- * Keep the number of entries within its bound.  Neighbours with the same content
- * become one; if that is not enough, those with the least difference do, and
- * keep the higher count with its token: an acknowledgement of the others may be
- * refused then, and the message is delivered once more.
+ * Limit the number of entries.  First, neighbors with equal content are
+ * merged. If that is not enough, neighbors with the least difference are
+ * merged, and keep the higher count and its token.  Acknowledgements with the
+ * other token may be refused then, and their messages are delivered once more.
  */
 static void
 compact_deliveries(OrderedState *state)
@@ -330,7 +331,7 @@ compact_deliveries(OrderedState *state)
 	}
 }
 
-/* the message at off was given out once more; returns how often by now */
+/* count another delivery of the message at off; returns the new number */
 static int
 redeliver(OrderedState *state, int64 off, uint64 token)
 {

@@ -1,21 +1,22 @@
 /*
  * ordered_state.h
- *	  What a consumer group in ordered mode knows about one partition, and the
- *	  rules of the mode.
+ *	  The state of a group in ordered mode in one partition, and the rules
+ *	  of the mode.
  *
- * Pure functions on a struct: no locks, no pages, no transactions.
- * ordered_version.c puts encoded states into the bytes of a group page,
- * ordered_store.c reads and writes them.
+ * Functions here work on a struct only: no locks, no pages, no transactions.
+ * ordered_codec.c encodes the struct, ordered_version.c stores versions of it
+ * in the bytes of a page, and ordered_store.c reads and writes the page.
  *
  * The offsets of the partition as the group sees them:
  *
  *	   done     | handed out under the lease | handed out before | never
  *	 ...........position ................ cursor .......... delivered ......
  *
- * Between position and delivered some offsets are done already: acknowledged
- * out of order, or never a message (rolled back).  Those are the done ranges.
- * All other offsets there are messages that were handed out and wait for their
- * acknowledgement, so counting offsets outside the done ranges counts messages.
+ * Some offsets between position and delivered are done: acknowledged out of
+ * order, or not a message (rolled back).  They are kept as done ranges.  Each
+ * other offset there is a message that was handed out and not acknowledged
+ * yet, so the number of messages is the number of offsets outside the done
+ * ranges.
  */
 #ifndef STREAMQ_GROUP_ORDERED_STATE_H
 #define STREAMQ_GROUP_ORDERED_STATE_H
@@ -27,22 +28,26 @@
 #include "group/mode.h"
 
 /*
- * The longest encoded state.  A group page has room for three: the committed
- * one, one of the transaction and one of a savepoint in it, whatever they hold.
+ * The longest encoded state.  A page has room for three of this size: the
+ * committed one, the one of the current transaction, and the one of a
+ * savepoint in it.
  */
 #define ORDERED_BLOB_MAX		2640
 
-/* as many unacknowledged messages fit into ORDERED_BLOB_MAX, however they are acknowledged */
+/*
+ * This many unacknowledged messages always fit into ORDERED_BLOB_MAX, in
+ * whatever order they are acknowledged.
+ */
 #define ORDERED_MAX_IN_FLIGHT 10000
 
-#define ORDERED_MAX_DELIVERIES 32	/* ranges with a delivery count of their
-									 * own */
+#define ORDERED_MAX_DELIVERIES 32	/* ranges with their own delivery count */
 
-/* to whom and how often the messages from the previous entry's end on were given */
+/* delivery of a range of messages, which starts where the previous one ends */
 typedef struct OrderedDelivery
 {
 	int64		to;				/* exclusive */
-	uint64		token;			/* of the lease they were last given under */
+	uint64		token;			/* of the lease under which they were given
+								 * last */
 	int32		deliveries;
 } OrderedDelivery;
 
@@ -58,7 +63,7 @@ typedef struct OrderedState
 	TimestampTz deadline;
 	char		consumer[GROUP_CONSUMER_MAX + 1];
 
-	/* given back: nothing from retry_offset on before retry_at (0: no limit) */
+	/* nack: nothing from retry_offset on before retry_at (0: no limit) */
 	TimestampTz retry_at;
 	int64		retry_offset;
 
@@ -74,94 +79,94 @@ typedef struct OrderedState
 	int			ndeliveries;
 	OrderedDelivery deliveries[ORDERED_MAX_DELIVERIES + 2];
 
-	/* sorted, apart from each other, within (position, delivered) */
+	/* sorted, not touching each other, within (position, delivered) */
 	int			ndone;
 	int			maxdone;
 	GroupRange *done;			/* palloc'd, NULL if there was never one */
 } OrderedState;
 
-/* a new group's state: everything from position on is to be delivered */
+/* initial state of a group: everything from position on is to be delivered */
 extern void group_ordered_init(OrderedState *state, int64 position);
 
 /*
- * The state of a group that is so far.  Messages between done ranges count as
- * handed out, but not once.
+ * The state that corresponds to some progress.  Messages between done ranges
+ * count as handed out, with zero deliveries.
  */
 extern void group_ordered_init_progress(OrderedState *state, const GroupProgress *progress);
 
-/* returns the number of bytes, at most ORDERED_BLOB_MAX (54000 beyond that) */
+/* returns the number of bytes; fails with 54000 beyond ORDERED_BLOB_MAX */
 extern int	group_ordered_encode(const OrderedState *state, char *blob);
 
-/* done ranges in the current memory context; XX001 if the bytes make no sense */
+/*
+ * state->done is in the current memory context; XX001 if the bytes are invalid
+ */
 extern void group_ordered_decode(OrderedState *state, const char *blob, int len);
 
-/* append a done range behind the others, joining it with one it touches */
+/* append a done range after the others, merging it with one that it touches */
 extern void group_ordered_append_done(OrderedState *state, int64 from, int64 to);
 
-/* messages handed out and not done in [position, off) */
+/* number of messages in [position, off) that are handed out and not done */
 extern int64 group_ordered_count_undone(const OrderedState *state, int64 off);
 #define group_ordered_in_flight(state) group_ordered_count_undone(state, (state)->cursor)
-/* was the message at off handed out, and is not yet done? */
+/* was the message at off handed out and is not done yet? */
 extern bool group_ordered_is_undone(const OrderedState *state, int64 off);
 
-/* the first undone range at or after off, below limit; false if none */
+/* find the first undone range at or after off, below limit; false if none */
 extern bool group_ordered_next_undone(const OrderedState *state, int64 off, int64 limit,
 									  GroupRange *range);
 
-/* the entry for off, which is in [position, delivered) */
+/* the entry for off; off must be in [position, delivered) */
 extern const OrderedDelivery *group_ordered_find_delivery(const OrderedState *state,
 														  int64 off);
 
-/* is the partition leased to anybody at this time? */
+/* is the partition leased now, to any consumer? */
 extern bool group_ordered_is_leased(const OrderedState *state, TimestampTz now);
 
 /* ---- changes ---- */
 
 /*
- * Offsets below first are gone: what was not done there is lost.  From `lost`
- * on there were no messages.
+ * Retention dropped all offsets below first: count messages that were not done
+ * there as expired.  Offsets from `lost` on were no messages.
  */
 extern void group_ordered_expire(OrderedState *state, int64 first, int64 lost);
 
-/* new messages in [from, to) expired while the log was read */
+/* count new messages in [from, to) that expired while the log was read */
 extern void group_ordered_lose(OrderedState *state, int64 from, int64 to);
 
-/*
- * The lease is over: what it held is handed out again, from position on.
- */
+/* end the lease; its messages are handed out again, from position on */
 extern void group_ordered_end_lease(OrderedState *state);
 
 /*
- * The message at off (>= cursor) is given out under the token; offsets between
- * the cursor and it are no messages.  Returns how often it has been given out
- * now.
+ * Hand out the message at off (>= cursor) under the token.  Offsets between
+ * the cursor and off are no messages.  Returns the number of its deliveries,
+ * with this one.
  */
 extern int	group_ordered_deliver(OrderedState *state, int64 off, uint64 token);
 
-/* the offsets from the cursor up to off are no messages, or gone */
+/* move the cursor to off, over offsets that are no messages or were dropped */
 extern void group_ordered_skip(OrderedState *state, int64 off);
 
 /*
- * Done are the messages in [from, to), a part of [position, delivered).  Returns how
- * many of them were not done before.
+ * Mark the messages in [from, to) as done; the range must lie within
+ * [position, delivered).  Returns how many of them were not done before.
  */
 extern int64 group_ordered_mark_done(OrderedState *state, int64 from, int64 to);
 
-/* the lease ends when it holds nothing; returns true if it ended now */
+/* end the lease if it holds no messages; true if it ended now */
 extern bool group_ordered_release_if_idle(OrderedState *state);
 
 /*
- * Given back: what was handed out from off on (an undone message below the
- * cursor) is handed out again, not before retry_at (0: at once).
+ * Hand out again what was handed out from off on, but not before retry_at (0:
+ * at once).  off must be an undone message below the cursor.
  */
 extern void group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at);
 
-/* start anew at off: nothing outstanding, counters kept */
+/* start over at off: nothing is outstanding, counters are kept */
 extern void group_ordered_move(OrderedState *state, int64 off);
 
 /*
  * How much more may be handed out so that the encoded state stays below
- * ORDERED_BLOB_MAX in whatever order it is acknowledged.
+ * ORDERED_BLOB_MAX, in whatever order the messages are acknowledged.
  */
 typedef struct OrderedRoom
 {
@@ -171,7 +176,10 @@ typedef struct OrderedRoom
 
 extern void group_ordered_room_init(OrderedRoom *room, const OrderedState *state);
 
-/* room for one more message that follows a gap of so many offsets? takes it */
+/*
+ * take room for a message after a gap of so many offsets; false if there is
+ * none
+ */
 extern bool group_ordered_room_take(OrderedRoom *room, int64 gap);
 
 #endif

@@ -115,7 +115,7 @@ group_ordered_write_settled(Relation rel, const ConsumerGroup *group, int partit
 	int			bloblen;
 	int			len;
 
-	/* facts on top of what this transaction did are pending with it */
+	/* a transaction's own version is not decided yet, so add to it */
 	if (!group_store_read(rel, group, partition, data, &len))
 		len = 0;
 	else if (group_ordered_version_is_pending(data, len))

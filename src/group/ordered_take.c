@@ -2,12 +2,13 @@
  * ordered_take.c
  *	  Handing out messages in ordered mode.
  *
- * A look reads the state without a lock.  Taking locks the partition, looks
- * again, reads the log and writes the state.  A partition locked by another
- * transaction is skipped, never waited for.
+ * group_ordered_look() reads the state without a lock.  group_ordered_take()
+ * locks the partition, looks again, reads the log, and writes the state.  A
+ * partition locked by another transaction is skipped.
  *
- * The snapshot for reading messages is taken after the lock was obtained: it sees
- * everything the position that was read is based on, also under REPEATABLE READ.
+ * The snapshot for reading messages is taken after the lock, also in
+ * REPEATABLE READ: it must see all transactions on which the position is
+ * based.
  */
 #include "postgres.h"
 
@@ -29,11 +30,15 @@
 #include "log/reader.h"
 #include "log/space.h"
 
-/* acknowledged messages in a row that are worth a new search in the log */
+/*
+ * if so many acknowledged messages follow each other, start a new scan after
+ * them instead of reading them
+ */
 #define JUMP_MESSAGES		256
 
 /*
- * The promise of a state.  Messages that may be in the log count as some.
+ * Set the outlook by a state.  Offsets that are new in the log count as
+ * messages, even if they were rolled back.
  */
 static void
 look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *state,
@@ -62,7 +67,7 @@ look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *
 			return;
 	}
 
-	/* messages that were handed out before come first, then new ones */
+	/* messages that were handed out before come first, then new messages */
 	if (group_ordered_next_undone(state, from, state->delivered, &run))
 		from = run.from;
 	else
@@ -90,7 +95,7 @@ group_ordered_look(const GroupConsumer *consumer, int partition, TimestampTz now
 }
 
 /*
- * Read the log from the cursor on, up to limit, and hand out what the rules
+ * Read the log from the cursor up to limit, and hand out messages as the rules
  * allow.  Returns the number of messages.
  */
 static int
@@ -120,7 +125,7 @@ deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *sta
 
 		off = found ? log_reader_offset(reader) : log_reader_position(reader);
 
-		/* new offsets take room in the state, unless nothing is outstanding */
+		/* new offsets need room in the state, unless nothing is outstanding */
 		if (off >= state->delivered)
 		{
 			if (state->position == state->delivered)
@@ -177,7 +182,7 @@ deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *sta
 	return n;
 }
 
-/* messages from first to the cursor were handed out: write that down */
+/* update the state after handing out messages from first to the cursor */
 static void
 finish_delivery(const GroupConsumer *consumer, int partition, OrderedState *state,
 				uint64 token, int64 first, TimestampTz now)
@@ -239,7 +244,11 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 	delivered = state.delivered;
 	if (!group_ordered_is_leased(&state, now))
 	{
-		/* messages of a running lease are not lost yet, even if they expired */
+		/*
+		 * Expired messages of a running lease are not lost yet, because the
+		 * consumer may acknowledge them.  Without a lease, they are counted
+		 * as expired.
+		 */
 		group_ordered_end_lease(&state);
 		first = log_first_offset(rel, partition);
 		if (state.position < first)
@@ -252,7 +261,10 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		finish_delivery(consumer, partition, &state, token, first, now);
 	else
 	{
-		/* only rolled-back or expired messages: no need to read them again */
+		/*
+		 * no message, but rolled-back or expired offsets: save that they need
+		 * not be read again
+		 */
 		if (state.position != outlook.position || state.delivered != delivered)
 			group_ordered_write_settled(rel, group, partition, &state);
 		if (lock == GROUP_LOCK_TAKEN)

@@ -1,23 +1,26 @@
 /*
  * ordered_version.c
- *	  The versions of a group's state on a group page.
+ *	  Versions of a group's state on its page, which make the state
+ *	  transactional.
  *
  * The bytes, oldest version first:
  *
- *		format (1 byte), number of versions (1 byte), length of the trail (1 byte),
- *		who settled the settled version (4 bytes)
+ *		format (1 byte), number of versions (1 byte), length of the trail
+ *			(1 byte), xid that settled the settled version (4 bytes)
  *		for each version: xid (4 bytes), length (2 bytes), encoded state
- *		for each step of the trail, oldest first: xid (4 bytes), position (8 bytes)
+ *		for each step of the trail, oldest first: xid (4 bytes),
+ *			position (8 bytes)
  *
- * A version without an xid (InvalidTransactionId) is settled: it counts for
- * everybody.  Xids are taken out as soon as a later writer, or vacuum, finds
- * the transaction decided, so none gets old.
+ * A version without an xid (InvalidTransactionId) is settled: it is valid for
+ * everybody.  As soon as a later writer or VACUUM finds a transaction decided,
+ * its xid is removed, so no xid becomes too old.
  *
- * The trail tells where the group stood in the eyes of an older snapshot, that of a
- * dump: each step is a position and the transaction that committed it.  Of the steps
- * that every snapshot sees only the last is kept, so that mostly there is one.
- * A step without an xid counts for everybody.  The settled version itself is what such
- * a snapshot sees if it sees the transaction that made it.
+ * A dump has an old snapshot, and needs the position as of that snapshot.
+ * This is what the trail is for: each step is a position and the transaction
+ * that committed it.  Of the steps that every snapshot sees, only the last one
+ * is kept, so usually there is one step.  A step without an xid is valid for
+ * everybody.  A snapshot that sees the transaction that made the settled
+ * version uses that version.
  */
 #include "postgres.h"
 
@@ -58,8 +61,8 @@ typedef struct Trail
 {
 	int			n;
 	Step		steps[TRAIL_MAX];
-	TransactionId settled;		/* who made the version without an xid, if
-								 * that may matter to anybody */
+	TransactionId settled;		/* writer of the settled version, if a
+								 * snapshot may not see it */
 } Trail;
 
 static void
@@ -70,7 +73,7 @@ report_corrupt(void)
 			 errmsg("invalid versions of a consumer group's state")));
 }
 
-/* the commit log knows nothing about an id that never was, or is long gone */
+/* is the xid in the range that the commit log knows? */
 static bool
 is_possible(TransactionId xid)
 {
@@ -79,7 +82,9 @@ is_possible(TransactionId xid)
 		TransactionIdPrecedes(xid, ReadNextTransactionId());
 }
 
-/* returns the number of versions; trail may be NULL */
+/*
+ * parse the bytes of a page; returns the number of versions; trail may be NULL
+ */
 static int
 parse_versions(const char *data, int len, Version *versions, Trail *trail)
 {
@@ -125,7 +130,7 @@ parse_versions(const char *data, int len, Version *versions, Trail *trail)
 	return n;
 }
 
-/* returns the length, or -1 if it does not fit; result must not overlap the blobs */
+/* returns the length, or -1 if too long; result must not overlap the blobs */
 static int
 format_versions(const Version *versions, int n, const Trail *trail, char *result)
 {
@@ -159,9 +164,7 @@ format_versions(const Version *versions, int n, const Trail *trail, char *result
 	return ptr - result;
 }
 
-/*
- * A version is about to lose its xid: remember where the group stood with it.
- */
+/* add the position of a version that is about to lose its xid to the trail */
 static void
 trail_add(Trail *trail, const Version *version)
 {
@@ -173,14 +176,16 @@ trail_add(Trail *trail, const Version *version)
 	if (state.done)
 		pfree(state.done);
 
-	/* a group that was set back: what was done before counts no more */
+	/*
+	 * if the group was moved back, messages done before do not count any more
+	 */
 	for (int i = 0; i < trail->n; i++)
 		trail->steps[i].position = Min(trail->steps[i].position, state.position);
 
 	if (trail->n > 0 && trail->steps[trail->n - 1].position == state.position)
 		return;
 
-	/* of those everybody sees, the last */
+	/* of the steps that everybody sees, keep the last */
 	for (int i = trail->n - 1; i > 0; i--)
 	{
 		if (!TransactionIdIsValid(trail->steps[i].xid) ||
@@ -193,8 +198,8 @@ trail_add(Trail *trail, const Version *version)
 	}
 
 	/*
-	 * Full: the oldest stays, as somebody may need it; of two that are about
-	 * as old as each other the later one goes.
+	 * If the trail is full, keep the oldest step, because a snapshot may need
+	 * it.  Of the two steps that are closest in age, remove the later one.
 	 */
 	if (trail->n == TRAIL_MAX)
 	{
@@ -230,7 +235,7 @@ is_settled(TransactionId xid)
 		 TransactionIdDidCommit(xid));
 }
 
-/* index of the version that counts, -1 if there is none */
+/* index of the newest valid version, -1 if there is none */
 static int
 find_version(const Version *versions, int n)
 {
@@ -301,7 +306,7 @@ group_ordered_version_seen(const char *data, int len, Snapshot snapshot, Ordered
 		}
 	}
 
-	/* or nothing but facts so far, that are true for everybody */
+	/* the settled version, if the snapshot sees its writer */
 	if (n >= 0 && is_seen(trail.settled, snapshot))
 	{
 		group_ordered_decode(state, versions[n].blob, versions[n].len);
@@ -318,7 +323,7 @@ group_ordered_version_seen(const char *data, int len, Snapshot snapshot, Ordered
 	return false;
 }
 
-/* is xid one of the open (sub)transactions around, or the same as, current? */
+/* is xid current, or an open (sub)transaction around it? */
 static bool
 is_open(TransactionId xid, TransactionId current)
 {
@@ -332,9 +337,9 @@ is_open(TransactionId xid, TransactionId current)
 }
 
 /*
- * The innermost open (sub)transaction that a version of this transaction is part
- * of: when it ends the version's fate is decided.  All open ones above the
- * current one have xids, because parents get theirs before their children.
+ * The innermost open (sub)transaction to which a version of this transaction
+ * belongs: its end decides the version.  All open ones above the current one
+ * have xids, because a parent gets its xid before its children.
  */
 static TransactionId
 find_owner(TransactionId xid, TransactionId current)
@@ -364,8 +369,9 @@ group_ordered_version_push(const char *data, int len, const char *blob, int blob
 		n = parse_versions(data, len, versions, &trail);
 
 	/*
-	 * Of versions whose fate is the same only the newest can count again: a
-	 * loop of savepoints that are released one by one does not pile them up.
+	 * Of versions decided by the same (sub)transaction only the newest can
+	 * become valid: keep only that one.  Otherwise a loop of savepoints that
+	 * are released one by one would pile up versions.
 	 */
 	for (int i = 0; i < n; i++)
 	{
@@ -422,8 +428,8 @@ group_ordered_version_make_settled(TransactionId xid, const char *data, int len,
 }
 
 /*
- * Called by vacuum with the page locked.  Transactions older than cutoff are
- * decided: none of them runs any more.
+ * Called by VACUUM with the page locked.  All transactions older than cutoff
+ * are decided, because none of them runs any more.
  */
 static TransactionId
 settle_versions(const LogStateKey *key, char *data, int *len, TransactionId cutoff,
@@ -494,8 +500,9 @@ settle_versions(const LogStateKey *key, char *data, int *len, TransactionId cuto
 }
 
 /*
- * The stream was truncated: its partition goes on at first_offset in a new
- * file.  What the group had not finished is lost, and counted.
+ * Called when the stream is truncated: its partition continues at first_offset
+ * in a new file.  Messages that the group had not finished are counted as
+ * expired.
  */
 static bool
 carry_versions(const LogStateKey *key, char *data, int *len, int64 first_offset)
@@ -523,7 +530,10 @@ carry_versions(const LogStateKey *key, char *data, int *len, int64 first_offset)
 	return true;
 }
 
-/* Versions of aborted transactions count, too: they were sound when written. */
+/*
+ * Check all versions, also those of aborted transactions: they were valid when
+ * written.
+ */
 static const char *
 verify_versions(const LogStateKey *key, const char *data, int len, int64 next_offset)
 {

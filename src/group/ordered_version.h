@@ -1,16 +1,16 @@
 /*
  * ordered_version.h
- *	  Versions of a group's state on its page: what gives the state the
- *	  semantics of transactions.
+ *	  Versions of a group's state on its page, which make the state
+ *	  transactional.
  *
- * The page is changed in place and at once, so it keeps, beside the state of a
- * transaction that has not ended, the states to go back to.  A version counts if
- * its transaction committed or is the reader's own; from the newest one down
- * the first that counts is the state.
+ * The page is changed in place, and at once, so a rollback would not restore
+ * it. Therefore the page also has the states to return to.  A version is valid
+ * if its transaction committed, or is the reader's own.  The newest valid
+ * version is the state.
  *
- * Only who holds the heavyweight lock of the group and partition to the end of
- * the transaction pushes versions, so all that are undecided belong to one
- * top-level transaction.
+ * Only the holder of the heavyweight lock of (group, partition) adds versions,
+ * and the lock is held until the end of the transaction.  So all versions that
+ * are not decided yet belong to one top-level transaction.
  */
 #ifndef STREAMQ_GROUP_ORDERED_VERSION_H
 #define STREAMQ_GROUP_ORDERED_VERSION_H
@@ -24,45 +24,46 @@
 #include "log/state_page.h"
 
 /*
- * The state that counts for the current transaction: false if there is none.
- * *blob points into data.
+ * Find the state for the current transaction; false if there is none.  *blob
+ * points into data.
  */
 extern bool group_ordered_version_find(const char *data, int len,
 									   const char **blob, int *bloblen);
 
 /*
- * The state as an older snapshot sees it; false if nothing is known about that.  What was
- * acknowledged out of order is missing where only the position is known.
+ * The state as seen by an older snapshot; false if it is not known.  Where
+ * only the position is known, messages acknowledged out of order are missing.
  */
 extern bool group_ordered_version_seen(const char *data, int len, Snapshot snapshot,
 									   OrderedState *state);
 
-/* is there a version of a transaction that this backend is still in? */
+/* is there a version of the current transaction? */
 extern bool group_ordered_version_is_pending(const char *data, int len);
 
 /*
- * New bytes of the page in `result` (LOG_STATE_MAX bytes), returns their
- * length.  The new version is the current (sub)transaction's: it gets an xid.
- * Versions nobody can come back to are left out.  54000 if savepoints are
- * nested too deeply for the page.
+ * Add a version for the current (sub)transaction, which gets an xid.  Versions
+ * that can never be valid again are left out.  Writes the new bytes of the
+ * page to `result` (LOG_STATE_MAX bytes) and returns their length.  Fails with
+ * 54000 if savepoints are nested too deeply for the page.
  */
 extern int	group_ordered_version_push(const char *data, int len,
 									   const char *blob, int bloblen, char *result);
 
 /*
- * The same for a state that is true whatever becomes of the transaction.  xid is
- * that of the version it comes from (group_ordered_version_xid).
+ * Like group_ordered_version_push(), for a state that stays if the transaction
+ * aborts.  xid is the writer of the version it is derived from
+ * (group_ordered_version_xid).
  */
 extern int	group_ordered_version_make_settled(TransactionId xid, const char *data, int len,
 											   const char *blob, int bloblen, char *result);
 
 /*
- * Who wrote the state that counts for the current transaction: InvalidTransactionId
- * if that was before anybody's time.
+ * The transaction that wrote the current state; InvalidTransactionId if there
+ * is no state, or if it is settled.
  */
 extern TransactionId group_ordered_version_xid(const char *data, int len);
 
-/* what the log does with the pages: for GroupMode */
+/* callbacks of the log for these pages (GroupMode.pages) */
 #define GROUP_ORDERED_PAGE_KIND	1
 extern const LogStateKind group_ordered_pages;
 

@@ -1,16 +1,20 @@
 /*
  * roles.c
- *	  Roles of groups in pg_shdepend, and the commands on roles that have groups.
+ *	  Roles of groups in pg_shdepend, and the commands that change or need
+ *	  them.
  *
- * A group is no object that PostgreSQL knows, but DROP ROLE has to find it, also when it is
- * run in another database.  So a group's owner and grantees are dependencies of the stream's
- * array type, as those that have a privilege on it: one row for each group and role, so rows
- * may be there several times.  Nobody else has such a row, since an array type has neither
- * an owner nor privileges of its own.  It is described by the stream's name, and when
- * it goes, that is with the stream, PostgreSQL removes the rows.
+ * DROP ROLE has to fail for a role that has groups, even in another database,
+ * but PostgreSQL does not know groups.  Therefore owners and grantees of
+ * groups are recorded as dependencies of the stream's array type, in the form
+ * of privileges on it.  There is one row for each group and role, so equal
+ * rows may exist.  No other rows refer to the array type, because it has
+ * neither an owner nor privileges of its own.  Error messages describe it by
+ * the stream's name.  If the stream is dropped, PostgreSQL removes the rows
+ * together with the type.
  *
- * REASSIGN OWNED and DROP OWNED would not know what to do with the rows.  What they do to
- * groups is done here, before they look.  DROP ROLE tells which groups it is about.
+ * REASSIGN OWNED and DROP OWNED cannot handle such rows.  The groups are
+ * changed here before PostgreSQL looks at the rows.  The error of DROP ROLE
+ * gets a detail that names the groups.
  */
 #include "postgres.h"
 
@@ -40,7 +44,7 @@
 #include "group/group_grant.h"
 #include "group/roles.h"
 
-/* groups that DROP ROLE names, as many as it names other objects */
+/* most groups that DROP ROLE lists: as many as it lists of other objects */
 #define MAX_NAMED	100
 #define MAX_ALL		PG_INT32_MAX
 
@@ -55,7 +59,7 @@ compare_oids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* each role once, in order; NULL has none */
+/* list the roles in order, without duplicates; NULL has none */
 static Oid *
 list_roles(const GroupRoles *roles, int *n)
 {
@@ -91,7 +95,7 @@ add_dependency(Oid type, Oid role)
 	updateAclDependencies(TypeRelationId, type, 0, InvalidOid, 0, NULL, 1, roles);
 }
 
-/* all rows of a type */
+/* scan all rows of a type */
 static SysScanDesc
 begin_dependencies(Relation depend, Oid type)
 {
@@ -109,9 +113,11 @@ begin_dependencies(Relation depend, Oid type)
 }
 
 /*
- * Delete one of the equal rows of a type and role.  Other transactions may be deleting some
- * at the same time, one for each group, so there is one that is nobody else's: whose tuple
- * is locked is being deleted, or has been.  The lock is kept to the end of the transaction.
+ * Delete one of the equal rows of a type and role.  Other transactions may be
+ * deleting some of these rows at the same time, one for each group, so at
+ * least one row is free.  If the tuple lock of a row cannot be taken, another
+ * transaction is deleting it.  The lock is kept until the end of the
+ * transaction.
  */
 static void
 delete_dependency(Oid type, Oid role)
@@ -147,7 +153,9 @@ group_roles_changed(Oid relid, const GroupRoles *before, const GroupRoles *now)
 	int			i = 0;
 	int			j = 0;
 
-	/* as in PostgreSQL's catalogs, roles that cannot be dropped have no rows */
+	/*
+	 * like PostgreSQL, record no dependencies on roles that cannot be dropped
+	 */
 	while (i < nbefore || j < nnow)
 	{
 		if (j == nnow || (i < nbefore && list_before[i] < list_now[j]))
@@ -169,8 +177,9 @@ group_roles_changed(Oid relid, const GroupRoles *before, const GroupRoles *now)
 /* ---- after pg_upgrade ---- */
 
 /*
- * pg_upgrade copies our tables, but not the dependencies.  How many rows there are too few
- * of a stream and role is counted from the groups first, then from pg_shdepend.
+ * pg_upgrade copies our tables, but not the dependencies.  This counts the
+ * missing rows of a stream and role: up for each group, down for each row of
+ * pg_shdepend.
  */
 typedef struct RoleCount
 {
@@ -195,7 +204,7 @@ count_group(Oid relid, const GroupRoles *roles, void *arg)
 		RoleCount  *count;
 		bool		found;
 
-		/* one that was dropped before there were dependencies */
+		/* the role was dropped while it had no dependency */
 		if (!OidIsValid(type) || IsPinnedObject(AuthIdRelationId, list[i]) ||
 			!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(list[i])))
 			continue;
@@ -205,7 +214,7 @@ count_group(Oid relid, const GroupRoles *roles, void *arg)
 	pfree(list);
 }
 
-/* the numbers of missing rows; true if there are any */
+/* count the missing rows; true if there are any */
 static bool
 count_missing(HTAB *counts)
 {
@@ -266,8 +275,8 @@ group_record_roles(void)
 	RoleCount  *count;
 
 	/*
-	 * what a transaction that is not over changes may look as if a row were
-	 * missing
+	 * a transaction in progress may make a row look missing, so count again
+	 * after locking
 	 */
 	if (!count_missing(counts))
 		return;
@@ -282,7 +291,7 @@ group_record_roles(void)
 
 /* ---- groups of a role ---- */
 
-/* the streams of this database with groups that a role has to do with */
+/* streams of this database with groups that the role owns or may use */
 static List *
 find_streams(Oid role)
 {
@@ -317,9 +326,7 @@ find_streams(Oid role)
 
 /* ---- commands ---- */
 
-/*
- * May the user do what the command is about to?  Otherwise it fails, and says why.
- */
+/* May the user run the command?  If not, PostgreSQL raises the error. */
 static bool
 may_act_for(List *roles)
 {
@@ -333,7 +340,7 @@ may_act_for(List *roles)
 	return true;
 }
 
-/* what is done to the groups of some roles: newrole gets them, or they are dropped */
+/* give the groups of some roles to newrole, or drop them */
 static void
 change_groups(List *roles, Oid newrole)
 {
@@ -348,7 +355,7 @@ change_groups(List *roles, Oid newrole)
 			List	   *groups;
 			ListCell   *lc3;
 
-			/* gone by now */
+			/* dropped meanwhile */
 			if (rel == NULL)
 				continue;
 			groups = group_list_of_role(RelationGetRelid(rel), lfirst_oid(lc), MAX_ALL);
@@ -359,7 +366,9 @@ change_groups(List *roles, Oid newrole)
 	}
 }
 
-/* the groups that keep roles from being dropped, NULL if there are none */
+/*
+ * list the groups that keep roles from being dropped; NULL if there are none
+ */
 static char *
 describe_groups(List *roles)
 {

@@ -1,7 +1,7 @@
 /*
  * roles.h
- *	  The roles of groups, owners and those they are shared with, as PostgreSQL
- *	  knows them: in pg_shdepend.
+ *	  The roles of groups (owners and grantees) as PostgreSQL knows them:
+ *	  rows of pg_shdepend.
  */
 #ifndef STREAMQ_GROUP_ROLES_H
 #define STREAMQ_GROUP_ROLES_H
@@ -19,14 +19,16 @@ typedef struct GroupRoles
 } GroupRoles;
 
 /*
- * A group of the stream had the roles before (NULL: it is new) and has them now (NULL: it is
- * gone).  Waits for who is dropping one of the new roles; 42704 if it is gone.
+ * Record that the roles of a group changed.  `before` is NULL for a new group,
+ * and `now` is NULL for a dropped one.  Waits for a transaction that is
+ * dropping one of the new roles, and fails with 42704 if the role is gone.
  */
 extern void group_roles_changed(Oid relid, const GroupRoles *before, const GroupRoles *now);
 
 /*
- * Around a utility command: REASSIGN OWNED and DROP OWNED change groups before
- * PostgreSQL gets to its own rows; what DROP ROLE reports names the groups.
+ * Called before and after a utility command.  REASSIGN OWNED and DROP OWNED
+ * must change groups before PostgreSQL processes its own dependencies.  The
+ * errors of DROP ROLE must name the groups.
  */
 typedef struct GroupCommand
 {

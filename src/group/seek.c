@@ -1,6 +1,6 @@
 /*
  * seek.c
- *	  Moving groups in their streams, by hand and at their creation.
+ *	  Places in a stream: streamq.seek(), and where a new group starts.
  */
 #include "postgres.h"
 
@@ -42,8 +42,8 @@ group_find_place(Relation rel, int partition, const GroupPlace *place)
 		case GROUP_LATEST:
 
 			/*
-			 * The end is before a message whose transaction is in progress:
-			 * it may commit yet.
+			 * The end is before the first message of a transaction in
+			 * progress, because that message may still be committed.
 			 */
 			return log_stable_offset(rel, partition, NULL, NULL);
 		case GROUP_AT_OFFSET:
@@ -67,6 +67,13 @@ group_start(Relation rel, const ConsumerGroup *group, const GroupPlace *place)
 	}
 }
 
+/*
+ * seek(stream regclass, group_name text, to_position text, to_msg_id int8,
+ *	 to_time timestamptz)
+ *
+ * Moves a group: with to_msg_id in the partition of that message, otherwise in
+ * all partitions.  22023 unless exactly one place is given and it exists.
+ */
 PG_FUNCTION_INFO_V1(streamq_seek);
 Datum
 streamq_seek(PG_FUNCTION_ARGS)

@@ -1,6 +1,6 @@
 /*
  * seek.h
- *	  Places in a stream to which a group is moved, or at which it begins.
+ *	  Places in a stream: where a group starts, or is moved to.
  */
 #ifndef STREAMQ_GROUP_SEEK_H
 #define STREAMQ_GROUP_SEEK_H
@@ -27,13 +27,16 @@ struct GroupPlace
 	TimestampTz time;
 };
 
-/* EARLIEST or LATEST; 22023 naming the argument if the text is neither */
+/*
+ * parse "earliest" or "latest"; fail with 22023, naming the argument,
+ * otherwise
+ */
 extern void group_parse_start(const char *text, const char *argname, GroupPlace *place);
 
-/* the offset of a place, as of now */
+/* the current offset of a place */
 extern int64 group_find_place(Relation rel, int partition, const GroupPlace *place);
 
-/* a group that was just created begins there in every partition */
+/* start a newly created group at a place, in every partition */
 extern void group_start(Relation rel, const ConsumerGroup *group, const GroupPlace *place);
 
 #endif

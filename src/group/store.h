@@ -1,10 +1,9 @@
 /*
  * store.h
- *	  The state pages of consumer groups: the only file of group/ that uses those
- *	  of the log.
+ *	  The state pages of consumer groups.  Only this part of group/ uses the
+ *	  state pages of the log.
  *
- * What is in the bytes, and which lock its writers hold, is up to the group's
- * mode.
+ * The group's mode decides what the bytes mean, and which lock a writer holds.
  */
 #ifndef STREAMQ_GROUP_STORE_H
 #define STREAMQ_GROUP_STORE_H
@@ -15,7 +14,7 @@
 
 #include "group/group_catalog.h"
 
-/* copy the bytes to data (LOG_STATE_MAX bytes); false if there are none */
+/* read the bytes into data (LOG_STATE_MAX bytes); false if there are none */
 extern bool group_store_read(Relation rel, const ConsumerGroup *group, int partition,
 							 char *data, int *len);
 
@@ -23,15 +22,15 @@ extern void group_store_write(Relation rel, const ConsumerGroup *group, int part
 							  const char *data, int len);
 
 /*
- * Free the pages of groups for which keep(group_id, arg) is false.  Such a group
- * must not come back by rollback.
+ * Free the pages of groups for which keep(group_id, arg) is false.  A rollback
+ * must not bring such a group back.
  */
 extern void group_store_free(Relation rel, bool (*keep) (int32 group_id, void *arg), void *arg);
 
-/* how many state pages the stream has */
+/* number of state pages of the stream */
 extern uint32 group_store_count(Relation rel);
 
-/* registers what the modes do with pages for the log */
+/* register the callbacks of all modes with the log */
 extern void group_store_init(void);
 
 #endif
