@@ -1,6 +1,6 @@
 /*
  * argument.c
- *	  Arguments of SQL functions: nulls, names of objects.
+ *	  Checks and conversions of arguments of SQL functions.
  */
 #include "postgres.h"
 
@@ -11,8 +11,9 @@
 #include "base/argument.h"
 
 /*
- * The functions that split such a list truncate names without a word; the
- * parser says so, and so does this.  What is no name is left to them.
+ * PostgreSQL's functions that split a list truncate names silently, while the
+ * parser raises a NOTICE.  This function adds the NOTICE.  Syntax errors are
+ * left to the functions that split.
  */
 void
 base_note_truncation(const char *list, char separator)

@@ -1,6 +1,6 @@
 /*
  * argument.h
- *	  Arguments of SQL functions.
+ *	  Checks and conversions of arguments of SQL functions.
  */
 #ifndef STREAMQ_BASE_ARGUMENT_H
 #define STREAMQ_BASE_ARGUMENT_H
@@ -11,18 +11,18 @@
 
 #include "compat.h"
 
-/* ERRCODE_NULL_VALUE_NOT_ALLOWED: argument "name" must not be null */
+/* raise the error that an argument must not be null (22004) */
 extern void base_null_argument(const char *name) pg_attribute_noreturn();
 
 /*
- * The parts of a qualified name, as a list of String.  Names that are too long
- * are truncated with the parser's NOTICE.
+ * Split a qualified name into a list of String.  Names that are too long are
+ * truncated, with the parser's NOTICE.
  */
 extern List *base_qualified_name(const char *name);
 
 /*
- * Only the NOTICE, for each name of a list whose names are separated by the
- * character.  Text that is no name is ignored.
+ * Raise only that NOTICE, for each name in a list of names with this
+ * separator. Text that is not a name is ignored.
  */
 extern void base_note_truncation(const char *list, char separator);
 

@@ -3,8 +3,8 @@
  *	  streamq's own tables: finding them, changing their rows.
  *
  * They are ordinary tables that belong to the extension.  C code changes them
- * without a privilege check, so that users who may use the functions need
- * no rights on the tables.
+ * without privilege checks, so that users of the functions need no privileges
+ * on the tables.
  */
 #include "postgres.h"
 
@@ -43,8 +43,8 @@ static int	ncached = 0;
 static bool callback_registered = false;
 
 /*
- * A table we know was dropped, renamed or changed, or everything is to be
- * forgotten (InvalidOid).
+ * Relcache callback: a cached table was dropped, renamed or changed, or all
+ * caches are reset (InvalidOid).
  */
 static void
 catalog_invalidated(Datum arg, Oid relid)
@@ -55,8 +55,9 @@ catalog_invalidated(Datum arg, Oid relid)
 }
 
 /*
- * The library is loaded in every database, also where anybody may have made a
- * schema of this name: what is in it counts only as a member of the extension.
+ * Find a table by name.  The library is loaded in every database, also in one
+ * where anybody may have created a schema of this name.  So a table is valid
+ * only if it is a member of the extension.
  */
 static Oid
 lookup_catalog(const char *relname)
@@ -76,7 +77,7 @@ lookup_catalog(const char *relname)
 	return relid;
 }
 
-/* the library does not know its way about in the objects of this database */
+/* the objects of this database are of another version than the library */
 static void
 report_other_version(bool older)
 {
@@ -145,7 +146,7 @@ base_catalog_open(const char *relname, int natts, LOCKMODE lockmode, bool missin
 
 	if (!OidIsValid(relid))
 		return NULL;
-	/* while we waited for the lock the extension may have been dropped */
+	/* the extension may have been dropped while we waited for the lock */
 	catalog = try_table_open(relid, lockmode);
 	if (catalog == NULL && !missing_ok)
 		ereport(ERROR,
@@ -211,7 +212,7 @@ base_catalog_scan(Relation catalog, Oid index, AttrNumber column, Datum value,
 	return systable_beginscan(catalog, index, true, snapshot, 1, &key);
 }
 
-/* a copy of the first row of a scan, which ends */
+/* copy the first row of a scan and end the scan */
 static HeapTuple
 copy_first(SysScanDesc scan)
 {

@@ -1,7 +1,6 @@
 /*
  * catalog.h
- *	  streamq's own tables, for every part that keeps something in one, and rows
- *	  of PostgreSQL's catalogs.
+ *	  Access to streamq's own tables, and to rows of PostgreSQL's catalogs.
  */
 #ifndef STREAMQ_BASE_CATALOG_H
 #define STREAMQ_BASE_CATALOG_H
@@ -16,28 +15,31 @@
 #include "utils/snapshot.h"
 
 /*
- * OIDs of streamq's own tables by name (a string constant),
- * cached per backend and looked up again when the extension was dropped or
- * re-created.  Error 55000 when the extension is not there, unless missing_ok
- * (InvalidOid).  Only tables that belong to the extension count, so nobody can
- * put another table in their place.
+ * The OID of one of streamq's own tables.  Fails with 55000 if the extension
+ * is not there, or returns InvalidOid if missing_ok.
+ *
+ * The name is a string constant, because OIDs are cached by it in each
+ * backend. The cache is cleared if the extension is dropped or created again.
+ * Only tables that belong to the extension are found, so nobody can replace
+ * one by another table.
  */
 extern Oid	base_catalog_oid(const char *relname, bool missing_ok);
 
 /*
- * Open it; NULL when it is not there (any more) and missing_ok.  natts is the
- * number of columns this library knows the table with: error 55000 if it has
- * fewer or more, because the extension's objects are of another version.
+ * Open one of streamq's own tables; NULL if it does not exist (any more) and
+ * missing_ok.  natts is the number of columns that this library expects.
+ * Fails with 55000 if the table has more or fewer, because the objects of the
+ * extension are of another version then.
  */
 extern Relation base_catalog_open(const char *relname, int natts, LOCKMODE lockmode,
 								  bool missing_ok);
 
-/* an index of a table opened so, by name (a string constant) */
+/* the OID of an index of such a table, by name (a string constant) */
 extern Oid	base_catalog_index(Relation catalog, const char *indexname);
 
 /*
- * Change a row, its indexes too, and make the change visible to this
- * transaction's next steps.  No privileges are checked, no triggers fired.
+ * Change a row and its indexes, and make the change visible to the next
+ * command of this transaction.  Checks no privileges, and fires no triggers.
  */
 extern void base_catalog_insert(Relation catalog, Datum *values, bool *nulls);
 extern void base_catalog_update(Relation catalog, HeapTuple old,
@@ -45,13 +47,14 @@ extern void base_catalog_update(Relation catalog, HeapTuple old,
 extern void base_catalog_delete(Relation catalog, HeapTuple old);
 
 /*
- * Rows of a table opened so whose column, the first one of the index, has the value.
- * The column is an oid, regclass or int4.  For the index, InvalidOid stands for the primary
- * key, which base_catalog_fetch always uses.  A NULL snapshot is that of catalogs.
+ * Rows of such a table in which a column has a value.  The column must be the
+ * first one of the index, and of type oid, regclass or int4.  InvalidOid as
+ * the index means the primary key, which base_catalog_fetch always uses.  A
+ * NULL snapshot means the current catalog snapshot.
  *
- * base_catalog_scan: a scan of them, to be ended with systable_endscan().
- * base_catalog_fetch: a copy of the first one, or NULL.
- * base_catalog_delete_by_key: delete them, as base_catalog_delete does.
+ * base_catalog_scan: scan these rows; end the scan with systable_endscan().
+ * base_catalog_fetch: a copy of the first row, or NULL.
+ * base_catalog_delete_by_key: delete the rows, as base_catalog_delete does.
  */
 extern SysScanDesc base_catalog_scan(Relation catalog, Oid index, AttrNumber column,
 									 Datum value, Snapshot snapshot);
@@ -60,9 +63,9 @@ extern void base_catalog_delete_by_key(Relation catalog, Oid index, AttrNumber c
 									   Datum value);
 
 /*
- * The row of one of PostgreSQL's catalogs that has this OID in column oid_column, by
- * the unique index on it, as the running command has left it: object access hooks are
- * called before the caches show that.  A copy, or NULL.
+ * A copy of the row of one of PostgreSQL's catalogs with this OID, or NULL.
+ * oid_column has a unique index.  Unlike the system caches, this sees changes
+ * of the running command, which an object access hook needs.
  */
 extern HeapTuple base_row_by_oid(Oid catalog, Oid index, AttrNumber oid_column, Oid oid);
 

@@ -1,7 +1,6 @@
 /*
  * dump.c
- *	  Rows that a restore writes into the tables through which pg_dump reads what is in
- *	  no table of its own.
+ *	  Restoring rows of the tables that represent other objects in a dump.
  */
 #include "postgres.h"
 

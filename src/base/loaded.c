@@ -1,9 +1,9 @@
 /*
  * loaded.c
- *	  Was the library loaded at server start?
+ *	  Whether the library was loaded at server start.
  *
  * Shared memory, background processes and hooks exist only then.  Functions
- * that need them check it first.
+ * that need them call base_require_loaded() first.
  */
 #include "postgres.h"
 

@@ -1,6 +1,7 @@
 /*
  * loaded.h
- *	  Was the library loaded at server start, and names that everything uses.
+ *	  Whether the library was loaded at server start, and names used
+ *	  everywhere.
  */
 #ifndef STREAMQ_BASE_LOADED_H
 #define STREAMQ_BASE_LOADED_H
@@ -11,12 +12,12 @@
 #define STREAMQ_SCHEMA "streamq"
 
 /*
- * True if the library was loaded through shared_preload_libraries, set at the
- * end of _PG_init.
+ * True if the library was loaded by shared_preload_libraries.  Set at the end
+ * of _PG_init.
  */
 extern bool base_loaded;
 
-/* ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, with the line to add, if not */
+/* fail with 55000 and the line to add to postgresql.conf, unless loaded */
 extern void base_require_loaded(void);
 
 #endif

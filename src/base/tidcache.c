@@ -1,17 +1,17 @@
 /*
  * tidcache.c
- *	  Where the latest versions of rows are that this process changed last.
+ *	  A cache of TIDs, to find the latest version of rows that change often.
  *
  * Positions, counters and states of open windows change with every batch.
- * While somebody holds a snapshot open, their old versions cannot be pruned,
- * and an index scan would walk over all of them.  A worker that remembers
- * where it put the latest version does not care.
+ * While an old snapshot exists, their old versions cannot be pruned, and an
+ * index scan has to visit all of them.  A worker avoids that by remembering
+ * the TID of the latest version that it wrote.
  *
- * An entry is only a guess: the row may have been written by a transaction
- * that was rolled back, moved by VACUUM FULL, or changed by another process.
- * So a row counts only if the snapshot sees it, and callers check that it is
- * the row they want.  At most one version of a row is visible, so a visible one is
- * the latest.
+ * An entry is only a guess: the transaction that wrote the row may have been
+ * rolled back, VACUUM FULL may have moved it, or another process may have
+ * changed it.  Therefore a version is used only if the snapshot sees it, and
+ * the caller must check that it is the right row.  A snapshot sees at most one
+ * version of a row, so a visible version is the latest.
  */
 #include "postgres.h"
 
@@ -24,13 +24,14 @@
 
 #include "base/tidcache.h"
 
-/* beyond this the cache begins anew */
+/* with more entries than this, the cache is emptied */
 #define MAX_ENTRIES		16384
 
 typedef struct TidKey
 {
 	Oid			relid;
-	uint32		unused;			/* no padding: the key is compared as bytes */
+	uint32		unused;			/* avoids padding: the key is compared as
+								 * bytes */
 	uint64		key;
 } TidKey;
 
@@ -42,7 +43,6 @@ typedef struct TidEntry
 
 static HTAB *cache = NULL;
 
-/* a copy of the row remembered under the key, NULL if unknown or not visible */
 HeapTuple
 base_tidcache_fetch(Relation rel, uint64 key, Snapshot snapshot)
 {
@@ -60,8 +60,8 @@ base_tidcache_fetch(Relation rel, uint64 key, Snapshot snapshot)
 		return NULL;
 
 	/*
-	 * As an index scan does, but heap_fetch does not: make room for the next
-	 * version, which is written soon.
+	 * Prune the page, as an index scan does and heap_fetch does not: the next
+	 * version of the row, written soon, needs the space.
 	 */
 	buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&entry->tid));
 	heap_page_prune_opt(rel, buffer);

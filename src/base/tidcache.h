@@ -1,6 +1,6 @@
 /*
  * tidcache.h
- *	  Where the latest version of a row is that changes all the time.
+ *	  A cache of TIDs, to find the latest version of rows that change often.
  */
 #ifndef STREAMQ_BASE_TIDCACHE_H
 #define STREAMQ_BASE_TIDCACHE_H
@@ -13,9 +13,9 @@
 #include "utils/snapshot.h"
 
 /*
- * The row that base_tidcache_store() remembered under the key, if its version
- * at that place is still the one the snapshot sees; NULL otherwise, then the
- * caller looks it up by its index.
+ * Fetch the row that was stored under the key, if the snapshot sees the
+ * version at that TID.  Otherwise return NULL: the caller has to look up the
+ * row by its index.
  */
 extern HeapTuple base_tidcache_fetch(Relation rel, uint64 key, Snapshot snapshot);
 extern void base_tidcache_store(Relation rel, uint64 key, ItemPointer tid);

@@ -1,6 +1,6 @@
 /*
  * try.c
- *	  Calling what may fail.
+ *	  Calling a function that may fail.
  */
 #include "postgres.h"
 
@@ -36,8 +36,9 @@ base_try(void (*function) (void *arg), void *arg, BaseTryMode mode, BaseTryFilte
 	PG_END_TRY();
 
 	/*
-	 * Before an error is raised again, too: whoever catches it next would
-	 * abort this subtransaction in place of its own.
+	 * Roll back also before the error is raised again.  Otherwise the next
+	 * handler of the error would abort this subtransaction instead of its
+	 * own.
 	 */
 	if (error != NULL || mode == BASE_TRY_UNDO)
 		RollbackAndReleaseCurrentSubTransaction();

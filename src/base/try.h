@@ -1,6 +1,6 @@
 /*
  * try.h
- *	  Calling what may fail.
+ *	  Calling a function that may fail.
  */
 #ifndef STREAMQ_BASE_TRY_H
 #define STREAMQ_BASE_TRY_H
@@ -9,33 +9,33 @@
 
 #include "utils/elog.h"
 
-/* what happens to the work of a function that went through */
+/* what happens to the work of a function that succeeded */
 typedef enum BaseTryMode
 {
 	BASE_TRY_KEEP,
-	BASE_TRY_UNDO				/* it was only a trial: rolled back, too */
+	BASE_TRY_UNDO				/* roll it back: it was only a trial */
 } BaseTryMode;
 
 /*
- * Does the caller go on after this error?  Called with the error's data, before
- * its work is rolled back, so it may call EmitErrorReport().
+ * Returns true if the caller handles this error.  Called before the work is
+ * rolled back, so it may call EmitErrorReport().
  */
 typedef bool (*BaseTryFilter) (const ErrorData *error);
 
 /*
- * Call the function in a subtransaction.  Returns NULL if it went through.  If it
+ * Call a function in a subtransaction.  Returns NULL if it succeeded.  If it
  * raised an error that the filter accepts, its work is rolled back and the
- * error is returned, in the current memory context.  Any other error is
- * raised again after the rollback.  In each case memory context and resource
- * owner are those of the caller afterwards.
+ * error is returned, in the current memory context.  Any other error is raised
+ * again after the rollback.  The caller's memory context and resource owner
+ * are restored in every case.
  *
- * A subtransaction that writes takes a transaction id: not for what happens row
- * by row.
+ * A subtransaction that writes needs a transaction id, so this is not for
+ * calls on each row.
  */
 extern ErrorData *base_try(void (*function) (void *arg), void *arg, BaseTryMode mode,
 						   BaseTryFilter filter);
 
-/* a filter: a file is damaged or cannot be read */
+/* a filter: accepts the error that a file is damaged or cannot be read */
 extern bool base_try_is_damage(const ErrorData *error);
 
 #endif

@@ -1,16 +1,17 @@
 /*
  * message.c
- *	  Rows of a stream in the form of streamq.message.
+ *	  Converting rows of a stream into rows of streamq.message.
  *
- * A stream with a payload column gives that column: jsonb as it is (json is
- * converted), text as a JSON string, bytea as base64 without line breaks in a JSON
- * string; key and headers come from the columns of those names.  Any other stream
- * gives the whole row as a JSON object, as to_jsonb(row) would make it.
+ * If the stream has a payload column, its value is the payload: jsonb as it is
+ * (json is converted), text as a JSON string, bytea as a JSON string in base64
+ * without line breaks.  The key and the headers are the columns of these
+ * names. Otherwise the payload is the whole row as a JSON object, like
+ * to_jsonb(row).
  *
- * Where there is no key column to take, the key is the text of the partition_by
- * column; several are joined by commas, null ones being empty (all null: the key
- * is null).  It does not depend on the session's settings of formats: consumers
- * tell equal keys by it.
+ * If there is no suitable key column, the key is the text of the partition_by
+ * column.  Several columns are joined by commas, with nulls as empty strings;
+ * if all are null, the key is null.  The text does not depend on formatting
+ * settings of the session, because consumers compare keys.
  */
 #include "postgres.h"
 
@@ -38,8 +39,8 @@
 typedef struct MessageKey
 {
 	AttrNumber	attnum;
-	bool		is_text;		/* varlena text: taken as it is */
-	bool		has_style;		/* the output depends on settings */
+	bool		is_text;		/* varlena text: used as it is */
+	bool		has_style;		/* the text depends on settings */
 	bool		may_fail;
 	FmgrInfo	out;
 } MessageKey;
@@ -48,7 +49,8 @@ struct MessageFormat
 {
 	char	   *stream;			/* name, for errors */
 	bool		whole_row;
-	bool		may_fail;		/* of a column or key */
+	bool		may_fail;		/* the conversion of a column or the key may
+								 * fail */
 	int			ncolumns;		/* 1 unless whole_row */
 	StreamJsonColumn *columns;
 	int			nkeys;
@@ -57,7 +59,7 @@ struct MessageFormat
 	StreamJsonColumn headers;
 };
 
-/* how the values of a column become text that depends on no setting */
+/* find out how to convert a column to text independently of settings */
 static void
 key_init(MessageKey *key, Form_pg_attribute att)
 {
@@ -102,7 +104,7 @@ find_column(TupleDesc desc, const char *name)
 	return NULL;
 }
 
-/* the types produce() can write and consumers get as they are */
+/* types that produce() can write and consumers receive unchanged */
 bool
 stream_is_payload_type(Oid type)
 {
@@ -215,8 +217,8 @@ set_style(const char *name, const char *value)
 }
 
 /*
- * The text of a key column, in the formats that pg_dump uses, times in UTC.  What
- * the session has set already is not set again.
+ * Convert a key column to text, with the formats of pg_dump and times in UTC.
+ * Settings that have the right value already are not set again.
  */
 static char *
 key_text(MessageKey *key, Datum value)
@@ -250,7 +252,7 @@ key_text(MessageKey *key, Datum value)
 	return text;
 }
 
-/* the key; false when it is null */
+/* form the key; false if it is null */
 static bool
 form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 {
@@ -311,9 +313,7 @@ stream_message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wante
 		stream_json_is_sure(&format->headers, slot, &size);
 }
 
-/*
- * Is it the message's own, or may it be different another time?
- */
+/* Will the error happen again with the same message? */
 bool
 stream_message_is_own_error(int sqlerrcode)
 {
@@ -331,8 +331,8 @@ stream_message_is_own_error(int sqlerrcode)
 }
 
 /*
- * A group cannot pass by a message that cannot be formed by itself: the error says
- * which it is, and what to do.
+ * A message that cannot be converted blocks its group.  So the error names the
+ * message, and hints at what to do.
  */
 static void
 throw_own_error(MessageFormat *format, int64 msg_id, bool consumed)
@@ -354,7 +354,7 @@ throw_own_error(MessageFormat *format, int64 msg_id, bool consumed)
 	ReThrowError(edata);
 }
 
-/* stream_message_form without a name for errors */
+/* stream_message_form() without naming the message in errors */
 static void
 form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz produced_at,
 	 int deliveries, uint32 wanted, Datum *values, bool *nulls)

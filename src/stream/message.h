@@ -1,6 +1,6 @@
 /*
  * message.h
- *	  Rows of a stream in the form of streamq.message.
+ *	  Converting rows of a stream into rows of streamq.message.
  */
 #ifndef STREAMQ_STREAM_MESSAGE_H
 #define STREAMQ_STREAM_MESSAGE_H
@@ -12,9 +12,8 @@
 #include "utils/rel.h"
 
 /*
- * How rows of one stream become streamq.message rows: which column is the
- * payload, the key, the headers.  Made once per call, lives in the memory context of
- * the call.
+ * How to convert rows of one stream: which columns are payload, key and
+ * headers. Created once for each call, in the memory context of the call.
  */
 typedef struct MessageFormat MessageFormat;
 
@@ -23,12 +22,15 @@ extern MessageFormat *stream_message_format_create(Relation rel);
 /*
  * Fill the values of a streamq.message row (8 columns: msg_id, partition,
  * msg_offset, produced_at, deliveries, key, payload, headers) from a slot of
- * the stream.  Results live in the current memory context or in the slot:
- * they are good until the context is reset or the slot gets another row.
+ * the stream.  The values are in the current memory context or in the slot, so
+ * they are valid until the context is reset or the slot is changed.
+ *
+ * If a message cannot be converted because of its contents, the error names
+ * the message.
  */
 #define MESSAGE_NATTS	8
 
-/* columns of a row, counted from 0, as bits; those that are not wanted are null */
+/* bits of wanted columns, counted from 0; the other columns are set to null */
 #define MESSAGE_COLUMN(i)	((uint32) 1 << (i))
 #define MESSAGE_ALL			PG_UINT32_MAX
 
@@ -37,15 +39,19 @@ extern void stream_message_form(MessageFormat *format, TupleTableSlot *slot,
 								int deliveries, uint32 wanted, Datum *values, bool *nulls);
 
 /*
- * Not every value can be in a jsonb.  Is it sure, by a quick look, that this one's
- * columns can?  If stream_message_form fails for what the message holds, the error names it.
+ * Not every value can be stored in a jsonb.  Returns true if a quick look
+ * shows that the wanted columns of the row can be converted; false means
+ * unknown.
  */
 extern bool stream_message_is_sure(MessageFormat *format, TupleTableSlot *slot, uint32 wanted);
 
-/* is an error of stream_message_form the message's own, so that it comes each time? */
+/*
+ * is an error of stream_message_form caused by the message, so that it will
+ * happen again?
+ */
 extern bool stream_message_is_own_error(int sqlerrcode);
 
-/* can a column "payload" of this type be written by produce()? */
+/* can produce() write a column "payload" of this type? */
 extern bool stream_is_payload_type(Oid type);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * message_json.c
- *	  Values of a stream's columns as JSON, within messages.
+ *	  Converting values of a stream's columns to JSON.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@
 #include "compat.h"
 #include "stream/message_json.h"
 
-/* does to_jsonb() call a function of the user's for values of this type? */
+/* does to_jsonb() call a user-defined function for this type? */
 static bool
 has_json_cast(Oid type)
 {
@@ -107,7 +107,7 @@ stream_json_column_init(StreamJsonColumn *column, Form_pg_attribute att)
 			column->form = JSON_CONVERTED;
 			column->may_fail = stream_json_may_fail(basetype);
 			fmgr_info(F_TO_JSONB, &column->to_jsonb);
-			/* to_jsonb asks for the type of its argument */
+			/* to_jsonb() looks up the type of its argument */
 			fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
 													 list_make1(makeNullConst(att->atttypid,
 																			  att->atttypmod,
@@ -119,7 +119,7 @@ stream_json_column_init(StreamJsonColumn *column, Form_pg_attribute att)
 	}
 }
 
-/* what a string in a jsonb may have at most; the server has no name for it */
+/* longest string in a jsonb; PostgreSQL has no name for this limit */
 #define JSON_STRING_MAX		JENTRY_OFFLENMASK
 
 void
@@ -154,7 +154,7 @@ stream_json_element(StreamJsonColumn *column, Datum value, JsonbValue *result)
 				char	   *text;
 				int			len;
 
-				/* the length of the text would not fit into an int */
+				/* the length of the text may overflow an int */
 				if (VARSIZE_ANY_EXHDR(data) > JSON_STRING_MAX / 4 * 3)
 					stream_json_string(result, NULL, INT_MAX);
 				room = pg_b64_enc_len(VARSIZE_ANY_EXHDR(data));
@@ -188,7 +188,7 @@ stream_json_element(StreamJsonColumn *column, Datum value, JsonbValue *result)
 			{
 				Numeric		number = DatumGetNumeric(value);
 
-				/* JSON has no numbers for these */
+				/* JSON has no such numbers */
 				if (numeric_is_nan(number) || numeric_is_inf(number))
 				{
 					char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
@@ -248,9 +248,9 @@ stream_json_document(StreamJsonColumn *column, Datum value)
 #define SURE_DEPTH	64
 
 /*
- * Is this text of type json surely converted to jsonb?  Not where it has escapes of
- * characters, numbers with exponents or of many digits, or is deeply nested: those may
- * be all right.
+ * Can this value of type json certainly be converted to jsonb?  Returns false
+ * for escapes of characters, for numbers with exponents or many digits, and
+ * for deep nesting; such values may still be valid.
  */
 static bool
 json_is_sure(Datum value)
@@ -258,7 +258,7 @@ json_is_sure(Datum value)
 	struct varlena *json = PG_DETOAST_DATUM_PACKED(value);
 	const char *p = VARDATA_ANY(json);
 	const char *end = p + VARSIZE_ANY_EXHDR(json);
-	const char *number = NULL;	/* beginning of a row of digits */
+	const char *number = NULL;	/* start of a sequence of digits */
 	bool		in_string = false;
 	int			depth = 0;
 

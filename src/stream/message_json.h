@@ -1,6 +1,6 @@
 /*
  * message_json.h
- *	  Values of a stream's columns as JSON, within messages.
+ *	  Converting values of a stream's columns to JSON.
  */
 #ifndef STREAMQ_STREAM_MESSAGE_JSON_H
 #define STREAMQ_STREAM_MESSAGE_JSON_H
@@ -13,7 +13,7 @@
 #include "fmgr.h"
 #include "utils/jsonb.h"
 
-/* how a value becomes JSON */
+/* how a value is converted to JSON */
 typedef enum JsonForm
 {
 	JSON_AS_IS,					/* jsonb */
@@ -25,7 +25,7 @@ typedef enum JsonForm
 	JSON_INT8,
 	JSON_NUMERIC,
 	JSON_DATETIME,				/* date and timestamps: ISO 8601 */
-	JSON_CONVERTED				/* anything else: what to_jsonb makes of it */
+	JSON_CONVERTED				/* anything else: by to_jsonb() */
 } JsonForm;
 
 typedef struct StreamJsonColumn
@@ -33,42 +33,43 @@ typedef struct StreamJsonColumn
 	AttrNumber	attnum;
 	JsonForm	form;
 	Oid			basetype;
-	char	   *name;			/* whole rows only */
+	char	   *name;			/* only for whole rows */
 	int			namelen;
 	FmgrInfo	to_jsonb;		/* JSON_CONVERTED only */
-	bool		may_fail;		/* there may be values it fails for */
+	bool		may_fail;		/* the conversion may fail */
 	bool		is_varlena;
 } StreamJsonColumn;
 
-/* lives in the current memory context */
+/* initialize a column; allocates in the current memory context */
 extern void stream_json_column_init(StreamJsonColumn *column, Form_pg_attribute att);
 
 /*
- * May the conversion of a value to JSON, or to text, raise an error?  Output functions
- * of PostgreSQL's own types do not.  Those of other types may, and so may casts to
- * JSON that users made.  The type json holds what jsonb does not take.
+ * May the conversion of a value to JSON or to text fail?  Output functions of
+ * PostgreSQL's own types do not fail.  Those of other types may, and so may
+ * user-defined casts to json.  The type json allows values that jsonb does
+ * not.
  */
 extern bool stream_json_may_fail(Oid type);
 
-/* a string of a jsonb, which has a length that a jsonb can have */
+/* set a string; fails if it is too long for a jsonb */
 extern void stream_json_string(JsonbValue *result, char *data, int len);
 
-/* a value as an element that can be pushed into an object, or as a document */
+/* convert a value: to an element of an object, or to a whole document */
 extern void stream_json_element(StreamJsonColumn *column, Datum value, JsonbValue *result);
 extern Datum stream_json_document(StreamJsonColumn *column, Datum value);
 
 /*
- * Is the column's value surely converted without an error?  size adds up the sizes
- * of the values of a row.  No row whose stored size is below
- * STREAM_JSON_SURE_STORED is too large.
+ * Returns true if the column's value can certainly be converted.  *size is the
+ * sum of the sizes of a row's values so far.  A row of less than
+ * STREAM_JSON_SURE_STORED bytes (as stored) is never too large.
  */
 extern bool stream_json_is_sure(const StreamJsonColumn *column, TupleTableSlot *slot,
 								Size *size);
 
-/* more than this may not fit into a jsonb, whatever becomes of it */
+/* values up to this size fit into a jsonb, however they are converted */
 #define STREAM_JSON_SURE_SIZE	(16 * 1024 * 1024)
 
-/* and no compressed value becomes larger than 256 times what is stored of it */
+/* because decompressing a value makes it at most 256 times as large */
 #define STREAM_JSON_SURE_STORED	(STREAM_JSON_SURE_SIZE / 256)
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * message_read.c
- *	  Messages of a stream one after the other, without a consumer group.
+ *	  Reading the messages of a stream in sequence, without a consumer
+ *	  group.
  */
 #include "postgres.h"
 
@@ -28,11 +29,11 @@ struct StreamRead
 	Snapshot	snapshot;
 	MessageFormat *format;
 	TupleTableSlot *slot;
-	MemoryContext context;		/* what lives as long as this */
+	MemoryContext context;		/* context of this struct */
 	int			npartitions;
-	int64		partition;		/* the present one, or the next without a
-								 * reader */
-	int64		from;			/* in that one */
+	int64		partition;		/* current partition; without a reader, the
+								 * next one */
+	int64		from;			/* offset at which to begin in this partition */
 	int32		left;			/* messages still to return */
 	LogReader  *reader;
 };

@@ -1,6 +1,7 @@
 /*
  * message_read.h
- *	  Messages of a stream one after the other, without a consumer group.
+ *	  Reading the messages of a stream in sequence, without a consumer
+ *	  group.
  */
 #ifndef STREAMQ_STREAM_MESSAGE_READ_H
 #define STREAMQ_STREAM_MESSAGE_READ_H
@@ -10,18 +11,20 @@
 #include "utils/snapshot.h"
 
 /*
- * read(): messages from an id on, one after the other.  Arguments are checked,
- * and the privilege; the stream stays open (locked to the end of the
- * transaction), the snapshot must stay registered.
+ * State of a call of streamq.read().  It keeps the stream open, and locked
+ * until the end of the transaction.  The snapshot must stay registered.
  */
 typedef struct StreamRead StreamRead;
 
-/* args are those of streamq.read(): stream, from_msg_id, max_messages */
+/*
+ * Begin to read.  args are the arguments of streamq.read(): stream,
+ * from_msg_id, max_messages.  Checks the arguments and the privilege to read.
+ */
 extern StreamRead *stream_read_begin(const NullableDatum *args, Snapshot snapshot);
 
 /*
- * The next one, its values as stream_message_form leaves them: good until the next call
- * or the reset of the current memory context.
+ * Read the next message; false at the end.  The values are valid as long as
+ * those of stream_message_form().
  */
 extern bool stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls);
 extern void stream_read_end(StreamRead *read);

@@ -1,6 +1,6 @@
 /*
  * privilege.c
- *	  What the current user may do with a stream.
+ *	  Checks of what the current user may do with a stream.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@ check_privilege(Relation rel, AclMode mode)
 		aclcheck_error(result, OBJECT_TABLE, RelationGetRelationName(rel));
 }
 
-/* INSERT on a column; one that does not exist is for the writer to refuse */
+/* check INSERT on a column; the writer refuses a column that does not exist */
 static void
 check_column(Relation rel, const char *name)
 {

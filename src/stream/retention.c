@@ -1,11 +1,14 @@
 /*
  * retention.c
- *	  What of a stream is to be dropped by its limits.
+ *	  Dropping messages by the limits of their stream.
  *
- * By time each partition is looked at for itself; by bytes and by messages the
- * extents of all partitions are, oldest first, as long as the rest is above the
- * limit.  Only whole extents go, so the rest is at least what the limit says, but
- * for bytes: there it is at most that, but for the extents that are being written.
+ * The limit on age is applied to each partition.  The limits on bytes and on
+ * messages apply to the whole stream: the oldest extents of all partitions are
+ * dropped until the rest is within the limit.
+ *
+ * Only whole extents are dropped.  By age and by messages, the stream keeps at
+ * least what the limit says.  By bytes it keeps at most that, except for the
+ * extents that are being written.
  */
 #include "postgres.h"
 
@@ -23,7 +26,10 @@
 #include "log/space.h"
 #include "stream/retention.h"
 
-/* a stream above its limit on bytes goes down to so much below, not to begin again at once */
+/*
+ * a stream above its limit on bytes shrinks to so much below the limit, so
+ * that it does not reach the limit again at once
+ */
 #define LIMIT_SLACK(max_bytes)	((max_bytes) / 16)
 
 #define MAX_HOLDERS		16
@@ -35,12 +41,13 @@ static void (*nudge) (void) = NULL;
 typedef struct PartitionPlan
 {
 	int64		first;
-	int64		limit;			/* nothing at or above it may go */
-	int64		upto;			/* what is to go ends here */
+	int64		limit;			/* offsets from here on must be kept */
+	int64		upto;			/* offsets below this are to be dropped */
 	bool		has_extent;
-	LogHeadExtent extent;		/* the one that begins at upto */
-	int64		dead;			/* rolled-back messages known from upto on */
-	int64		counted;		/* those of the extent, -1: not counted yet */
+	LogHeadExtent extent;		/* the extent that begins at upto */
+	int64		dead;			/* known rolled-back messages from upto on */
+	int64		counted;		/* known rolled-back messages in the extent;
+								 * -1: not counted yet */
 } PartitionPlan;
 
 typedef struct RetentionPlan
@@ -48,9 +55,10 @@ typedef struct RetentionPlan
 	Relation	rel;
 	int			npartitions;
 	PartitionPlan *partitions;
-	int64		bytes;			/* of what stays */
+	int64		bytes;			/* remaining bytes */
 	bool		count;			/* there is a limit on messages */
-	int64		messages;		/* without those known to be rolled back */
+	int64		messages;		/* remaining messages, without known
+								 * rolled-back ones */
 } RetentionPlan;
 
 void
@@ -67,7 +75,7 @@ stream_register_retention_nudge(void (*function) (void))
 	nudge = function;
 }
 
-/* look at the extent that would go next; none if it may not */
+/* find the next extent to drop, if there is one that may be dropped */
 static void
 find_extent(RetentionPlan *plan, int p)
 {
@@ -79,7 +87,7 @@ find_extent(RetentionPlan *plan, int p)
 	part->counted = -1;
 }
 
-/* messages of the extent that would go next */
+/* number of messages in the next extent to drop */
 static int64
 extent_messages(RetentionPlan *plan, int p)
 {
@@ -92,9 +100,9 @@ extent_messages(RetentionPlan *plan, int p)
 }
 
 /*
- * What is in the stream, and what of it may go at most.  Nothing is dropped yet.
- * count: there is a limit on messages, so those that were rolled back are
- * subtracted.
+ * Collect what is in the stream, and up to where it may be dropped.  `count`
+ * means that there is a limit on messages: then rolled-back messages are not
+ * counted.
  */
 static void
 make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked, bool count)
@@ -135,7 +143,7 @@ make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked, bool count)
 		find_extent(plan, p);
 }
 
-/* the extent that begins at upto goes, too */
+/* plan to drop the next extent, too */
 static void
 drop_extent(RetentionPlan *plan, int p)
 {
@@ -152,7 +160,10 @@ drop_extent(RetentionPlan *plan, int p)
 	find_extent(plan, p);
 }
 
-/* messages that were appended before this are to go; none if it is too long ago to be a time */
+/*
+ * messages older than this are to be dropped; MIN_TIMESTAMP if that is too
+ * long ago
+ */
 static TimestampTz
 oldest_to_keep(const Interval *retention)
 {
@@ -181,13 +192,13 @@ plan_by_time(RetentionPlan *plan, const Interval *retention)
 	}
 }
 
-/* is there more than the limit without that extent? */
+/* is the limit still reached without the next extent? */
 static bool
 are_messages_enough(RetentionPlan *plan, int p, int64 limit)
 {
 	PartitionPlan *part = &plan->partitions[p];
 
-	/* counting reads the extent: not if that cannot change the answer */
+	/* counting reads the extent, so do it only if it can change the answer */
 	if (plan->messages - (part->extent.end - part->upto) >= limit)
 		return true;
 	if (plan->messages - (part->extent.end - part->upto - part->dead) < limit)
@@ -195,7 +206,7 @@ are_messages_enough(RetentionPlan *plan, int p, int64 limit)
 	return plan->messages - extent_messages(plan, p) >= limit;
 }
 
-/* the partition with the oldest extent that may go, -1 if none */
+/* the partition with the oldest extent that may be dropped; -1 if none */
 static int
 oldest_extent(RetentionPlan *plan)
 {
@@ -209,7 +220,7 @@ oldest_extent(RetentionPlan *plan)
 	return best;
 }
 
-/* plan what the limits say; does anything go, and is it much? */
+/* plan what to drop by the limits; is there anything, and is it much? */
 static RetentionResult
 apply_limits(RetentionPlan *plan, const StreamOptions *options)
 {
@@ -221,7 +232,10 @@ apply_limits(RetentionPlan *plan, const StreamOptions *options)
 		plan_by_time(plan, &options->retention);
 	if (options->max_bytes > 0 && plan->bytes > options->max_bytes)
 	{
-		/* more than a quarter too much: by the next time it may be a lot */
+		/*
+		 * more than a quarter above the limit: it may be a lot at the next
+		 * round
+		 */
 		much = plan->bytes > options->max_bytes + options->max_bytes / 4;
 		while (plan->bytes > options->max_bytes - LIMIT_SLACK(options->max_bytes) &&
 			   (p = oldest_extent(plan)) >= 0)
@@ -245,7 +259,7 @@ stream_retention_apply(Oid relid)
 	RetentionPlan plan;
 	RetentionResult result = RETENTION_NONE;
 
-	/* neither wait for DDL nor have it wait for long */
+	/* neither wait for DDL, nor let DDL wait for long */
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
 		return RETENTION_NONE;
 	rel = try_relation_open(relid, NoLock);
@@ -261,7 +275,10 @@ stream_retention_apply(Oid relid)
 		result = apply_limits(&plan, &options);
 		if (options.keep_unacked && result != RETENTION_NONE)
 		{
-			/* groups, of which there may be many: only when it matters */
+			/*
+			 * holders may be expensive: ask them only if something would be
+			 * dropped
+			 */
 			pfree(plan.partitions);
 			make_plan(&plan, rel, true, options.max_messages > 0);
 			result = apply_limits(&plan, &options);
@@ -279,8 +296,8 @@ stream_retention_apply(Oid relid)
 typedef struct Room
 {
 	Relation	rel;
-	int64		most;			/* bytes that may stay */
-	bool		left;			/* something could not go quickly */
+	int64		most;			/* bytes that may remain */
+	bool		left;			/* something could not be dropped quickly */
 } Room;
 
 static void
@@ -306,9 +323,9 @@ make_room(void *arg)
 }
 
 /*
- * Left to the background process: streams whose groups have to be asked, since
- * what this transaction has acknowledged may be rolled back; and extents of which the
- * rolled-back rows have to be counted, since that reads them.
+ * Two cases are left to the background process.  Streams with keep_unacked:
+ * acknowledgements of this transaction may be rolled back.  Extents whose
+ * rolled-back rows must be counted: that needs reading them.
  */
 void
 stream_retention_make_room(Relation rel, int64 bytes)
@@ -328,8 +345,8 @@ stream_retention_make_room(Relation rel, int64 bytes)
 		ErrorData  *error;
 
 		/*
-		 * Damage to the file must not keep anybody from appending.  The
-		 * background process reports it.
+		 * A damaged file must not block appending.  The background process
+		 * reports the damage.
 		 */
 		error = base_try(make_room, &room, BASE_TRY_KEEP, base_try_is_damage);
 		if (error != NULL)

@@ -1,6 +1,6 @@
 /*
  * retention.h
- *	  The limits of streams put into effect.
+ *	  Dropping messages by the limits of their stream.
  */
 #ifndef STREAMQ_STREAM_RETENTION_H
 #define STREAMQ_STREAM_RETENTION_H
@@ -14,48 +14,54 @@ typedef enum RetentionResult
 	RETENTION_NONE,				/* nothing to drop, or the stream is locked or
 								 * gone */
 	RETENTION_SOME,
-	RETENTION_MUCH				/* it grows fast: look again soon */
+	RETENTION_MUCH				/* the stream grows fast: look again soon */
 } RetentionResult;
 
 /*
- * With keep_unacked, messages stay that somebody still needs.  A holder lowers
- * each of npartitions offsets to the least offset that it needs of the stream.
- * Parts that keep positions in streams register one from _PG_init.
+ * With keep_unacked, retention keeps messages that are still needed.  A holder
+ * lowers each of npartitions offsets to the least offset that it needs.
+ * Folders that keep positions in streams register a holder in _PG_init.
  *
- * When: holders are called only for streams with keep_unacked, and only if a limit
- * would drop something.  They run in the background process, never for an
- * appender, because what its transaction has acknowledged may be rolled back.
+ * When: holders are called only for streams with keep_unacked, and only if a
+ * limit would drop something.  They run in the background process, never in an
+ * appender, because acknowledgements of the appender's transaction may be
+ * rolled back.
  *
- * How: in a transaction, with AccessShareLock on the stream.  There is no active
- * snapshot; a holder that needs one takes it.  It waits for no lock that a
- * session may keep for long, since DDL on the stream would wait for it.  Other
- * relations may be dropped meanwhile: a holder opens them with
- * try_relation_open(), and what is gone needs nothing.
+ * How: in a transaction, with AccessShareLock on the stream.  There is no
+ * active snapshot; a holder that needs one takes it.  A holder must not wait
+ * for a lock that a session may keep for long, because DDL on the stream would
+ * have to wait, too.  Other relations may be dropped meanwhile, so a holder
+ * opens them with try_relation_open(); a relation that is gone needs no
+ * messages.
  *
- * Errors: a holder that fails keeps the stream's messages.  The background process
- * logs the error, goes on with other streams, and comes back to this one later.
+ * Errors: if a holder fails, the stream keeps its messages.  The background
+ * process logs the error, continues with other streams, and tries this one
+ * again later.
  *
- * Cost: each round that would drop something asks every holder, so a holder reads
- * positions, one for each consumer and partition, and no messages.
+ * Cost: each round that would drop something calls every holder.  So a holder
+ * should read positions only, one for each consumer and partition, and no
+ * messages.
  */
 typedef void (*StreamRetentionHolder) (Relation rel, int npartitions, int64 *least);
 extern void stream_register_retention_holder(StreamRetentionHolder holder);
 
 /*
- * From _PG_init: called when a stream is above its limit and an appender could
- * not make room, so that the background process looks at once.
+ * Set the function that wakes the background process; called by _PG_init.  It
+ * is called if a stream is above its limit and an appender could not make
+ * room.
  */
 extern void stream_register_retention_nudge(void (*function) (void));
 
 /*
- * Drop from a stream what its limits say.  In a transaction, without a snapshot;
- * takes AccessShareLock if it is to be had at once, and gives it back.
+ * Drop messages of a stream by its limits.  Runs in a transaction, without a
+ * snapshot.  Takes AccessShareLock if it is available at once, and releases
+ * it.
  */
 extern RetentionResult stream_retention_apply(Oid relid);
 
 /*
- * Make room in a stream for so many bytes to come, for who is about to append to
- * it: its limit on bytes holds whatever the background process is at.
+ * Called by an appender: make room for so many bytes in the stream.  This
+ * enforces the limit on bytes even if the background process is busy.
  */
 extern void stream_retention_make_room(Relation rel, int64 bytes);
 

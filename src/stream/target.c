@@ -1,6 +1,7 @@
 /*
  * target.c
- *	  The stream of a writer: its columns, conversions, slots.
+ *	  What a writer needs to know about its stream: columns, conversions,
+ *	  slots.
  */
 #include "postgres.h"
 
@@ -24,7 +25,7 @@
 #include "stream/message.h"
 #include "stream/target.h"
 
-/* slots kept from one call to the next */
+/* number of slots kept between calls */
 #define KEPT_SLOTS	1024
 
 typedef struct CachedTarget
@@ -35,7 +36,7 @@ typedef struct CachedTarget
 
 static HTAB *targets = NULL;
 
-/* only marks: a writer may be using it */
+/* only mark the target, because a writer may be using it */
 static void
 target_invalidated(Datum arg, Oid relid)
 {
@@ -57,7 +58,7 @@ target_invalidated(Datum arg, Oid relid)
 	}
 }
 
-/* the default of a domain may have changed, which is no change of the relation */
+/* the default of a domain may have changed: no relcache callback tells that */
 static void
 type_invalidated(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -86,7 +87,7 @@ targets_init(void)
 	CacheRegisterSyscacheCallback(TYPEOID, type_invalidated, (Datum) 0);
 }
 
-/* forget streams that changed or are gone */
+/* free targets of streams that changed or are gone */
 static void
 targets_sweep(void)
 {
@@ -118,9 +119,9 @@ init_column(StreamTargetColumn *column, Form_pg_attribute att)
 }
 
 /*
- * What a column is set to when no argument sets it; NULL for null.  A domain
- * without a default may refuse null.  Not planned: that depends on more than
- * this relation.
+ * The default of a column; NULL means null.  A domain without a default may
+ * refuse null.  Not planned, because a plan depends on more than this
+ * relation.
  */
 static Expr *
 column_default(Relation rel, Form_pg_attribute att)
@@ -150,7 +151,7 @@ has_insert_triggers(const TriggerDesc *trigdesc)
 		 trigdesc->trig_insert_new_table);
 }
 
-/* the columns of the stream, and whether rows can skip the executor */
+/* fill in the columns, and find out whether rows can skip the executor */
 static void
 fill_target(StreamTarget *target, Relation rel)
 {
@@ -208,7 +209,7 @@ fill_target(StreamTarget *target, Relation rel)
 	target->valid = true;
 }
 
-/* a complete target in a context of its own, which an error leaves behind in parent */
+/* make a target in its own context; after an error, parent owns the rest */
 static StreamTarget *
 make_target(Relation rel, MemoryContext parent)
 {
@@ -225,7 +226,7 @@ make_target(Relation rel, MemoryContext parent)
 	return target;
 }
 
-/* the memory context of the writer goes */
+/* called when the writer's memory context goes */
 static void
 release_target(void *arg)
 {
@@ -263,8 +264,8 @@ stream_target_get(Relation rel)
 	if (entry != NULL && entry->target != NULL)
 	{
 		/*
-		 * Another writer is at work on the stream, which may be the one that
-		 * fired the trigger we are in: a target of our own.
+		 * Another writer of this stream is active, perhaps the one that fired
+		 * the trigger in which we are.  Make a separate target.
 		 */
 		if (entry->target->busy)
 			return make_target(rel, CurrentMemoryContext);
@@ -298,7 +299,7 @@ stream_target_slots(StreamTarget *target, int n)
 	return target->slots;
 }
 
-/* may text be stored in the column as it is? */
+/* can text be stored in the column unchanged? */
 static bool
 takes_text(const StreamTargetColumn *column)
 {
@@ -355,7 +356,7 @@ stream_target_convert(StreamTargetColumn *column, Oid argtype, Datum value, bool
 			{
 				bytea	   *bytes = DatumGetByteaPP(value);
 
-				/* also refuses zero bytes, which text cannot have */
+				/* this also refuses zero bytes, which text cannot contain */
 				pg_verifymbstr(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), false);
 				if (takes_text(column))
 					return PointerGetDatum(bytes);

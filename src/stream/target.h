@@ -1,9 +1,9 @@
 /*
  * target.h
- *	  What a writer knows about its stream.
+ *	  What a writer needs to know about its stream.
  *
- * Working it out costs more than appending a message, so it is kept for the
- * life of the backend, until the relation changes.
+ * Collecting this costs more than appending a message.  So it is kept as long
+ * as the backend runs and the relation does not change.
  */
 #ifndef STREAMQ_STREAM_TARGET_H
 #define STREAMQ_STREAM_TARGET_H
@@ -20,7 +20,7 @@ typedef struct StreamTargetColumn
 {
 	AttrNumber	attnum;			/* InvalidAttrNumber: no such column */
 	Oid			type;
-	Oid			basetype;		/* of a domain; otherwise the type */
+	Oid			basetype;		/* base type of a domain; otherwise the type */
 	int32		typmod;
 	Oid			ioparam;
 	FmgrInfo	input;
@@ -29,10 +29,10 @@ typedef struct StreamTargetColumn
 typedef struct StreamTarget
 {
 	Oid			relid;
-	bool		valid;			/* the relation has not changed since */
-	bool		busy;			/* a writer has it */
-	MemoryContext context;		/* holds all this */
-	MemoryContextCallback release;	/* of the writer's context */
+	bool		valid;			/* the relation has not changed since then */
+	bool		busy;			/* in use by a writer */
+	MemoryContext context;		/* of this struct */
+	MemoryContextCallback release;	/* called when the writer's context goes */
 	TupleDesc	desc;
 	int			npartitions;
 
@@ -40,7 +40,7 @@ typedef struct StreamTarget
 	StreamTargetColumn key;
 	StreamTargetColumn headers;
 
-	/* columns with a default, for messages that do not set them; not planned */
+	/* columns with a default, for messages that do not set them; unplanned */
 	int			ndefaults;
 	AttrNumber *default_attnums;
 	Expr	  **default_exprs;
@@ -49,12 +49,12 @@ typedef struct StreamTarget
 	int			nnotnull;
 	AttrNumber *notnull;
 
-	/* domains: their defaults change without the relation */
+	/* a default of a domain may change without a change of the relation */
 	bool		has_domain;
 
-	/* triggers, constraints, generated columns: take the executor's way */
+	/* has triggers, constraints or generated columns */
 	bool		needs_executor;
-	/* a row trigger may look at what was written before its row */
+	/* a row trigger may read the rows written before its own */
 	bool		row_by_row;
 
 	int			nslots;
@@ -62,19 +62,21 @@ typedef struct StreamTarget
 } StreamTarget;
 
 /*
- * The target for an open stream, for whoever owns the current memory context
- * alone.  It is given back when that context is deleted or reset.
+ * The target of an open stream, for the exclusive use of one writer, the owner
+ * of the current memory context.  It is released when that context is reset or
+ * deleted.
  */
 extern StreamTarget *stream_target_get(Relation rel);
 
-/* n empty slots */
+/* return n empty slots */
 extern TupleTableSlot **stream_target_slots(StreamTarget *target, int n);
 
 /*
- * A value of type text, json, jsonb or bytea as a value of the column.  text goes
- * through the column's input function.  json and jsonb give their text form to
- * columns of other types, and bytea is taken as text in the database's
- * encoding.  A null is checked against the constraints of a domain.
+ * Convert a value of type text, json, jsonb or bytea to the type of the
+ * column. text is passed to the column's input function.  For columns of other
+ * types, json and jsonb are converted to text first, and bytea is taken as
+ * text in the database's encoding.  A null is checked against the constraints
+ * of a domain.
  */
 extern Datum stream_target_convert(StreamTargetColumn *column, Oid argtype, Datum value, bool isnull);
 

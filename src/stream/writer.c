@@ -4,8 +4,8 @@
  *
  * Most streams have no triggers, constraints or defaults.  Their messages skip
  * the executor: add encodes them into a batch of the log, and a full batch is
- * appended at once.  For all other streams add copies the values, and flush
- * takes them through the executor's functions, as INSERT would.
+ * appended at once.  For all other streams, add copies the values, and flush
+ * writes the rows with the executor's functions, as INSERT would.
  */
 #include "postgres.h"
 
@@ -24,9 +24,9 @@
 #include "stream/target.h"
 #include "stream/writer.h"
 
-/* rows appended together; a larger batch is appended in several steps */
+/* rows appended together; a larger batch is split */
 #define MAX_STEP		16384
-/* the same where expressions leave memory behind */
+/* limit if expressions are evaluated, whose memory is freed after each step */
 #define MAX_EXECUTOR_STEP	1024
 
 /* a row to be written by flush */
@@ -38,16 +38,17 @@ typedef struct KeptRow
 
 struct StreamWriter
 {
-	MemoryContext context;		/* holds all this */
-	MemoryContext scratch;		/* conversion of a message; made when needed */
+	MemoryContext context;		/* of this struct */
+	MemoryContext scratch;		/* for converting a message; created when
+								 * needed */
 	Relation	rel;
 	StreamTarget *target;
 	int			columns;
 	int			partition;		/* -1: any */
 	SubTransactionId subid;
-	bool		direct;			/* the executor is not needed */
+	bool		direct;			/* skips the executor */
 
-	int			expected;		/* messages in a flush, as begin was told */
+	int			expected;		/* messages expected in a flush */
 	int			n;				/* messages since the last flush */
 	int			max_msg_ids;
 	int64	   *msg_ids;
@@ -58,8 +59,8 @@ struct StreamWriter
 
 	/* if direct */
 	LogBatch   *batch;			/* NULL: none */
-	int			batch_room;		/* rows that it still takes */
-	int			nappended;		/* of n */
+	int			batch_room;		/* rows that still fit into the batch */
+	int			nappended;		/* how many of the n messages are appended */
 
 	/* otherwise */
 	MemoryContext kept_context;
@@ -67,7 +68,7 @@ struct StreamWriter
 	int			max_kept;
 };
 
-/* what the executor needs for one statement */
+/* state of the executor for one statement */
 typedef struct WriterExecution
 {
 	EState	   *estate;
@@ -192,13 +193,13 @@ execution_end(WriterExecution *exec)
 {
 	ExecASInsertTriggers(exec->estate, exec->result_rel, exec->transition);
 	AfterTriggerEndQuery(exec->estate);
-	/* the slots that triggers were given */
+	/* slots that were created for triggers */
 	ExecResetTupleTable(exec->estate->es_tupleTable, false);
 	ExecCloseResultRelations(exec->estate);
 	FreeExecutorState(exec->estate);
 }
 
-/* a row as a virtual tuple, which refers to the row's values */
+/* store a row in a slot as a virtual tuple, without copying the values */
 static void
 fill_slot(TupleTableSlot *slot, const StreamTarget *target, const Datum *values,
 		  const bool *isnull)
@@ -226,7 +227,7 @@ apply_defaults(WriterExecution *exec, StreamTarget *target, TupleTableSlot *slot
 	}
 }
 
-/* what has to happen to a row before it is written; false: a trigger says no */
+/* process a row before it is written; false if a trigger suppresses it */
 static bool
 prepare_row(WriterExecution *exec, Relation rel, TupleTableSlot *slot)
 {
@@ -245,9 +246,9 @@ prepare_row(WriterExecution *exec, Relation rel, TupleTableSlot *slot)
 }
 
 /*
- * Write the kept rows as one INSERT would; returns how many were written.  A
- * trigger BEFORE INSERT FOR EACH ROW may look at the rows before its own, so
- * with one each row is appended by itself.
+ * Write the kept rows as one INSERT would, and return how many were written.
+ * A BEFORE INSERT FOR EACH ROW trigger may read the rows before its own, so
+ * with such a trigger each row is appended separately.
  */
 static int
 write_kept_rows(StreamWriter *writer)
@@ -267,7 +268,7 @@ write_kept_rows(StreamWriter *writer)
 		int			nwritten = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		/* what the last step's slots refer to may live there */
+		/* the slots of the last step may refer to memory in this context */
 		ResetPerTupleExprContext(exec.estate);
 		for (int i = from; i < upto; i++)
 		{
@@ -290,7 +291,7 @@ write_kept_rows(StreamWriter *writer)
 		}
 		total += nwritten;
 	}
-	/* before the memory that they refer to goes */
+	/* clear the slots before the memory to which they refer is freed */
 	for (int i = 0; i < max_step; i++)
 		ExecClearTuple(slots[i]);
 	execution_end(&exec);
@@ -298,7 +299,7 @@ write_kept_rows(StreamWriter *writer)
 	return total;
 }
 
-/* copy the row that is being added, for write_kept_rows */
+/* copy the current row for write_kept_rows */
 static void
 keep_row(StreamWriter *writer)
 {
@@ -330,7 +331,7 @@ keep_row(StreamWriter *writer)
 
 /* ---- the direct way ---- */
 
-/* the executor's error, which shows the row */
+/* raise the executor's error, which shows the row */
 static void
 refuse_null(StreamWriter *writer)
 {
@@ -358,7 +359,7 @@ append_batch(StreamWriter *writer)
 	writer->nappended = writer->n;
 }
 
-/* encode the row that is being added */
+/* encode the current row */
 static inline void
 encode_row(StreamWriter *writer)
 {
@@ -383,7 +384,7 @@ encode_row(StreamWriter *writer)
 
 /* ---- adding ---- */
 
-/* the row that is in values and isnull */
+/* add the row in values and isnull */
 static inline void
 add_current_row(StreamWriter *writer)
 {
