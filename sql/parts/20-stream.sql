@@ -1,9 +1,10 @@
 -- Streams: their options, creating, altering and dropping them.
 
--- A stream without a row has the defaults: one partition, by the column "key"
--- where there is one (partition_by null; an empty list spreads all rows), and
--- no limit (retention, max_bytes, max_messages null).
--- partition_history: the numbers of partitions it has had, ending in the present one.
+-- A stream has a row only if an option differs from the defaults.  The
+-- defaults are one partition, partition_by null (by the column "key" if there
+-- is one; an empty list spreads all rows), and no limits (retention,
+-- max_bytes, max_messages null).  partition_history has all numbers of
+-- partitions that the stream has had, the current one last.
 CREATE TABLE streamq.stream_options (
     stream pg_catalog.regclass NOT NULL,
     partitions pg_catalog.int4 NOT NULL
@@ -20,8 +21,8 @@ CREATE TABLE streamq.stream_options (
 );
 COMMENT ON TABLE streamq.stream_options IS 'options of streams that differ from the defaults; alter_stream() changes them';
 
--- A restored dump inserts rows by SQL.  They take effect as alter_stream() does,
--- whether the messages are restored before or after them.
+-- A restored dump inserts rows by SQL.  The trigger makes them take effect as
+-- alter_stream() does, whether the messages are restored before or after.
 CREATE FUNCTION streamq.stream_options_restored() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_stream_options_restored';

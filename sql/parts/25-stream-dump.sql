@@ -1,11 +1,16 @@
--- Options of streams, and the places of their messages, in a logical dump.
+-- Options of streams, and partitions of their messages, in a logical dump.
 
--- Always empty: pg_dump reads there what the options are at that moment, and what a
--- restore writes there becomes options of the streams that were restored.
--- messages, firsts, prints: of each partition the number of messages, a print of the
--- first one and of all (empty for a stream of one partition).  barriers: what is to be
--- finished before a partition's messages: partition, another one, how many of its messages;
--- for a changed partition_by: partition, negative number of the change, how many before it.
+-- This table is always empty.  pg_dump reads rows with the current options
+-- from it, and a restore that inserts these rows sets the options of the
+-- restored streams.
+--
+-- messages, firsts, prints: for each partition the number of messages, a
+--   fingerprint of the first one, and one of all (empty for a stream with
+--   one partition).
+-- barriers: what must be finished before messages of a partition, as triples:
+--   partition, another partition, number of its messages; for a change of
+--   partition_by: partition, negative number of the change, number of
+--   messages before it.
 CREATE TABLE streamq.stream_dump (
 	stream pg_catalog.text NOT NULL,
 	options pg_catalog.jsonb NOT NULL,
@@ -26,8 +31,9 @@ CREATE TABLE streamq.restored_stream (
 );
 COMMENT ON TABLE streamq.restored_stream IS 'partitions of the messages of a dump, kept until the messages are restored';
 
--- Messages that were restored before their partitions are known: the partition that each
--- one was put into, beginning with the message of this number.
+-- Messages that were restored before their partitions are known: for a
+-- sequence of messages that begins with this number, the partition into which
+-- each was put.
 CREATE TABLE streamq.restored_order (
 	stream pg_catalog.regclass,
 	number pg_catalog.int8,
@@ -75,9 +81,9 @@ REVOKE ALL ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[],
 COMMENT ON FUNCTION streamq.place_messages(pg_catalog.oid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[])
 	IS 'move the messages of a dump into their partitions, now or when they are restored';
 
--- A stream that was left out of the restore must not keep the others from getting
--- their options.  If a stream has options already, the dump's partitions are right only
--- if both route keys alike.
+-- If a stream was left out of the restore, the other streams still get their
+-- options.  If a stream has options already, the partitions of the dump are
+-- right only if both partition by the same columns in the same way.
 CREATE FUNCTION streamq.restore_stream(s streamq.stream_dump) RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp

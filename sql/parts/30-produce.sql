@@ -1,8 +1,8 @@
--- Producing: as INSERT and COPY, with the message ids as the result.
+-- Producing messages, like INSERT or COPY, with the message ids as the result.
 --
--- A null argument means that the column gets its default.  If a trigger leaves a row
--- out, null is returned in place of its msg_id.  An untyped payload is taken as text,
--- the preferred type of its category.
+-- A null argument means the default of the column.  If a trigger suppresses a
+-- row, the result is null instead of its msg_id.  An untyped payload is taken
+-- as text, the preferred type of its category.
 
 CREATE FUNCTION streamq.produce(
     stream pg_catalog.regclass,

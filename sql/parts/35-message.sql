@@ -1,4 +1,4 @@
--- Messages: their form, their identity, reading them without a group.
+-- Messages: their type, their ids, and reading them without a group.
 
 CREATE TYPE streamq.message AS (
     msg_id pg_catalog.int8,

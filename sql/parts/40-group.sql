@@ -1,7 +1,7 @@
 -- Consumer groups.
 
--- Rows change when a group is created, shared or dropped, and never by consuming:
--- positions and leases are in pages of the stream itself.
+-- Rows are written when a group is created, shared or dropped, never by
+-- consuming: positions and leases are in pages of the stream.
 CREATE TABLE streamq.consumer_group (
 	group_id pg_catalog.int4 NOT NULL UNIQUE,
 	stream pg_catalog.regclass NOT NULL,

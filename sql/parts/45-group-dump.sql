@@ -1,10 +1,13 @@
 -- Consumer groups in a logical dump.
 
--- Always empty: pg_dump reads there what the groups are at that moment, and what a
--- restore writes there becomes groups.
--- messages, done, prints: of each partition how many messages there were, how many from the
--- first on were done, and a print; islands: what else was done, partition, how many
--- messages before it, how many with it.
+-- This table is always empty.  pg_dump reads rows with the current state of
+-- the groups from it, and a restore that inserts these rows creates the
+-- groups.
+--
+-- messages, done, prints: for each partition the number of messages, how many
+--   of them are done from the first one on, and a fingerprint of all.
+-- islands: messages done out of order, as triples: partition, number of
+--   messages before the island, number with it.
 CREATE TABLE streamq.group_dump (
 	stream pg_catalog.text NOT NULL,
 	group_name pg_catalog.text NOT NULL,
@@ -18,8 +21,8 @@ CREATE TABLE streamq.group_dump (
 );
 COMMENT ON TABLE streamq.group_dump IS 'consumer groups on their way through a dump; always empty';
 
--- What the dump says about restored groups, kept until they have a state of their own
--- in each partition.
+-- What the dump says about restored groups.  It is kept until a group has its
+-- own state in each partition.
 CREATE TABLE streamq.restored_group (
 	group_id pg_catalog.int4 PRIMARY KEY,
 	messages pg_catalog.int8[] NOT NULL,
@@ -64,8 +67,8 @@ REVOKE ALL ON FUNCTION streamq.dump_groups() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.dump_groups() TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.dump_groups() IS 'rows that pg_dump writes for consumer groups';
 
--- Roles and streams that were left out of the restore must not keep the other groups
--- from being restored.
+-- If roles or streams were left out of the restore, the other groups are still
+-- restored.
 CREATE FUNCTION streamq.restore_group(g streamq.group_dump) RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp

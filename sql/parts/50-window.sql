@@ -1,8 +1,8 @@
 -- Window functions over event time.
 --
 -- tumble() is an SQL function with a parsed body and without SET, so that the
--- planner inlines it; names in the body are
--- resolved when the function is created.
+-- planner can inline it.  Names in a parsed body are resolved when the
+-- function is created.
 
 CREATE FUNCTION streamq.tumble_start(ts pg_catalog.timestamptz, size pg_catalog.interval, origin pg_catalog.timestamptz)
 RETURNS pg_catalog.timestamptz

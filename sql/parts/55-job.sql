@@ -35,8 +35,9 @@ COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a 
 COMMENT ON COLUMN streamq.job.job_timeout IS 'longest time that a batch may take; null: the setting streamq.job_timeout; zero: no limit';
 COMMENT ON TABLE streamq.job IS 'jobs; the view streamq.jobs shows them';
 
--- These rows change with every batch.  Columns that change are not indexed, and pages
--- keep room for new versions, so that old versions are pruned within their page.
+-- These rows change with every batch.  Columns that change are not indexed,
+-- and pages keep room for new versions, so that old versions are pruned within
+-- their page.
 CREATE TABLE streamq.job_progress (
 	job_id pg_catalog.int4 NOT NULL,
 	partition pg_catalog.int4 NOT NULL,
@@ -68,8 +69,8 @@ CREATE TABLE streamq.job_error_log (
 CREATE INDEX job_error_log_job_id_idx ON streamq.job_error_log (job_id);
 COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs left out because of an error; the view streamq.job_errors shows them';
 
--- States of aggregates whose transition type is internal, serialized.  Only
--- streamq makes values of this type.
+-- Serialized states of aggregates with transition type internal.  Only streamq
+-- can make values of this type.
 
 CREATE TYPE streamq.aggregate_state;
 
@@ -89,8 +90,8 @@ CREATE TYPE streamq.aggregate_state (
 );
 COMMENT ON TYPE streamq.aggregate_state IS 'state of an aggregate in a continuous view';
 
--- The final function of any aggregate may run here, so a parallel query calls it in the
--- leader only.
+-- This may call the final function of any aggregate, so it runs in the leader
+-- of a parallel query only.
 CREATE FUNCTION streamq.aggregate_result(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
 										 state pg_catalog."any", result pg_catalog.anyelement)
 RETURNS pg_catalog.anyelement
@@ -104,7 +105,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
 COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the state tables of continuous views: refuses changes by users';
 
--- The query is analyzed with the caller's search_path: no SET here.
+-- No SET here: the query is analyzed with the caller's search_path.
 CREATE FUNCTION streamq.create_continuous_view(
 	name pg_catalog.text,
 	query pg_catalog.text,

@@ -1,7 +1,7 @@
 -- Continuous views in a logical dump.
 
--- Always empty: pg_dump reads there what the jobs are at that moment, and what a
--- restore writes there becomes jobs.
+-- This table is always empty.  pg_dump reads rows with the current jobs from
+-- it, and a restore that inserts these rows creates the jobs.
 CREATE TABLE streamq.job_dump (
 	target pg_catalog.text NOT NULL,
 	source pg_catalog.text NOT NULL,
@@ -10,8 +10,8 @@ CREATE TABLE streamq.job_dump (
 );
 COMMENT ON TABLE streamq.job_dump IS 'jobs on their way through a dump; always empty';
 
--- What the query names may have been renamed since, and the same names may mean
--- something else where the dump is restored.
+-- The query as the user wrote it is not enough: objects may have been renamed
+-- since, and the same names may mean other objects where the dump is restored.
 CREATE FUNCTION streamq.job_definition(job_id pg_catalog.int4) RETURNS pg_catalog.text
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
@@ -42,7 +42,7 @@ REVOKE ALL ON FUNCTION streamq.dump_jobs() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.dump_jobs() TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.dump_jobs() IS 'rows that pg_dump writes for jobs';
 
--- Relations that were left out of the restore must not keep the other jobs from being
+-- If relations were left out of the restore, the other jobs are still
 -- restored.
 CREATE FUNCTION streamq.restore_job(j streamq.job_dump) RETURNS pg_catalog.int4
 LANGUAGE sql VOLATILE PARALLEL UNSAFE

@@ -48,7 +48,8 @@ COMMENT ON COLUMN streamq.partitions.oldest_at IS 'time at which the oldest mess
 COMMENT ON COLUMN streamq.partitions.newest_at IS 'time at which the newest message was appended';
 GRANT SELECT ON streamq.partitions TO PUBLIC;
 
--- The columns of most interest come first: they fit into 80 columns of a terminal.
+-- The most interesting columns come first, so that they fit into a terminal of
+-- 80 columns.
 CREATE VIEW streamq.streams WITH (security_barrier = true) AS
 SELECT p.stream,
        pg_catalog.count(*)::pg_catalog.int4 AS partitions,

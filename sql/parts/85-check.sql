@@ -1,5 +1,5 @@
--- Checking a stream's file.  The check works in subtransactions, which a parallel query
--- cannot start.
+-- Checking the file of a stream.  The check uses subtransactions, which a
+-- parallel query cannot start.
 
 CREATE FUNCTION streamq.check_stream(
     stream pg_catalog.regclass,

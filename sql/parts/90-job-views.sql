@@ -1,5 +1,5 @@
--- Views of jobs.  Roles that may read a continuous view see its job.  Errors can quote
--- messages, so only its owner sees them.
+-- Views of jobs.  Roles that may read a continuous view see its job.  Only its
+-- owner sees errors, because they may quote messages.
 
 CREATE VIEW streamq.jobs WITH (security_barrier = true) AS
 SELECT j.target::pg_catalog.text AS name,

@@ -16,6 +16,12 @@
 #include "log/log.h"
 #include "signal/channel.h"
 
+/*
+ * channel(relation regclass) returns text
+ *
+ * 42P01 if the relation is gone, 42809 if it is neither a stream nor a
+ * continuous view.
+ */
 PG_FUNCTION_INFO_V1(streamq_channel);
 Datum
 streamq_channel(PG_FUNCTION_ARGS)

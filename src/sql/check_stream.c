@@ -1,6 +1,6 @@
 /*
  * check_stream.c
- *	  check_stream(): what is wrong with a stream's file.
+ *	  streamq.check_stream(): problems in the file of a stream.
  */
 #include "postgres.h"
 
@@ -41,6 +41,13 @@ put_problem(void *arg, int partition, BlockNumber block, int64 off, const char *
 	pfree(DatumGetPointer(values[3]));
 }
 
+/*
+ * check_stream(stream regclass)
+ *	returns table (partition int4, block int8, msg_offset int8, problem text)
+ *
+ * A row for each problem.  42501 unless the caller owns the stream or is a
+ * member of pg_monitor.
+ */
 PG_FUNCTION_INFO_V1(streamq_check_stream);
 Datum
 streamq_check_stream(PG_FUNCTION_ARGS)

@@ -1,6 +1,7 @@
 /*
  * identity.c
- *	  Message ids, and what a row of a plain query tells about its message.
+ *	  SQL functions for message ids, and for the message of a row in a
+ *	  query.
  */
 #include "postgres.h"
 
@@ -69,19 +70,20 @@ streamq_make_msg_id(PG_FUNCTION_ARGS)
 }
 
 /*
- * What is known from the last row of this call site.  It holds for the
- * (sub)transaction that locked the stream: nothing that was appended then moves to
- * another offset or time.  The relation itself is not kept, so nothing can dangle.
+ * Cached by each call site from the last row.  It is valid in the
+ * (sub)transaction that locked the stream: appended messages do not get
+ * another offset or time while the lock is held.  The relation is not kept
+ * open, so no pointer can dangle.
  */
 typedef struct LastRow
 {
 	Oid			relid;
-	Oid			user;			/* who may know: only asked where it matters */
+	Oid			user;			/* whose privileges were checked */
 	LocalTransactionId lxid;
 	SubTransactionId subxid;
 	int			partition;
-	int64		next_offset;	/* of the partition, about */
-	/* these messages were appended at `time` */
+	int64		next_offset;	/* approximate next offset of the partition */
+	/* the messages in [from, to) were appended at `time` */
 	int64		from;
 	int64		to;
 	TimestampTz time;
@@ -101,8 +103,9 @@ last_row(FunctionCallInfo fcinfo)
 }
 
 /*
- * The row need not be one that the query has read: the caller must be allowed to read
- * every row of the stream.  Before the stream is locked, which is a privilege, too.
+ * Without STREAM_OWN_ROW, the row may not be one that the query has read.
+ * Then the caller must have the right to read every row of the stream.  Check
+ * this before locking the stream, because locking needs a privilege, too.
  */
 static void
 check_any_row(Oid relid)
@@ -130,8 +133,8 @@ is_valid_tid(ItemPointer tid)
 }
 
 /*
- * Partition and offset of the row, by what is known from the last one.  False
- * if that does not tell.
+ * Find partition and offset of a row by the cache; false if the cache does not
+ * tell.
  */
 static inline bool
 find_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, int *partition,
@@ -148,7 +151,10 @@ find_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, int
 	return true;
 }
 
-/* the same by the stream, which stays locked as the query has it anyway */
+/*
+ * Find partition and offset of a row by the stream, and fill the cache.  The
+ * stream stays locked; usually the query has locked it already.
+ */
 static Relation
 look_up_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, int *partition,
 			int64 *off)
@@ -178,6 +184,12 @@ look_up_row(FunctionCallInfo fcinfo, LastRow *last, Oid relid, ItemPointer tid, 
 	return rel;
 }
 
+/*
+ * msg_id(tableoid oid, ctid tid) returns int8
+ *
+ * 22023 if the stream cannot have such a TID, 42501 if the caller may not read
+ * the row.
+ */
 PG_FUNCTION_INFO_V1(streamq_msg_id);
 Datum
 streamq_msg_id(PG_FUNCTION_ARGS)
@@ -193,6 +205,11 @@ streamq_msg_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(LOG_MSG_ID(partition, off));
 }
 
+/*
+ * produced_at(tableoid oid, ctid tid) returns timestamptz
+ *
+ * NULL if there is no such message any more; errors as msg_id().
+ */
 PG_FUNCTION_INFO_V1(streamq_produced_at);
 Datum
 streamq_produced_at(PG_FUNCTION_ARGS)
@@ -211,7 +228,7 @@ streamq_produced_at(PG_FUNCTION_ARGS)
 		last->time = log_produced_at_range(rel, partition, off, &last->from, &last->to);
 		table_close(rel, NoLock);
 	}
-	/* a TID nobody has written to, or whose message is gone */
+	/* the TID was never written, or its message was dropped */
 	if (TIMESTAMP_IS_NOBEGIN(last->time))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(last->time);

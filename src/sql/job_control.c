@@ -1,6 +1,7 @@
 /*
  * job_control.c
- *	  What a user does with a job: pause, resume, wait, look.
+ *	  SQL functions for users of jobs: pause, resume, cancel, alter, wait,
+ *	  run, look.
  */
 #include "postgres.h"
 
@@ -37,7 +38,7 @@ PG_FUNCTION_INFO_V1(streamq_job_lag);
 PG_FUNCTION_INFO_V1(streamq_job_worker_pid);
 PG_FUNCTION_INFO_V1(streamq_job_waits_for);
 
-/* longest sleep between two looks at the job's positions, ms */
+/* longest sleep between two checks of the job's positions, ms */
 #define WAIT_ROUND	200
 
 static char *
@@ -66,8 +67,8 @@ check_select(JobRow *job)
 }
 
 /*
- * Is there such a job, and may the current user see its figures?  The condition
- * is that of the view streamq.jobs.
+ * Read a job; false if there is none, or if the current user may not see its
+ * figures.  The condition must be that of the view streamq.jobs.
  */
 static bool
 read_visible_job(int32 job_id, JobRow *job)
@@ -89,7 +90,7 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	PreventCommandIfReadOnly(enabled ? "resume()" : "pause()");
 	find_own_job(name, &job);
 
-	/* afterwards no batch begins */
+	/* after this no batch can start */
 	if (enabled)
 		job_lock(job.job_id, true);
 	else
@@ -105,7 +106,10 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	}
 }
 
-/* pause(job text) void */
+/*
+ * pause(job text): 42704 if there is no such job, 42501 unless the caller owns
+ * it
+ */
 Datum
 streamq_pause(PG_FUNCTION_ARGS)
 {
@@ -113,7 +117,7 @@ streamq_pause(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* resume(job text) void */
+/* resume(job text): errors as pause() */
 Datum
 streamq_resume(PG_FUNCTION_ARGS)
 {
@@ -121,7 +125,7 @@ streamq_resume(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* cancel_job(job text) bool: was there a batch to cancel? */
+/* cancel_job(job text) returns bool: true if there was a batch to cancel */
 Datum
 streamq_cancel_job(PG_FUNCTION_ARGS)
 {
@@ -131,7 +135,12 @@ streamq_cancel_job(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(job_cancel_batch(job.job_id));
 }
 
-/* alter_job(job text, job_timeout interval) void: NULL is the setting again */
+/*
+ * alter_job(job text, job_timeout interval)
+ *
+ * NULL means the setting streamq.job_timeout.  22023 if the interval is
+ * negative.
+ */
 Datum
 streamq_alter_job(PG_FUNCTION_ARGS)
 {
@@ -150,7 +159,12 @@ streamq_alter_job(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* watermark(view regclass) timestamptz: NULL before the first row */
+/*
+ * watermark(view regclass) returns timestamptz
+ *
+ * NULL before the first row.  42809 if it is not a continuous view, 42501 if
+ * the caller may not read it.
+ */
 Datum
 streamq_watermark(PG_FUNCTION_ARGS)
 {
@@ -182,7 +196,7 @@ streamq_watermark(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(stats.watermark);
 }
 
-/* does the snapshot see a row at or after the position? */
+/* does the snapshot see a row of the partition at or after the position? */
 static bool
 has_row_from(Relation stream, int partition, int64 position, Snapshot snapshot)
 {
@@ -219,16 +233,18 @@ caught_up(JobRow *job, Snapshot snapshot)
 							   snapshot);
 	pfree(progress);
 
-	/* do not block DROP while asleep */
+	/* do not block DROP while we sleep */
 	table_close(stream, AccessShareLock);
 	return result;
 }
 
 /*
- * wait_until_caught_up(job text, timeout interval) bool
+ * wait_until_caught_up(job text, timeout interval) returns bool
  *
- * A snapshot taken now sees what was committed before the call.  It must not
- * see this transaction's own rows: no job sees them before the commit.
+ * Waits until the job has processed everything that was committed before the
+ * call; false if the time is over first.  A new snapshot tells what was
+ * committed.  It must not see rows of this transaction, because no job sees
+ * them before the commit.
  */
 Datum
 streamq_wait_until_caught_up(PG_FUNCTION_ARGS)
@@ -273,9 +289,11 @@ streamq_wait_until_caught_up(PG_FUNCTION_ARGS)
 }
 
 /*
- * run_job(job text, batch_rows int) bigint: rows processed
+ * run_job(job text, batch_rows int4) returns int8
  *
- * All that is there now, in this transaction, also when the job is paused.
+ * Processes all rows that are there now, in this transaction, even if the job
+ * is paused, and returns their number.  22023 unless batch_rows is positive,
+ * 0A000 in isolation levels above READ COMMITTED.
  */
 Datum
 streamq_run_job(PG_FUNCTION_ARGS)
@@ -317,7 +335,10 @@ streamq_run_job(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
-/* job_lag(job_id int) bigint: messages not processed yet, gaps counted */
+/*
+ * job_lag(job_id int4) returns int8: messages not processed yet, including
+ * gaps
+ */
 Datum
 streamq_job_lag(PG_FUNCTION_ARGS)
 {
@@ -344,7 +365,10 @@ streamq_job_lag(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(lag);
 }
 
-/* job_waits_for() text: NULL when nothing is in the way of jobs */
+/*
+ * job_waits_for(job_id int4) returns text: NULL if nothing prevents jobs from
+ * running
+ */
 Datum
 streamq_job_waits_for(PG_FUNCTION_ARGS)
 {
@@ -359,7 +383,9 @@ streamq_job_waits_for(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(reason));
 }
 
-/* job_worker_pid(job_id int) int: NULL when no worker runs the job */
+/*
+ * job_worker_pid(job_id int4) returns int4: NULL if no worker runs the job now
+ */
 Datum
 streamq_job_worker_pid(PG_FUNCTION_ARGS)
 {

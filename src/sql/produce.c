@@ -1,6 +1,7 @@
 /*
  * produce.c
- *	  produce, produce_batch and their siblings: arguments, privileges, results.
+ *	  produce() and produce_batch() for all types of payloads: arguments,
+ *	  privileges, results.
  */
 #include "postgres.h"
 
@@ -20,16 +21,16 @@
 #include "stream/privilege.h"
 #include "stream/writer.h"
 
-/* the arguments of a call, as arrays */
+/* arguments of a call, as arrays */
 typedef struct ProduceRows
 {
 	int			n;
 	Oid			payload_type;	/* text, jsonb, json or bytea */
 	Datum	   *payloads;
 	bool	   *payload_nulls;
-	Datum	   *keys;			/* text; NULL: none given */
+	Datum	   *keys;			/* text; NULL if not given */
 	bool	   *key_nulls;
-	Datum	   *headers;		/* jsonb; NULL: none given */
+	Datum	   *headers;		/* jsonb; NULL if not given */
 	bool	   *header_nulls;
 } ProduceRows;
 
@@ -39,10 +40,14 @@ typedef struct Produce
 	Relation	rel;
 	StreamWriter *writer;
 	int			nwritten;
-	const int64 *msg_ids;		/* of each row, STREAM_NOT_WRITTEN: none */
+	const int64 *msg_ids;		/* an id for each row, or STREAM_NOT_WRITTEN */
 } Produce;
 
-/* append the rows; arguments stream and partition are those of the call */
+/*
+ * Append the rows to the stream; fcinfo has the arguments stream and
+ * partition. 42501 if the caller may not produce, 25006 on a standby, and the
+ * errors of stream_writer_begin().
+ */
 static void
 begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
 			  const ProduceRows *rows)
@@ -88,9 +93,9 @@ end_produce(Produce *produce)
 	table_close(produce->rel, NoLock);
 }
 
-/* ---- one message: (stream, payload, key, headers, partition) ---- */
+/* ---- produce(stream, payload, key, headers, partition) returns int8 ---- */
 
-/* its id; null if a trigger left the message out */
+/* append a message and return its id, or null if a trigger suppressed it */
 static Datum
 produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 {
@@ -150,9 +155,12 @@ streamq_produce_bytea(PG_FUNCTION_ARGS)
 	return produce_one(fcinfo, BYTEAOID);
 }
 
-/* ---- many: (stream, payloads, keys, headers, partition) ---- */
+/*
+ * ---- produce_batch(stream, payloads, keys, headers, partition) returns
+ * int8[] ----
+ */
 
-/* elements of a one-dimensional array; all types are aligned alike */
+/* read a one-dimensional array; all types here have the same alignment */
 static int
 array_elements(ArrayType *array, const char *name, Oid type, Datum **values, bool **nulls)
 {
@@ -182,7 +190,10 @@ optional_elements(FunctionCallInfo fcinfo, int arg, const char *name, Oid type,
 				 errdetail("There are %d payloads and %d %s.", n, have, name)));
 }
 
-/* message ids as an array; null where a trigger left the row out */
+/*
+ * return the message ids as an array, with null for rows suppressed by a
+ * trigger
+ */
 static ArrayType *
 make_result(const int64 *msg_ids, int nwritten, int n)
 {
@@ -197,7 +208,7 @@ make_result(const int64 *msg_ids, int nwritten, int n)
 		Size		size = ARR_OVERHEAD_NONULLS(1) + n * sizeof(int64);
 		ArrayType  *array = palloc(size);
 
-		/* an array of 64-bit values is the array that we have */
+		/* without nulls, the elements are the ids as they are in memory */
 		SET_VARSIZE(array, size);
 		array->ndim = 1;
 		array->dataoffset = 0;

@@ -1,9 +1,10 @@
 /*
  * read.c
- *	  read(): messages without a group.
+ *	  streamq.read(): messages without a consumer group.
  *
- * In FROM the planner makes a scan of it where it can (plan/message_scan.c),
- * which hands messages out one by one.  Called as a function it collects them.
+ * If read() is called in FROM, the planner replaces it by a scan where it can
+ * (plan/message_scan.c), which returns messages one by one.  The function
+ * itself has to collect them.
  */
 #include "postgres.h"
 
@@ -18,6 +19,12 @@
 #include "stream/message.h"
 #include "stream/message_read.h"
 
+/*
+ * read(stream regclass, from_msg_id int8, max_messages int4)
+ *	returns setof streamq.message
+ *
+ * 42501 if the caller may not read the stream, 22023 for negative arguments.
+ */
 PG_FUNCTION_INFO_V1(streamq_read);
 Datum
 streamq_read(PG_FUNCTION_ARGS)

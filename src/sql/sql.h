@@ -1,6 +1,7 @@
 /*
  * sql.h
- *	  SQL functions of streams that the planner knows.
+ *	  SQL functions of streams that the planner recognizes by their
+ *	  addresses.
  */
 #ifndef STREAMQ_SQL_H
 #define STREAMQ_SQL_H

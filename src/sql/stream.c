@@ -1,6 +1,6 @@
 /*
  * stream.c
- *	  create_stream, alter_stream, drop_stream.
+ *	  create_stream(), alter_stream() and drop_stream().
  */
 #include "postgres.h"
 
@@ -52,7 +52,11 @@ check_partitions(int npartitions)
 				 errhint("A stream has 1 to %d partitions.", LOG_MAX_PARTITIONS)));
 }
 
-/* arguments first .. first + 3: retention, max_bytes, max_messages, keep_unacked; true if any is given */
+/*
+ * Read the limits from the first nargs of the arguments retention, max_bytes,
+ * max_messages and keep_unacked, which start at `first`.  Returns true if any
+ * is given.
+ */
 static bool
 get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options)
 {
@@ -81,7 +85,11 @@ get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options
 																 IntervalPGetDatum(&zero)));
 
 			negative = sign < 0;
-			/* for ever is no limit; '1 month -30 days' is nothing */
+
+			/*
+			 * infinite means no limit, and so does an interval of zero such
+			 * as '1 month -30 days'
+			 */
 			options->retention = sign == 0 || INTERVAL_NOT_FINITE(interval) ? zero : *interval;
 		}
 		else
@@ -117,7 +125,7 @@ find_key_column(Relation rel, const char *name)
 			 errhint("partition_by is a list of column names, separated by commas.")));
 }
 
-/* the columns named in partition_by; an empty list spreads all rows */
+/* parse the columns in partition_by; an empty list spreads all rows */
 static void
 parse_partition_by(Relation rel, const char *list, StreamOptions *options)
 {
@@ -165,7 +173,7 @@ parse_partition_by(Relation rel, const char *list, StreamOptions *options)
 	}
 }
 
-/* positions in an error belong to the statement we made, not to the caller's */
+/* an error position refers to our statement; the caller did not write it */
 static void
 definition_error_callback(void *arg)
 {
@@ -190,8 +198,9 @@ refuse_definition(const char *columns)
 }
 
 /*
- * CREATE TABLE namespace.relname (columns) USING streamq, where columns comes
- * from the caller: it must not end the statement, nor bring other clauses.
+ * Parse CREATE TABLE namespace.relname (columns) USING streamq.  The caller of
+ * the SQL function wrote columns, so they must not end the statement or add
+ * other clauses to it.
  */
 static CreateStmt *
 parse_definition(const char *sql, const char *columns,
@@ -234,7 +243,7 @@ create_table(const char *namespace, const char *relname, const char *columns)
 	StringInfoData sql;
 	CreateStmt *create;
 
-	/* the line break ends a comment that columns may have begun */
+	/* the line break ends a comment that may be at the end of columns */
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s (%s\n) USING streamq",
 					 quote_qualified_identifier(namespace, relname), columns);
@@ -250,6 +259,14 @@ create_table(const char *namespace, const char *relname, const char *columns)
 	error_context_stack = callback.previous;
 }
 
+/*
+ * create_stream(name text, columns text, partitions int4, partition_by text,
+ *			  retention interval, max_bytes int8, if_not_exists bool)
+ *	returns regclass
+ *
+ * 42P07 if the relation exists and if_not_exists is false, 42601 for invalid
+ * columns, 22023 for invalid options, and the errors of CREATE TABLE.
+ */
 PG_FUNCTION_INFO_V1(streamq_create_stream);
 Datum
 streamq_create_stream(PG_FUNCTION_ARGS)
@@ -302,7 +319,7 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 	limited = get_limits(fcinfo, 4, 2, &options);
 	if (npartitions != options.npartitions || !PG_ARGISNULL(3) || limited)
 	{
-		/* nothing was written yet: as if it had always had them */
+		/* nothing was written yet, so the history has one entry only */
 		options.npartitions = npartitions;
 		options.nhistory = 1;
 		options.history[0] = npartitions;
@@ -331,8 +348,9 @@ check_owner(Oid relid)
 }
 
 /*
- * Options of a stream are no options of its table to PostgreSQL.  For event triggers its change is
- * a command that changes no other: RESET of an option that no table has.
+ * Event triggers do not see a change of a stream's options, because to
+ * PostgreSQL they are not options of the table.  So run a command for them
+ * that changes nothing: RESET of an option that no table has.
  */
 static void
 fire_alter_table(Oid relid)
@@ -349,6 +367,14 @@ fire_alter_table(Oid relid)
 	base_run_utility(linitial_node(RawStmt, pg_parse_query(sql.data))->stmt, sql.data);
 }
 
+/*
+ * alter_stream(stream regclass, partitions int4, partition_by text,
+ *			 retention interval, max_bytes int8, max_messages int8,
+ *			 keep_unacked bool)
+ *
+ * 42501 unless the caller owns the stream, 0A000 for fewer partitions than
+ * before, 22023 for invalid options.
+ */
 PG_FUNCTION_INFO_V1(streamq_alter_stream);
 Datum
 streamq_alter_stream(PG_FUNCTION_ARGS)
@@ -368,9 +394,10 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	(void) get_limits(fcinfo, 3, 4, &options);
 
 	/*
-	 * No writer may still use the old map when a new one holds: the lock
-	 * waits for their transactions and keeps others out until this one is
-	 * over. Limits concern nobody but others who change options.
+	 * A new partition map must not become visible while a writer uses the old
+	 * one. ShareRowExclusiveLock waits for the transactions of writers, and
+	 * blocks new ones until this transaction ends.  Limits matter only to
+	 * others who change options.
 	 */
 	lockmode = PG_ARGISNULL(1) && PG_ARGISNULL(2) ?
 		ShareUpdateExclusiveLock : ShareRowExclusiveLock;
@@ -416,6 +443,11 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * drop_stream(stream regclass)
+ *
+ * 42501 unless the caller owns the stream, and the errors of DROP TABLE.
+ */
 PG_FUNCTION_INFO_V1(streamq_drop_stream);
 Datum
 streamq_drop_stream(PG_FUNCTION_ARGS)
@@ -434,7 +466,7 @@ streamq_drop_stream(PG_FUNCTION_ARGS)
 	relid = PG_GETARG_OID(0);
 	check_owner(relid);
 
-	/* with the lock the name stays the name of this relation */
+	/* after locking, the name cannot change */
 	rel = log_open_stream(relid, AccessExclusiveLock);
 	namespace = get_namespace_name(RelationGetNamespace(rel));
 	relname = pstrdup(RelationGetRelationName(rel));
@@ -451,8 +483,11 @@ streamq_drop_stream(PG_FUNCTION_ARGS)
 }
 
 /*
- * A row of streamq.stream_options comes by SQL, which is how a dump is
- * restored: do what alter_stream does for it.
+ * stream_options_restored() returns trigger
+ *
+ * BEFORE INSERT OR UPDATE trigger on streamq.stream_options.  Rows are written
+ * by SQL when a dump is restored.  The trigger does for them what
+ * alter_stream() does for the stream.
  */
 PG_FUNCTION_INFO_V1(streamq_stream_options_restored);
 Datum
@@ -480,7 +515,7 @@ streamq_stream_options_restored(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	relid = heap_getattr(tuple, 1, desc, &isnull[0]);
 	npartitions = heap_getattr(tuple, 2, desc, &isnull[1]);
-	/* nulls are for the constraints to refuse */
+	/* constraints refuse nulls */
 	if (!isnull[0] && !isnull[1])
 	{
 		Relation	rel = log_open_stream(DatumGetObjectId(relid), ShareRowExclusiveLock);

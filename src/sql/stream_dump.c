@@ -1,7 +1,7 @@
 /*
  * stream_dump.c
- *	  A stream's options and the places of its messages in a logical dump: what
- *	  pg_dump reads, and what a restore does with it.
+ *	  Options of streams and partitions of their messages in a logical dump:
+ *	  what pg_dump reads, and what a restore does.
  */
 #include "postgres.h"
 
@@ -24,8 +24,12 @@
 #include "log/options.h"
 
 /*
- * stream_progress(relid oid): messages of each partition, prints of the first one and of
- * all, barriers, as the caller's snapshot sees it
+ * stream_progress(stream oid)
+ *	returns (messages int8[], firsts int8[], prints int8[], barriers int8[])
+ *
+ * As the caller's snapshot sees the stream: for each partition the number of
+ * messages, a fingerprint of the first one, and one of all; and the barriers.
+ * 42809 if it is not a stream.
  */
 PG_FUNCTION_INFO_V1(streamq_stream_progress);
 Datum
@@ -40,7 +44,7 @@ streamq_stream_progress(PG_FUNCTION_ARGS)
 	base_require_loaded();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	/* not log_open_stream: a dump of a standby passes over unlogged streams */
+	/* log_open_stream() would fail for an unlogged stream on a standby */
 	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
 	if (rel == NULL)
 		ereport(ERROR,
@@ -60,7 +64,9 @@ streamq_stream_progress(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/* what views have counted of messages that moved is counted again */
+/*
+ * make continuous views start over: messages that moved were counted already
+ */
 static void
 reset_jobs(Oid relid)
 {
@@ -75,8 +81,11 @@ reset_jobs(Oid relid)
 }
 
 /*
- * place_messages(relid oid, messages, firsts, prints, barriers int8[]): the stream has
- * the options of the dump by now
+ * place_messages(stream oid, messages int8[], firsts int8[], prints int8[],
+ *			   barriers int8[])
+ *
+ * Moves the messages of a dump into their partitions, now or when they are
+ * restored.  The stream must have the options of the dump already.
  */
 PG_FUNCTION_INFO_V1(streamq_place_messages);
 Datum
@@ -94,7 +103,7 @@ streamq_place_messages(PG_FUNCTION_ARGS)
 	plan.barriers = palloc(sizeof(int64) * Max(nbarriers, 1));
 	plan.nbarriers = base_read_numbers(PG_GETARG_DATUM(4), nbarriers, plan.barriers) / 3;
 
-	/* writers are over, and wait for us */
+	/* this waits for writers and blocks new ones */
 	rel = log_open_stream(relid, ShareRowExclusiveLock);
 	log_options_get(rel, &options);
 	if (plan.npartitions == options.npartitions && plan.npartitions > 1 &&
@@ -107,8 +116,8 @@ streamq_place_messages(PG_FUNCTION_ARGS)
 }
 
 /*
- * BEFORE INSERT on streamq.stream_dump: gives the stream its options and its messages
- * their places, and keeps the row out of the table.
+ * BEFORE INSERT trigger on streamq.stream_dump: sets the options of the stream
+ * and the partitions of its messages, and keeps the row out of the table.
  */
 PG_FUNCTION_INFO_V1(streamq_stream_dump_restored);
 Datum

@@ -1,6 +1,6 @@
 /*
  * stream_views.c
- *	  What the views streamq.streams and streamq.partitions show.
+ *	  The function of the views streamq.streams and streamq.partitions.
  */
 #include "postgres.h"
 
@@ -26,15 +26,15 @@
 #define PARTITION_NATTS	12
 
 /*
- * The backend that runs the transaction; 0 if none does: a prepared
- * transaction, or one that has just ended.
+ * The backend that runs the transaction; 0 for a prepared transaction, or one
+ * that has just ended.
  */
 static int
 pid_of_transaction(TransactionId xid)
 {
 	int			pid = BackendXidGetPid(xid);
 
-	/* the top-level transaction is what a backend shows */
+	/* a backend shows its top-level transaction only */
 	if (pid == 0 && TransactionIdFollowsOrEquals(xid, TransactionXmin))
 	{
 		TransactionId top = SubTransGetTopmostTransaction(xid);
@@ -52,7 +52,7 @@ set_time(Datum *value, bool *isnull, TimestampTz time)
 	*isnull = TIMESTAMP_IS_NOBEGIN(time);
 }
 
-/* a row of streamq.stream_partitions */
+/* add a row for a partition */
 static void
 put_partition(ReturnSetInfo *rsinfo, Relation rel, int partition, Snapshot snapshot)
 {
@@ -71,7 +71,7 @@ put_partition(ReturnSetInfo *rsinfo, Relation rel, int partition, Snapshot snaps
 	values[0] = Int32GetDatum(partition);
 	values[1] = Int64GetDatum(bounds.first_offset);
 	values[2] = Int64GetDatum(bounds.next_offset);
-	/* it may have moved on since the bounds were read */
+	/* the stable offset may have advanced since the bounds were read */
 	values[3] = Int64GetDatum(Min(stable, bounds.next_offset));
 	values[4] = Int32GetDatum(pid);
 	nulls[4] = pid == 0;
@@ -87,8 +87,10 @@ put_partition(ReturnSetInfo *rsinfo, Relation rel, int partition, Snapshot snaps
 }
 
 /*
- * The partitions of a relation, no rows when it is no stream, is gone, or the
- * caller may not read it (members of pg_read_all_stats see all).
+ * partition_stats(stream oid) returns setof record
+ *
+ * A row for each partition.  No rows if it is not a stream, is gone, or the
+ * caller may not read it; members of pg_read_all_stats see all streams.
  */
 PG_FUNCTION_INFO_V1(streamq_partition_stats);
 Datum
