@@ -1,16 +1,19 @@
 /*
  * fault.c
- *	  Was an error caused by the row that a job was processing, or by the system?
+ *	  Deciding whether an error was caused by the row that a job was
+ *	  processing, or by the system.
  *
  * If the row caused it, the row is recorded and skipped.  Otherwise the batch
- * fails and is tried again.  Errors of rows cannot be listed: functions raise
- * SQLSTATEs of their own, and a cast to regclass raises those of missing
- * objects.  So the errors that the system raises for its own reasons are
- * listed, and all others are the row's.
+ * fails and is tried again.
+ *
+ * The errors that rows cause cannot be listed: functions raise their own
+ * SQLSTATEs, and a cast to regclass raises the errors of missing objects.  So
+ * this file lists the errors that the system causes; all others are caused by
+ * the row.
  *
  * A third case is a statement in a function that cannot be analyzed.  Usually
  * a table that the function reads was dropped or renamed, and every row will
- * fail.  But the text of the statement may also come from the row.
+ * fail. But the text of the statement may also come from the row.
  */
 #include "postgres.h"
 
@@ -23,9 +26,12 @@ job_fault_of_row(const ErrorData *edata)
 {
 	switch (edata->sqlerrcode)
 	{
-			/* may be granted again, and then no row must be missing */
+			/*
+			 * the privilege may be granted again, and then no row must be
+			 * missing
+			 */
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
-			/* another session has it now */
+			/* another session has the object now */
 		case ERRCODE_OBJECT_IN_USE:
 		case ERRCODE_LOCK_NOT_AVAILABLE:
 			return FAULT_SYSTEM;
@@ -50,8 +56,8 @@ job_fault_of_row(const ErrorData *edata)
 		case CLASS('4', '2'):
 
 			/*
-			 * The analysis of a statement reports a position.  A name that is
-			 * looked up when a value is cast has none.
+			 * Analyzing a statement reports a position in it; looking up a
+			 * name in a cast does not.
 			 */
 			return edata->internalpos > 0 ? FAULT_DOUBTFUL : FAULT_ROW;
 		default:

@@ -1,6 +1,7 @@
 /*
  * fault.h
- *	  Was an error caused by the row that a job was processing, or by the system?
+ *	  Deciding whether an error was caused by the row that a job was
+ *	  processing, or by the system.
  */
 #ifndef STREAMQ_FAULT_H
 #define STREAMQ_FAULT_H
@@ -9,15 +10,15 @@
 
 typedef enum JobFault
 {
-	FAULT_ROW,					/* the row raises it whenever it is read */
-	FAULT_SYSTEM,				/* the row may go through later */
-	FAULT_DOUBTFUL				/* the row's, if other rows go through */
+	FAULT_ROW,					/* the row will raise the error again */
+	FAULT_SYSTEM,				/* the row may succeed later */
+	FAULT_DOUBTFUL				/* caused by the row if other rows succeed */
 } JobFault;
 
-/* the cause of an error that was raised while a row was processed */
+/* the cause of an error raised while a row was processed */
 extern JobFault job_fault_of_row(const ErrorData *edata);
 
-/* do two errors say the same? */
+/* are two errors the same? */
 extern bool job_fault_is_same(const ErrorData *a, const ErrorData *b);
 
 #endif

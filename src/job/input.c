@@ -1,10 +1,10 @@
 /*
  * input.c
- *	  The rows that a round reads: all partitions of the source, merged by the
- *	  time at which they were appended.
+ *	  The rows that a round reads: the partitions of the source, merged by
+ *	  the time at which the rows were appended.
  *
- * Each partition is read up to the offset where a transaction in progress
- * begins, so no row is skipped that commits later.
+ * Each partition is read up to the first offset of a transaction in progress,
+ * so that rows that commit later are not skipped.
  */
 #include "postgres.h"
 
@@ -36,7 +36,11 @@ job_inputs_open(JobInputs *inputs, JobRound *round)
 										 round->progress[i].next_offset, next,
 										 batch->snapshot, true);
 		job_input_advance(input);
-		/* a job that has not begun yet begins with what there is */
+
+		/*
+		 * a job that has not started yet starts with what is there, so
+		 * nothing expired
+		 */
 		if (!round->progress[i].stored)
 			input->expired = 0;
 		inputs->n++;

@@ -1,6 +1,6 @@
 /*
  * input.h
- *	  The rows that a round reads: all partitions of the source, merged.
+ *	  The rows that a round reads: the partitions of the source, merged.
  */
 #ifndef STREAMQ_JOB_INPUT_H
 #define STREAMQ_JOB_INPUT_H
@@ -14,21 +14,24 @@
 
 typedef struct JobInputs
 {
-	JobInput   *inputs;			/* of the partitions that have something */
+	JobInput   *inputs;			/* one for each partition with rows to read */
 	int			n;
 
-	/* the input that was chosen last, and the best of the others */
+	/* the input chosen last, and the best of the others */
 	JobInput   *first;
-	JobInput   *second;			/* NULL: no other has a row */
+	JobInput   *second;			/* NULL if no other has a row */
 } JobInputs;
 
-/* from the round's positions on, as the batch's snapshot sees the stream */
+/* open the inputs at the round's positions, with the batch's snapshot */
 extern void job_inputs_open(JobInputs *inputs, JobRound *round);
 
-/* compare all inputs; NULL: no row is left */
+/* choose an input by comparing all of them; NULL if there is no row left */
 extern JobInput *job_inputs_choose(JobInputs *inputs);
 
-/* does the row of a come before that of b?  At the same time, the lower partition does */
+/*
+ * is the row of a before that of b?  If the times are equal, the lower
+ * partition is
+ */
 static inline bool
 job_input_precedes(const JobInput *a, const JobInput *b)
 {
@@ -37,8 +40,8 @@ job_input_precedes(const JobInput *a, const JobInput *b)
 }
 
 /*
- * The row that was appended first; NULL: there is none left.  The rows of the
- * other inputs do not change, so usually one comparison is enough.
+ * The input with the oldest row, or NULL if there is none left.  The rows of
+ * the other inputs do not change, so usually one comparison is enough.
  */
 static inline JobInput *
 job_inputs_first(JobInputs *inputs)
@@ -51,7 +54,7 @@ job_inputs_first(JobInputs *inputs)
 	return job_inputs_choose(inputs);
 }
 
-/* the input's row has been taken */
+/* move the input to its next row */
 static inline void
 job_input_advance(JobInput *input)
 {
@@ -69,8 +72,8 @@ job_input_advance(JobInput *input)
 }
 
 /*
- * Move the round's positions to where the next round goes on, and count what
- * has expired.  True: there are rows left.
+ * Set the round's positions to where the next round continues, and count
+ * expired messages.  Returns true if there are rows left.
  */
 extern bool job_inputs_close(JobInputs *inputs, JobRound *round);
 

@@ -2,9 +2,9 @@
  * job_catalog.c
  *	  Rows of streamq.job, job_progress, job_stats and job_error_log.
  *
- * They are read and written here directly, without privilege checks: the
- * callers check them.  The rows that change with every batch have no index on
- * the columns that change.
+ * They are read and written directly, without privilege checks; the callers
+ * check privileges.  Rows that change with every batch have no index on the
+ * columns that change.
  */
 #include "postgres.h"
 
@@ -37,7 +37,10 @@
 #include "job/job.h"
 #include "job/job_catalog.h"
 
-/* version of what streamq.job stores; job_format() adds the server's */
+/*
+ * version of the contents of streamq.job; job_format() adds the server's
+ * version
+ */
 #define JOB_FORMAT	2
 
 enum
@@ -94,7 +97,7 @@ enum
 	Natts_error = Anum_error_message
 };
 
-/* messages may quote a whole value; the beginning says what is wrong */
+/* longest error message to store: messages may quote whole values */
 #define MESSAGE_MAX		1000
 
 static char *
@@ -109,7 +112,7 @@ job_format(void)
 	return COMPAT_SERVER_MAJOR * 100 + JOB_FORMAT;
 }
 
-/* rows whose column attno, the first of the index, is job_id */
+/* scan the rows of a job; attno, the first column of the index, is job_id */
 static SysScanDesc
 scan_job(Relation rel, const char *index, int attno, int32 job_id, Snapshot snapshot)
 {
@@ -134,6 +137,10 @@ interval_micros(Datum value)
 	return interval->time + interval->day * USECS_PER_DAY;
 }
 
+/*
+ * Read a row of streamq.job.  Everything is copied, because the caller ends
+ * the scan before it uses the job.
+ */
 static void
 read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 {
@@ -169,7 +176,7 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 int32
 job_next_id(void)
 {
-	/* the caller was found entitled to make a job; the sequence is ours */
+	/* the caller may create a job, but has no privileges on our sequence */
 	return (int32) nextval_internal(base_catalog_oid("job_job_id_seq", false), false);
 }
 
@@ -234,7 +241,7 @@ job_read(int32 job_id, JobRow *job)
 	return found;
 }
 
-/* one row by a column that holds a relation, through an index if there is one */
+/* find a job by a column with a relation, using an index if there is one */
 static bool
 find_by_relation(int attno, Oid value, const char *index, JobRow *job)
 {
@@ -330,7 +337,6 @@ compare_job_ids(const ListCell *a, const ListCell *b)
 	return first < second ? -1 : first > second;
 }
 
-/* all jobs of this database, as the workers see them, in the order of their ids */
 List *
 job_list(void)
 {
@@ -399,7 +405,7 @@ job_set_timeout(int32 job_id, Interval *timeout)
 	set_column(job_id, Anum_job_job_timeout, PointerGetDatum(timeout), timeout == NULL);
 }
 
-/* the first n tables lose what they have of the job */
+/* delete the rows of a job from the first n tables */
 static void
 delete_parts(int32 job_id, int n)
 {
@@ -419,7 +425,9 @@ delete_parts(int32 job_id, int n)
 	Assert(n <= lengthof(parts));
 	for (int i = 0; i < n; i++)
 	{
-		/* while the whole extension goes, some may be gone already */
+		/*
+		 * if the extension is being dropped, some tables may be gone already
+		 */
 		Relation	rel = base_catalog_open(parts[i].table, parts[i].natts,
 											RowExclusiveLock, true);
 
@@ -446,7 +454,7 @@ job_reset(JobRow *job)
 	JobStats	stats = {0};
 	ItemPointerData tid;
 
-	/* errors and progress */
+	/* delete errors and progress */
 	delete_parts(job->job_id, 2);
 	CommandCounterIncrement();
 
@@ -559,7 +567,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	table_close(rel, NoLock);
 }
 
-/* key of a row of job_progress in the cache of rows */
+/* key of a row of job_progress in the cache of TIDs */
 #define PROGRESS_KEY(job_id, partition) \
 	(((uint64) (uint32) (job_id) << 32) | (uint32) (partition))
 
@@ -686,7 +694,7 @@ job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
 	table_close(rel, NoLock);
 }
 
-/* the worker's batch failed as a whole; its transaction is gone */
+/* called in a new transaction, because that of the batch was aborted */
 void
 job_note_error(int32 job_id, int sqlerrcode, const char *message)
 {
@@ -725,8 +733,8 @@ void
 job_lock_out(int32 job_id)
 {
 	/*
-	 * A batch that begins after this is canceled by the scheduler, because of
-	 * the lock mode that we wait for (watch.c).
+	 * A batch that starts after this is canceled by the scheduler, because of
+	 * the lock mode for which we wait (worker/watch.c).
 	 */
 	(void) job_cancel_batch(job_id);
 	(void) lock_job_tag(job_id, AccessExclusiveLock, true);

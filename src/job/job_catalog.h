@@ -1,6 +1,6 @@
 /*
  * job_catalog.h
- *	  Rows of streamq.job and of the tables that belong to it.
+ *	  Rows of streamq.job and of the tables related to it.
  */
 #ifndef STREAMQ_JOB_CATALOG_H
 #define STREAMQ_JOB_CATALOG_H
@@ -13,13 +13,13 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* what a job that follows event time does with it */
+/* options for event time */
 typedef struct JobEventTime
 {
-	int64		delay;			/* of the watermark, microseconds */
-	bool		drop_late;		/* late rows; else they correct what was
-								 * produced */
-	int64		lateness;		/* time in which rows are not late yet,
+	int64		delay;			/* delay of the watermark, microseconds */
+	bool		drop_late;		/* drop late rows; otherwise they correct the
+								 * results */
+	int64		lateness;		/* rows are not late yet within this time,
 								 * microseconds */
 } JobEventTime;
 
@@ -27,16 +27,17 @@ typedef struct JobRow
 {
 	int32		job_id;
 	char	   *kind;
-	Oid			target;			/* what it produces; its owner is the job's */
-	Oid			source;			/* the stream that it reads */
-	Oid			state;			/* table in which it keeps state */
+	Oid			target;			/* relation that it produces; its owner owns
+								 * the job */
+	Oid			source;			/* stream that it reads */
+	Oid			state;			/* table for its state */
 	bool		enabled;
 	JobEventTime event_time;
 	int32		format;
-	Interval   *timeout;		/* for a batch; NULL: as the setting says */
+	Interval   *timeout;		/* for a batch; NULL: the setting */
 	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
-	char	   *definition;		/* as a dump had it, or NULL */
+	char	   *definition;		/* the query in the dump, or NULL */
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;
 
@@ -55,27 +56,29 @@ typedef struct JobStats
 typedef struct JobProgress
 {
 	int			partition;
-	int64		next_offset;	/* everything below has been processed */
+	int64		next_offset;	/* everything below is processed */
 	bool		has_event;
-	Timestamp	max_event;		/* greatest event time so far */
+	Timestamp	max_event;		/* latest event time so far */
 	bool		changed;
 	bool		stored;			/* has a row, at tid */
 	ItemPointerData tid;
 } JobProgress;
 
-/* the format of stored queries and states that this build writes and reads */
+/* format of stored queries and states that this build reads and writes */
 extern int32 job_format(void);
 
-/* of a job that was restored and never ran */
+/* format of a restored job that never ran */
 #define JOB_FORMAT_RESTORED 0
 
-/* a new job's row of job_stats; job_insert does it too */
+/* insert the row of job_stats for a new job; job_insert() does this, too */
 extern void job_insert_stats(int32 job_id);
 
-/* nothing was processed yet; writes query_tree and the server's format */
+/*
+ * reset a job to nothing processed; writes query_tree and the current format
+ */
 extern void job_reset(JobRow *job);
 
-/* options of a new job, as the user gave them */
+/* options of a new job, as given by the user */
 typedef struct JobOptions
 {
 	const char *late_rows;
@@ -92,13 +95,14 @@ extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
 
 /*
- * Could the view be a job's?  Asked about every view of the database, also where the
- * catalog is that of another version: then nothing but this is read from it.
+ * May this view belong to a job?  This is called for every view of the
+ * database, even if the catalog is of another version; so it must not read
+ * anything else from the catalog.
  */
 extern bool job_may_have_target(Oid target);
 extern bool job_find_by_state(Oid state, JobRow *job);
 
-/* the job of that name, as the user writes it, or ERRCODE_UNDEFINED_OBJECT */
+/* find a job by a name given by the user; fail with 42704 if there is none */
 extern void job_find_by_name(const char *name, JobRow *job);
 extern void job_set_enabled(int32 job_id, bool enabled);
 extern void job_set_timeout(int32 job_id, Interval *timeout);
@@ -109,30 +113,27 @@ extern void job_delete(int32 job_id);
 extern bool job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 extern void job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 
-/* array of npartitions entries, the stored ones filled in */
+/* array of npartitions entries; those that are stored are filled in */
 extern JobProgress *job_read_progress(int32 job_id, int npartitions);
 
-/* write the changed entries */
+/* write the entries that changed */
 extern void job_write_progress(int32 job_id, JobProgress *progress, int npartitions);
 extern void job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message);
 
 /*
- * Retention holder: a job, also a paused one, needs what it has not processed
- * (see stream_register_retention_holder).
+ * Retention holder (see stream_register_retention_holder): a job needs what it
+ * has not processed, even if it is paused.
  */
 extern void job_hold_retention(Relation rel, int npartitions, int64 *least);
 
 /*
- * One process at a time runs a job: a heavyweight lock to the end of the
- * transaction.  Taken after the locks on stream, view and state table.
- * False when not waiting and somebody has it.
+ * Lock a job until the end of the transaction, because only one process at a
+ * time may run it.  Must be taken after the locks on the stream, the view and
+ * the state table.  False if another process has it and `wait` is false.
  */
 extern bool job_lock(int32 job_id, bool wait);
 
-/*
- * The same to stop or drop the job: a batch that a worker runs is canceled, not
- * waited for.
- */
+/* Lock a job to stop or drop it: a batch that a worker runs is canceled. */
 extern void job_lock_out(int32 job_id);
 
 #endif

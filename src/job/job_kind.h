@@ -1,15 +1,16 @@
 /*
  * job_kind.h
- *	  What a kind of job gives to the runner.
+ *	  What a kind of job provides for the runner.
  *
- * The runner (runner.c) does what all jobs need: it locks what the job works
- * on, becomes the job's owner, reads the rows of the source in the order in
+ * The runner (runner.c) does what all jobs need.  It locks the relations of
+ * the job, becomes its owner, reads the rows of the source in the order in
  * which they were appended, finds rows that fail, and writes positions and
- * counters.  A kind does something with each row.
+ * counters.  The kind processes each row.
  *
  * A batch is one transaction and consists of rounds, which are
- * subtransactions.  A round that fails is undone and partly done again, so
- * what a kind keeps in memory between two rows belongs to the round.
+ * subtransactions. If a round fails, it is rolled back and partly repeated.
+ * So anything that a kind keeps in memory from row to row belongs to the
+ * round.
  */
 #ifndef STREAMQ_JOB_KIND_H
 #define STREAMQ_JOB_KIND_H
@@ -29,17 +30,17 @@ typedef struct JobKind JobKind;
 
 typedef enum JobRole
 {
-	JOB_SOURCE,					/* a stream that the job reads */
-	JOB_TARGET,					/* what the job produces */
-	JOB_STATE					/* what it keeps for itself */
+	JOB_SOURCE,					/* stream that the job reads */
+	JOB_TARGET,					/* relation that the job produces */
+	JOB_STATE					/* relation for its own state */
 } JobRole;
 
-/* a relation that a job works on */
+/* a relation that a job uses */
 typedef struct JobRelation
 {
 	Oid			relid;
 	JobRole		role;
-	LOCKMODE	lockmode;		/* that a batch needs */
+	LOCKMODE	lockmode;		/* lock that a batch needs */
 } JobRelation;
 
 #define JOB_MAX_RELATIONS	8
@@ -53,37 +54,39 @@ typedef struct JobBadRow
 	char	   *message;
 } JobBadRow;
 
-/* what a batch knows, outside of its rounds */
+/* state of a batch, outside of its rounds */
 typedef struct JobBatch
 {
 	const JobKind *kind;
 	JobRow		job;
-	Oid			owner;			/* as whom the rows are processed */
+	Oid			owner;			/* role that processes the rows */
 	Relation	source;
 	int			npartitions;
-	Snapshot	snapshot;		/* decides which rows of the stream there are */
-	JobProgress *progress;		/* as of the last round that went through */
+	Snapshot	snapshot;		/* decides which rows of the stream are
+								 * visible */
+	JobProgress *progress;		/* as of the last successful round */
 	JobStats	stats;
-	void	   *loaded;			/* what the kind's load returned */
+	void	   *loaded;			/* result of the kind's load function */
 
-	/* of round.c */
-	TimestampTz deadline;		/* a worker goes on to another job; 0: none */
-	JobBadRow  *bad;			/* the next round begins with this row */
-	int64		passed;			/* rows that went through */
-	ErrorData  *doubt;			/* all doubtful errors are this one */
+	/* private to round.c */
+	TimestampTz deadline;		/* then a worker continues with another job;
+								 * 0: none */
+	JobBadRow  *bad;			/* the next round starts with this row */
+	int64		passed;			/* rows that succeeded */
+	ErrorData  *doubt;			/* first doubtful error */
 	bool		doubts_differ;
 } JobBatch;
 
-/* a partition of the source that has something to read */
+/* a partition of the source with rows to read */
 typedef struct JobInput
 {
 	int			partition;
 	TupleTableSlot *slot;
-	bool		has_row;		/* slot holds a row that was not taken yet */
+	bool		has_row;		/* the slot has a row that was not taken yet */
 	int64		off;
 	TimestampTz produced_at;
 
-	/* of input.c */
+	/* private to input.c */
 	struct LogReader *reader;
 	int64		expired;		/* offsets that expired before they were read */
 } JobInput;
@@ -91,47 +94,47 @@ typedef struct JobInput
 typedef struct JobRound
 {
 	JobBatch   *batch;
-	JobProgress *progress;		/* as the batch's, changed by the round */
+	JobProgress *progress;		/* copy of the batch's, changed by the round */
 	JobStats	stats;
-	MemoryContext mcxt;			/* everything of the round */
-	void	   *state;			/* the kind's */
+	MemoryContext mcxt;			/* memory of the round */
+	void	   *state;			/* private to the kind */
 } JobRound;
 
 /*
- * Unless said otherwise, functions are called with the rights and settings of
- * the job (batch->owner) and an active snapshot.
+ * The functions are called with the privileges and settings of the job
+ * (batch->owner) and an active snapshot, unless noted otherwise.
  */
 struct JobKind
 {
 	const char *name;			/* streamq.job.kind */
 
 	/*
-	 * What the job works on, in the order in which it is to be locked;
-	 * returns the number, at most JOB_MAX_RELATIONS.  Called by anybody,
+	 * List the relations of the job, in the order in which to lock them, and
+	 * return their number, at most JOB_MAX_RELATIONS.  Called as any role,
 	 * before any lock is held.
 	 */
 	int			(*describe) (const JobRow *job, JobRelation *relations);
 
 	/*
-	 * Can this server work with the job as it is stored?  If not, make it so
-	 * (job_reset); false if it is not complete yet, because a restore is
-	 * going on.  The first is called as whoever runs the job, without a
-	 * snapshot.
+	 * is_current returns whether this server can run the job as it is stored.
+	 * It is called as the role that runs the job, without a snapshot.  If
+	 * not, rebuild makes the job current (job_reset); it returns false if the
+	 * job is not complete yet because a restore is in progress.
 	 */
 	bool		(*is_current) (const JobRow *job);
 	bool		(*rebuild) (JobRow *job, Oid owner);
 
 	/*
-	 * Prepare a batch: check the owner's privileges, analyze what the job
-	 * does with rows.  The result goes to batch->loaded.
+	 * Prepare a batch: check the owner's privileges, and analyze what the job
+	 * does with rows.  The result is stored in batch->loaded.
 	 */
 	void	   *(*load) (JobBatch *batch);
 
 	/*
-	 * A round.  Called in round->mcxt, to which take_row must return; an
-	 * error in take_row counts as the row's, unless is_row_innocent, which
-	 * may be NULL, says otherwise.  flush_round writes what the round has
-	 * kept.
+	 * The steps of a round.  They are called in round->mcxt, and take_row
+	 * must return in it.  An error in take_row is caused by the row, unless
+	 * is_row_innocent (may be NULL) returns true.  flush_round writes the
+	 * results of the round.
 	 */
 	void		(*begin_round) (JobRound *round);
 	void		(*take_row) (JobRound *round, JobInput *input);
@@ -139,31 +142,31 @@ struct JobKind
 	void		(*flush_round) (JobRound *round);
 
 	/*
-	 * The batch went through and has changed something.  Called as whoever
+	 * Called if the batch succeeded and changed something, as the role that
 	 * runs the job.  May be NULL.
 	 */
 	void		(*end_batch) (JobBatch *batch);
 
 	/*
-	 * A batch that was loaded is over; not called after an error.  Called as
-	 * whoever runs the job.  May be NULL.
+	 * Called at the end of a batch that was loaded, but not after an error,
+	 * as the role that runs the job.  May be NULL.
 	 */
 	void		(*close) (JobBatch *batch);
 };
 
-/* from _PG_init */
+/* called by _PG_init */
 extern void job_register_kind(const JobKind *kind);
 
-/* the kind of that name; XX001 if this library has none */
+/* find a kind by its name; fail with XX001 if this library does not have it */
 extern const JobKind *job_find_kind(const char *name);
 
-/* after the greatest event time of a partition has changed */
+/* called after the latest event time of a partition has changed */
 extern void job_compute_watermark(JobRound *round);
 
 /*
  * For kinds with a watermark: a row of the partition has this event time.  The
- * watermark becomes the least of the partitions' greatest event times, less
- * the job's delay, and never goes back.
+ * watermark is the least of the partitions' latest event times, minus the
+ * job's delay.  It never moves back.
  */
 static inline void
 job_advance_watermark(JobRound *round, int partition, Timestamp event)

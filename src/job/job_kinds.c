@@ -1,7 +1,7 @@
 /*
  * job_kinds.c
- *	  The kinds of jobs, and the processes that run them: tables that the parts
- *	  above fill in.
+ *	  The kinds of jobs, and the functions of the processes that run jobs:
+ *	  both are registered by folders above job/.
  */
 #include "postgres.h"
 

@@ -1,12 +1,14 @@
 /*
  * round.c
- *	  The rounds of a batch, and how rows that fail are found.
+ *	  The rounds of a batch, and finding the rows that fail.
  *
- * A round runs in a subtransaction.  When a row raises an error, the round is
- * undone and done again up to that row under the same snapshot.  The row is
- * recorded and skipped, and the next round goes on after it: every row is read
- * at most twice, however many fail.  When the flush at the end of a round
- * fails, any of its rows may be the cause; rounds of half as many rows find it.
+ * A round runs in a subtransaction.  If a row raises an error, the round is
+ * rolled back and repeated up to that row, with the same snapshot.  The row is
+ * recorded and skipped, and the next round continues after it.  So every row
+ * is read at most twice, however many rows fail.
+ *
+ * If writing the results at the end of a round fails, any of its rows may be
+ * the cause.  Rounds of half as many rows find it.
  */
 #include "postgres.h"
 
@@ -24,36 +26,36 @@
 #include "job/round.h"
 #include "log/log.h"
 
-/* a round also ends when what it holds in memory takes this much */
+/* a round also ends if it uses this much memory */
 #define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
 
-/* and a batch after so many of them */
+/* most rounds of a batch */
 #define MAX_ROUNDS		50
 
-/* most rows of a round between two looks at the clock */
+/* most rows between two looks at the clock */
 #define CLOCK_ROWS		256
 
 typedef enum RoundStage
 {
 	STAGE_OTHER,
-	STAGE_ROW,					/* the kind takes a row */
-	STAGE_FLUSH					/* the kind writes what the round has kept */
+	STAGE_ROW,					/* in take_row */
+	STAGE_FLUSH					/* in flush_round */
 } RoundStage;
 
 typedef enum RoundResult
 {
 	ROUND_DONE,
-	ROUND_BAD_ROW,				/* batch->bad is the row after the *rows that
-								 * are fine */
-	ROUND_BAD_FLUSH				/* the flush failed after *rows */
+	ROUND_BAD_ROW,				/* *rows rows succeeded, and batch->bad is the
+								 * row after them */
+	ROUND_BAD_FLUSH				/* flush_round failed after *rows rows */
 } RoundResult;
 
 typedef struct RoundState
 {
-	JobRound	round;			/* what the kind sees */
+	JobRound	round;			/* the part for the kind */
 
-	/* read when an error comes out of the round */
-	int64		rows;			/* taken so far */
+	/* used after an error of the round */
+	int64		rows;			/* rows taken so far */
 	RoundStage	stage;
 	int			partition;		/* of the current row */
 	int64		off;
@@ -65,7 +67,10 @@ typedef struct RoundState
 	TimestampTz last_look;
 } RoundState;
 
-/* is it time for the worker to go on?  Slow rows are looked at one by one */
+/*
+ * Has the deadline passed?  The clock is read after each row if rows are slow,
+ * and less often if they are fast.
+ */
 static bool
 out_of_time(RoundState *state)
 {
@@ -95,7 +100,7 @@ record_bad_row(JobRound *round, const JobBadRow *bad)
 	round->stats.rows_processed++;
 }
 
-/* at most max_rows rows, not counting a bad row at the front */
+/* take at most max_rows rows, not counting a bad row at the front */
 static void
 take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 {
@@ -130,6 +135,10 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 	}
 }
 
+/*
+ * The body of a round.  All results that outlive the round are copied into the
+ * batch at the end, so a round that fails leaves the batch unchanged.
+ */
 static void
 run_round(RoundState *state, int64 max_rows)
 {
@@ -154,14 +163,14 @@ run_round(RoundState *state, int64 max_rows)
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 
-	/* what stays of the round */
+	/* keep the results of the round */
 	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->npartitions);
 	batch->stats = round->stats;
 	batch->bad = NULL;
 	MemoryContextSwitchTo(old);
 }
 
-/* whose fault is the error that ended the round? */
+/* decide what caused the error that ended the round */
 static JobFault
 fault_of_round(RoundState *state, ErrorData *edata)
 {
@@ -175,7 +184,7 @@ fault_of_round(RoundState *state, ErrorData *edata)
 	return job_fault_of_row(edata);
 }
 
-/* a row failed: remember it, and whether it alone is to blame */
+/* remember a row that failed, and whether its error is doubtful */
 static void
 set_bad_row(JobBatch *batch, RoundState *state, ErrorData *edata, JobFault fault)
 {
@@ -193,9 +202,7 @@ set_bad_row(JobBatch *batch, RoundState *state, ErrorData *edata, JobFault fault
 		batch->doubts_differ = true;
 }
 
-/*
- * A round in a subtransaction.  If it fails, it leaves nothing but batch->bad.
- */
+/* Run a round in a subtransaction.  If it fails, it only sets batch->bad. */
 static RoundResult
 try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 {
@@ -219,9 +226,9 @@ try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 		JobFault	fault;
 
 		/*
-		 * Whatever the error, the subtransaction ends here.  A caller that
-		 * aborts its statement knows nothing of the subtransaction, and would
-		 * abort that alone.
+		 * End the subtransaction, whatever the error.  A caller that aborts
+		 * its statement does not know of the subtransaction, and would abort
+		 * only that.
 		 */
 		MemoryContextSwitchTo(old);
 		edata = CopyErrorData();
@@ -259,7 +266,7 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 {
 	TimestampTz deadline = batch->deadline;
 	bool		more = true;
-	int64		limit = max_rows;	/* lower while the flush fails */
+	int64		limit = max_rows;	/* lower if flush_round fails */
 
 	*total = 0;
 	for (int i = 0; more && *total < max_rows && i < MAX_ROUNDS; i++)
@@ -273,8 +280,8 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 		if (result == ROUND_BAD_ROW && (rows > 0 || front))
 		{
 			/*
-			 * Again without the row that failed.  A bad row at the front has
-			 * still to be recorded.
+			 * Repeat the round without the row that failed.  A bad row at the
+			 * front still has to be recorded.
 			 */
 			failed = batch->bad;
 			batch->bad = front;
@@ -292,7 +299,7 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 			limit = Min(limit * 2, max_rows);
 			batch->bad = failed;
 
-			/* not as long as it is open whose fault an error is */
+			/* continue as long as the cause of an error is in doubt */
 			if (deadline != 0 && !failed &&
 				(batch->doubt == NULL || batch->passed > 0) &&
 				GetCurrentTimestamp() >= deadline)
@@ -304,7 +311,7 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 			more = true;
 	}
 
-	/* if no row got through, it is not their fault */
+	/* if no row succeeded, rows are not the cause */
 	if (batch->doubt && !batch->doubts_differ && batch->passed == 0)
 		ReThrowError(batch->doubt);
 	return more;

@@ -1,10 +1,10 @@
 /*
  * runner.c
- *	  Running a batch of a job, whatever kind it is of.
+ *	  Running a batch of a job of any kind.
  *
- * Lock order: source, the job's other relations in the order in which its kind
- * names them, then the job's own lock.  DROP takes the relations in the same
- * order and the job's lock last.
+ * Lock order: the source, then the job's other relations in the order given by
+ * its kind, then the job's own lock.  DROP locks the relations in the same
+ * order, and the job last.
  */
 #include "postgres.h"
 
@@ -27,13 +27,14 @@
 #include "log/log.h"
 
 /*
- * The lock of the job belongs to this session.  It would not keep out a
- * function in the job's own query that runs the job or drops its target.
+ * The jobs that this session is running.  The lock of a job belongs to the
+ * session, so it does not block a function in the job's own query that runs
+ * the job or drops its target.
  */
 typedef struct RunningJob
 {
 	int32		job_id;
-	struct RunningJob *outer;	/* whose query runs this one */
+	struct RunningJob *outer;	/* the job whose query runs this one */
 } RunningJob;
 
 static RunningJob *running = NULL;
@@ -64,7 +65,9 @@ lock_relation(Oid relid, LOCKMODE mode, bool wait)
 	return true;
 }
 
-/* lock what the job works on, and the job; false if somebody has one of them */
+/*
+ * lock the relations of the job, and the job; false if a lock is not available
+ */
 static bool
 lock_all(const JobKind *kind, const JobRow *job, bool wait)
 {
@@ -102,7 +105,7 @@ typedef struct JobIdentity
 	int			nestlevel;
 } JobIdentity;
 
-/* an error in between ends the (sub)transaction, which undoes it */
+/* after an error, the end of the (sub)transaction restores the identity */
 static void
 become_owner(JobBatch *batch, JobIdentity *identity)
 {
@@ -123,7 +126,7 @@ become_caller(const JobIdentity *identity)
 
 /* ---- a batch ---- */
 
-/* make a job current that was restored or comes from another server */
+/* rebuild a job that was restored or was created by another server version */
 static bool
 rebuild(JobBatch *batch, ItemPointer stats_tid)
 {
@@ -139,7 +142,7 @@ rebuild(JobBatch *batch, ItemPointer stats_tid)
 		job_read_stats(batch->job.job_id, &batch->stats, stats_tid);
 }
 
-/* has anything been appended after the positions? */
+/* is there anything after the positions? */
 static bool
 has_input(JobBatch *batch)
 {
@@ -151,7 +154,7 @@ has_input(JobBatch *batch)
 	return false;
 }
 
-/* the rows that are there now; true: there are more */
+/* process the rows that are there now; true if there are more */
 static bool
 process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 {
@@ -172,7 +175,7 @@ process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 	return more;
 }
 
-/* positions and counters of a batch that went through */
+/* write positions and counters of a successful batch */
 static void
 write_batch(JobBatch *batch, ItemPointer stats_tid)
 {
@@ -185,7 +188,7 @@ write_batch(JobBatch *batch, ItemPointer stats_tid)
 	CommandCounterIncrement();
 }
 
-/* the job is locked, and so is what it works on */
+/* run a batch; the job and its relations are locked */
 static JobBatchResult
 run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 {
@@ -232,7 +235,7 @@ run_batch(const JobRow *job, int64 max_rows, bool wait, int64 *rows)
 	batch->owner = job_relation_owner(batch->job.target);
 	if (!OidIsValid(batch->owner))
 	{
-		/* the target was dropped while the server ran without the library */
+		/* the target was dropped while the library was not loaded */
 		job_delete(job->job_id);
 		job_note_changed();
 		return JOB_GONE;

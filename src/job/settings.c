@@ -1,7 +1,7 @@
 /*
  * settings.c
- *	  Options of jobs: durations that users give, and the settings of the session
- *	  that made a job, for its batches.
+ *	  Options of jobs: durations given by users, and the settings of the
+ *	  session that created a job, which its batches use.
  */
 #include "postgres.h"
 

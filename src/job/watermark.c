@@ -1,6 +1,6 @@
 /*
  * watermark.c
- *	  Event time of a job: when has everything up to a time been seen?
+ *	  The watermark of a job: the time up to which everything has been seen.
  */
 #include "postgres.h"
 

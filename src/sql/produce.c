@@ -93,7 +93,7 @@ end_produce(Produce *produce)
 	table_close(produce->rel, NoLock);
 }
 
-/* ---- produce(stream, payload, key, headers, partition) returns int8 ---- */
+/* ---- produce(stream, payload, key, headers, partition) ---- */
 
 /* append a message and return its id, or null if a trigger suppressed it */
 static Datum
@@ -155,10 +155,7 @@ streamq_produce_bytea(PG_FUNCTION_ARGS)
 	return produce_one(fcinfo, BYTEAOID);
 }
 
-/*
- * ---- produce_batch(stream, payloads, keys, headers, partition) returns
- * int8[] ----
- */
+/* ---- produce_batch(stream, payloads, keys, headers, partition) ---- */
 
 /* read a one-dimensional array; all types here have the same alignment */
 static int
