@@ -50,6 +50,12 @@ base_try(void (*function) (void *arg), void *arg, BaseTryMode mode, BaseTryFilte
 }
 
 bool
+base_try_is_any(const ErrorData *error)
+{
+	return true;
+}
+
+bool
 base_try_is_damage(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||

@@ -35,6 +35,9 @@ typedef bool (*BaseTryFilter) (const ErrorData *error);
 extern ErrorData *base_try(void (*function) (void *arg), void *arg, BaseTryMode mode,
 						   BaseTryFilter filter);
 
+/* a filter: accepts every error, for a caller that looks at it afterwards */
+extern bool base_try_is_any(const ErrorData *error);
+
 /* a filter: accepts the error that a file is damaged or cannot be read */
 extern bool base_try_is_damage(const ErrorData *error);
 

@@ -15,10 +15,10 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/try.h"
 #include "job/fault.h"
 #include "job/input.h"
 #include "job/job_catalog.h"
@@ -202,44 +202,48 @@ set_bad_row(JobBatch *batch, RoundState *state, ErrorData *edata, JobFault fault
 		batch->doubts_differ = true;
 }
 
-/* Run a round in a subtransaction.  If it fails, it only sets batch->bad. */
+typedef struct RoundCall
+{
+	RoundState *state;
+	int64		max_rows;
+} RoundCall;
+
+static void
+call_round(void *arg)
+{
+	RoundCall  *call = arg;
+
+	run_round(call->state, call->max_rows);
+}
+
+/*
+ * Run a round in a subtransaction.  If it fails because of a row, it only sets
+ * batch->bad.  An error of the system is raised again.
+ */
 static RoundResult
 try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 {
-	MemoryContext old = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	RoundState *state = palloc0(sizeof(RoundState));
-	volatile RoundResult result = ROUND_DONE;
+	RoundCall	call = {state, max_rows};
+	RoundResult result = ROUND_DONE;
+	ErrorData  *error;
 
 	state->round.batch = batch;
-	state->round.mcxt = AllocSetContextCreate(old, "streamq round", ALLOCSET_DEFAULT_SIZES);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(old);
-	PG_TRY();
-	{
-		run_round(state, max_rows);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-		JobFault	fault;
+	state->round.mcxt = AllocSetContextCreate(CurrentMemoryContext, "streamq round",
+											  ALLOCSET_DEFAULT_SIZES);
 
-		/*
-		 * End the subtransaction, whatever the error.  A caller that aborts
-		 * its statement does not know of the subtransaction, and would abort
-		 * only that.
-		 */
-		MemoryContextSwitchTo(old);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(old);
-		CurrentResourceOwner = owner;
-		fault = fault_of_round(state, edata);
+	/*
+	 * Every error is caught, so that the subtransaction ends before the error
+	 * is looked at.  A caller that aborts its statement does not know of the
+	 * subtransaction, and would abort only that.
+	 */
+	error = base_try(call_round, &call, BASE_TRY_KEEP, base_try_is_any);
+	if (error != NULL)
+	{
+		JobFault	fault = fault_of_round(state, error);
+
 		if (fault == FAULT_SYSTEM)
-			ReThrowError(edata);
-
+			ReThrowError(error);
 		if (state->stage == STAGE_FLUSH && state->rows > 1)
 			result = ROUND_BAD_FLUSH;
 		else
@@ -247,13 +251,9 @@ try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 			result = ROUND_BAD_ROW;
 			if (state->stage == STAGE_FLUSH)
 				state->rows = 0;
-			set_bad_row(batch, state, edata, fault);
+			set_bad_row(batch, state, error, fault);
 		}
 	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	CurrentResourceOwner = owner;
-
 	MemoryContextDelete(state->round.mcxt);
 
 	*rows = state->rows;
