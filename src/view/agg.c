@@ -1,13 +1,15 @@
 /*
  * agg.c
- *	  Aggregates outside an Agg node: transition, storing and loading of
- *	  states.
+ *	  Running aggregates outside of an Agg node: transition functions, and
+ *	  storing and loading of states.
  *
- * A group's state is loaded, goes on with the transition function and is
- * stored again, so floating point sums come out as in one pass over the
- * stream.  States of type internal are stored in serialized form, in the
- * type streamq.aggregate_state, which nobody but this file can make: the
- * deserialization functions trust their input.
+ * The state of a group is loaded, advanced by the transition function, and
+ * stored again.  So sums of floating point numbers are the same as in one pass
+ * over the stream.
+ *
+ * States of type internal are stored in serialized form, as
+ * streamq.aggregate_state.  Deserialization functions trust their input, so
+ * only this file can create values of that type.
  */
 #include "postgres.h"
 
@@ -37,7 +39,7 @@
 #include "view/agg.h"
 #include "view/analyze.h"
 
-/* follows the bytes of a serialized state */
+/* appended to the bytes of a serialized state */
 typedef struct ViewStateTag
 {
 	uint32		deserialfn;		/* pg_proc OID */
@@ -104,8 +106,8 @@ view_agg_make_set(int ncalls)
 }
 
 /*
- * Functions of one aggregate.  The final function is the caller's business:
- * only reading the view needs it.
+ * Look up the functions of one aggregate.  The final function is left to the
+ * caller, because only readers of the view need it.
  */
 void
 view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype)
@@ -252,7 +254,7 @@ view_agg_init(ViewAggSet *set, ViewAggValue *values)
 	MemoryContextSwitchTo(old);
 }
 
-/* bring a new state into the aggregate context and let go of the old one */
+/* copy a new state into the aggregate context, and free the old one */
 static void
 replace_state(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, Datum result, bool isnull)
 {
@@ -290,7 +292,7 @@ replace_state(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, Datum res
 	value->none = false;
 }
 
-/* one row for one aggregate, as an Agg node does it */
+/* advance one aggregate by one row, as an Agg node does */
 static void
 advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext *econtext)
 {
@@ -319,7 +321,10 @@ advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext
 	{
 		if (value->none)
 		{
-			/* the first input is the state; its type is binary compatible */
+			/*
+			 * the first input becomes the state; its type is binary
+			 * compatible
+			 */
 			old = MemoryContextSwitchTo(set->aggcontext->ecxt_per_tuple_memory);
 			value->value = datumCopy(fcinfo->args[1].value, call->transbyval,
 									 call->translen);
@@ -352,7 +357,7 @@ view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext)
 	ResetExprContext(set->tmpcontext);
 }
 
-/* the contract of these functions forbids null, but anybody can write one */
+/* these functions must not return null, but users may write one that does */
 static void
 report_null_result(const char *kind, Oid func)
 {
@@ -362,9 +367,11 @@ report_null_result(const char *kind, Oid func)
 }
 
 /*
- * The result lives in the current memory context or in the state itself.  A
- * state is sealed when it is NULL for good: a strict transition function
- * returned NULL.  A NULL that only means "no input yet" is not.
+ * The result is in the current memory context, or part of the state.
+ *
+ * A state is sealed if it is NULL forever, because a strict transition
+ * function returned NULL.  NULL may also mean that there was no input so far;
+ * such a state is not sealed.
  */
 Datum
 view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *sealed)
@@ -405,8 +412,9 @@ view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *s
 }
 
 /*
- * The state of a serialized form, in the current memory context.  It is passed
- * to the deserialization function only if the same one's counterpart wrote it.
+ * Deserialize a state into the current memory context.  The serialized form is
+ * passed to the deserialization function only if it was written by the
+ * matching serialization function.
  */
 static Datum
 deserialize(ViewAggSet *set, ViewAggCall *call, Datum stored)
@@ -442,7 +450,7 @@ deserialize(ViewAggSet *set, ViewAggCall *call, Datum stored)
 							 (fmNodePtr) set->aggstate, NULL);
 	fcinfo->args[0].value = PointerGetDatum(bytes);
 	fcinfo->args[0].isnull = false;
-	fcinfo->args[1].value = (Datum) 0;	/* only marks the type */
+	fcinfo->args[1].value = (Datum) 0;	/* tells the type only */
 	fcinfo->args[1].isnull = false;
 	state = FunctionCallInvoke(fcinfo);
 	if (fcinfo->isnull)
@@ -450,7 +458,7 @@ deserialize(ViewAggSet *set, ViewAggCall *call, Datum stored)
 	return state;
 }
 
-/* stored may be toasted; nothing of it is referenced afterwards */
+/* stored may be toasted; the loaded state does not refer to it */
 void
 view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed)
 {
@@ -469,8 +477,8 @@ view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool is
 		Datum		state;
 
 		/*
-		 * combining with nothing makes a state that transitions can go on
-		 * with
+		 * combining with an empty state makes a state that the transition
+		 * function can use
 		 */
 		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
 		state = deserialize(set, call, stored);

@@ -1,6 +1,6 @@
 /*
  * agg.h
- *	  Aggregates outside an Agg node.
+ *	  Running aggregates outside of an Agg node.
  */
 #ifndef STREAMQ_VIEW_AGG_H
 #define STREAMQ_VIEW_AGG_H
@@ -16,8 +16,8 @@
 typedef struct ViewAggCall
 {
 	Oid			collation;
-	int			nargs;			/* without the state */
-	ExprState **args;			/* NULL when only finishing */
+	int			nargs;			/* number of arguments, without the state */
+	ExprState **args;			/* NULL if only the final function is used */
 	ExprState  *filter;
 	Oid			transtype;
 	bool		internal;
@@ -32,7 +32,8 @@ typedef struct ViewAggCall
 	FmgrInfo	serialfn;
 	FmgrInfo	deserialfn;
 	FunctionCallInfo trans_fcinfo;
-	AggStatePerTransData pertrans;	/* what AggGetAggref and friends look at */
+	AggStatePerTransData pertrans;	/* for AggGetAggref() and similar
+									 * functions */
 } ViewAggCall;
 
 /* the state of one aggregate for one group */
@@ -40,46 +41,49 @@ typedef struct ViewAggValue
 {
 	Datum		value;
 	bool		isnull;
-	bool		none;			/* strict, no initial value, no input yet */
+	bool		none;			/* strict, no initial value and no input so
+								 * far */
 } ViewAggValue;
 
 typedef struct ViewAggSet
 {
 	int			ncalls;
 	ViewAggCall *calls;
-	AggState   *aggstate;		/* makes AggCheckCallContext true */
-	ExprContext *aggcontext;	/* states live here */
+	AggState   *aggstate;		/* makes AggCheckCallContext() true */
+	ExprContext *aggcontext;	/* memory of the states */
 	ExprContext *tmpcontext;
 } ViewAggSet;
 
 /*
- * Compile an expression over rows: Vars of the stream refer to the scan
- * slot, those of the window function to the inner slot.
+ * Compile an expression over rows: Vars of the stream read the scan slot, and
+ * Vars of the window function read the inner slot.
  */
 extern ExprState *view_compile_expression(ViewQuery *vq, Expr *expr);
 
 /*
  * Set up the aggregate calls of a view in the current memory context.  Checks
- * EXECUTE of the current user as the executor does.
+ * EXECUTE of the current user, as the executor does.
  */
 extern ViewAggSet *view_agg_set_create(ViewQuery *vq);
 
-/* the same in steps, for a caller that has no query */
+/* the steps of view_agg_set_create(), for a caller without a query */
 extern ViewAggSet *view_agg_make_set(int ncalls);
 extern void view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype);
 
-/* does the role, or the owner of a function, have EXECUTE on a function? */
+/* fail with 42501 unless the role has EXECUTE on a function */
 extern void view_agg_check_execute(Oid func, Oid role);
 extern Oid	view_agg_function_owner(Oid func);
 
 extern void view_agg_init(ViewAggSet *set, ViewAggValue *values);
 extern void view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext);
 
-/* to and from the state column; sealed: NULL that input does not change */
+/*
+ * convert a state to and from its column; sealed: NULL, whatever the input is
+ */
 extern Datum view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *sealed);
 extern void view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed);
 
-/* type of serialized states, streamq.aggregate_state */
+/* OID of streamq.aggregate_state, the type of serialized states */
 extern Oid	view_agg_state_type(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * agg_result.c
- *	  SQL functions about stored aggregate states: the aggregate's value for a
- *	  state, and the type of serialized states.
+ *	  SQL functions for stored states of aggregates: the value of a state,
+ *	  and the type of serialized states.
  */
 #include "postgres.h"
 
@@ -34,16 +34,17 @@ typedef struct ViewResultCall
 {
 	ViewAggSet *set;
 	Oid			aggregate;
-	FmgrInfo	finalfn;		/* fn_oid InvalidOid: the state is the result */
+	FmgrInfo	finalfn;		/* fn_oid is InvalidOid if the state is the
+								 * result */
 	int			nfinalargs;
 	int16		resultlen;
 	bool		resultbyval;
 } ViewResultCall;
 
 /*
- * The aggregate call is known here by the aggregate and its argument types;
- * what is built is as much of an Aggref as support functions look at.  The
- * types are checked, because anybody may call the function.
+ * Set up the call for an aggregate and its argument types.  Support functions
+ * may look at the Aggref, so one is built as far as they need it.  The types
+ * are checked, because anybody may call the SQL function.
  */
 static ViewResultCall *
 make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
@@ -132,7 +133,7 @@ make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
 	return result;
 }
 
-/* run the final function; the result may live in the state's memory */
+/* run the final function; the result may be part of the state */
 static Datum
 finish(ViewResultCall *call, ViewAggValue *value, bool *isnull)
 {
@@ -172,9 +173,11 @@ finish(ViewResultCall *call, ViewAggValue *value, bool *isnull)
 }
 
 /*
- * aggregate_result(aggregate regprocedure, argument_types regtype[], state "any", result anyelement)
+ * aggregate_result(aggregate regprocedure, argument_types regtype[],
+ *				 state "any", result anyelement) returns anyelement
  *
- * The aggregate's value for a stored state; `result` only names the type.
+ * Returns the value of an aggregate for a stored state.  Only the type of
+ * `result` matters.
  */
 Datum
 streamq_aggregate_result(PG_FUNCTION_ARGS)
@@ -217,8 +220,8 @@ streamq_aggregate_result(PG_FUNCTION_ARGS)
 }
 
 /*
- * Text form of serialized states: hexadecimal.  Only a superuser may make
- * one from text (restoring a dump): the bytes are trusted.
+ * Text form of serialized states: hexadecimal.  The bytes are trusted, so only
+ * a superuser may convert text into a state, for example to restore a dump.
  */
 Datum
 streamq_aggregate_state_in(PG_FUNCTION_ARGS)

@@ -1,10 +1,11 @@
 /*
  * analyze.c
- *	  Finding stream, window, keys and aggregates in the query of a continuous
- *	  view, and refusing what cannot be kept up to date.
+ *	  Analyzing the query of a continuous view: finding stream, window, keys
+ *	  and aggregates, and refusing queries whose result cannot be kept up to
+ *	  date.
  *
- * PostgreSQL's own parser analyzes the text, so names, types, overloads and
- * collations mean what they mean in the same query run by hand.
+ * PostgreSQL's own parser analyzes the text.  So names, types, overloaded
+ * functions and collations mean the same as in the query run by hand.
  */
 #include "postgres.h"
 
@@ -36,7 +37,7 @@ view_refuse(const char *what, const char *hint)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-/* positions in errors refer to the text of the view, not to the call */
+/* an error position refers to the text of the view, not to the SQL call */
 static void
 parse_error_callback(void *arg)
 {
@@ -95,7 +96,7 @@ typedef struct FromState
 	List	   *quals;
 } FromState;
 
-/* a table in FROM: it must be the stream */
+/* add a table in FROM, which must be the stream */
 static void
 add_source(FromState *from, Index rti, RangeTblEntry *rte)
 {
@@ -129,10 +130,7 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 				 hint ? errhint("%s", hint) :
 				 errhint("A continuous view reads exactly one stream, a table created with USING streamq.")));
 
-	/*
-	 * after a crash its offsets begin at 0 again, below the position of the
-	 * job
-	 */
+	/* after a crash its offsets start at 0 again, below the job's position */
 	if (!is_permanent)
 		view_refuse("an unlogged stream", "Create the stream without UNLOGGED.");
 	if (rte->tablesample)
@@ -166,7 +164,9 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 	from->window_rti = rti;
 }
 
-/* what FROM names, and the conditions of WHERE and of inner joins */
+/*
+ * collect the relations in FROM, and the conditions in WHERE and inner joins
+ */
 static void
 walk_jointree(FromState *from, Node *node)
 {
@@ -222,7 +222,7 @@ walk_jointree(FromState *from, Node *node)
 	}
 }
 
-/* what the call of the window function asks for */
+/* analyze the call of the window function */
 static void
 analyze_window(ViewQuery *vq)
 {
@@ -230,7 +230,7 @@ analyze_window(ViewQuery *vq)
 	RangeTblFunction *rtfunc = linitial_node(RangeTblFunction, rte->functions);
 	FuncExpr   *func;
 
-	/* fills in the defaults, puts named arguments in order, folds constants */
+	/* this adds defaults, orders named arguments, and folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
 	vq->event_time = linitial(func->args);
 	vq->event_type = exprType((Node *) vq->event_time);
@@ -260,7 +260,7 @@ refuse_clauses(Query *query)
 		view_refuse("DISTINCT", "Use GROUP BY.");
 	if (query->groupingSets)
 		view_refuse("GROUPING SETS, CUBE or ROLLUP", "Create one continuous view for each grouping.");
-	/* GROUP BY puts its sorting wishes elsewhere: this is an ORDER BY */
+	/* GROUP BY does not set sortClause, so this is an ORDER BY */
 	if (query->sortClause)
 		view_refuse("ORDER BY", "Order the rows when you read the view.");
 	if (query->limitCount || query->limitOffset)
@@ -282,7 +282,7 @@ view_source_columns(const ViewQuery *vq)
 	return attrs;
 }
 
-/* columns that are computed when they are read are not in the stream's rows */
+/* refuse columns that are computed when read: rows of the stream lack them */
 static void
 check_columns(ViewQuery *vq)
 {

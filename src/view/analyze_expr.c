@@ -1,7 +1,7 @@
 /*
  * analyze_expr.c
- *	  The expressions in the query of a continuous view: which can be evaluated
- *	  row by row, grouping keys, aggregates.
+ *	  Expressions in the query of a continuous view: checks, grouping keys,
+ *	  aggregates.
  */
 #include "postgres.h"
 
@@ -62,8 +62,8 @@ is_clock(Oid func, void *context)
 }
 
 /*
- * What is evaluated once for each row, when the job comes to it, must not
- * depend on that moment or on the role that runs the job.
+ * An expression over a row is evaluated once, when the job reads the row.  So
+ * it must not depend on that time, or on the role that runs the job.
  */
 static bool
 row_expression_walker(Node *node, void *context)
@@ -114,7 +114,7 @@ refuse_aggregate(Aggref *aggref, const char *why)
 			 errdetail("%s", why)));
 }
 
-/* add an aggregate, or refuse it if its state cannot be stored */
+/* add an aggregate; refuse it if its state cannot be stored */
 static void
 add_aggregate(ViewQuery *vq, Aggref *aggref)
 {

@@ -1,6 +1,6 @@
 /*
  * analyze_internal.h
- *	  What the files that analyze a query share.
+ *	  Declarations shared by the files that analyze a query.
  */
 #ifndef STREAMQ_VIEW_ANALYZE_INTERNAL_H
 #define STREAMQ_VIEW_ANALYZE_INTERNAL_H
@@ -13,23 +13,23 @@
 #include "compat.h"
 #include "view/analyze.h"
 
-/* ERRCODE_FEATURE_NOT_SUPPORTED: cannot use "what" in a continuous view */
+/* raise the error that a continuous view cannot use `what` (0A000) */
 extern void view_refuse(const char *what, const char *hint) pg_attribute_noreturn();
 
 /*
- * Refuse what may have another value when the job comes to a row than when the
- * row was written.
+ * Refuse expressions that may have another value when the job reads a row than
+ * when the row was written.
  */
 extern void view_check_row_expression(ViewQuery *vq, Node *node);
 extern void view_refuse_volatile(Node *node);
 
-/* add to vq->keys, or note that the window is grouped by */
+/* add a key to vq->keys; *has_window is set if it is the window instead */
 extern void view_add_group_expression(ViewQuery *vq, SortGroupClause *clause, bool *has_window);
 
 /* add the aggregates of an expression to vq->aggs */
 extern void view_collect_aggregates(ViewQuery *vq, Node *node);
 
-/* columns of the stream that the query reads, in the manner of pull_varattnos */
+/* columns of the stream that the query reads, as in pull_varattnos() */
 extern Bitmapset *view_source_columns(const ViewQuery *vq);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * batch.c
- *	  What a continuous view does with the rows of a batch.
+ *	  Processing the rows of a batch in a continuous view.
  *
- * For each row: event time, windows, WHERE, lateness, keys, transition
- * functions; then the watermark moves on.  Groups that were touched are
- * written back at the end of a round.
+ * The steps for each row are: event time, windows, WHERE, lateness, keys,
+ * transition functions.  Then the watermark advances.  Groups that changed are
+ * written at the end of a round.
  */
 #include "postgres.h"
 
@@ -24,7 +24,7 @@ typedef struct ViewBatch
 {
 	ViewQuery  *vq;
 	Relation	state;
-	bool		had_watermark;	/* before the batch */
+	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
 
@@ -34,7 +34,7 @@ typedef struct ViewRound
 	ViewStateTable *state;
 	ViewAggSet *aggs;
 	ExprContext *econtext;
-	ViewWindow *windows;		/* of the current row */
+	ViewWindow *windows;		/* windows of the current row */
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
 	ExprState  *where;
@@ -45,7 +45,7 @@ typedef struct ViewRound
 
 /* ---- a row ---- */
 
-/* expressions see this window from now on */
+/* set the window for expressions */
 static void
 show_window(ViewRound *view, const ViewWindow *window)
 {
@@ -94,7 +94,7 @@ advance_group(ViewRound *view, const ViewWindow *window)
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
 }
 
-/* a row of a query without windows: there is one, for ever */
+/* take a row in a query without windows, which has one for all time */
 static void
 take_unwindowed(ViewRound *view)
 {
@@ -104,7 +104,7 @@ take_unwindowed(ViewRound *view)
 		advance_group(view, &whole);
 }
 
-/* a row of a query with windows: it may be in several of them */
+/* take a row in a query with windows; it may be in several of them */
 static void
 take_windowed(JobRound *round, ViewRound *view, int partition)
 {
@@ -117,7 +117,7 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 
 	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
 														view->econtext, &isnull));
-	/* no event time, no window, as in the same query run by hand */
+	/* without an event time there is no window, as in the query run by hand */
 	if (isnull || TIMESTAMP_NOT_FINITE(event))
 		return;
 
@@ -202,7 +202,7 @@ view_begin_round(JobRound *round)
 	round->state = view;
 }
 
-/* a state that cannot be loaded is not the fault of the row that wants it */
+/* an error while a stored state is loaded is not caused by the row */
 bool
 view_is_row_innocent(JobRound *round)
 {
@@ -226,7 +226,7 @@ view_load(JobBatch *job_batch)
 {
 	ViewBatch  *batch = palloc0(sizeof(ViewBatch));
 
-	/* the query as it was analyzed when the view was made */
+	/* the query was analyzed when the view was created */
 	batch->vq = view_analyze(castNode(Query, stringToNode(job_batch->job.query_tree)));
 	view_check_access(batch->vq, job_batch->owner);
 	batch->state = table_open(job_batch->job.state, NoLock);
@@ -235,7 +235,7 @@ view_load(JobBatch *job_batch)
 	return batch;
 }
 
-/* note the windows that the batch has closed */
+/* count the windows that the batch has closed */
 void
 view_end_batch(JobBatch *job_batch)
 {

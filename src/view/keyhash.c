@@ -1,12 +1,14 @@
 /*
  * keyhash.c
- *	  Hash values of grouping keys, as state tables keep them.
+ *	  Hash values of grouping keys that may be stored.
  *
- * They are stored, so values that are equal must hash alike for ever, also after
- * ALTER TYPE ... ADD ATTRIBUTE or ALTER TABLE ... ADD COLUMN.  A value that was made
- * before has a null in the new place, and is equal to one made later that has a null
- * there.  PostgreSQL's hash of a row counts the nulls; ours passes over them.
- * That attributes are dropped is refused (view.c): groups would have to become one.
+ * State tables store the hash values, so values that are equal must have the
+ * same hash forever, even after ALTER TYPE ... ADD ATTRIBUTE or ALTER TABLE
+ * ... ADD COLUMN.  A value formed before that has a null in the new attribute,
+ * and is equal to a later value with a null there.  PostgreSQL's hash of a row
+ * includes nulls, so this file has its own, which skips them.
+ *
+ * Dropping an attribute would merge groups; view_guard.c refuses it.
  */
 #include "postgres.h"
 
@@ -22,24 +24,24 @@
 
 typedef enum ViewKeyHashKind
 {
-	HASH_OF_TYPE,				/* the type's hash function */
+	HASH_OF_TYPE,				/* hash function of the type */
 	HASH_OF_ROW,
-	HASH_OF_ARRAY				/* of rows, or of what has rows in it */
+	HASH_OF_ARRAY				/* array of rows, or of types that contain
+								 * rows */
 } ViewKeyHashKind;
 
 struct ViewKeyHash
 {
 	ViewKeyHashKind kind;
 	Oid			collation;
-	FmgrInfo	function;		/* of a type */
-	ViewKeyHash *element;		/* of an array */
+	FmgrInfo	function;		/* for HASH_OF_TYPE */
+	ViewKeyHash *element;		/* for HASH_OF_ARRAY */
 	Oid			elemtype;
-	int			natts;			/* of a row */
+	int			natts;			/* number of attributes of a row */
 	ViewKeyHash **attributes;	/* NULL: dropped, or no hash function */
 	MemoryContext mcxt;
 };
 
-/* any rowtype, if none is given */
 bool
 view_key_type_contains(Oid type, Oid rowtype)
 {

@@ -1,6 +1,6 @@
 /*
  * keyhash.h
- *	  Hash values of grouping keys, as they are stored.
+ *	  Hash values of grouping keys that may be stored.
  */
 #ifndef STREAMQ_VIEW_KEYHASH_H
 #define STREAMQ_VIEW_KEYHASH_H
@@ -9,11 +9,14 @@
 
 typedef struct ViewKeyHash ViewKeyHash;
 
-/* NULL if the type has none */
+/* create the hash function for a type; NULL if there is none */
 extern ViewKeyHash *view_key_hash_create(Oid type, Oid collation);
 extern uint64 view_key_hash(ViewKeyHash *hash, Datum value);
 
-/* is the rowtype the type, or in it? */
+/*
+ * does the type contain the row type, or is it that?  InvalidOid means any row
+ * type
+ */
 extern bool view_key_type_contains(Oid type, Oid rowtype);
 
 #endif

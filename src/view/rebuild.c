@@ -1,18 +1,19 @@
 /*
  * rebuild.c
- *	  Continuous views that come from a logical dump or from another version or
- *	  cluster of the server: their state is computed from the stream again.
+ *	  Rebuilding continuous views that come from a dump, or from another
+ *	  version or cluster of the server: the state is computed from the
+ *	  stream again.
  *
- * A dump holds the view, its state table and, through streamq.job_dump, the
- * job.  The table job_dump is always empty: pg_dump reads rows that are
- * computed at that moment, and a restore that inserts rows creates jobs of
- * format 0, which no library can run as they are.
+ * A dump contains the view, its state table and, through streamq.job_dump, the
+ * job.  The table job_dump is always empty: pg_dump reads computed rows from
+ * it, and a restore that inserts rows creates jobs of format 0, which cannot
+ * run as they are.
  *
- * The first batch of a job whose format is not the server's, or that went
- * through pg_upgrade, analyzes the query again, empties the state and begins
- * at the first message of the stream.  A restored job waits until the view
- * reads its state table and the state table has its trigger.  A dump creates
- * the trigger last, after the rows of the state table.
+ * The first batch of a job with another format than the server's, or of one
+ * that went through pg_upgrade, analyzes the query again, empties the state,
+ * and starts at the first message of the stream.  A restored job waits until
+ * the view reads its state table and the state table has its trigger: a dump
+ * creates the trigger last, after the rows of the state table.
  */
 #include "postgres.h"
 
@@ -43,7 +44,7 @@
 #include "view/view_define.h"
 #include "view/view_job.h"
 
-/* would the state table be made like this today? */
+/* does the state table have the columns that this version would give it? */
 static bool
 fits(ViewQuery *vq, Relation state)
 {
@@ -69,7 +70,7 @@ fits(ViewQuery *vq, Relation state)
 	return true;
 }
 
-/* does an object depend on a relation, in this way? */
+/* does an object depend on a relation with this type of dependency? */
 static bool
 depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
 {
@@ -96,7 +97,7 @@ depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
 	return found;
 }
 
-/* is all of the view there? */
+/* are the view and its state table restored completely? */
 static bool
 is_complete(Oid view, Relation state)
 {
@@ -110,9 +111,10 @@ bool
 view_is_current(const JobRow *job)
 {
 	/*
-	 * pg_upgrade, which is possible within one major version too, gives
-	 * functions, operators and more other OIDs than the query tree has.  It
-	 * makes the dependencies that follow from definitions; this one does not.
+	 * After pg_upgrade, OIDs of functions, operators and other objects differ
+	 * from those in the query tree, even within one major version. pg_upgrade
+	 * restores dependencies that follow from definitions.  This dependency
+	 * does not, so it is missing then.
 	 */
 	return job->format == job_format() &&
 		depends_on(RelationRelationId, job->state, job->target, DEPENDENCY_INTERNAL);
@@ -133,10 +135,7 @@ empty_table(Relation rel)
 	CommandCounterIncrement();
 }
 
-/*
- * Analyze the query again, empty the view's state and begin at the first
- * message.
- */
+/* analyze the query again, empty the state, and start at the first message */
 bool
 view_rebuild(JobRow *job, Oid owner)
 {
@@ -170,8 +169,9 @@ view_rebuild(JobRow *job, Oid owner)
 }
 
 /*
- * What view_rebuild will say better, which a paused job does not come to: the stream stays
- * as long as the view, and the state goes with it.
+ * Record dependencies of a restored job: the view needs the stream, and the
+ * state table belongs to the view.  view_rebuild() records more, but a paused
+ * job does not get there.
  */
 static void
 tie_restored(int32 job_id)
@@ -191,8 +191,10 @@ tie_restored(int32 job_id)
 }
 
 /*
- * job_definition(job_id int4) text: what a dump is to say the query is.  The caller has set
- * a search_path in which everything else is named with its schema.
+ * job_definition(job_id int4) returns text
+ *
+ * The query for a dump.  The caller has set search_path so that names are
+ * written with their schema.
  */
 PG_FUNCTION_INFO_V1(streamq_job_definition);
 Datum
@@ -216,8 +218,8 @@ streamq_job_definition(PG_FUNCTION_ARGS)
 }
 
 /*
- * BEFORE INSERT on streamq.job_dump: makes the job, and keeps the row out of
- * the table.
+ * BEFORE INSERT trigger on streamq.job_dump: creates the job, and keeps the
+ * row out of the table.
  */
 PG_FUNCTION_INFO_V1(streamq_job_dump_restored);
 Datum

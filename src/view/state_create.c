@@ -1,9 +1,10 @@
 /*
  * state_create.c
- *	  Making the state table of a continuous view, and who may read it.
+ *	  Creating the state table of a continuous view, and granting access to
+ *	  it.
  *
  * The table belongs to the owner of the extension.  A trigger refuses
- * statements that change the view or the table, whoever issues them.
+ * statements that change the view or the table, whoever runs them.
  */
 #include "postgres.h"
 
@@ -107,7 +108,7 @@ append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
 		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
 }
 
-/* the width of a row after a column of the type was added to it, at most */
+/* upper limit of a row's width after adding a column of the type */
 static Size
 add_width(Size width, Oid type)
 {
@@ -120,13 +121,16 @@ add_width(Size width, Oid type)
 	if (form->typlen > 0)
 		width = att_align_nominal(width, form->typalign) + form->typlen;
 	else if (form->typlen == -1 && form->typstorage != TYPSTORAGE_PLAIN)
-		width += MAXALIGN(TOAST_POINTER_SIZE);	/* what is larger goes out of
-												 * the row */
+		width += MAXALIGN(TOAST_POINTER_SIZE);	/* TOAST moves larger values
+												 * out of the row */
 	ReleaseSysCache(tup);
 	return width;
 }
 
-/* a row must fit into a page, whatever the values: TOAST can make it no smaller */
+/*
+ * check that a row fits into a page, even with all large values moved out of
+ * it
+ */
 static void
 check_width(ViewQuery *vq)
 {
@@ -211,7 +215,7 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 void
 view_state_grant(Oid state, Oid role, bool grant)
 {
-	/* the owner has all privileges anyway */
+	/* the owner has all privileges */
 	if (role == view_state_owner())
 		return;
 	run_as_owner(psprintf("%s SELECT ON %s.%s %s %s",

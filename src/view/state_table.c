@@ -1,15 +1,17 @@
 /*
  * state_table.c
- *	  The state table of a continuous view: one row for each window and group.
+ *	  The state table of a continuous view: one row for each window and
+ *	  group.
  *
- * Only the job writes it, under the job's lock, so uniqueness of a group is
- * kept by looking before inserting.  The index is on the window's start and a
- * 64-bit hash of the keys, not on the keys: they may be of types without an
- * ordering, longer than an index entry can be, and NULL.
+ * Only the job writes the table, and holds its lock.  So looking for a group
+ * before inserting it keeps groups unique.  The index is on the window's start
+ * and a 64-bit hash of the keys.  It is not on the keys, because they may be
+ * of types without an ordering, too long for an index, or NULL.
  *
- * Rows are written without executor, triggers or privilege checks, so the
- * trigger that refuses users' statements (state_create.c) does not see it.  No
- * indexed column changes: updates are HOT while their page has room.
+ * Rows are written without executor, triggers and privilege checks, so the
+ * trigger that refuses users' statements (state_create.c) is not fired.
+ * Updates do not change indexed columns, so they are HOT while the page has
+ * room.
  */
 #include "postgres.h"
 
@@ -43,9 +45,10 @@
 #include "view/state_table.h"
 
 /*
- * The index by which groups are found.  Users may have made others to read the
- * view faster, and some may not be valid.  Rows are written without an
- * executor, so indexes on expressions or with a condition are refused.
+ * Find the index for looking up groups.  Users may have created other indexes
+ * to read the view faster, and some may not be valid.  Rows are written
+ * without the executor, so indexes on expressions or with a condition are
+ * refused.
  */
 static Oid
 find_index(Relation rel, bool windowed)
@@ -107,14 +110,17 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 		sk->byval = type->typbyval;
 		fmgr_info(get_opcode(key->eqop), &sk->eq);
 
-		/* an attribute may have been added to it that has none */
+		/*
+		 * an attribute without an equality operator may have been added to
+		 * the type
+		 */
 		if (!OidIsValid(type->eq_opr) && view_key_type_contains(key->type, InvalidOid))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_FUNCTION),
 					 errmsg("could not identify an equality operator for type %s",
 							format_type_be(key->type))));
 
-		/* what GROUP BY takes for equal must hash alike */
+		/* values that are equal for GROUP BY must have the same hash */
 		if (type->eq_opr == key->eqop)
 			sk->hash = view_key_hash_create(key->type, key->collation);
 	}
@@ -197,7 +203,7 @@ is_sealed(bytea *sealed, int i)
 		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
 }
 
-/* a group shows the first of the values that are equal: what was stored, not what came now */
+/* keep the stored keys: the view shows the first of several equal values */
 static void
 take_keys(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 {
@@ -218,8 +224,8 @@ take_keys(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 }
 
 /*
- * Values that the TOAST table has are written again as pointers to them, not as new values
- * with every batch.
+ * Remember TOAST pointers of stored keys.  Updates write the pointers again,
+ * instead of storing the values in the TOAST table with every batch.
  */
 static void
 note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
@@ -236,7 +242,7 @@ note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 	}
 }
 
-/* the row's states become the group's, if it is the group's row */
+/* load the states of a row into the group, if the row belongs to it */
 static bool
 take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 {
@@ -274,7 +280,7 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	return same;
 }
 
-/* take the group's row from the table, if there is one */
+/* load the group from the table, if it has a row */
 static void
 load_group(ViewStateTable *state, ViewStateGroup *group)
 {
@@ -356,7 +362,7 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	return group;
 }
 
-/* the row of a group */
+/* form the row of a group */
 static HeapTuple
 form_group(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
 {
@@ -431,8 +437,8 @@ view_state_flush(ViewStateTable *state)
 }
 
 /*
- * One probe of the index for each window: the rows of a window are not all
- * read, there may be millions.
+ * A window may have millions of rows.  So this probes the index once for each
+ * window, instead of reading all rows.
  */
 int64
 view_state_count_windows(ViewStateTable *state, bool all, Timestamp first_start,

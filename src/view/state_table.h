@@ -1,6 +1,7 @@
 /*
  * state_table.h
- *	  The state table of a continuous view: one row for each window and group.
+ *	  The state table of a continuous view: one row for each window and
+ *	  group.
  */
 #ifndef STREAMQ_VIEW_STATE_TABLE_H
 #define STREAMQ_VIEW_STATE_TABLE_H
@@ -16,7 +17,7 @@
 #include "view/analyze.h"
 #include "view/keyhash.h"
 
-/* name of a state table, by the number of its job */
+/* name of a state table, with the job's id */
 #define VIEW_STATE_TABLE_NAME	"view_state_%d"
 
 /* columns: [window_start, window_end,] group_hash, key_n …, agg_n …, sealed */
@@ -24,17 +25,17 @@
 
 typedef struct ViewStateGroup
 {
-	struct ViewStateGroup *next;	/* in its hash bucket */
-	uint64		hash;			/* of the keys, as stored */
-	uint64		bucket_hash;	/* of keys and window */
+	struct ViewStateGroup *next;	/* next in the hash bucket */
+	uint64		hash;			/* hash of the keys, as stored */
+	uint64		bucket_hash;	/* hash of keys and window */
 	Timestamp	window_start;
 	Timestamp	window_end;
 	Datum	   *keys;
-	Datum	   *toasted;		/* as they are in the table; 0: not apart from
-								 * the row */
+	Datum	   *toasted;		/* TOAST pointers to the stored keys; 0: not
+								 * external */
 	bool	   *nulls;
 	ViewAggValue *aggs;
-	bool		stored;			/* has a row, at tid */
+	bool		stored;			/* has a row at tid */
 	ItemPointerData tid;
 } ViewStateGroup;
 
@@ -43,8 +44,8 @@ typedef struct ViewStateKey
 	Oid			collation;
 	int16		len;
 	bool		byval;
-	ViewKeyHash *hash;			/* NULL: none that agrees with what GROUP BY
-								 * takes for equal */
+	ViewKeyHash *hash;			/* NULL if no hash agrees with the equality of
+								 * GROUP BY */
 	FmgrInfo	eq;
 } ViewStateKey;
 
@@ -59,14 +60,14 @@ typedef struct ViewStateTable
 	ViewStateGroup **buckets;
 	uint32		nbuckets;
 	uint32		ngroups;
-	bool		loading;		/* a stored state is being taken */
+	bool		loading;		/* a stored state is being loaded */
 	MemoryContext mcxt;
 } ViewStateTable;
 
 /* create streamq.view_state_<job_id>, readable by role; returns its OID */
 extern Oid	view_state_create(ViewQuery *vq, int32 job_id, Oid role);
 
-/* owner of the extension: state tables belong to it */
+/* owner of the extension, which owns the state tables */
 extern Oid	view_state_owner(void);
 extern void view_state_grant(Oid state, Oid role, bool grant);
 
@@ -77,8 +78,8 @@ extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 extern ViewStateTable *view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs);
 
 /*
- * The group of these values: from memory, from the table, or new with initial
- * states.  Values are copied.
+ * Find the group with these values: in memory, in the table, or a new one with
+ * initial states.  The values are copied.
  */
 extern ViewStateGroup *view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 											 Datum *keys, bool *nulls);
@@ -87,8 +88,9 @@ extern ViewStateGroup *view_state_find_group(ViewStateTable *state, Timestamp st
 extern void view_state_flush(ViewStateTable *state);
 
 /*
- * How many windows with rows end in (from, to]; `from` lies in the window that
- * begins at first_start.  all: every window that ends by `to`.
+ * Count the windows with rows that end in (from, to].  first_start is the
+ * start of the window that contains `from`.  With `all`, count every window
+ * that ends at or before `to`.
  */
 extern int64 view_state_count_windows(ViewStateTable *state, bool all, Timestamp first_start,
 									  Timestamp from, Timestamp to);

@@ -1,14 +1,13 @@
 /*
  * tumble.c
- *	  Tumbling windows: each event time is in one of them.
+ *	  Tumbling windows: each event time is in exactly one window.
  *
- * streamq.tumble() itself is an SQL function around the two functions here,
- * so that the planner can inline it: a query over a stream then costs what
- * the same query with date_bin() costs.
+ * streamq.tumble() is an SQL function around the two functions here, so that
+ * the planner can inline it.  Then a query over a stream costs the same as
+ * with date_bin().
  *
- * Calendar windows (sizes in months) are cut in UTC for timestamptz, because
- * the functions are immutable and so may not look at the session's time
- * zone.
+ * Calendar windows (sizes in months) of timestamptz are computed in UTC,
+ * because immutable functions must not use the session's time zone.
  */
 #include "postgres.h"
 
@@ -24,7 +23,9 @@
 PG_FUNCTION_INFO_V1(streamq_tumble_start);
 PG_FUNCTION_INFO_V1(streamq_tumble_end);
 
-/* origin plus a number of months, the day clamped to the month's last one */
+/*
+ * origin plus a number of months, with the day limited to the month's last day
+ */
 static Timestamp
 add_months(Timestamp origin, int64 months)
 {
@@ -70,7 +71,7 @@ month_number(Timestamp ts)
 	return (int64) tm.tm_year * MONTHS_PER_YEAR + (tm.tm_mon - 1);
 }
 
-/* the window that holds ts, aligned to origin; both are finite */
+/* find the window that contains ts, aligned to origin; both are finite */
 static void
 tumble(Timestamp ts, const ViewWindowSize *size, Timestamp origin,
 	   ViewWindow *window)
@@ -84,7 +85,10 @@ tumble(Timestamp ts, const ViewWindowSize *size, Timestamp origin,
 			n--;
 		window->start = add_months(origin, n * size->months);
 
-		/* the origin's day or time may lie later in the month than ts */
+		/*
+		 * the origin's day and time may be later in the month than those of
+		 * ts
+		 */
 		if (window->start > ts)
 		{
 			n--;
@@ -112,9 +116,10 @@ tumble(Timestamp ts, const ViewWindowSize *size, Timestamp origin,
 /* ---- the SQL functions ---- */
 
 /*
- * Both serve timestamptz and timestamp: the arithmetic is the same.
- * Arguments (ts, size interval, origin); strict; an infinite ts has no
- * window, so the result is NULL.
+ * tumble_start, tumble_end (ts, size interval, origin)
+ *
+ * Both are for timestamptz and timestamp, because the arithmetic is the same.
+ * Strict.  An infinite ts has no window, so the result is NULL.
  */
 static Datum
 tumble_bound(FunctionCallInfo fcinfo, bool want_end)
@@ -175,7 +180,7 @@ assign(const ViewWindowSpec *spec, Timestamp event, ViewWindow *windows)
 	return 1;
 }
 
-/* mostly the watermark is still in the window it was in */
+/* usually the watermark stays within one window */
 static bool
 may_close(const ViewWindowSpec *spec, Timestamp from, Timestamp to,
 		  Timestamp *first_start)

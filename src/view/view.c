@@ -9,7 +9,7 @@
 #include "view/view.h"
 #include "view/view_job.h"
 
-/* the stream, the view, its state table */
+/* list the relations of the job: the stream, the view, and its state table */
 static int
 describe(const JobRow *job, JobRelation *relations)
 {

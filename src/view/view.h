@@ -1,7 +1,8 @@
 /*
  * view.h
- *	  Continuous views: start-up of the part.  Its other entry points are SQL
- *	  functions, the kind of job it registers, and view_guard.h.
+ *	  Continuous views: initialization.  The other entry points are SQL
+ *	  functions, the kind of job that view_init() registers, and
+ *	  view_guard.h.
  */
 #ifndef STREAMQ_VIEW_H
 #define STREAMQ_VIEW_H
@@ -10,7 +11,7 @@
 
 #define VIEW_JOB_KIND	"continuous view"
 
-/* from _PG_init: registers the kind of job */
+/* called by _PG_init: registers the kind of job */
 extern void view_init(void);
 
 #endif

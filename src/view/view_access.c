@@ -1,6 +1,7 @@
 /*
  * view_access.c
- *	  May a role read what the query of a continuous view reads?
+ *	  Checking that a role may read everything that the query of a
+ *	  continuous view reads.
  */
 #include "postgres.h"
 

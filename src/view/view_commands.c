@@ -2,10 +2,10 @@
  * view_commands.c
  *	  create_continuous_view() and drop_continuous_view().
  *
- * Dependencies do the bookkeeping: the view's rule depends on what the query
- * names, so the stream cannot be dropped without CASCADE; the state table
- * belongs to the view; and an object access hook (view_objects.c) removes the
- * job's rows when the view goes, whatever made it go.
+ * Dependencies connect the objects of a view.  The view's rule depends on the
+ * objects in the query, so the stream cannot be dropped without CASCADE.  The
+ * state table belongs to the view.  An object access hook (view_objects.c)
+ * removes the job's rows whenever the view is dropped.
  */
 #include "postgres.h"
 
@@ -51,9 +51,9 @@ PG_FUNCTION_INFO_V1(streamq_drop_continuous_view);
 /* ---- creation ---- */
 
 /*
- * The view is made by CREATE VIEW, so that event triggers and whatever else follows commands
- * see it, and then gets the query tree itself: that which is parsed from its text may
- * differ in what no text says.
+ * Create the view.  CREATE VIEW makes event triggers and other hooks of
+ * commands work.  Then the view gets the query tree itself, because parsing
+ * the text of the query may give a different tree.
  */
 static Oid
 define_view(Oid namespaceid, const char *relname, Query *query)
@@ -104,13 +104,13 @@ view_record_dependencies(Oid view, Oid state, Query *query)
 	ObjectAddressSet(viewobj, RelationRelationId, view);
 	ObjectAddressSet(stateobj, RelationRelationId, state);
 	recordDependencyOnExpr(&rule, (Node *) query, NIL, DEPENDENCY_NORMAL);
-	/* a restored view may have some already */
+	/* a restored view may have such a dependency already */
 	deleteDependencyRecordsForSpecific(RelationRelationId, state, DEPENDENCY_INTERNAL,
 									   RelationRelationId, view);
 	recordDependencyOn(&stateobj, &viewobj, DEPENDENCY_INTERNAL);
 }
 
-/* settings that what the query does to a row may depend on */
+/* collect the settings that may influence how the query processes a row */
 static ArrayType *
 collect_settings(void)
 {
@@ -131,7 +131,10 @@ collect_settings(void)
 	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
-/* \d+ shows how the view is stored; tell where the query is */
+/*
+ * \d+ shows how the view is stored, so add a comment that tells where the
+ * query is
+ */
 static void
 describe_view(Oid view, Oid source)
 {
@@ -141,7 +144,7 @@ describe_view(Oid view, Oid source)
 	CreateComments(view, RelationRelationId, 0, comment);
 }
 
-/* without GROUP BY there is one row from the start: count(*) of nothing is 0 */
+/* without GROUP BY there is always one row: count(*) of nothing is 0 */
 void
 view_store_single_group(ViewQuery *vq, Oid state_oid)
 {
@@ -158,7 +161,7 @@ view_store_single_group(ViewQuery *vq, Oid state_oid)
 	CommandCounterIncrement();
 }
 
-/* begin after what is there now */
+/* start the job after all current messages */
 static void
 start_at_latest(int32 job_id, Oid source)
 {
@@ -175,7 +178,7 @@ start_at_latest(int32 job_id, Oid source)
 	table_close(rel, NoLock);
 }
 
-/* state tables that were restored have the numbers of other jobs */
+/* skip ids of restored state tables, which have the ids of other jobs */
 static int32
 next_job_id(void)
 {
@@ -229,8 +232,14 @@ check_options(const JobOptions *options)
 }
 
 /*
- * create_continuous_view(name text, query text, watermark_delay interval, late_rows text,
- *		allowed_lateness interval, start_at text, if_not_exists bool, job_timeout interval) regclass
+ * create_continuous_view(name text, query text, watermark_delay interval,
+ *					   late_rows text, allowed_lateness interval,
+ *					   start_at text, if_not_exists bool,
+ *					   job_timeout interval) returns regclass
+ *
+ * 42P07 if the view exists and if_not_exists is false, 0A000 if a continuous
+ * view does not support the query, 42501 if the caller may not read the
+ * stream, 22023 for invalid options.
  */
 Datum
 streamq_create_continuous_view(PG_FUNCTION_ARGS)
@@ -284,7 +293,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job.source = vq->source;
 	job.state = view_state_create(vq, job.job_id, GetUserId());
 	job.target = define_view(namespaceid, rv->relname, view_make_query(vq, job.state));
-	/* an event trigger may have given the view to somebody else */
+	/* an event trigger may have changed the owner of the view */
 	owner = job_relation_owner(job.target);
 	if (owner != GetUserId())
 	{
@@ -309,7 +318,9 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 /* ---- removal ---- */
 
 /*
- * drop_continuous_view(name text, if_exists bool) void
+ * drop_continuous_view(name text, if_exists bool)
+ *
+ * 42501 unless the caller owns the view, and the errors of DROP VIEW.
  */
 Datum
 streamq_drop_continuous_view(PG_FUNCTION_ARGS)

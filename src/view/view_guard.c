@@ -1,11 +1,13 @@
 /*
  * view_guard.c
- *	  What users cannot do with a continuous view.
+ *	  Refusing changes of continuous views by users.
  *
- * A statement that changes the view is refused after it was parsed: the rewriter
- * would make it a statement about the state table, and the error would name
- * that.  A rule, or a lock in a subquery, is refused when the plan begins,
- * before the executor checks privileges on the state table.
+ * A statement that changes the view is refused after parsing.  The rewriter
+ * would turn it into a statement on the state table, and the error would name
+ * that table.
+ *
+ * A rule, or a row lock in a subquery, is refused when the plan starts, before
+ * the executor checks privileges on the state table.
  */
 #include "postgres.h"
 
@@ -56,7 +58,9 @@ refuse_lock(Oid view)
 			 errhint("Leave the locking clause out.")));
 }
 
-/* a user may have made a trigger that does something else instead */
+/*
+ * does the view have an INSTEAD OF trigger for the command, created by a user?
+ */
 static bool
 has_instead_trigger(Oid view, CmdType command)
 {
@@ -102,7 +106,7 @@ view_guard_query(Query *query)
 	}
 }
 
-/* the continuous view whose state this is, or InvalidOid */
+/* find the continuous view of a state table; InvalidOid if it is none */
 static Oid
 view_of_state(Oid relid)
 {
@@ -110,7 +114,7 @@ view_of_state(Oid relid)
 	JobRow		job;
 	int			number;
 
-	/* usually the schema says that it is none */
+	/* usually the relation is in another schema */
 	if (get_rel_namespace(relid) != get_namespace_oid(STREAMQ_SCHEMA, true))
 		return InvalidOid;
 	name = get_rel_name(relid);
@@ -146,7 +150,10 @@ view_guard_plan(PlannedStmt *plan)
 	}
 }
 
-/* LOCK TABLE locks the state table too, as the view's owner, who may only read it */
+/*
+ * LOCK TABLE on the view locks the state table, too, as the view's owner, who
+ * may only read it
+ */
 static void
 check_lock(LockStmt *stmt)
 {
@@ -192,8 +199,8 @@ view_guard_command(Node *stmt)
 /* ---- objects ---- */
 
 /*
- * Groups whose keys differ in the attribute alone would have to become one, which not every
- * aggregate can do.
+ * Groups whose keys differ only in the attribute would have to be merged,
+ * which not every aggregate allows.
  */
 void
 view_guard_drop_attribute(Oid relid, AttrNumber attno)
@@ -246,7 +253,10 @@ view_guard_drop_while_running(Oid relid)
 						get_rel_name(view))));
 }
 
-/* the state table can be read by the owner of the view, not by roles with SELECT on the view */
+/*
+ * only the owner of the view can read the state table, not roles with SELECT
+ * on the view, so refuse security_invoker
+ */
 void
 view_guard_view_options(Oid view)
 {

@@ -1,6 +1,6 @@
 /*
  * view_guard.h
- *	  What users cannot do with a continuous view.
+ *	  Refusing changes of continuous views by users.
  */
 #ifndef STREAMQ_VIEW_GUARD_H
 #define STREAMQ_VIEW_GUARD_H
@@ -14,27 +14,31 @@
 
 #include "compat.h"
 
-/* an attribute of a table or composite type is about to be dropped */
+/* called before an attribute of a table or composite type is dropped */
 extern void view_guard_drop_attribute(Oid relid, AttrNumber attno);
 
-/* a relation is about to be dropped while this session runs a job */
+/* called before a relation is dropped while this session runs a job */
 extern void view_guard_drop_while_running(Oid relid);
 
-/* the view was altered by the running command, which others do not see yet */
+/*
+ * called after the running command has altered a view, before others see that
+ */
 extern void view_guard_view_options(Oid view);
 
-/* ERRCODE_FEATURE_NOT_SUPPORTED: cannot change continuous view "name" */
+/* raise the error that a continuous view cannot be changed (0A000) */
 extern void view_guard_refuse_change(Oid view) pg_attribute_noreturn();
 
 /*
- * Refuse what users cannot do: a query after it was parsed, a plan before it
- * runs, a utility command before it runs.
+ * Refuse changes in a query after parsing, in a plan before it runs, or in a
+ * utility command before it runs.
  */
 extern void view_guard_query(Query *query);
 extern void view_guard_plan(PlannedStmt *plan);
 extern void view_guard_command(Node *stmt);
 
-/* object access hook: remove the job with its view, follow a change of owner */
+/*
+ * object access hook: removes the job with its view, and follows a new owner
+ */
 extern void view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId);
 
 #endif

@@ -19,7 +19,7 @@ extern void view_flush_round(JobRound *round);
 extern void view_end_batch(JobBatch *batch);
 extern void view_close(JobBatch *batch);
 
-/* rebuild.c: the same */
+/* rebuild.c: functions of the kind (job_kind.h) */
 extern bool view_is_current(const JobRow *job);
 extern bool view_rebuild(JobRow *job, Oid owner);
 

@@ -1,7 +1,8 @@
 /*
  * view_objects.c
- *	  What happens to the objects of a continuous view: commands that would
- *	  change its definition or state are refused, and the job goes with the view.
+ *	  Events on the objects of a continuous view: commands that would change
+ *	  its definition or state are refused, and the job is dropped with the
+ *	  view.
  */
 #include "postgres.h"
 
@@ -25,7 +26,7 @@
 
 PG_FUNCTION_INFO_V1(streamq_refuse_state_change);
 
-/* statement trigger of every state table; the view passes changes on to it */
+/* statement trigger of all state tables, for changes of a view or its state */
 Datum
 streamq_refuse_state_change(PG_FUNCTION_ARGS)
 {
@@ -45,7 +46,7 @@ streamq_refuse_state_change(PG_FUNCTION_ARGS)
 	view_guard_refuse_change(job.target);
 }
 
-/* owner of a relation as this command has left it, not yet visible to others */
+/* owner of a relation as changed by this command, not yet visible to others */
 static Oid
 new_owner(Oid relid)
 {
@@ -55,7 +56,7 @@ new_owner(Oid relid)
 	return HeapTupleIsValid(tup) ? ((Form_pg_class) GETSTRUCT(tup))->relowner : InvalidOid;
 }
 
-/* relation of a rule that this command has just made */
+/* relation of a rule created by this command */
 static Oid
 rule_relation(Oid rule)
 {
@@ -66,8 +67,9 @@ rule_relation(Oid rule)
 }
 
 /*
- * CREATE OR REPLACE VIEW would cut the view off from its state.  A restored view gets
- * its definition that way (view_rebuild waits for it), as pg_dump makes an empty one first.
+ * Refuse CREATE OR REPLACE VIEW, which would disconnect the view from its
+ * state. A restore needs it: pg_dump may create an empty view first, and
+ * replace it later.  view_rebuild() waits for that.
  */
 static void
 refuse_rule(Oid rule)
@@ -90,7 +92,7 @@ view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId)
 {
 	JobRow		job;
 
-	/* pg_upgrade makes our own tables one by one */
+	/* pg_upgrade creates our own tables one by one */
 	if (!IsNormalProcessingMode() || IsBinaryUpgrade)
 		return;
 	if (access == OAT_POST_CREATE && classId == RewriteRelationId)
@@ -115,10 +117,7 @@ view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId)
 
 	if (access == OAT_DROP)
 	{
-		/*
-		 * no batch runs now, as it would have locked the view, but run_job
-		 * may
-		 */
+		/* no other batch runs now, because it would have locked the view */
 		job_lock_out(job.job_id);
 		job_delete(job.job_id);
 		job_note_changed();
@@ -130,7 +129,7 @@ view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId)
 
 		view_guard_view_options(objectId);
 
-		/* the owner of a view reads what is below it */
+		/* the owner of a view must be able to read the state table */
 		if (OidIsValid(after) && before != after)
 		{
 			view_state_grant(job.state, before, false);

@@ -2,10 +2,11 @@
  * view_query.c
  *	  The query of a continuous view over its state table.
  *
- * It is the target list of the user's query with grouping expressions replaced
- * by key columns and aggregates by streamq.aggregate_result() over state
- * columns, HAVING as WHERE, and streamq.is_loaded(): without the library
- * nobody keeps the state current.
+ * It is the target list of the user's query, with these changes: grouping
+ * expressions are key columns, aggregates are calls of
+ * streamq.aggregate_result() on state columns, and HAVING is WHERE.  A
+ * condition streamq.is_loaded() is added, because without the library the
+ * state is not kept up to date.
  */
 #include "postgres.h"
 
@@ -39,8 +40,8 @@ typedef struct RewriteState
 } RewriteState;
 
 /*
- * The value of an aggregate: its state if that is the result, else a call of
- * aggregate_result().
+ * The value of an aggregate: the state itself if that is the result, otherwise
+ * a call of aggregate_result().
  */
 static Node *
 finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
@@ -95,7 +96,10 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 								 COERCE_EXPLICIT_CALL);
 }
 
-/* keys, aggregates and the window's columns become columns of the state table */
+/*
+ * replace keys, aggregates and columns of the window by columns of the state
+ * table
+ */
 static Node *
 rewrite_mutator(Node *node, void *context)
 {
@@ -131,7 +135,7 @@ rewrite_mutator(Node *node, void *context)
 	{
 		Var		   *var = (Var *) node;
 
-		/* the parser let only grouped columns pass */
+		/* the parser accepts grouped columns only */
 		if (var->varno != vq->window_rti)
 			elog(ERROR, "column is not grouped");
 		return (Node *) makeVar(1, var->varattno, var->vartype, var->vartypmod,
@@ -160,8 +164,8 @@ view_make_query(ViewQuery *vq, Oid state)
 									4, argtypes, false);
 
 	/*
-	 * Let the parser make the range table entry.  It looks names up, so do it
-	 * as a role that has USAGE on the schema.
+	 * Let the parser make the range table entry.  It looks up names, so this
+	 * runs as a role that has USAGE on the schema.
 	 */
 	sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
 				   quote_identifier(get_rel_name(state)));

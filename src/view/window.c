@@ -1,6 +1,6 @@
 /*
  * window.c
- *	  The kinds of window functions, and what they have in common.
+ *	  The kinds of window functions, and checks common to them.
  */
 #include "postgres.h"
 

@@ -1,11 +1,11 @@
 /*
  * window.h
- *	  Windows over event time: what a query asks for, and the kinds of window
- *	  functions.
+ *	  Windows over event time: the windows that a query asks for, and the
+ *	  kinds of window functions.
  *
- * A kind is found by the SQL function that the query calls in FROM.  The same
- * arithmetic serves that function, so a continuous view and its query run by
- * hand agree.
+ * A kind is identified by the SQL function that the query calls in FROM.  That
+ * function and continuous views use the same arithmetic, so a continuous view
+ * and its query run by hand give the same result.
  */
 #ifndef STREAMQ_WINDOW_H
 #define STREAMQ_WINDOW_H
@@ -25,8 +25,8 @@ typedef struct ViewWindow
 } ViewWindow;
 
 /*
- * A size that passed view_window_check_size: either whole months or a number of
- * microseconds (a day is 24 hours).
+ * A checked window size: either whole months, or a number of microseconds,
+ * where a day has 24 hours.
  */
 typedef struct ViewWindowSize
 {
@@ -36,54 +36,54 @@ typedef struct ViewWindowSize
 
 typedef struct ViewWindowKind ViewWindowKind;
 
-/* the call of a window function */
+/* a call of a window function */
 typedef struct ViewWindowSpec
 {
 	const ViewWindowKind *kind;
-	int			max_windows;	/* of one row */
+	int			max_windows;	/* most windows of one row */
 	ViewWindowSize size;
 	Timestamp	origin;
 } ViewWindowSpec;
 
 struct ViewWindowKind
 {
-	const char *function;		/* in streamq's schema */
+	const char *function;		/* name of the function in schema streamq */
 
 	/*
-	 * Take the arguments that follow the event time (constants are folded,
-	 * defaults filled in) and set max_windows.  Errors are for the user.
+	 * Take the arguments after the event time, with constants folded and
+	 * defaults filled in, and set max_windows.  Raises errors for the user.
 	 */
 	void		(*take_arguments) (ViewWindowSpec *spec, List *args);
 
 	/*
-	 * The windows of a row, in the order of their starts; returns their
-	 * number. The event time is finite.
+	 * Assign a row to its windows, in the order of their starts, and return
+	 * their number.  The event time is finite.
 	 */
 	int			(*assign) (const ViewWindowSpec *spec, Timestamp event,
 						   ViewWindow *windows);
 
 	/*
-	 * The watermark has moved from one time to a later one.  False if no
-	 * window ends after the first and not after the second; else *first_start
-	 * is not after the start of any such window.
+	 * Called when the watermark moves.  False if no window ends in (from,
+	 * to]. Otherwise *first_start is set to a time not after the start of any
+	 * such window.
 	 */
 	bool		(*may_close) (const ViewWindowSpec *spec, Timestamp from,
 							  Timestamp to, Timestamp *first_start);
 };
 
-/* the kind of a function, NULL if it is no window function */
+/* find the kind of a function; NULL if it is not a window function */
 extern const ViewWindowKind *view_window_find_kind(Oid funcid);
 
 /*
- * Take apart a window size.  ERRCODE_INVALID_PARAMETER_VALUE when it is not
- * positive, not finite, or mixes months with smaller units.
+ * Check a window size.  Fails with 22023 if it is not positive, not finite, or
+ * mixes months with smaller units.
  */
 extern void view_window_check_size(const Interval *size, ViewWindowSize *result);
 
-/* ERRCODE_INVALID_PARAMETER_VALUE when it is not finite */
+/* fail with 22023 unless the origin is finite */
 extern void view_window_check_origin(Timestamp origin);
 
-/* ERRCODE_DATETIME_VALUE_OUT_OF_RANGE */
+/* raise the error "timestamp out of range" (22008) */
 extern void view_window_out_of_range(void) pg_attribute_noreturn();
 
 /* the kinds */
