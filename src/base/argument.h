@@ -22,7 +22,7 @@ extern List *base_qualified_name(const char *name);
 
 /*
  * Raise only that NOTICE, for each name in a list of names with this
- * separator. Text that is not a name is ignored.
+ * separator.  Text that is not a name is ignored.
  */
 extern void base_note_truncation(const char *list, char separator);
 

@@ -19,7 +19,7 @@
  * is not there, or returns InvalidOid if missing_ok.
  *
  * The name is a string constant, because OIDs are cached by it in each
- * backend. The cache is cleared if the extension is dropped or created again.
+ * backend.  The cache is cleared if the extension is dropped or created again.
  * Only tables that belong to the extension are found, so nobody can replace
  * one by another table.
  */

@@ -76,7 +76,9 @@ typedef struct Consume
 	TimestampTz wake_at;		/* something may change without a ring then */
 } Consume;
 
-/* default name of the consumer: it is the same as long as the session lives */
+/*
+ * default name of the consumer, which does not change while the session lives
+ */
 static void
 name_session(char *consumer)
 {
@@ -124,9 +126,7 @@ try_consume(Consume *c, bool last)
 	c->wake_at = DT_NOEND;
 	c->slot = log_slot_create(c->rel);
 
-	/*
-	 * if the group was dropped while we waited, fail; do not create it again
-	 */
+	/* if the group was dropped while we waited, do not create it again */
 	exists = group_find(c->rel, c->group_name, !c->group_seen, &c->group);
 	if (!exists && (last || has_messages(c)))
 	{

@@ -79,9 +79,6 @@ take_messages(ConsumePass *pass, int partition)
 	}
 }
 
-/*
- * One pass.
- */
 static void
 make_pass(ConsumePass *pass)
 {

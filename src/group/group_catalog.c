@@ -42,9 +42,7 @@
 #include "group/store.h"
 #include "log/log.h"
 
-/*
- * with more than FREE_PAGES pages, only some calls free pages (see free_pages)
- */
+/* with more than FREE_PAGES pages, one of FREE_INTERVAL calls frees pages */
 #define FREE_INTERVAL		4
 #define FREE_PAGES			500
 

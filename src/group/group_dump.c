@@ -3,7 +3,7 @@
  *	  Consumer groups in a logical dump.
  *
  * pg_dump copies tables, but the positions of a group are in pages of the
- * stream. Therefore streamq.group_dump is a table that is always empty.  Its
+ * stream.  Therefore streamq.group_dump is a table that is always empty.  Its
  * dump condition appends the rows of a function, which computes the positions
  * with pg_dump's snapshot.  A row that a restore inserts into the table
  * creates a group.

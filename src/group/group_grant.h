@@ -26,9 +26,7 @@ typedef struct GroupOfRole
 	bool		owned;
 } GroupOfRole;
 
-/*
- * list the groups of a stream that a role owns or may use, at most max of them
- */
+/* list at most max groups of a stream that a role owns or may use */
 extern List *group_list_of_role(Oid relid, Oid role, int max);
 
 /*
@@ -43,9 +41,7 @@ extern void group_take_from_role(Relation rel, const char *name, Oid role, Oid n
 extern void group_each_roles(void (*func) (Oid relid, const GroupRoles *roles, void *arg),
 							 void *arg);
 
-/*
- * block creating, sharing and dropping groups until the end of the transaction
- */
+/* block creating, sharing and dropping groups until the transaction ends */
 extern void group_lock_catalog(void);
 
 #endif

@@ -59,9 +59,7 @@ typedef struct Restored
 	int64		total;
 } Restored;
 
-/*
- * read the row for a partition; false if the dump did not have the partition
- */
+/* read what the dump says about a partition; false if it did not have it */
 static bool
 read_restored(Relation catalog, HeapTuple tuple, int partition, Restored *r)
 {

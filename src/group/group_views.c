@@ -49,7 +49,7 @@ typedef struct LagCounts
 
 /*
  * Find or create the counts of a partition, in the memory of the function
- * call. The end of the partition is read only once, so that all groups of a
+ * call.  The end of the partition is read only once, so that all groups of a
  * query are measured against the same end.
  */
 static LagCounts *

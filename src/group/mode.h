@@ -156,7 +156,7 @@ typedef struct GroupMode
 						  const GroupProgress *progress);
 
 	/*
-	 * Forget all leases and acknowledgements, and continue at a place. Calls
+	 * Forget all leases and acknowledgements, and continue at a place.  Calls
 	 * group_find_place() only after it has locked out other changes of the
 	 * group.
 	 */

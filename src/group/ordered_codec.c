@@ -140,7 +140,7 @@ get_varint(Reader *r)
 }
 
 /*
- * bytes that the done ranges from i on that begin before off + 64 need as runs
+ * bytes needed as runs by the done ranges from i on that begin below off + 64
  */
 static int
 run_bytes(const OrderedState *state, int i, int64 off)

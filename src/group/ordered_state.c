@@ -292,7 +292,7 @@ group_ordered_skip(OrderedState *state, int64 off)
 
 /*
  * Limit the number of entries.  First, neighbors with equal content are
- * merged. If that is not enough, neighbors with the least difference are
+ * merged.  If that is not enough, neighbors with the least difference are
  * merged, and keep the higher count and its token.  Acknowledgements with the
  * other token may be refused then, and their messages are delivered once more.
  */

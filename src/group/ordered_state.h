@@ -97,9 +97,7 @@ extern void group_ordered_init_progress(OrderedState *state, const GroupProgress
 /* returns the number of bytes; fails with 54000 beyond ORDERED_BLOB_MAX */
 extern int	group_ordered_encode(const OrderedState *state, char *blob);
 
-/*
- * state->done is in the current memory context; XX001 if the bytes are invalid
- */
+/* XX001 if the bytes are invalid; state->done is in the current context */
 extern void group_ordered_decode(OrderedState *state, const char *blob, int len);
 
 /* append a done range after the others, merging it with one that it touches */
@@ -176,10 +174,7 @@ typedef struct OrderedRoom
 
 extern void group_ordered_room_init(OrderedRoom *room, const OrderedState *state);
 
-/*
- * take room for a message after a gap of so many offsets; false if there is
- * none
- */
+/* take room for a message after a gap of so many offsets; false if full */
 extern bool group_ordered_room_take(OrderedRoom *room, int64 gap);
 
 #endif

@@ -43,9 +43,7 @@ extern void group_ordered_read(Relation rel, const ConsumerGroup *group, int par
 extern void group_ordered_read_seen(Relation rel, const ConsumerGroup *group, int partition,
 									Snapshot snapshot, OrderedState *state);
 
-/*
- * write the state as part of the current transaction; the partition is locked
- */
+/* write the state in the current transaction; the partition is locked */
 extern void group_ordered_write(Relation rel, const ConsumerGroup *group, int partition,
 								const OrderedState *state);
 

@@ -83,7 +83,7 @@ is_possible(TransactionId xid)
 }
 
 /*
- * parse the bytes of a page; returns the number of versions; trail may be NULL
+ * parse the bytes of a page, return the number of versions; trail may be NULL
  */
 static int
 parse_versions(const char *data, int len, Version *versions, Trail *trail)
@@ -176,9 +176,7 @@ trail_add(Trail *trail, const Version *version)
 	if (state.done)
 		pfree(state.done);
 
-	/*
-	 * if the group was moved back, messages done before do not count any more
-	 */
+	/* if the group was moved back, messages done before do not count */
 	for (int i = 0; i < trail->n; i++)
 		trail->steps[i].position = Min(trail->steps[i].position, state.position);
 

@@ -153,9 +153,7 @@ group_roles_changed(Oid relid, const GroupRoles *before, const GroupRoles *now)
 	int			i = 0;
 	int			j = 0;
 
-	/*
-	 * like PostgreSQL, record no dependencies on roles that cannot be dropped
-	 */
+	/* like PostgreSQL, record no dependencies on pinned roles */
 	while (i < nbefore || j < nnow)
 	{
 		if (j == nnow || (i < nbefore && list_before[i] < list_now[j]))
@@ -366,9 +364,7 @@ change_groups(List *roles, Oid newrole)
 	}
 }
 
-/*
- * list the groups that keep roles from being dropped; NULL if there are none
- */
+/* list the groups that keep roles from being dropped; NULL if none */
 static char *
 describe_groups(List *roles)
 {

@@ -13,7 +13,7 @@
  *
  * A third case is a statement in a function that cannot be analyzed.  Usually
  * a table that the function reads was dropped or renamed, and every row will
- * fail. But the text of the statement may also come from the row.
+ * fail.  But the text of the statement may also come from the row.
  */
 #include "postgres.h"
 

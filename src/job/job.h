@@ -98,9 +98,7 @@ typedef struct JobProcesses
 	/* after commit, read the jobs of this database again */
 	void		(*jobs_changed) (void);
 
-	/*
-	 * cancel the batch that a process runs of the job; false if there is none
-	 */
+	/* cancel the batch of the job that a process runs; false if none does */
 	bool		(*cancel_batch) (int32 job_id);
 } JobProcesses;
 
@@ -112,7 +110,9 @@ extern void job_note_changed(void);
 
 /*
  * Ask the process that runs a batch of the job to end it; false if there is
- * none. The work of the batch is rolled back; the job is tried again later.
+ * none.
+ *
+ * The work of the batch is rolled back.  The job is tried again later.
  */
 extern bool job_cancel_batch(int32 job_id);
 

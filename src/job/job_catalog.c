@@ -425,9 +425,7 @@ delete_parts(int32 job_id, int n)
 	Assert(n <= lengthof(parts));
 	for (int i = 0; i < n; i++)
 	{
-		/*
-		 * if the extension is being dropped, some tables may be gone already
-		 */
+		/* when the extension is dropped, some tables may be gone already */
 		Relation	rel = base_catalog_open(parts[i].table, parts[i].natts,
 											RowExclusiveLock, true);
 

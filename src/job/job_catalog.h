@@ -73,9 +73,7 @@ extern int32 job_format(void);
 /* insert the row of job_stats for a new job; job_insert() does this, too */
 extern void job_insert_stats(int32 job_id);
 
-/*
- * reset a job to nothing processed; writes query_tree and the current format
- */
+/* reset a job to the start; writes query_tree and the current format */
 extern void job_reset(JobRow *job);
 
 /* options of a new job, as given by the user */

@@ -8,7 +8,7 @@
  * counters.  The kind processes each row.
  *
  * A batch is one transaction and consists of rounds, which are
- * subtransactions. If a round fails, it is rolled back and partly repeated.
+ * subtransactions.  If a round fails, it is rolled back and partly repeated.
  * So anything that a kind keeps in memory from row to row belongs to the
  * round.
  */

@@ -65,9 +65,7 @@ lock_relation(Oid relid, LOCKMODE mode, bool wait)
 	return true;
 }
 
-/*
- * lock the relations of the job, and the job; false if a lock is not available
- */
+/* lock the relations of the job, and the job; false if a lock is not free */
 static bool
 lock_all(const JobKind *kind, const JobRow *job, bool wait)
 {

@@ -383,9 +383,7 @@ streamq_job_waits_for(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(reason));
 }
 
-/*
- * job_worker_pid(job_id int4) returns int4: NULL if no worker runs the job now
- */
+/* job_worker_pid(job_id int4) returns int4: NULL if no worker runs the job */
 Datum
 streamq_job_worker_pid(PG_FUNCTION_ARGS)
 {

@@ -395,7 +395,7 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 
 	/*
 	 * A new partition map must not become visible while a writer uses the old
-	 * one. ShareRowExclusiveLock waits for the transactions of writers, and
+	 * one.  ShareRowExclusiveLock waits for the transactions of writers, and
 	 * blocks new ones until this transaction ends.  Limits matter only to
 	 * others who change options.
 	 */

@@ -65,7 +65,7 @@ streamq_stream_progress(PG_FUNCTION_ARGS)
 }
 
 /*
- * make continuous views start over: messages that moved were counted already
+ * make continuous views start over, because they counted messages that moved
  */
 static void
 reset_jobs(Oid relid)

@@ -5,7 +5,7 @@
  * If the stream has a payload column, its value is the payload: jsonb as it is
  * (json is converted), text as a JSON string, bytea as a JSON string in base64
  * without line breaks.  The key and the headers are the columns of these
- * names. Otherwise the payload is the whole row as a JSON object, like
+ * names.  Otherwise the payload is the whole row as a JSON object, like
  * to_jsonb(row).
  *
  * If there is no suitable key column, the key is the text of the partition_by

@@ -13,7 +13,7 @@
 
 /*
  * How to convert rows of one stream: which columns are payload, key and
- * headers. Created once for each call, in the memory context of the call.
+ * headers.  Created once for each call, in the memory context of the call.
  */
 typedef struct MessageFormat MessageFormat;
 

@@ -78,7 +78,8 @@ extern void view_agg_init(ViewAggSet *set, ViewAggValue *values);
 extern void view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext);
 
 /*
- * convert a state to and from its column; sealed: NULL, whatever the input is
+ * Convert a state to and from its column.  A sealed state is NULL whatever the
+ * later input is.
  */
 extern Datum view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *sealed);
 extern void view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed);

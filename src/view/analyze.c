@@ -164,9 +164,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 	from->window_rti = rti;
 }
 
-/*
- * collect the relations in FROM, and the conditions in WHERE and inner joins
- */
+/* collect the relations in FROM, and the conditions of WHERE and joins */
 static void
 walk_jointree(FromState *from, Node *node)
 {

@@ -23,9 +23,7 @@
 PG_FUNCTION_INFO_V1(streamq_tumble_start);
 PG_FUNCTION_INFO_V1(streamq_tumble_end);
 
-/*
- * origin plus a number of months, with the day limited to the month's last day
- */
+/* origin plus a number of months; the day is at most the last of the month */
 static Timestamp
 add_months(Timestamp origin, int64 months)
 {

@@ -58,9 +58,7 @@ refuse_lock(Oid view)
 			 errhint("Leave the locking clause out.")));
 }
 
-/*
- * does the view have an INSTEAD OF trigger for the command, created by a user?
- */
+/* did a user create an INSTEAD OF trigger for the command? */
 static bool
 has_instead_trigger(Oid view, CmdType command)
 {

@@ -20,9 +20,7 @@ extern void view_guard_drop_attribute(Oid relid, AttrNumber attno);
 /* called before a relation is dropped while this session runs a job */
 extern void view_guard_drop_while_running(Oid relid);
 
-/*
- * called after the running command has altered a view, before others see that
- */
+/* called after the running command altered a view, before others see it */
 extern void view_guard_view_options(Oid view);
 
 /* raise the error that a continuous view cannot be changed (0A000) */
@@ -36,9 +34,7 @@ extern void view_guard_query(Query *query);
 extern void view_guard_plan(PlannedStmt *plan);
 extern void view_guard_command(Node *stmt);
 
-/*
- * object access hook: removes the job with its view, and follows a new owner
- */
+/* object access hook: drops the job with its view, follows a new owner */
 extern void view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId);
 
 #endif

@@ -68,7 +68,7 @@ rule_relation(Oid rule)
 
 /*
  * Refuse CREATE OR REPLACE VIEW, which would disconnect the view from its
- * state. A restore needs it: pg_dump may create an empty view first, and
+ * state.  A restore needs it: pg_dump may create an empty view first, and
  * replace it later.  view_rebuild() waits for that.
  */
 static void
