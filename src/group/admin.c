@@ -46,7 +46,8 @@ get_mode(const char *name)
  *			 lease interval, max_in_flight int4, if_not_exists bool)
  *
  * 42710 if the group exists and if_not_exists is false, 42501 if the caller
- * may not read the stream, 22023 for invalid options.
+ * may not read the stream, 0A000 for a mode that is not supported yet, 22023
+ * for invalid options.
  */
 PG_FUNCTION_INFO_V1(streamq_create_group);
 Datum

@@ -34,6 +34,7 @@ get_msg_id(int64 msg_id)
 	return msg_id;
 }
 
+/* msg_partition(msg_id int8) returns int4: 22003 if msg_id is out of range */
 PG_FUNCTION_INFO_V1(streamq_msg_partition);
 Datum
 streamq_msg_partition(PG_FUNCTION_ARGS)
@@ -41,6 +42,7 @@ streamq_msg_partition(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(LOG_MSG_PARTITION(get_msg_id(PG_GETARG_INT64(0))));
 }
 
+/* msg_offset(msg_id int8) returns int8: 22003 if msg_id is out of range */
 PG_FUNCTION_INFO_V1(streamq_msg_offset);
 Datum
 streamq_msg_offset(PG_FUNCTION_ARGS)
@@ -48,6 +50,11 @@ streamq_msg_offset(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(LOG_MSG_OFFSET(get_msg_id(PG_GETARG_INT64(0))));
 }
 
+/*
+ * make_msg_id(partition int4, msg_offset int8) returns int8
+ *
+ * 22003 if an argument is out of range.
+ */
 PG_FUNCTION_INFO_V1(streamq_make_msg_id);
 Datum
 streamq_make_msg_id(PG_FUNCTION_ARGS)

@@ -93,9 +93,14 @@ end_produce(Produce *produce)
 	table_close(produce->rel, NoLock);
 }
 
-/* ---- produce(stream, payload, key, headers, partition) ---- */
+/* ---- one message ---- */
 
-/* append a message and return its id, or null if a trigger suppressed it */
+/*
+ * produce(stream regclass, payload jsonb | json | text | bytea, key text,
+ *		headers jsonb, partition int4) returns int8
+ *
+ * Appends a message and returns its id, or null if a trigger suppressed it.
+ */
 static Datum
 produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 {
@@ -155,7 +160,7 @@ streamq_produce_bytea(PG_FUNCTION_ARGS)
 	return produce_one(fcinfo, BYTEAOID);
 }
 
-/* ---- produce_batch(stream, payloads, keys, headers, partition) ---- */
+/* ---- many messages ---- */
 
 /* read a one-dimensional array; all types here have the same alignment */
 static int
@@ -226,6 +231,15 @@ make_result(const int64 *msg_ids, int nwritten, int n)
 							  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
 }
 
+/*
+ * produce_batch(stream regclass, payloads text[], keys text[],
+ *			  headers jsonb[], partition int4) returns int8[]
+ * produce_batch_jsonb(stream regclass, payloads jsonb[], ...) returns int8[]
+ * produce_batch_bytea(stream regclass, payloads bytea[], ...) returns int8[]
+ *
+ * Appends messages and returns their ids, with null for rows suppressed by a
+ * trigger.  2202E unless all arrays have one dimension and the same length.
+ */
 static Datum
 produce_many(FunctionCallInfo fcinfo, const char *funcname, Oid payload_type)
 {

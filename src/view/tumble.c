@@ -114,10 +114,15 @@ tumble(Timestamp ts, const ViewWindowSize *size, Timestamp origin,
 /* ---- the SQL functions ---- */
 
 /*
- * tumble_start, tumble_end (ts, size interval, origin)
+ * tumble_start(ts timestamptz, size interval, origin timestamptz)
+ *	returns timestamptz
+ * tumble_end(ts timestamptz, size interval, origin timestamptz)
+ *	returns timestamptz
  *
- * Both are for timestamptz and timestamp, because the arithmetic is the same.
- * Strict.  An infinite ts has no window, so the result is NULL.
+ * Both exist for timestamp, too, because the arithmetic is the same.  An
+ * infinite ts has no window, so the result is NULL.  22023 if size is not a
+ * valid window size or origin is infinite, 22008 if the window is out of
+ * range.
  */
 static Datum
 tumble_bound(FunctionCallInfo fcinfo, bool want_end)

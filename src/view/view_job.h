@@ -10,7 +10,7 @@
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 
-/* batch.c: functions of the kind (job_kind.h) */
+/* batch.c: functions of the kind (job/job_kind.h) */
 extern void *view_load(JobBatch *batch);
 extern void view_begin_round(JobRound *round);
 extern void view_take_row(JobRound *round, JobInput *input);
@@ -19,7 +19,7 @@ extern void view_flush_round(JobRound *round);
 extern void view_end_batch(JobBatch *batch);
 extern void view_close(JobBatch *batch);
 
-/* rebuild.c: functions of the kind (job_kind.h) */
+/* rebuild.c: functions of the kind (job/job_kind.h) */
 extern bool view_is_current(const JobRow *job);
 extern bool view_rebuild(JobRow *job, Oid owner);
 
