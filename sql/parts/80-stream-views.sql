@@ -1,5 +1,5 @@
--- Views of streams.  They show the streams that the caller may SELECT from; members of
--- pg_read_all_stats see all.
+-- Views of streams.  They show the streams from which the caller may SELECT;
+-- members of pg_read_all_stats see all.
 
 CREATE FUNCTION streamq.partition_stats(
     stream pg_catalog.oid,

@@ -16,6 +16,7 @@
 
 struct GroupMode;
 
+/* a group: a row of streamq.consumer_group, and its use by the current user */
 typedef struct ConsumerGroup
 {
 	int32		group_id;
@@ -27,6 +28,7 @@ typedef struct ConsumerGroup
 	int32		max_in_flight;
 } ConsumerGroup;
 
+/* options of a new group */
 typedef struct GroupOptions
 {
 	const char *mode;
@@ -68,6 +70,7 @@ extern void group_check_exists(Relation rel, const ConsumerGroup *group);
  */
 extern void group_hold_retention(Relation rel, int npartitions, int64 *least);
 
+/* result of creating a group */
 typedef enum GroupCreated
 {
 	GROUP_CREATED,

@@ -12,9 +12,10 @@
 #include "group/group_lock.h"
 
 /*
- * Locks are object locks.  Partition of a group: the class is the catalog
- * table of groups, the object the group, and the sub-object the partition.
- * Names (by hash) and the set of groups of a stream: the object is the stream.
+ * These are locks on database objects, with the catalog table of groups as the
+ * class.  A partition of a group is the group's id with the partition as the
+ * sub-object.  The names of groups of a stream (by hash) and the set of its
+ * groups are sub-objects of the stream's OID.
  */
 #define LOCK_SUBID_GROUPS	0xffff
 #define LOCK_SUBID_NAME		0x8000

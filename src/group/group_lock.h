@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+/* result of locking a partition */
 typedef enum GroupLock
 {
 	GROUP_LOCK_BUSY,			/* another transaction has it, and the caller

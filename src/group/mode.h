@@ -32,6 +32,7 @@
 
 #define GROUP_CONSUMER_MAX	63	/* bytes of a consumer's name */
 
+/* a range of offsets */
 typedef struct GroupRange
 {
 	int64		from;
@@ -66,6 +67,7 @@ typedef enum GroupPromise
 								 * has leased already: taken first */
 } GroupPromise;
 
+/* result of GroupMode.look */
 typedef struct GroupOutlook
 {
 	GroupPromise promise;
@@ -75,6 +77,7 @@ typedef struct GroupOutlook
 								 * time; DT_NOEND if not */
 } GroupOutlook;
 
+/* result of GroupMode.take */
 typedef struct GroupTaken
 {
 	int64		position;		/* everything below it is done now */

@@ -51,6 +51,7 @@ typedef struct OrderedDelivery
 	int32		deliveries;
 } OrderedDelivery;
 
+/* the state of a partition; see the picture above for the offsets */
 typedef struct OrderedState
 {
 	int64		position;

@@ -12,6 +12,7 @@
 
 #include "group/mode.h"
 
+/* kinds of places */
 typedef enum GroupPlaceKind
 {
 	GROUP_EARLIEST,
@@ -20,6 +21,7 @@ typedef enum GroupPlaceKind
 	GROUP_AT_TIME
 } GroupPlaceKind;
 
+/* a place; only the field of its kind is set */
 struct GroupPlace
 {
 	GroupPlaceKind kind;

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+/* cause of an error */
 typedef enum JobFault
 {
 	FAULT_ROW,					/* the row will raise the error again */

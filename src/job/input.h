@@ -12,6 +12,7 @@
 #include "job/job_kind.h"
 #include "log/reader.h"
 
+/* the inputs of a round */
 typedef struct JobInputs
 {
 	JobInput   *inputs;			/* one for each partition with rows to read */

@@ -21,6 +21,7 @@
 /* ms after which a worker ends a batch, so that other jobs get their turn */
 #define JOB_BATCH_TIME	100
 
+/* a job, as far as workers need to know it */
 typedef struct JobInfo
 {
 	int32		job_id;
@@ -30,6 +31,7 @@ typedef struct JobInfo
 								 * setting */
 } JobInfo;
 
+/* result of a batch */
 typedef enum JobBatchResult
 {
 	JOB_GONE,					/* dropped or paused */
@@ -93,6 +95,7 @@ extern void job_note_error(int32 job_id, int sqlerrcode, const char *message);
 
 /* ---- the processes that run jobs ---- */
 
+/* functions of the folder that runs jobs (worker/) */
 typedef struct JobProcesses
 {
 	/* after commit, read the jobs of this database again */

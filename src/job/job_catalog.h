@@ -23,6 +23,7 @@ typedef struct JobEventTime
 								 * microseconds */
 } JobEventTime;
 
+/* a row of streamq.job */
 typedef struct JobRow
 {
 	int32		job_id;
@@ -41,6 +42,7 @@ typedef struct JobRow
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;
 
+/* a row of streamq.job_stats */
 typedef struct JobStats
 {
 	int64		rows_processed;
@@ -53,6 +55,7 @@ typedef struct JobStats
 	Timestamp	watermark;
 } JobStats;
 
+/* a row of streamq.job_progress: how far a job is in a partition */
 typedef struct JobProgress
 {
 	int			partition;

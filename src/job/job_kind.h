@@ -28,6 +28,7 @@
 
 typedef struct JobKind JobKind;
 
+/* use of a relation by a job */
 typedef enum JobRole
 {
 	JOB_SOURCE,					/* stream that the job reads */
@@ -91,6 +92,7 @@ typedef struct JobInput
 	int64		expired;		/* offsets that expired before they were read */
 } JobInput;
 
+/* state of a round */
 typedef struct JobRound
 {
 	JobBatch   *batch;

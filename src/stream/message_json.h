@@ -28,6 +28,7 @@ typedef enum JsonForm
 	JSON_CONVERTED				/* anything else: by to_jsonb() */
 } JsonForm;
 
+/* a column, and how its values are converted */
 typedef struct StreamJsonColumn
 {
 	AttrNumber	attnum;

@@ -9,6 +9,7 @@
 
 #include "utils/rel.h"
 
+/* how much was dropped */
 typedef enum RetentionResult
 {
 	RETENTION_NONE,				/* nothing to drop, or the stream is locked or

@@ -26,6 +26,7 @@ typedef struct StreamTargetColumn
 	FmgrInfo	input;
 } StreamTargetColumn;
 
+/* the cached data about a stream */
 typedef struct StreamTarget
 {
 	Oid			relid;
@@ -49,7 +50,9 @@ typedef struct StreamTarget
 	int			nnotnull;
 	AttrNumber *notnull;
 
-	/* a default of a domain may change without a change of the relation */
+	/*
+	 * has a domain, whose default may change without a change of the relation
+	 */
 	bool		has_domain;
 
 	/* has triggers, constraints or generated columns */

@@ -13,6 +13,7 @@
 
 #include "view/analyze.h"
 
+/* an aggregate call: its functions, and expressions of its arguments */
 typedef struct ViewAggCall
 {
 	Oid			collation;
@@ -45,6 +46,7 @@ typedef struct ViewAggValue
 								 * far */
 } ViewAggValue;
 
+/* the aggregate calls of a view */
 typedef struct ViewAggSet
 {
 	int			ncalls;

@@ -22,6 +22,7 @@ typedef struct ViewKey
 	Oid			eqop;
 } ViewKey;
 
+/* an aggregate call, and the column for its state */
 typedef struct ViewAgg
 {
 	Aggref	   *aggref;
@@ -31,6 +32,7 @@ typedef struct ViewAgg
 	Oid			storedcollation;
 } ViewAgg;
 
+/* the analyzed query of a continuous view */
 typedef struct ViewQuery
 {
 	Query	   *query;			/* as analyzed, with group references expanded */

@@ -23,6 +23,7 @@
 /* columns: [window_start, window_end,] group_hash, key_n …, agg_n …, sealed */
 #define VIEW_STATE_FIRST_ATTNO(windowed)	((windowed) ? 3 : 1)
 
+/* a group in memory, in one window */
 typedef struct ViewStateGroup
 {
 	struct ViewStateGroup *next;	/* next in the hash bucket */
@@ -39,6 +40,7 @@ typedef struct ViewStateGroup
 	ItemPointerData tid;
 } ViewStateGroup;
 
+/* a key column */
 typedef struct ViewStateKey
 {
 	Oid			collation;
@@ -49,6 +51,7 @@ typedef struct ViewStateKey
 	FmgrInfo	eq;
 } ViewStateKey;
 
+/* an open state table, with the groups of a round in memory */
 typedef struct ViewStateTable
 {
 	Relation	rel;

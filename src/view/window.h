@@ -45,6 +45,7 @@ typedef struct ViewWindowSpec
 	Timestamp	origin;
 } ViewWindowSpec;
 
+/* a kind of window function */
 struct ViewWindowKind
 {
 	const char *function;		/* name of the function in schema streamq */
