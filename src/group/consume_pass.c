@@ -79,6 +79,11 @@ take_messages(ConsumePass *pass, int partition)
 	}
 }
 
+/*
+ * Make one pass: look at all partitions, then take from those that seem to
+ * have messages.  The first of the other partitions rotates, so that consumers
+ * that ask for few messages get to all partitions.
+ */
 static void
 make_pass(ConsumePass *pass)
 {

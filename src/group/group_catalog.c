@@ -42,7 +42,7 @@
 #include "group/store.h"
 #include "log/log.h"
 
-/* with more than FREE_PAGES pages, one of FREE_INTERVAL calls frees pages */
+/* with n * FREE_PAGES pages, one of n * FREE_INTERVAL + 1 calls frees pages */
 #define FREE_INTERVAL		4
 #define FREE_PAGES			500
 
