@@ -47,7 +47,9 @@ end_unchanged(OrderedChange *change)
 		group_unlock_partition(change->group->group_id, change->partition);
 }
 
-/* write the state after messages were acknowledged or given back */
+/*
+ * write the changed state, and ring if other consumers may find messages now
+ */
 static void
 end_changed(OrderedChange *change)
 {
@@ -143,7 +145,9 @@ group_ordered_acknowledge_through(Relation rel, const ConsumerGroup *group,
 	return end_change(&change, count);
 }
 
-/* does this session hold the message under the partition's lease? */
+/*
+ * is the message held under the lease, and not given to another session since?
+ */
 static bool
 is_held(const OrderedChange *change, int64 off)
 {
