@@ -546,7 +546,7 @@ verify_versions(const LogStateKey *key, const char *data, int len, int64 next_of
 		if (state.done)
 			pfree(state.done);
 		if (state.delivered > next_offset)
-			return "a consumer group was given messages behind the end of the partition";
+			return "a consumer group was given messages past the end of the partition";
 	}
 	return NULL;
 }

@@ -192,7 +192,7 @@ signal_take(void (*take) (const SignalNews *entry, void *arg), void *arg)
 		SignalNews	taken[BUCKET_ENTRIES];
 		int			ntaken = 0;
 
-		/* no lock is needed: who adds an entry rings the doorbell after that */
+		/* no lock is needed: a new entry is followed by a ring of the doorbell */
 		if (bucket->npending == 0)
 			continue;
 

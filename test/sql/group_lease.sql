@@ -34,7 +34,7 @@ SELECT expires_at > now() + interval '90 min' AS longest FROM streamq.leases WHE
 SELECT streamq.extend_lease('s', 'g', '{2}', '1 s');
 SELECT expires_at > now() + interval '90 min' AS longest FROM streamq.leases WHERE stream = 's'::regclass LIMIT 1;
 
--- Giving back: the message and those behind it are for anybody, those before it stay.
+-- Giving back: the message and the later ones are for anybody, those before it stay.
 SELECT streamq.nack('s', 'g', 5);
 SELECT streamq.nack('s', 'g', 5) AS again, streamq.nack('s', 'g', 0) AS "done before", streamq.nack('s', 'g', 9) AS "not delivered";
 SELECT first_msg_id, last_msg_id, deliveries FROM streamq.leases WHERE stream = 's'::regclass ORDER BY 1;

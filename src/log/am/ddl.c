@@ -46,7 +46,7 @@ typedef struct NewFile
 } NewFile;
 
 /* set by log_begin_anew(): nothing is carried over to the next new file */
-static bool anew = false;
+static bool begin_anew = false;
 
 static Page
 add_page(NewFile *file)
@@ -236,7 +236,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 	check_transient(rel);
 
 	memset(&file, 0, sizeof(file));
-	if (truncate && !anew)
+	if (truncate && !begin_anew)
 		carry_on(rel, &file);
 	log_placement_file_changed();
 
@@ -262,14 +262,14 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *locator, char persis
 void
 log_begin_anew(Relation rel)
 {
-	anew = true;
+	begin_anew = true;
 	PG_TRY();
 	{
 		COMPAT_SET_NEW_RELATION_FILE(rel, rel->rd_rel->relpersistence);
 	}
 	PG_FINALLY();
 	{
-		anew = false;
+		begin_anew = false;
 	}
 	PG_END_TRY();
 }

@@ -119,25 +119,25 @@ check_attributes(TupleDesc desc, const LogRow *row)
 				off = att_align_nominal(off, att->attalign);
 			off += att->attlen;
 			if (off > row->len)
-				return "an attribute ends behind its row";
+				return "an attribute ends after its row";
 			continue;
 		}
 		if (off < row->len && row->body[off] == 0)
 			off = log_row_skip_padding(row->body, row->body + off, row->body + row->len) -
 				row->body;
 		if (off >= row->len)
-			return "an attribute begins behind its row";
+			return "an attribute begins after its row";
 		value = row->body + off;
 		if (VARATT_IS_1B_E(value))
 			return "an attribute is stored out of line";
 		if (VARATT_IS_1B(value))
 			size = VARSIZE_1B(value);
 		else if (off + VARHDRSZ > row->len)
-			return "an attribute ends behind its row";
+			return "an attribute ends after its row";
 		else
 			size = VARSIZE_4B(value);
 		if (off + size > row->len)
-			return "an attribute ends behind its row";
+			return "an attribute ends after its row";
 		if (!VARATT_IS_1B(value) && size < VARHDRSZ)
 			return "an attribute is shorter than its header";
 		if (VARATT_IS_4B_C(value) &&
@@ -298,7 +298,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 
 		if (pos + sizeof(uint16) > end)
 		{
-			report_damage(w, v->block, off, "a row begins behind its run");
+			report_damage(w, v->block, off, "a row begins after its run");
 			return false;
 		}
 		memcpy(&header, (char *) v->page + pos, sizeof(uint16));
@@ -309,7 +309,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 		{
 			if (pos + sizeof(uint16) + sizeof(uint32) > end)
 			{
-				report_damage(w, v->block, off, "a row begins behind its run");
+				report_damage(w, v->block, off, "a row begins after its run");
 				return false;
 			}
 			memcpy(&row.len, (char *) v->page + pos + sizeof(uint16), sizeof(uint32));
@@ -323,7 +323,7 @@ check_rows(Walk *w, PageView *v, const LogRun *run, uint32 pos, int64 off, bool 
 		if (body > end || (body + row.len > end &&
 						   (end != LOG_PAGE_END || i + 1 < run->nrows)))
 		{
-			report_damage(w, v->block, off, "a row ends behind its run");
+			report_damage(w, v->block, off, "a row ends after its run");
 			return false;
 		}
 		row.body = (char *) v->page + body;
@@ -568,7 +568,7 @@ check_behind_tail(Walk *w, const LogExtent *extent, BlockNumber from)
 		if (log_page_is((Page) copy.data, LOG_PAGE_DATA, w->p->partition) &&
 			LOG_OPAQUE(copy.data)->base >= extent->base &&
 			!tail_passed(w, extent, block))
-			report_damage(w, block, LOG_OPAQUE(copy.data)->base, "there are messages behind the tail");
+			report_damage(w, block, LOG_OPAQUE(copy.data)->base, "there are messages after the tail");
 	}
 }
 
@@ -618,7 +618,7 @@ check_extent_data(Walk *w, int i)
 					  INT64_FORMAT, p->tail.next_offset);
 	else if (w->expected > p->tail.next_offset &&
 			 log_next_offset(w->check->rel, p->partition) < w->expected)
-		report_damage(w, p->tail.tail, p->tail.next_offset, "the partition goes on behind its next offset");
+		report_damage(w, p->tail.tail, p->tail.next_offset, "the partition continues after its next offset");
 
 	/*
 	 * On a standby the tail may have been read in the middle of a row.  Then

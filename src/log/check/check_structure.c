@@ -156,7 +156,7 @@ log_check_read(Check *check, int partition, BlockNumber block, char *copy)
 		check->nblocks = RelationGetNumberOfBlocks(check->rel);
 	if (block >= check->nblocks)
 	{
-		log_check_report(check, partition, block, -1, "the block is behind the end of the file");
+		log_check_report(check, partition, block, -1, "the block is past the end of the file");
 		return false;
 	}
 	return log_check_guard(check, partition, block, read_page, &args);
@@ -248,7 +248,7 @@ check_free_ranges(Structure *s, LogMeta *meta)
 		}
 		if (i > 0 && range->start <= end)
 			log_check_report(s->check, -1, 0, -1,
-							 "free blocks %u, %u long, do not stand behind those before them",
+							 "free blocks %u, %u long, do not follow those before them",
 							 range->start, range->nblocks);
 		end = Max(end, (uint64) range->start + range->nblocks);
 		use_blocks(s, range->start, range->nblocks, -1, "free");

@@ -138,7 +138,7 @@ log_page_check_runs(Page page)
 		if (run->nrows == 0 || run->nbytes < run->nrows * sizeof(uint16))
 			return "a run is too short for its rows";
 		if (walk.end > walk.lower)
-			return "a run ends behind the content of the page";
+			return "a run ends after the content of the page";
 	}
 	if (walk.end != walk.lower)
 		return "its runs do not fill its content";

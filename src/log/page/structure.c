@@ -133,22 +133,22 @@ log_take_blocks(Page metapage, BlockNumber start, uint32 nblocks)
 	{
 		LogBlockRange *range = &meta->free[i];
 		uint32		before = start - range->start;
-		uint32		behind;
+		uint32		after_it;
 
 		if (start < range->start || start >= range->start + range->nblocks)
 			continue;
 		Assert(start + nblocks <= range->start + range->nblocks);
-		behind = range->nblocks - before - nblocks;
+		after_it = range->nblocks - before - nblocks;
 		range->nblocks = before;
 		if (before == 0)
 		{
 			range->start = start + nblocks;
-			range->nblocks = behind;
-			if (behind == 0)
+			range->nblocks = after_it;
+			if (after_it == 0)
 				remove_range(meta, i);
 		}
-		else if (behind > 0)
-			log_free_blocks(metapage, start + nblocks, behind);
+		else if (after_it > 0)
+			log_free_blocks(metapage, start + nblocks, after_it);
 		log_meta_set_content(metapage);
 		return;
 	}

@@ -405,7 +405,7 @@ assemble_row(LogPageScan *ps, TupleTableSlot *slot, uint32 pos, uint32 len)
 		{
 			if (row_expired(ps))
 				return NULL;
-			log_page_corrupted(ps->rel, cursor.block, "a row should go on behind it");
+			log_page_corrupted(ps->rel, cursor.block, "a row should continue after it");
 		}
 		page = BufferGetPage(buffer);
 		cont = LOG_OPAQUE(page)->cont_len;

@@ -15,8 +15,8 @@
  *
  * Partition 0, which always exists, says which barriers there are.  It is
  * written last, so a barrier that was not completed has no effect.  A
- * partition that does not know a barrier was added later and lies behind it as
- * a whole.
+ * partition that does not know a barrier was added later, and all of it comes
+ * after the barrier.
  */
 #include "postgres.h"
 
