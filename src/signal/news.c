@@ -192,7 +192,10 @@ signal_take(void (*take) (const SignalNews *entry, void *arg), void *arg)
 		SignalNews	taken[BUCKET_ENTRIES];
 		int			ntaken = 0;
 
-		/* no lock is needed: a new entry is followed by a ring of the doorbell */
+		/*
+		 * no lock is needed: a new entry is followed by a ring of the
+		 * doorbell
+		 */
 		if (bucket->npending == 0)
 			continue;
 
