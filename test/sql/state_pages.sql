@@ -72,4 +72,34 @@ CALL make_groups(1, 1);
 SELECT * FROM streamq.check_stream('s');
 SELECT count(*), sum(lag) AS lag FROM streamq.consumer_groups WHERE stream = 's'::regclass;
 
+-- states with keys below the first key of the directory: their groups get the numbers of dropped
+-- groups
+CALL drop_groups(1, 1);
+CREATE TEMP TABLE numbers (i int, group_id int);
+CREATE PROCEDURE note_numbers() LANGUAGE sql
+	AS $$INSERT INTO numbers SELECT substr(group_name, 2)::int, group_id FROM streamq.consumer_group
+		WHERE stream = 's'::regclass$$;
+CALL make_groups(1, 20);
+CALL note_numbers();
+CALL make_groups(41, 60);
+CALL drop_groups(1, 20);
+CALL make_groups(21, 40);
+UPDATE streamq.consumer_group SET group_id = -group_id
+WHERE stream = 's'::regclass AND group_name ~ '^g[23]|^g40';
+UPDATE streamq.consumer_group c SET group_id = n.group_id FROM numbers n
+WHERE c.group_id < 0 AND c.group_name = 'g' || n.i + 20;
+INSERT INTO s SELECT g FROM generate_series(1, 1000) g;
+CREATE PROCEDURE seek_groups(first int, last int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN first .. last LOOP
+		PERFORM streamq.seek('s', 'g' || i, 'latest');
+	END LOOP;
+END $$;
+CALL seek_groups(21, 60);
+SELECT * FROM streamq.check_stream('s');
+SELECT count(*), count(DISTINCT group_name) AS groups, sum(lag) AS lag
+FROM streamq.consumer_groups WHERE stream = 's'::regclass;
+CALL drop_groups(21, 59);
+SELECT * FROM streamq.check_stream('s');
+
 DROP SCHEMA state_pages CASCADE;

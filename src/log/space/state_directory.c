@@ -202,6 +202,13 @@ log_state_walk_next(LogStateWalk *walk, LogStateEntry *entry)
 		walk->i = path.positions[path.depth - 1];
 		walk->last = !path.bounded;
 		walk->next = path.high;
+
+		/*
+		 * On a standby, a split may not have reached this leaf.  The entries
+		 * from the next leaf's key on are in the next leaf too.
+		 */
+		if (path.bounded)
+			directory->nentries = find_position(directory, &path.high);
 	}
 	*entry = directory->entries[walk->i++];
 	return true;
@@ -305,6 +312,7 @@ split_page(Relation rel, const StatePath *path, int d)
 	uint32		at = pos >= n - 1 ? n - 1 : n / 2;
 	Buffer		buffers[4];		/* in the order that redo needs: left, above,
 								 * meta, right */
+	LogStateDirectory *above;
 	LogStateDirectory *left;
 	LogStateDirectory *right;
 
@@ -323,6 +331,10 @@ split_page(Relation rel, const StatePath *path, int d)
 	log_state_directory_set_content(BufferGetPage(buffers[3]));
 	left->nentries = at;
 	log_state_directory_set_content(BufferGetPage(buffers[0]));
+	above = LOG_STATE_DIRECTORY(BufferGetPage(buffers[1]));
+	/* the first entry covers all keys below the second, whatever its key */
+	if (path->positions[d - 1] == 0)
+		memset(&above->entries[0].key, 0, sizeof(LogStateKey));
 	add_entry(BufferGetPage(buffers[1]), path->positions[d - 1] + 1,
 			  &right->entries[0].key, block);
 	finish_change(rel, buffers, 4);
