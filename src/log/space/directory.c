@@ -489,6 +489,9 @@ log_tail_load(Relation rel, int partition, LogTail *tail)
 			return;
 		check_retries(&d, retries++);
 		found = find_last(&d, &extent, &tail->leaf, &tail->spare_blocks);
+		/* the first extent came into use after the head was copied */
+		if (found && ROOT(&d)[0].base == LOG_SPARE_EXTENT)
+			d.stale = true;
 	} while (d.stale);
 
 	tail->head = d.head_block;
