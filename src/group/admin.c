@@ -14,6 +14,7 @@
 #include "group/group.h"
 #include "group/group_catalog.h"
 #include "group/group_grant.h"
+#include "group/group_live.h"
 #include "group/group_ring.h"
 #include "group/memory.h"
 #include "group/store.h"
@@ -95,4 +96,16 @@ group_init(void)
 	group_ring_init();
 	group_memory_init();
 	stream_register_retention_holder(group_hold_retention);
+}
+
+void
+group_shmem_request(void)
+{
+	group_live_shmem_request();
+}
+
+void
+group_shmem_startup(void)
+{
+	group_live_shmem_startup();
 }
