@@ -147,6 +147,7 @@ read_options(const Datum *values, const bool *nulls, ConsumerGroup *group)
 #undef OPTION
 }
 
+/* read a row, for the current user */
 static void
 read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
