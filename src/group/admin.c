@@ -19,6 +19,7 @@
 #include "group/memory.h"
 #include "group/mode.h"
 #include "group/seek.h"
+#include "group/session.h"
 #include "group/store.h"
 #include "stream/privilege.h"
 #include "stream/retention.h"
@@ -176,4 +177,16 @@ group_init(void)
 	group_ring_init();
 	group_memory_init();
 	stream_register_retention_holder(group_hold_retention);
+}
+
+void
+group_shmem_request(void)
+{
+	group_session_shmem_request();
+}
+
+void
+group_shmem_startup(void)
+{
+	group_session_shmem_startup();
 }

@@ -19,7 +19,10 @@
 /*
  * Key of a state page.  Kinds are numbers on disk, and are never reused:
  *
- * 		1	consumer groups (group/store.h)
+ * 		1	consumer groups in ordered mode (group/store.h)
+ * 		2	consumer groups in shared mode (group/store.h)
+ * 		3	consumer groups in key_shared mode (group/store.h)
+ * 		4	consumers of groups (group/registry.h)
  *
  * The kind says what an owner is, for example the id of a group.  0 is no owner.
  * An owner may have any number of pages in each partition, and numbers them as
