@@ -38,6 +38,9 @@ typedef struct StreamOptions
 	int64		max_messages;
 	bool		keep_unacked;	/* keep also what a group has not acknowledged
 								 * or a job has not processed */
+
+	/* how long ids of messages are remembered; never zero */
+	Interval	dedup_window;
 } StreamOptions;
 
 /*

@@ -53,9 +53,8 @@ check_partitions(int npartitions)
 }
 
 /*
- * Read the limits from the first nargs of the arguments retention, max_bytes,
- * max_messages and keep_unacked, which start at `first`.  Returns true if any
- * is given.
+ * Read the limits from the first nargs of the arguments retention, max_bytes
+ * and max_messages, which start at `first`.  Returns true if any is given.
  */
 static bool
 get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options)
@@ -71,11 +70,6 @@ get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options
 		if (PG_ARGISNULL(first + i))
 			continue;
 		given = true;
-		if (i == 3)
-		{
-			options->keep_unacked = PG_GETARG_BOOL(first + i);
-			continue;
-		}
 		if (i == 0)
 		{
 			Interval	zero = {0};
@@ -104,6 +98,26 @@ get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options
 					 errhint("Zero removes the limit.")));
 	}
 	return given;
+}
+
+/* read the argument dedup_window; false if it is not given */
+static bool
+get_dedup_window(FunctionCallInfo fcinfo, int arg, StreamOptions *options)
+{
+	Interval	zero = {0};
+	Interval   *window;
+
+	if (PG_ARGISNULL(arg))
+		return false;
+	window = PG_GETARG_INTERVAL_P(arg);
+	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(window),
+										  IntervalPGetDatum(&zero))) <= 0 ||
+		INTERVAL_NOT_FINITE(window))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be positive and finite", "dedup_window")));
+	options->dedup_window = *window;
+	return true;
 }
 
 static Form_pg_attribute
@@ -370,7 +384,7 @@ fire_alter_table(Oid relid)
 /*
  * alter_stream(stream regclass, partitions int4, partition_by text,
  *			 retention interval, max_bytes int8, max_messages int8,
- *			 keep_unacked bool)
+ *			 dedup_window interval, keep_unacked bool)
  *
  * 42501 unless the caller owns the stream, 0A000 for fewer partitions than
  * before, 22023 for invalid options.
@@ -391,7 +405,8 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	check_owner(PG_GETARG_OID(0));
 	if (!PG_ARGISNULL(1))
 		check_partitions(PG_GETARG_INT32(1));
-	(void) get_limits(fcinfo, 3, 4, &options);
+	(void) get_limits(fcinfo, 3, 3, &options);
+	(void) get_dedup_window(fcinfo, 6, &options);
 
 	/*
 	 * A new partition map must not become visible while a writer uses the old
@@ -403,11 +418,18 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 		ShareUpdateExclusiveLock : ShareRowExclusiveLock;
 	rel = log_open_stream(PG_GETARG_OID(0), lockmode);
 	log_options_get(rel, &options);
-	if (get_limits(fcinfo, 3, 4, &options))
+	if (get_limits(fcinfo, 3, 3, &options))
+		changed = true;
+	if (!PG_ARGISNULL(7))
 	{
-		job_note_changed();
+		options.keep_unacked = PG_GETARG_BOOL(7);
 		changed = true;
 	}
+	/* the background processes look at these options */
+	if (changed)
+		job_note_changed();
+	if (get_dedup_window(fcinfo, 6, &options))
+		changed = true;
 
 	if (!PG_ARGISNULL(2))
 	{

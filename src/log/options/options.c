@@ -38,7 +38,11 @@
 #define Anum_stream_options_max_bytes	6
 #define Anum_stream_options_max_messages	7
 #define Anum_stream_options_keep_unacked	8
-#define Natts_stream_options 8
+#define Anum_stream_options_dedup_window	9
+#define Natts_stream_options 9
+
+/* dedup_window of streams that have none of their own */
+static const Interval default_dedup_window = {.day = 1};
 
 static Relation
 open_options(LOCKMODE lockmode, bool missing_ok)
@@ -137,6 +141,8 @@ read_limits(StreamOptions *options, const Datum *values, const bool *nulls)
 	if (!nulls[Anum_stream_options_max_messages - 1])
 		options->max_messages = DatumGetInt64(values[Anum_stream_options_max_messages - 1]);
 	options->keep_unacked = DatumGetBool(values[Anum_stream_options_keep_unacked - 1]);
+	if (!nulls[Anum_stream_options_dedup_window - 1])
+		options->dedup_window = *DatumGetIntervalP(values[Anum_stream_options_dedup_window - 1]);
 }
 
 void
@@ -151,6 +157,7 @@ log_options_get(Relation rel, StreamOptions *options)
 	options->npartitions = 1;
 	options->nhistory = 1;
 	options->history[0] = 1;
+	options->dedup_window = default_dedup_window;
 
 	/* the table is missing while the extension is being created or dropped */
 	catalog = open_options(AccessShareLock, true);
@@ -285,7 +292,10 @@ log_options_set(Relation rel, const StreamOptions *options, bool set_keys)
 	values[Anum_stream_options_max_messages - 1] = Int64GetDatum(options->max_messages);
 	nulls[Anum_stream_options_max_messages - 1] = options->max_messages == 0;
 	values[Anum_stream_options_keep_unacked - 1] = BoolGetDatum(options->keep_unacked);
-	for (int i = Anum_stream_options_retention; i <= Anum_stream_options_keep_unacked; i++)
+	values[Anum_stream_options_dedup_window - 1] = IntervalPGetDatum(&options->dedup_window);
+	nulls[Anum_stream_options_dedup_window - 1] =
+		memcmp(&options->dedup_window, &default_dedup_window, sizeof(Interval)) == 0;
+	for (int i = Anum_stream_options_retention; i <= Anum_stream_options_dedup_window; i++)
 		replaces[i - 1] = true;
 
 	if (HeapTupleIsValid(old))
