@@ -15,6 +15,7 @@
 
 #include "group/group.h"
 #include "group/group_shmem.h"
+#include "group/session.h"
 
 #define STATE_LOCKS		256
 
@@ -38,6 +39,7 @@ void
 group_shmem_request(void)
 {
 	RequestAddinShmemSpace(sizeof(GroupControl) + PG_CACHE_LINE_SIZE);
+	group_session_shmem_request();
 }
 
 void
@@ -62,6 +64,7 @@ group_shmem_startup(void)
 	}
 	LWLockRegisterTranche(control->tranche, "StreamqGroup");
 	LWLockRelease(AddinShmemInitLock);
+	group_session_shmem_startup();
 }
 
 GroupStateLock *
