@@ -140,8 +140,9 @@ extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
 
 typedef struct LogPeek
 {
-	int64		from;			/* where the peek began */
 	int64		end;
+	int64		expired_from;	/* messages at these offsets expired before */
+	int64		expired_to;		/* they could be read, gaps included */
 	int64		nmessages;
 	int			nranges;
 	struct

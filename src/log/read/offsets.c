@@ -148,6 +148,16 @@ peek_add(LogPeek *peek, int64 from, int64 to)
 	return true;
 }
 
+/* Offsets below `first` can no longer be read; continue there. */
+static void
+peek_expire(LogPeek *peek, Relation rel, int partition, int64 first)
+{
+	if (first <= peek->end)
+		return;
+	peek->end = first;
+	peek->expired_to = Max(peek->expired_from, Min(log_expired_offset(rel, partition), first));
+}
+
 /* Add what is visible on the page; false if the peek ends there. */
 static bool
 peek_page(LogPeek *peek, const LogPageScan *ps, int64 to, int64 want)
@@ -180,10 +190,11 @@ log_peek(Relation rel, int partition, int64 from, int64 to, int64 want,
 
 	/* as in log_reader_begin() */
 	PredicateLockRelation(rel, snapshot);
-	peek->from = from;
-	peek->end = Max(from, log_first_offset(rel, partition));
+	peek->end = from;
+	peek->expired_from = peek->expired_to = from;
 	peek->nmessages = 0;
 	peek->nranges = 0;
+	peek_expire(peek, rel, partition, log_first_offset(rel, partition));
 	to = Min(to, log_next_offset(rel, partition));
 	if (peek->end >= to)
 		return;
@@ -195,9 +206,12 @@ log_peek(Relation rel, int partition, int64 from, int64 to, int64 want,
 	{
 		do
 		{
+			int64		expected = peek->end;
+
 			CHECK_FOR_INTERRUPTS();
-			if (!log_page_scan_load_forward(ps, &cursor, snapshot, LOG_STOP_OWN, &peek->end))
+			if (!log_page_scan_load_forward(ps, &cursor, snapshot, LOG_STOP_OWN, &expected))
 				break;
+			peek_expire(peek, rel, partition, expected);
 			if (!peek_page(peek, ps, to, want))
 			{
 				complete = true;
