@@ -40,6 +40,7 @@ streamq_shmem_request(void)
 		prev_shmem_request_hook();
 	log_shmem_request();
 	signal_shmem_request();
+	group_shmem_request();
 	worker_shmem_request();
 }
 
@@ -50,6 +51,7 @@ streamq_shmem_startup(void)
 		prev_shmem_startup_hook();
 	log_shmem_startup();
 	signal_shmem_startup();
+	group_shmem_startup();
 	worker_shmem_startup();
 }
 

@@ -16,17 +16,24 @@ typedef enum GroupLock
 	GROUP_LOCK_HELD				/* this transaction had it already */
 } GroupLock;
 
+typedef enum GroupLockMode
+{
+	GROUP_LOCK_SHARE,			/* conflicts with the other mode only */
+	GROUP_LOCK_EXCLUSIVE
+} GroupLockMode;
+
 /*
  * Lock one partition of a group until the end of the transaction.  What the
  * lock protects is up to the group's mode.
  */
-extern GroupLock group_lock_partition(int32 group_id, int partition, bool wait);
+extern GroupLock group_lock_partition(int32 group_id, int partition, GroupLockMode mode,
+									  bool wait);
 
 /*
  * Release it early.  Allowed after GROUP_LOCK_TAKEN only, and only if nothing
  * was written that a rollback would undo.
  */
-extern void group_unlock_partition(int32 group_id, int partition);
+extern void group_unlock_partition(int32 group_id, int partition, GroupLockMode mode);
 
 /*
  * Lock a name among the groups of a stream until the end of the transaction:

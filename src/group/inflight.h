@@ -22,7 +22,9 @@
  * The LWLock of (group, partition) is held all the time, so the caller must
  * not read the log, run user code, or wait for a lock meanwhile.  A session
  * can have one tree open.  An error releases the lock; what was stored before
- * it stays.
+ * it stays.  Whoever opens a tree for changes holds the heavyweight lock of
+ * the partition (group_lock.h), at least in share mode, until the end of the
+ * transaction.
  */
 #ifndef STREAMQ_GROUP_INFLIGHT_H
 #define STREAMQ_GROUP_INFLIGHT_H
@@ -43,7 +45,7 @@ typedef enum InflightKind
 	INFLIGHT_AVAILABLE = 1,
 	INFLIGHT_LEASED,
 	INFLIGHT_DONE
-}			InflightKind;
+} InflightKind;
 
 typedef struct InflightLevel
 {
@@ -58,7 +60,7 @@ typedef struct InflightLevel
 	uint64		token;			/* of the delivery (memory.h) */
 	uint32		consumer;		/* number in the registry of consumers; 0:
 								 * none */
-}			InflightLevel;
+} InflightLevel;
 
 #define INFLIGHT_MAX_LEVELS	4
 
@@ -70,10 +72,11 @@ typedef struct InflightEntry
 	int			nlevels;		/* at least 1 */
 	InflightLevel levels[INFLIGHT_MAX_LEVELS];
 	int			slot;			/* private; -1 in a new entry */
-}			InflightEntry;
+} InflightEntry;
 
 /*
- * What the caller may look at and, where it says so, change.  The counts are
+ * What the caller may look at and, where it says so, change.  The frontier
+ * must be moved after the entries below it have been inserted.  The counts are
  * those of the newest levels as stored: a change of a transaction that has
  * aborted since counts until group_inflight_next_due() or another function
  * meets the entry.
@@ -95,7 +98,7 @@ typedef struct InflightHead
 	int64		done;			/* by transactions that are not decided */
 	int64		acked;
 	int64		dead_lettered;
-}			InflightHead;
+} InflightHead;
 
 /* how a mode uses the tree */
 typedef struct InflightRules
@@ -107,8 +110,8 @@ typedef struct InflightRules
 	 * DT_NOBEGIN: look always, for example because the end of a transaction
 	 * may change that; DT_NOEND: never by time alone.
 	 */
-	TimestampTz (*due) (const ConsumerGroup *group, const InflightEntry * entries, int n);
-}			InflightRules;
+	TimestampTz (*due) (const ConsumerGroup *group, const InflightEntry *entries, int n);
+} InflightRules;
 
 typedef struct InflightTree InflightTree;
 
@@ -121,29 +124,29 @@ typedef struct InflightTree InflightTree;
  * `replace` is false.
  */
 extern bool group_inflight_create(Relation rel, const ConsumerGroup *group, int partition,
-								  const InflightRules * rules, const GroupProgress *progress,
+								  const InflightRules *rules, const GroupProgress *progress,
 								  bool replace);
 
 /*
  * Open the state, for changes with LW_EXCLUSIVE, for reading with LW_SHARED.
  * NULL (and no lock) if there is no state.
  */
-extern InflightTree * group_inflight_open(Relation rel, const ConsumerGroup *group, int partition,
-										  const InflightRules * rules, LWLockMode mode);
+extern InflightTree *group_inflight_open(Relation rel, const ConsumerGroup *group, int partition,
+										 const InflightRules *rules, LWLockMode mode);
 
 /* store what was changed, and release the LWLock */
-extern void group_inflight_close(InflightTree * tree);
+extern void group_inflight_close(InflightTree *tree);
 
 /* a pointer that is valid until close; after changes call ..._head_changed() */
-extern InflightHead * group_inflight_head(InflightTree * tree);
-extern void group_inflight_head_changed(InflightTree * tree);
+extern InflightHead *group_inflight_head(InflightTree *tree);
+extern void group_inflight_head_changed(InflightTree *tree);
 
 /*
  * Begin again at off with no entries.  The current (sub)transaction does it: a
  * rollback restores the old entries.  The caller holds the heavyweight lock of
  * the partition exclusively.
  */
-extern void group_inflight_move(InflightTree * tree, int64 off);
+extern void group_inflight_move(InflightTree *tree, int64 off);
 
 /* ---- room ---- */
 
@@ -153,11 +156,11 @@ extern void group_inflight_move(InflightTree * tree, int64 off);
  * change that pushes a level counts as one.
  */
 #define INFLIGHT_MAX_ROOM	32
-extern bool group_inflight_has_room(InflightTree * tree, int nentries);
+extern bool group_inflight_has_room(const InflightTree *tree, int nentries);
 
 /* make pages for so many more entries; no tree is open */
 extern void group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
-								   const InflightRules * rules, int nentries);
+								   const InflightRules *rules, int nentries);
 
 /* ---- finding entries ---- */
 
@@ -169,61 +172,61 @@ extern void group_inflight_reserve(Relation rel, const ConsumerGroup *group, int
  */
 
 /* the first entry that ends after (hash, off); NULL if there is none */
-extern const InflightEntry *group_inflight_seek(InflightTree * tree, uint32 hash, int64 off);
+extern const InflightEntry *group_inflight_seek(InflightTree *tree, uint32 hash, int64 off);
 
 /* the entry after the last one returned, replaced or inserted */
-extern const InflightEntry *group_inflight_next(InflightTree * tree);
+extern const InflightEntry *group_inflight_next(InflightTree *tree);
 
 /*
  * As group_inflight_next(), but skips leaves with nothing due.  The entries of
  * the other leaves are all returned.  Begins at the first entry if nothing was
  * returned yet.
  */
-extern const InflightEntry *group_inflight_next_due(InflightTree * tree, TimestampTz now);
+extern const InflightEntry *group_inflight_next_due(InflightTree *tree, TimestampTz now);
 
 /* when something may be due, in the whole tree; as InflightRules.due */
-extern TimestampTz group_inflight_due(InflightTree * tree);
+extern TimestampTz group_inflight_due(InflightTree *tree);
 
 /*
  * The least offset that is not done as this transaction sees it; the frontier
  * if all below it are done.
  */
-extern int64 group_inflight_position(InflightTree * tree);
+extern int64 group_inflight_position(InflightTree *tree);
 
 /* ---- changing entries ---- */
 
 /* replace the entry returned last by n others within its range (0: remove) */
-extern void group_inflight_replace(InflightTree * tree, const InflightEntry * with, int n);
+extern void group_inflight_replace(InflightTree *tree, const InflightEntry *with, int n);
 
 /*
  * Add an entry anywhere; it must not overlap another one.  group_inflight_next()
  * goes on after it.
  */
-extern void group_inflight_insert(InflightTree * tree, const InflightEntry * entry);
+extern void group_inflight_insert(InflightTree *tree, const InflightEntry *entry);
 
 /* ---- entries ---- */
 
 /* a new entry with one settled level: available, never delivered */
-extern void group_inflight_init(InflightEntry * entry, uint32 hash, int64 from, int32 count);
+extern void group_inflight_init(InflightEntry *entry, uint32 hash, int64 from, int32 count);
 
 static inline const InflightLevel *
-group_inflight_top(const InflightEntry * entry)
+group_inflight_top(const InflightEntry *entry)
 {
 	return &entry->levels[entry->nlevels - 1];
 }
 
 /* does the newest level belong to another transaction, in progress? */
-extern bool group_inflight_is_foreign(const InflightEntry * entry);
+extern bool group_inflight_is_foreign(const InflightEntry *entry);
 
 /*
  * Put a level on an entry that is not foreign, with the xid of the current
  * (sub)transaction.  Fails with 54000 if too many open savepoints have changed
  * the entry.
  */
-extern void group_inflight_push(InflightEntry * entry, const InflightLevel * level);
+extern void group_inflight_push(InflightEntry *entry, const InflightLevel *level);
 
 /* change the settled state: allowed where a rollback must not undo it */
-extern void group_inflight_settle_to(InflightEntry * entry, const InflightLevel * level);
+extern void group_inflight_settle_to(InflightEntry *entry, const InflightLevel *level);
 
 /*
  * Cut an entry at from and to (clipped to its range): parts gets the range
@@ -231,8 +234,8 @@ extern void group_inflight_settle_to(InflightEntry * entry, const InflightLevel 
  * three).  Returns the number of parts; *middle is the index of [from, to), or
  * -1.
  */
-extern int	group_inflight_cut(const InflightEntry * entry, int64 from, int64 to,
-							   InflightEntry * parts, int *middle);
+extern int	group_inflight_cut(const InflightEntry *entry, int64 from, int64 to,
+							   InflightEntry *parts, int *middle);
 
 /* ---- reading without keeping the lock ---- */
 
@@ -241,12 +244,12 @@ extern int	group_inflight_cut(const InflightEntry * entry, int64 from, int64 to,
  * so changes meanwhile may be seen or not.  False if there is no state.
  */
 extern bool group_inflight_each(Relation rel, const ConsumerGroup *group, int partition,
-								const InflightRules * rules,
-								void (*func) (const InflightEntry * entry, void *arg), void *arg);
+								const InflightRules *rules,
+								void (*func) (const InflightEntry *entry, void *arg), void *arg);
 
 /* a copy of the head, and the position; false if there is no state */
 extern bool group_inflight_look(Relation rel, const ConsumerGroup *group, int partition,
-								const InflightRules * rules, InflightHead * head,
+								const InflightRules *rules, InflightHead *head,
 								int64 *position, TimestampTz *due);
 
 /*
@@ -255,15 +258,8 @@ extern bool group_inflight_look(Relation rel, const ConsumerGroup *group, int pa
  * if there is no state.
  */
 extern bool group_inflight_progress(Relation rel, const ConsumerGroup *group, int partition,
-									const InflightRules * rules, Snapshot snapshot,
+									const InflightRules *rules, Snapshot snapshot,
 									GroupProgress *progress);
-
-/*
- * Has a transaction that the current snapshot does not see changed the state?
- * For SERIALIZABLE; false if there is no state.
- */
-extern bool group_inflight_is_newer(Relation rel, const ConsumerGroup *group, int partition,
-									const InflightRules * rules, Snapshot snapshot);
 
 /* ---- pages ---- */
 

@@ -49,7 +49,7 @@ ordered_close(Relation rel, const ConsumerGroup *group)
 	int			npartitions = log_partition_count(rel);
 
 	for (int p = 0; p < npartitions; p++)
-		(void) group_lock_partition(group->group_id, p, true);
+		(void) group_lock_partition(group->group_id, p, GROUP_LOCK_EXCLUSIVE, true);
 }
 
 /* ---- looking ---- */
