@@ -16,6 +16,7 @@
 #include "group/group_grant.h"
 #include "group/group_ring.h"
 #include "group/memory.h"
+#include "group/session.h"
 #include "group/store.h"
 #include "stream/retention.h"
 
@@ -95,4 +96,16 @@ group_init(void)
 	group_ring_init();
 	group_memory_init();
 	stream_register_retention_holder(group_hold_retention);
+}
+
+void
+group_shmem_request(void)
+{
+	group_session_shmem_request();
+}
+
+void
+group_shmem_startup(void)
+{
+	group_session_shmem_startup();
 }

@@ -14,9 +14,10 @@
 /*
  * These are locks on database objects, with the catalog table of groups as the
  * class.  A partition of a group is the group's id with the partition as the
- * sub-object.  The names of groups of a stream (by hash) and the set of its
+ * sub-object; its registry of consumers is another sub-object.  The names of groups of a stream (by hash) and the set of its
  * groups are sub-objects of the stream's OID.
  */
+#define LOCK_SUBID_REGISTRY	0x0100
 #define LOCK_SUBID_GROUPS	0xffff
 #define LOCK_SUBID_NAME		0x8000
 #define LOCK_NAME_MASK		0x3fff
@@ -59,6 +60,24 @@ group_unlock_partition(int32 group_id, int partition, GroupLockMode mode)
 
 	set_locktag(&tag, (uint32) group_id, (uint16) partition);
 	LockRelease(&tag, partition_lockmode(mode), false);
+}
+
+void
+group_lock_registry(int32 group_id)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, LOCK_SUBID_REGISTRY);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+group_unlock_registry(int32 group_id)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, LOCK_SUBID_REGISTRY);
+	LockRelease(&tag, ExclusiveLock, false);
 }
 
 bool

@@ -36,6 +36,13 @@ extern GroupLock group_lock_partition(int32 group_id, int partition, GroupLockMo
 extern void group_unlock_partition(int32 group_id, int partition, GroupLockMode mode);
 
 /*
+ * Lock the registry of a group's consumers for a short time, to add one or to
+ * remove some.
+ */
+extern void group_lock_registry(int32 group_id);
+extern void group_unlock_registry(int32 group_id);
+
+/*
  * Lock a name among the groups of a stream until the end of the transaction:
  * required for creating, changing and dropping the group.  Returns false if
  * another transaction has the lock and `wait` is false.

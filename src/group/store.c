@@ -8,6 +8,7 @@
 
 #include "group/group_catalog.h"
 #include "group/mode.h"
+#include "group/registry.h"
 #include "group/store.h"
 #include "log/state_page.h"
 
@@ -113,6 +114,7 @@ group_store_free(Relation rel, bool (*keep) (int32 group_id, void *arg), void *a
 
 	for (int i = 0; group_modes[i] != NULL; i++)
 		log_state_free(rel, group_modes[i]->page_kind, 0, keep_owner, &groups);
+	log_state_free(rel, GROUP_REGISTRY_PAGE_KIND, 0, keep_owner, &groups);
 }
 
 uint32
@@ -126,4 +128,5 @@ group_store_init(void)
 {
 	for (int i = 0; group_modes[i] != NULL; i++)
 		log_register_state_kind(group_modes[i]->page_kind, group_modes[i]->pages);
+	log_register_state_kind(GROUP_REGISTRY_PAGE_KIND, &group_registry_pages);
 }

@@ -1,7 +1,7 @@
 /*
  * store.h
- *	  The state pages of consumer groups.  Only this part of group/ uses the
- *	  state pages of the log.
+ *	  The state pages of consumer groups, except the list of consumers
+ *	  (registry.h).
  *
  * The group's mode decides what the bytes mean, and which lock a writer holds.
  */
@@ -55,7 +55,7 @@ extern void group_store_free(Relation rel, bool (*keep) (int32 group_id, void *a
 /* number of state pages of the stream */
 extern uint32 group_store_count(Relation rel);
 
-/* register the callbacks of all modes with the log */
+/* register the callbacks of all kinds of pages with the log */
 extern void group_store_init(void);
 
 #endif

@@ -22,6 +22,7 @@
  * 		1	consumer groups in ordered mode (group/ordered_version.h)
  * 		2	in shared mode (group/inflight.h)
  * 		3	in key_shared mode (group/inflight.h)
+ * 		4	consumers of groups (group/registry.h)
  *
  * The kind says what an owner is, for example the id of a group.  0 is no owner.
  * An owner may have any number of pages in each partition, and numbers them as
