@@ -15,6 +15,7 @@
 #include "group/group_catalog.h"
 #include "group/group_grant.h"
 #include "group/group_ring.h"
+#include "group/group_shmem.h"
 #include "group/memory.h"
 #include "group/session.h"
 #include "group/store.h"
@@ -101,11 +102,13 @@ group_init(void)
 void
 group_shmem_request(void)
 {
+	group_state_shmem_request();
 	group_session_shmem_request();
 }
 
 void
 group_shmem_startup(void)
 {
+	group_state_shmem_startup();
 	group_session_shmem_startup();
 }

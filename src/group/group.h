@@ -16,8 +16,6 @@ extern void group_shmem_request(void);
 extern void group_shmem_startup(void);
 
 /* shared memory (hooks of the same names) */
-extern void group_shmem_request(void);
-extern void group_shmem_startup(void);
 
 /*
  * remove the catalog rows of the groups of a stream dropped in this

@@ -35,13 +35,13 @@ typedef struct GroupControl
 static GroupControl *control = NULL;
 
 void
-group_shmem_request(void)
+group_state_shmem_request(void)
 {
 	RequestAddinShmemSpace(sizeof(GroupControl) + PG_CACHE_LINE_SIZE);
 }
 
 void
-group_shmem_startup(void)
+group_state_shmem_startup(void)
 {
 	bool		found;
 

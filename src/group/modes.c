@@ -8,9 +8,11 @@
 
 #include "group/mode.h"
 #include "group/ordered.h"
+#include "group/shared.h"
 
 const GroupMode *const group_modes[] = {
 	&group_ordered_mode,
+	&group_shared_mode,
 	NULL
 };
 

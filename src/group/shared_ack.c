@@ -87,7 +87,7 @@ end_change(SharedChange *change, bool frees)
 	{
 		group_inflight_close(change->tree);
 		if (change->lock == GROUP_LOCK_TAKEN)
-			group_unshare_partition(change->group->group_id, change->partition);
+			group_unlock_partition(change->group->group_id, change->partition, GROUP_LOCK_SHARE);
 		return;
 	}
 

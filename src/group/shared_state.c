@@ -51,11 +51,11 @@ group_shared_rules(const ConsumerGroup *group)
 GroupLock
 group_shared_lock(Relation rel, const ConsumerGroup *group, int partition)
 {
-	GroupLock	lock = group_share_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_SHARE, false);
 
 	if (lock != GROUP_LOCK_BUSY)
 		return lock;
-	lock = group_share_partition(group->group_id, partition, true);
+	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_SHARE, true);
 	group_check_exists(rel, group);
 	return lock;
 }

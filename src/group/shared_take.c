@@ -368,7 +368,7 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 {
 	Relation	rel = consumer->rel;
 	const ConsumerGroup *group = consumer->group;
-	GroupLock	lock = group_share_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_SHARE, false);
 	int			before = group_messages_count(consumer->messages);
 	SharedTake	take;
 
@@ -402,5 +402,5 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 	else if (take.claimed)
 		group_ring_at_end(RelationGetRelid(rel), false);
 	else if (lock == GROUP_LOCK_TAKEN)
-		group_unshare_partition(group->group_id, partition);
+		group_unlock_partition(group->group_id, partition, GROUP_LOCK_SHARE);
 }
