@@ -13,6 +13,7 @@
 const GroupMode *const group_modes[] = {
 	&group_ordered_mode,
 	&group_shared_mode,
+	&group_key_shared_mode,
 	NULL
 };
 

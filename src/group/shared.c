@@ -24,8 +24,7 @@ static void
 shared_start(Relation rel, const ConsumerGroup *group, int partition,
 			 const GroupProgress *progress)
 {
-	(void) group_inflight_create(rel, group, partition, group_shared_rules(group),
-								 progress, true);
+	group_shared_create(rel, group, partition, progress, true);
 }
 
 static void

@@ -42,6 +42,10 @@ group_shared_has_keys(const ConsumerGroup *group)
  */
 extern GroupLock group_shared_lock(Relation rel, const ConsumerGroup *group, int partition);
 
+/* create the state of a partition; nothing happens if it exists, unless `replace` */
+extern void group_shared_create(Relation rel, const ConsumerGroup *group, int partition,
+								const GroupProgress *progress, bool replace);
+
 /*
  * Open the state for changes.  If there is none, it is created: the partition
  * is new, or the group was restored from a dump.

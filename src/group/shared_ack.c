@@ -14,6 +14,7 @@
 #include "group/group_lock.h"
 #include "group/group_ring.h"
 #include "group/inflight.h"
+#include "group/key_shared.h"
 #include "group/memory.h"
 #include "group/mode.h"
 #include "group/shared.h"
@@ -43,6 +44,8 @@ struct SharedChange
 	SharedDecide decide;
 	TimestampTz now;
 	bool		changed;
+	bool		unblocked;		/* other messages of a key may be handed out
+								 * after the commit */
 
 	/* for the functions that decide */
 	const GroupRetry *retry;
@@ -121,6 +124,8 @@ change_entry(SharedChange *change, const InflightEntry *entry, int64 from, int64
 	group_inflight_push(&parts[middle], &level);
 	group_inflight_replace(change->tree, parts, n);
 	change->changed = true;
+	if (level.kind == INFLIGHT_DONE && group_shared_has_keys(change->group))
+		change->unblocked |= group_key_unblock(change->tree, parts[middle].hash, from);
 	return *until - from;
 }
 
@@ -210,13 +215,14 @@ decide_done(SharedChange *change, const InflightEntry *entry, int64 from, int64 
 }
 
 /*
- * After acknowledgements, a partition that waits for this one may go on when
- * the transaction has committed.
+ * After acknowledgements, a key or a partition that waits for this one may go
+ * on when the transaction has committed.
  */
 static int64
 end_done(SharedChange *change, int64 count)
 {
-	bool		ring = change->changed && log_partition_count(change->rel) > 1;
+	bool		ring = change->unblocked ||
+		(change->changed && log_partition_count(change->rel) > 1);
 
 	end_change(change, true);
 	if (ring)

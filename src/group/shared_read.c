@@ -12,6 +12,7 @@
 #include "utils/snapmgr.h"
 
 #include "group/inflight.h"
+#include "group/key_shared.h"
 #include "group/memory.h"
 #include "group/messages.h"
 #include "group/mode.h"
@@ -82,7 +83,10 @@ add_fix(ReadClaims *read, FixKind kind, int64 to)
 		read->fixes = read->fixes == NULL ? palloc(read->maxfixes * sizeof(Fix)) :
 			repalloc(read->fixes, read->maxfixes * sizeof(Fix));
 	}
-	read->fixes[read->nfixes++] = (Fix) {kind, read->claim, read->off, to};
+	read->fixes[read->nfixes++] = (Fix)
+	{
+		kind, read->claim, read->off, to
+	};
 }
 
 /* go on to the message at `to` of the same claim, or to the next claim */
@@ -248,6 +252,8 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 			if (group_inflight_top(before)->deliveries > 0)
 				head->redelivered -= part->count;
 			group_inflight_head_changed(take->tree);
+			/* what blocked it may be gone */
+			(void) group_key_clear_blocked(part);
 			return true;
 	}
 	pg_unreachable();
@@ -285,6 +291,8 @@ apply_fix(SharedTake *take, const Fix *fix)
 				n--;
 			}
 			group_inflight_replace(take->tree, parts, n);
+			if (fix->kind != FIX_RESTORE && group_shared_has_keys(take->group))
+				take->unblocked |= group_key_unblock(take->tree, hash, off);
 		}
 		off = to;
 	}

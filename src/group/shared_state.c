@@ -11,6 +11,7 @@
 #include "group/group_lock.h"
 #include "group/group_restored.h"
 #include "group/inflight.h"
+#include "group/key_shared.h"
 #include "group/mode.h"
 #include "group/shared.h"
 
@@ -42,10 +43,31 @@ static const InflightRules shared_rules = {
 	.due = entries_due
 };
 
+static const InflightRules key_shared_rules = {
+	.page_kind = GROUP_KEY_SHARED_PAGE_KIND,
+	.due = entries_due
+};
+
 const InflightRules *
 group_shared_rules(const ConsumerGroup *group)
 {
-	return &shared_rules;
+	return group_shared_has_keys(group) ? &key_shared_rules : &shared_rules;
+}
+
+/*
+ * In key_shared mode an entry needs the key of its message.  The progress has
+ * none, so what is done out of order is delivered again.
+ */
+void
+group_shared_create(Relation rel, const ConsumerGroup *group, int partition,
+					const GroupProgress *progress, bool replace)
+{
+	GroupProgress start = *progress;
+
+	if (group_shared_has_keys(group))
+		start.ndone = 0;
+	(void) group_inflight_create(rel, group, partition, group_shared_rules(group), &start,
+								 replace);
 }
 
 GroupLock
@@ -71,7 +93,7 @@ group_shared_open(Relation rel, const ConsumerGroup *group, int partition)
 		GroupProgress progress;
 
 		group_restored_progress(rel, group, partition, &progress);
-		(void) group_inflight_create(rel, group, partition, rules, &progress, false);
+		group_shared_create(rel, group, partition, &progress, false);
 	}
 	return tree;
 }
@@ -113,15 +135,21 @@ SharedSpot *
 group_shared_find(Relation rel, const ConsumerGroup *group, int partition,
 				  const int64 *offsets, int n, int *nspots)
 {
-	SharedSpot *spots = palloc(n * sizeof(SharedSpot));
+	SharedSpot *spots;
 
+	if (group_shared_has_keys(group))
+		return group_key_find(rel, group, partition, offsets, n, nspots);
+	spots = palloc(n * sizeof(SharedSpot));
 	*nspots = 0;
 	for (int i = 0; i < n; i++)
 	{
 		if (*nspots > 0 && spots[*nspots - 1].to == offsets[i])
 			spots[*nspots - 1].to++;
 		else
-			spots[(*nspots)++] = (SharedSpot) {0, offsets[i], offsets[i] + 1};
+			spots[(*nspots)++] = (SharedSpot)
+		{
+			0, offsets[i], offsets[i] + 1
+		};
 	}
 	return spots;
 }

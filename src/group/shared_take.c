@@ -21,6 +21,7 @@
 #include "group/group_restored.h"
 #include "group/group_ring.h"
 #include "group/inflight.h"
+#include "group/key_shared.h"
 #include "group/memory.h"
 #include "group/messages.h"
 #include "group/mode.h"
@@ -106,9 +107,8 @@ group_shared_take_places(SharedTake *take)
 	return Max(0, take->group->max_in_flight - head->available - head->leased);
 }
 
-/* a consumer was refused for max_in_flight: acknowledgements are to ring */
-static void
-note_refused(SharedTake *take)
+void
+group_shared_take_note_refused(SharedTake *take)
 {
 	InflightHead *head = group_inflight_head(take->tree);
 
@@ -154,12 +154,6 @@ group_shared_take_claim(SharedTake *take, InflightEntry *entry)
 	take->claimed = true;
 }
 
-static bool
-wants_more(const SharedTake *take)
-{
-	return take->nclaimed < take->wanted && take->nclaims < SHARED_MAX_CLAIMS;
-}
-
 /*
  * Retention dropped messages before they could be handed out again.  Under a
  * running lease they may still be acknowledged.
@@ -185,13 +179,8 @@ claim_old(SharedTake *take)
 	const InflightEntry *entry;
 	int64		first = log_first_offset(take->rel, take->partition);
 
-	if (group_inflight_due(take->tree) > take->now)
-	{
-		take->wake_at = Min(take->wake_at, group_inflight_due(take->tree));
-		return;
-	}
 	entry = group_inflight_next_due(take->tree, take->now);
-	while (entry != NULL && wants_more(take))
+	while (entry != NULL && group_shared_take_wants_more(take))
 	{
 		int64		n = Min(entry->count, take->wanted - take->nclaimed);
 		InflightEntry parts[3];
@@ -208,7 +197,7 @@ claim_old(SharedTake *take)
 		if (!group_shared_is_free(take->group, entry, take->now, &take->wake_at))
 			n = 0;
 		else if (n == 0)
-			note_refused(take);
+			group_shared_take_note_refused(take);
 		if (n > 0)
 		{
 			int64		from = entry->from;
@@ -236,15 +225,15 @@ claim_old(SharedTake *take)
 
 /* count messages that expired before they were handed out */
 static void
-expire_fresh(SharedTake *take, const LogPeek *peek)
+expire_fresh(SharedTake *take, int64 from, int64 to)
 {
 	InflightHead *head = group_inflight_head(take->tree);
-	int64		from = Max(peek->expired_from, head->frontier);
 
-	if (from < peek->expired_to)
+	from = Max(from, head->frontier);
+	if (from < to)
 	{
-		head->expired += peek->expired_to - from;
-		head->frontier = peek->expired_to;
+		head->expired += to - from;
+		head->frontier = to;
 		group_inflight_head_changed(take->tree);
 	}
 }
@@ -260,7 +249,6 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 	InflightHead *head = group_inflight_head(take->tree);
 	int64		places = group_shared_take_places(take);
 
-	expire_fresh(take, peek);
 	for (int i = 0; i < peek->nranges; i++)
 	{
 		int64		from = Max(peek->ranges[i].from, head->frontier);
@@ -271,7 +259,7 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 			continue;
 		if (places == 0)
 		{
-			note_refused(take);
+			group_shared_take_note_refused(take);
 			return true;
 		}
 		if (!group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
@@ -290,57 +278,92 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 		head->frontier = from + n;
 		group_inflight_head_changed(take->tree);
 		places -= n;
-		if (!wants_more(take))
+		if (!group_shared_take_wants_more(take))
 			return true;
 	}
-
-	/* nothing is left of what the peek found */
-	if (head->frontier < peek->end)
-	{
-		head->frontier = peek->end;
-		group_inflight_head_changed(take->tree);
-	}
-	take->limited |= head->frontier >= take->limit;
 	return false;
 }
 
+/* nothing is left of what a peek found */
 static void
-peek_fresh(SharedTake *take, int64 frontier, LogPeek *peek)
+finish_peek(SharedTake *take, int64 end)
 {
-	Snapshot	snapshot = group_message_snapshot();
+	InflightHead *head = group_inflight_head(take->tree);
 
-	log_peek(take->rel, take->partition, frontier, take->limit,
-			 take->wanted - take->nclaimed + PEEK_SLACK, snapshot, peek);
-	UnregisterSnapshot(snapshot);
+	if (head->frontier < end)
+	{
+		head->frontier = end;
+		group_inflight_head_changed(take->tree);
+	}
+	take->limited |= head->frontier >= take->limit;
+}
+
+/*
+ * Find new messages, and claim them.  Returns false if nothing more can be
+ * claimed in this round.
+ */
+static bool
+take_fresh(SharedTake *take)
+{
+	bool		keys = group_shared_has_keys(take->group);
+	int64		frontier = group_inflight_head(take->tree)->frontier;
+	int64		end;
+	LogPeek		peek;
+	KeyPeek		key_peek;
+	bool		done;
+
+	take->limited |= frontier >= take->limit;
+	if (frontier >= Min(take->limit, log_next_offset(take->rel, take->partition)))
+		return false;
+	group_shared_take_close(take);
+	if (keys)
+		group_key_peek(take, frontier, &key_peek);
+	else
+	{
+		Snapshot	snapshot = group_message_snapshot();
+
+		log_peek(take->rel, take->partition, frontier, take->limit,
+				 take->wanted - take->nclaimed + PEEK_SLACK, snapshot, &peek);
+		UnregisterSnapshot(snapshot);
+	}
+	end = keys ? key_peek.end : peek.end;
+
+	group_shared_take_open(take);
+	if (keys)
+	{
+		expire_fresh(take, key_peek.expired_from, key_peek.expired_to);
+		done = group_key_claim_fresh(take, &key_peek);
+		pfree(key_peek.rows);
+	}
+	else
+	{
+		expire_fresh(take, peek.expired_from, peek.expired_to);
+		done = claim_fresh(take, &peek);
+	}
+	if (done)
+		return false;
+	finish_peek(take, end);
+	return end > frontier;
 }
 
 /* claim messages, old ones first */
 static void
 claim_messages(SharedTake *take)
 {
-	int64		frontier;
-	LogPeek		peek;
+	TimestampTz due;
 
 	group_shared_take_open(take);
-	claim_old(take);
-	for (int tries = 0; wants_more(take) && tries < MAX_PEEKS; tries++)
-	{
-		bool		enough;
+	due = group_inflight_due(take->tree);
+	if (due > take->now)
+		take->wake_at = Min(take->wake_at, due);
+	else if (group_shared_has_keys(take->group))
+		group_key_claim_old(take);
+	else
+		claim_old(take);
 
-		frontier = group_inflight_head(take->tree)->frontier;
-		if (frontier >= take->limit)
-			take->limited = true;
-		if (frontier >= Min(take->limit, log_next_offset(take->rel, take->partition)))
+	for (int tries = 0; group_shared_take_wants_more(take) && tries < MAX_PEEKS; tries++)
+		if (!take_fresh(take))
 			break;
-		group_shared_take_close(take);
-		peek_fresh(take, frontier, &peek);
-		group_shared_take_open(take);
-		if (peek.end <= frontier)
-			break;
-		enough = claim_fresh(take, &peek);
-		if (enough)
-			break;
-	}
 	group_shared_take_close(take);
 }
 
@@ -398,9 +421,10 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 	taken->wake_at = take.wake_at;
 	taken->position = take.position;
 	if (group_messages_count(consumer->messages) > before)
-		group_ring_at_end(RelationGetRelid(rel), consumer->auto_ack && take.ordered);
+		group_ring_at_end(RelationGetRelid(rel),
+						  take.unblocked || (consumer->auto_ack && take.ordered));
 	else if (take.claimed)
-		group_ring_at_end(RelationGetRelid(rel), false);
+		group_ring_at_end(RelationGetRelid(rel), take.unblocked);
 	else if (lock == GROUP_LOCK_TAKEN)
 		group_unlock_partition(group->group_id, partition, GROUP_LOCK_SHARE);
 }

@@ -49,6 +49,8 @@ typedef struct SharedTake
 
 	/* results of all rounds */
 	bool		claimed;		/* an xid was used */
+	bool		unblocked;		/* other messages of a key may be handed out
+								 * when this transaction has committed */
 	bool		stopped;		/* nothing more can be had now */
 	bool		limited;		/* the limit kept messages back */
 	int64		position;
@@ -58,6 +60,15 @@ typedef struct SharedTake
 /* open and close the tree */
 extern void group_shared_take_open(SharedTake *take);
 extern void group_shared_take_close(SharedTake *take);
+
+static inline bool
+group_shared_take_wants_more(const SharedTake *take)
+{
+	return take->nclaimed < take->wanted && take->nclaims < SHARED_MAX_CLAIMS;
+}
+
+/* a consumer was refused for max_in_flight: acknowledgements are to ring */
+extern void group_shared_take_note_refused(SharedTake *take);
 
 /* how many messages may still be handed out for the first time */
 extern int64 group_shared_take_places(SharedTake *take);
