@@ -26,7 +26,7 @@
 #include "postgres.h"
 
 #include "group/inflight.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 #include "group/shared_take.h"
 
 /* time of an available message that waits for an earlier one of its key */

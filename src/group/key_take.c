@@ -12,7 +12,7 @@
 #include "group/key_shared.h"
 #include "group/messages.h"
 #include "group/mode.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 #include "group/shared_take.h"
 #include "log/log.h"
 #include "log/reader.h"

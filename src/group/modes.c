@@ -8,7 +8,7 @@
 
 #include "group/mode.h"
 #include "group/ordered.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 
 const GroupMode *const group_modes[] = {
 	&group_ordered_mode,

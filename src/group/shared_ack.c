@@ -17,7 +17,7 @@
 #include "group/key_shared.h"
 #include "group/memory.h"
 #include "group/mode.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 #include "log/log.h"
 #include "signal/doorbell.h"
 

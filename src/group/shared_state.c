@@ -13,7 +13,7 @@
 #include "group/inflight.h"
 #include "group/key_shared.h"
 #include "group/mode.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 
 /*
  * A level above 0 may go away at any time, so an entry with one is always

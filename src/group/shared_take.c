@@ -25,7 +25,7 @@
 #include "group/memory.h"
 #include "group/messages.h"
 #include "group/mode.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 #include "group/shared_take.h"
 #include "log/log.h"
 #include "log/reader.h"

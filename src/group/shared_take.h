@@ -13,7 +13,7 @@
 
 #include "group/inflight.h"
 #include "group/mode.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 
 /* claims of one round; a claim is a range of messages */
 #define SHARED_MAX_CLAIMS	1000

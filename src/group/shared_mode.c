@@ -1,5 +1,5 @@
 /*
- * shared.c
+ * shared_mode.c
  *	  The shared modes: the table of their functions, and those functions
  *	  that neither take nor acknowledge messages.
  */
@@ -14,7 +14,7 @@
 #include "group/mode.h"
 #include "group/registry.h"
 #include "group/seek.h"
-#include "group/shared.h"
+#include "group/shared_mode.h"
 #include "log/log.h"
 #include "log/space.h"
 

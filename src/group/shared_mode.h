@@ -1,5 +1,5 @@
 /*
- * shared.h
+ * shared_mode.h
  *	  The modes in which several consumers work on a partition side by side.
  *
  * In shared mode any consumer gets any message.  In key_shared mode the
@@ -11,8 +11,8 @@
  * heavyweight lock of (group, partition) in share mode, which conflicts only
  * with those who move, drop or change the group.
  */
-#ifndef STREAMQ_GROUP_SHARED_H
-#define STREAMQ_GROUP_SHARED_H
+#ifndef STREAMQ_GROUP_SHARED_MODE_H
+#define STREAMQ_GROUP_SHARED_MODE_H
 
 #include "postgres.h"
 
