@@ -34,11 +34,15 @@ CREATE FUNCTION failed(text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXC
 CREATE PROCEDURE work(mode text, name text) LANGUAGE plpgsql AS $$
 DECLARE
 	m record;
-	given_back boolean;
+	given_back boolean := false;
 BEGIN
 	FOR m IN SELECT msg_id, key FROM streamq.consume('events', mode, 1 + (random() * 9)::int, consumer => name,
 		lease => '2 s', wait => '50 ms')
 	LOOP
+		IF given_back THEN
+			PERFORM streamq.nack('events', mode, m.msg_id);
+			CONTINUE;
+		END IF;
 		BEGIN
 			INSERT INTO ledger (mode, msg_id, key) VALUES (mode, m.msg_id, m.key);
 			IF NOT streamq.ack('events', mode, m.msg_id) THEN
@@ -53,7 +57,7 @@ BEGIN
 			END IF;
 			PERFORM streamq.nack('events', mode, m.msg_id, retry_after => random() * interval '20 ms');
 			-- in key_shared mode what follows of the key is not worked on before
-			EXIT WHEN mode = 'key_shared';
+			given_back := mode = 'key_shared';
 		END;
 	END LOOP;
 	IF random() < 0.1 THEN
