@@ -8,14 +8,6 @@
  * are available (given back, or waiting), leased, or done by a transaction
  * that is not decided yet.
  *
- * An entry has levels.  Level 0 is settled: it holds whatever happens.  Each
- * higher level has the xid of a (sub)transaction.  If that aborts, the level
- * was never there; if it commits, the level becomes level 0.  So a change
- * needs no lock until the end of the transaction, and a rollback gives
- * messages back at once.  All levels above 0 belong to one top-level
- * transaction, because nobody changes an entry whose newest level belongs to
- * another transaction in progress.
- *
  * Entries are ordered by (hash, offset) and do not overlap.
  *
  * A tree is open between group_inflight_open() and group_inflight_close().
@@ -37,42 +29,9 @@
 #include "utils/snapshot.h"
 
 #include "group/group_catalog.h"
+#include "group/inflight_entry.h"
 #include "group/mode.h"
 #include "log/state_page.h"
-
-typedef enum InflightKind
-{
-	INFLIGHT_AVAILABLE = 1,
-	INFLIGHT_LEASED,
-	INFLIGHT_DONE
-} InflightKind;
-
-typedef struct InflightLevel
-{
-	TransactionId xid;			/* InvalidTransactionId: settled (level 0
-								 * only) */
-	InflightKind kind;
-	bool		buried;			/* done: counts as dead-lettered, not as
-								 * acknowledged */
-	int32		deliveries;		/* so far; this one included if leased */
-	TimestampTz time;			/* available: not before (0: at once); leased:
-								 * the deadline */
-	uint64		token;			/* of the delivery (memory.h) */
-	uint32		consumer;		/* number in the registry of consumers; 0:
-								 * none */
-} InflightLevel;
-
-#define INFLIGHT_MAX_LEVELS	4
-
-typedef struct InflightEntry
-{
-	uint32		hash;			/* of the key; 0 in shared mode */
-	int64		from;
-	int32		count;			/* offsets [from, from + count) */
-	int			nlevels;		/* at least 1 */
-	InflightLevel levels[INFLIGHT_MAX_LEVELS];
-	int			slot;			/* private; -1 in a new entry */
-} InflightEntry;
 
 /*
  * What the caller may look at and, where it says so, change.  The frontier
@@ -122,6 +81,9 @@ typedef struct InflightTree InflightTree;
  * for the transaction's end.  Offsets that are not done below the last done
  * range become available entries with hash 0.  False if there is a state and
  * `replace` is false.
+ *
+ * If there are done ranges, the caller must keep others from using the group:
+ * the group is new, or the partition is locked exclusively.
  */
 extern bool group_inflight_create(Relation rel, const ConsumerGroup *group, int partition,
 								  const InflightRules *rules, const GroupProgress *progress,
@@ -184,7 +146,10 @@ extern const InflightEntry *group_inflight_next(InflightTree *tree);
  */
 extern const InflightEntry *group_inflight_next_due(InflightTree *tree, TimestampTz now);
 
-/* when something may be due, in the whole tree; as InflightRules.due */
+/*
+ * When something may be due, in the whole tree, as InflightRules.due.  Ends
+ * the search.
+ */
 extern TimestampTz group_inflight_due(InflightTree *tree);
 
 /*
@@ -203,39 +168,6 @@ extern void group_inflight_replace(InflightTree *tree, const InflightEntry *with
  * goes on after it.
  */
 extern void group_inflight_insert(InflightTree *tree, const InflightEntry *entry);
-
-/* ---- entries ---- */
-
-/* a new entry with one settled level: available, never delivered */
-extern void group_inflight_init(InflightEntry *entry, uint32 hash, int64 from, int32 count);
-
-static inline const InflightLevel *
-group_inflight_top(const InflightEntry *entry)
-{
-	return &entry->levels[entry->nlevels - 1];
-}
-
-/* does the newest level belong to another transaction, in progress? */
-extern bool group_inflight_is_foreign(const InflightEntry *entry);
-
-/*
- * Put a level on an entry that is not foreign, with the xid of the current
- * (sub)transaction.  Fails with 54000 if too many open savepoints have changed
- * the entry.
- */
-extern void group_inflight_push(InflightEntry *entry, const InflightLevel *level);
-
-/* change the settled state: allowed where a rollback must not undo it */
-extern void group_inflight_settle_to(InflightEntry *entry, const InflightLevel *level);
-
-/*
- * Cut an entry at from and to (clipped to its range): parts gets the range
- * before, the range itself, and the range after, as far as not empty (room for
- * three).  Returns the number of parts; *middle is the index of [from, to), or
- * -1.
- */
-extern int	group_inflight_cut(const InflightEntry *entry, int64 from, int64 to,
-							   InflightEntry *parts, int *middle);
 
 /* ---- reading without keeping the lock ---- */
 
