@@ -190,11 +190,14 @@ typedef struct Lease
 	TimestampTz deadline;
 	int32		deliveries;
 	uint32		consumer;
+	bool		apart;			/* other messages lie between this one and the
+								 * one before */
 } Lease;
 
 typedef struct Leases
 {
 	TimestampTz now;
+	bool		apart;			/* the last entry was not leased */
 	int			n;
 	int			max;
 	Lease	   *leases;
@@ -206,8 +209,13 @@ collect_lease(const InflightEntry *entry, void *arg)
 	Leases	   *leases = arg;
 	const InflightLevel *top = group_inflight_top(entry);
 
-	if (top->kind != INFLIGHT_LEASED || top->time <= leases->now)
+	if (is_done(entry))
 		return;
+	if (top->kind != INFLIGHT_LEASED || top->time <= leases->now)
+	{
+		leases->apart = true;
+		return;
+	}
 	if (leases->n == leases->max)
 	{
 		leases->max = Max(64, leases->max * 2);
@@ -216,8 +224,10 @@ collect_lease(const InflightEntry *entry, void *arg)
 	}
 	leases->leases[leases->n++] = (Lease)
 	{
-		entry->from, entry->from + entry->count, top->time, top->deliveries, top->consumer
+		entry->from, entry->from + entry->count, top->time, top->deliveries, top->consumer,
+			leases->apart
 	};
+	leases->apart = false;
 }
 
 static int
@@ -229,10 +239,14 @@ compare_leases(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/*
+ * In the order of keys, messages between two others may be anywhere, so only
+ * neighbours are shown together.
+ */
 static bool
-same_lease(const Lease *a, const Lease *b)
+same_lease(const Lease *a, const Lease *b, bool keys)
 {
-	return a->deadline == b->deadline && a->deliveries == b->deliveries &&
+	return (keys ? a->to == b->from : !b->apart) && a->deadline == b->deadline && a->deliveries == b->deliveries &&
 		a->consumer == b->consumer;
 }
 
@@ -264,6 +278,7 @@ shared_leases(Relation rel, const ConsumerGroup *group, int partition,
 			  TimestampTz now, GroupLeaseCallback add, void *arg)
 {
 	Leases		leases = {.now = now};
+	bool		keys = group_shared_has_keys(group);
 	GroupRegistered *consumers;
 	int			nconsumers;
 
@@ -271,7 +286,7 @@ shared_leases(Relation rel, const ConsumerGroup *group, int partition,
 							   collect_lease, &leases);
 	if (leases.n == 0)
 		return;
-	if (group_shared_has_keys(group))
+	if (keys)
 		qsort(leases.leases, leases.n, sizeof(Lease), compare_leases);
 	nconsumers = group_registry_list(rel, group, &consumers);
 	for (int i = 0, next; i < leases.n; i = next)
@@ -279,7 +294,7 @@ shared_leases(Relation rel, const ConsumerGroup *group, int partition,
 		GroupLease	lease;
 
 		for (next = i + 1; next < leases.n; next++)
-			if (!same_lease(&leases.leases[i], &leases.leases[next]))
+			if (!same_lease(&leases.leases[next - 1], &leases.leases[next], keys))
 				break;
 		lease.first = leases.leases[i].from;
 		lease.last = leases.leases[next - 1].to - 1;

@@ -249,14 +249,19 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 	InflightHead *head = group_inflight_head(take->tree);
 	int64		places = group_shared_take_places(take);
 
-	for (int i = 0; i < peek->nranges; i++)
+	for (int i = 0; i < peek->nranges;)
 	{
 		int64		from = Max(peek->ranges[i].from, head->frontier);
-		int64		n = Min(peek->ranges[i].to - from, take->wanted - take->nclaimed);
+		int64		n = peek->ranges[i].to - from;
 		InflightEntry entry;
 
 		if (n <= 0)
+		{
+			i++;
 			continue;
+		}
+		if (!group_shared_take_wants_more(take))
+			return true;
 		if (places == 0)
 		{
 			group_shared_take_note_refused(take);
@@ -268,18 +273,15 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 			/* others may have claimed messages meanwhile: look again */
 			head = group_inflight_head(take->tree);
 			places = group_shared_take_places(take);
-			i--;
 			continue;
 		}
-		n = Min(n, places);
+		n = Min(n, Min(places, take->wanted - take->nclaimed));
 		group_inflight_init(&entry, 0, from, (int32) n);
 		group_shared_take_claim(take, &entry);
 		group_inflight_insert(take->tree, &entry);
 		head->frontier = from + n;
 		group_inflight_head_changed(take->tree);
 		places -= n;
-		if (!group_shared_take_wants_more(take))
-			return true;
 	}
 	return false;
 }
