@@ -15,7 +15,9 @@
 #include "group/group_catalog.h"
 #include "group/group_grant.h"
 #include "group/group_ring.h"
+#include "group/group_shmem.h"
 #include "group/memory.h"
+#include "group/session.h"
 #include "group/store.h"
 #include "stream/retention.h"
 
@@ -95,4 +97,18 @@ group_init(void)
 	group_ring_init();
 	group_memory_init();
 	stream_register_retention_holder(group_hold_retention);
+}
+
+void
+group_shmem_request(void)
+{
+	group_state_shmem_request();
+	group_session_shmem_request();
+}
+
+void
+group_shmem_startup(void)
+{
+	group_state_shmem_startup();
+	group_session_shmem_startup();
 }

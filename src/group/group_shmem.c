@@ -15,7 +15,6 @@
 
 #include "group/group.h"
 #include "group/group_shmem.h"
-#include "group/session.h"
 
 #define STATE_LOCKS		256
 
@@ -36,14 +35,13 @@ typedef struct GroupControl
 static GroupControl *control = NULL;
 
 void
-group_shmem_request(void)
+group_state_shmem_request(void)
 {
 	RequestAddinShmemSpace(sizeof(GroupControl) + PG_CACHE_LINE_SIZE);
-	group_session_shmem_request();
 }
 
 void
-group_shmem_startup(void)
+group_state_shmem_startup(void)
 {
 	bool		found;
 
@@ -64,7 +62,6 @@ group_shmem_startup(void)
 	}
 	LWLockRegisterTranche(control->tranche, "StreamqGroup");
 	LWLockRelease(AddinShmemInitLock);
-	group_session_shmem_startup();
 }
 
 GroupStateLock *

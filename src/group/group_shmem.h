@@ -21,6 +21,9 @@ typedef struct GroupStateLock
 	uint64		interrupted;	/* how often an error ended that */
 } GroupStateLock;
 
+extern void group_state_shmem_request(void);
+extern void group_state_shmem_startup(void);
+
 extern GroupStateLock *group_state_lock(int32 group_id, int partition);
 
 /* a number that is different each time shared memory is created */
