@@ -48,7 +48,7 @@
 typedef struct DedupMessage
 {
 	int			row;			/* number of the message */
-	Datum		id;				/* as stored */
+	bytea	   *key;
 	bool		is_new;
 	int			first;			/* if not new: the message of this call with
 								 * the same id, or -1 */
@@ -91,7 +91,7 @@ choose_locks(StreamDedup *dedup)
 	dedup->nlocks = 0;
 	for (int i = 0; i < dedup->n; i++)
 	{
-		text	   *id = DatumGetTextPP(dedup->messages[i].id);
+		bytea	   *key = dedup->messages[i].key;
 		uint32		hash;
 
 		if (!dedup->messages[i].is_new)
@@ -101,7 +101,7 @@ choose_locks(StreamDedup *dedup)
 			dedup->nlocks = 0;
 			return;
 		}
-		hash = DatumGetUInt32(hash_any((unsigned char *) VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)));
+		hash = DatumGetUInt32(hash_any((unsigned char *) VARDATA(key), VARSIZE(key) - VARHDRSZ));
 		dedup->locks[dedup->nlocks++] = 1 + hash % PG_UINT16_MAX;
 	}
 	qsort(dedup->locks, dedup->nlocks, sizeof(uint16), compare_subids);
@@ -142,16 +142,11 @@ unlock_ids(StreamDedup *dedup)
 /* ---- ids ---- */
 
 static int
-compare_ids(Datum a, Datum b)
+compare_keys(const bytea *a, const bytea *b)
 {
-	text	   *one = DatumGetTextPP(a);
-	text	   *two = DatumGetTextPP(b);
-	int			one_length = VARSIZE_ANY_EXHDR(one);
-	int			two_length = VARSIZE_ANY_EXHDR(two);
-	int			result = memcmp(VARDATA_ANY(one), VARDATA_ANY(two),
-								Min(one_length, two_length));
+	int			result = memcmp(VARDATA(a), VARDATA(b), Min(VARSIZE(a), VARSIZE(b)) - VARHDRSZ);
 
-	return result != 0 ? result : one_length - two_length;
+	return result != 0 ? result : (int) VARSIZE(a) - (int) VARSIZE(b);
 }
 
 static int
@@ -159,7 +154,7 @@ compare_messages(const void *a, const void *b)
 {
 	const DedupMessage *one = a;
 	const DedupMessage *two = b;
-	int			result = compare_ids(one->id, two->id);
+	int			result = compare_keys(one->key, two->key);
 
 	return result != 0 ? result : one->row - two->row;
 }
@@ -179,7 +174,7 @@ collect_messages(StreamDedup *dedup, const Datum *ids, const bool *nulls)
 		if (nulls[i])
 			continue;
 		message->row = i;
-		message->id = stream_dedup_stored_id(ids[i]);
+		message->key = stream_dedup_key(RelationGetRelid(dedup->rel), ids[i]);
 		dedup->n++;
 	}
 	qsort(dedup->messages, dedup->n, sizeof(DedupMessage), compare_messages);
@@ -189,7 +184,7 @@ collect_messages(StreamDedup *dedup, const Datum *ids, const bool *nulls)
 		DedupMessage *last = message - 1;
 
 		message->first = -1;
-		if (i > 0 && compare_ids(message->id, last->id) == 0)
+		if (i > 0 && compare_keys(message->key, last->key) == 0)
 			message->first = last->first >= 0 ? last->first : i - 1;
 		message->is_new = message->first < 0;
 	}
@@ -238,7 +233,7 @@ search_ids(StreamDedup *dedup, TimestampTz oldest)
 	TransactionId writer = InvalidTransactionId;
 	DedupSearch search;
 
-	stream_dedup_search_begin(&search, RelationGetRelid(dedup->rel));
+	stream_dedup_search_begin(&search);
 	for (int i = 0; i < dedup->n; i++)
 	{
 		DedupMessage *message = &dedup->messages[i];
@@ -247,7 +242,7 @@ search_ids(StreamDedup *dedup, TimestampTz oldest)
 		if (message->first >= 0)
 			continue;
 		message->is_new = true;
-		if (!stream_dedup_search(&search, message->id, &entry))
+		if (!stream_dedup_search(&search, message->key, &entry))
 			continue;
 		writer = entry.writer;
 		if (TransactionIdIsValid(writer))
@@ -333,11 +328,11 @@ stream_dedup_end(StreamDedup *dedup, int64 *msg_ids)
 			msg_ids[message->row] = message->msg_id;
 		else if (msg_ids[message->row] != STREAM_NOT_WRITTEN)
 		{
-			entries[n].id = message->id;
+			entries[n].key = message->key;
 			entries[n++].msg_id = msg_ids[message->row];
 		}
 	}
-	stream_dedup_insert(RelationGetRelid(dedup->rel), entries, n);
+	stream_dedup_insert(entries, n);
 	if (dedup->locked)
 		unlock_ids(dedup);
 }
@@ -353,9 +348,9 @@ stream_dedup_settle(Relation rel, Datum id, int64 msg_id)
 	collect_messages(&dedup, &id, &isnull);
 	choose_locks(&dedup);
 	lock_ids(&dedup);
-	stream_dedup_search_begin(&search, RelationGetRelid(rel));
+	stream_dedup_search_begin(&search);
 	/* the id may have been forgotten, and produced again */
-	if (stream_dedup_search(&search, dedup.messages[0].id, &entry) &&
+	if (stream_dedup_search(&search, dedup.messages[0].key, &entry) &&
 		entry.msg_id == STREAM_WAITING && !TransactionIdIsValid(entry.writer))
 	{
 		if (msg_id == STREAM_NOT_WRITTEN)

@@ -1,11 +1,11 @@
 /*
  * dedup_table.c
- *	  The tables of ids: streamq.dedup_0 to streamq.dedup_2.
+ *	  The tables of ids: streamq.dedup_0 and streamq.dedup_1.
  *
  * Ids that are not needed any more must leave without VACUUM.  So there are
- * three tables, and new ids go into the current one.  When it has been current
- * for half of the time for which ids are remembered, the next table becomes
- * current.  By then all ids in that one are too old, so it was truncated.
+ * two tables, and new ids go into the current one.  When it has been current
+ * for as long as ids are remembered, the other table becomes current.  By then
+ * all ids in the other table are too old, so it was truncated.
  *
  * An id is looked up in all tables, so it does not matter whether everybody
  * knows the newest current table.  The lock of an id keeps others from
@@ -19,11 +19,11 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
-#include "catalog/pg_collation_d.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
@@ -40,11 +40,10 @@
 #include "stream/dedup_table.h"
 
 /* columns of the tables */
-#define Anum_dedup_stream	1
-#define Anum_dedup_id	2
-#define Anum_dedup_produced_at	3
-#define Anum_dedup_msg_id	4
-#define Natts_dedup	4
+#define Anum_dedup_key	1
+#define Anum_dedup_produced_at	2
+#define Anum_dedup_msg_id	3
+#define Natts_dedup	3
 
 /* columns of streamq.dedup_state */
 #define Anum_dedup_state_number	1
@@ -57,7 +56,7 @@
 /* ms for which a producer may believe that an older table is current */
 #define SWITCH_SLACK	1000
 
-static const char *const table_names[DEDUP_TABLES] = {"dedup_0", "dedup_1", "dedup_2"};
+static const char *const table_names[DEDUP_TABLES] = {"dedup_0", "dedup_1"};
 
 static Relation
 open_table(int table, LOCKMODE lockmode)
@@ -66,32 +65,44 @@ open_table(int table, LOCKMODE lockmode)
 }
 
 /*
- * Long ids would make entries too large for an index.  The stored form of a
- * long id is longer than that of any short id, so the two are never equal.
+ * Long ids would make keys too large for an index.  The key of a long id has
+ * the id's hash, which nobody can make collide, and is longer than that of any
+ * short id.
  */
-Datum
-stream_dedup_stored_id(Datum id)
+bytea *
+stream_dedup_key(Oid relid, Datum id)
 {
 	text	   *value = DatumGetTextPP(id);
-	bytea	   *hash;
-	StringInfoData hex;
+	int			length = VARSIZE_ANY_EXHDR(value);
+	bool		is_long = length > DEDUP_MAX_ID;
+	int			key_length = sizeof(uint32) + (is_long ? DEDUP_MAX_ID + 1 : length);
+	bytea	   *key = palloc(VARHDRSZ + key_length);
+	uint32		prefix = pg_hton32(relid);
+	char	   *to = VARDATA(key);
 
-	if (VARSIZE_ANY_EXHDR(value) <= DEDUP_MAX_ID)
-		return PointerGetDatum(value);
-	hash = DatumGetByteaPP(DirectFunctionCall1(sha512_bytea, PointerGetDatum(value)));
-	initStringInfo(&hex);
-	appendStringInfoString(&hex, "sha512:");
-	for (int i = 0; i < VARSIZE_ANY_EXHDR(hash); i++)
-		appendStringInfo(&hex, "%02x", (unsigned char) VARDATA_ANY(hash)[i]);
-	return PointerGetDatum(cstring_to_text_with_len(hex.data, hex.len));
+	SET_VARSIZE(key, VARHDRSZ + key_length);
+	memcpy(to, &prefix, sizeof(prefix));
+	to += sizeof(prefix);
+	if (is_long)
+	{
+		bytea	   *hash = DatumGetByteaPP(DirectFunctionCall1(sha512_bytea,
+															   PointerGetDatum(value)));
+		int			hash_length = VARSIZE_ANY_EXHDR(hash);
+
+		/* the beginning of the id, which keeps similar ids together, first */
+		memcpy(to, VARDATA_ANY(value), DEDUP_MAX_ID + 1 - hash_length);
+		memcpy(to + DEDUP_MAX_ID + 1 - hash_length, VARDATA_ANY(hash), hash_length);
+	}
+	else
+		memcpy(to, VARDATA_ANY(value), length);
+	return key;
 }
 
 /* ---- searching ---- */
 
 void
-stream_dedup_search_begin(DedupSearch *search, Oid relid)
+stream_dedup_search_begin(DedupSearch *search)
 {
-	search->relid = relid;
 	InitDirtySnapshot(search->dirty);
 	for (int i = 0; i < DEDUP_TABLES; i++)
 	{
@@ -105,7 +116,7 @@ stream_dedup_search_begin(DedupSearch *search, Oid relid)
 		}
 		search->heap[i] = heap;
 		search->index[i] = index_open(COMPAT_PRIMARY_KEY_INDEX(heap), AccessShareLock);
-		search->scan[i] = COMPAT_INDEX_BEGINSCAN(heap, search->index[i], &search->dirty, 2);
+		search->scan[i] = COMPAT_INDEX_BEGINSCAN(heap, search->index[i], &search->dirty, 1);
 		search->slot[i] = table_slot_create(heap, NULL);
 	}
 }
@@ -120,7 +131,11 @@ stream_dedup_search_end(DedupSearch *search)
 		ExecDropSingleTupleTableSlot(search->slot[i]);
 		index_endscan(search->scan[i]);
 		index_close(search->index[i], AccessShareLock);
-		/* not to the end of the transaction: a table is truncated when it is old */
+
+		/*
+		 * not to the end of the transaction: a table is truncated when it is
+		 * old
+		 */
 		table_close(search->heap[i], AccessShareLock);
 	}
 }
@@ -152,21 +167,19 @@ read_entry(DedupSearch *search, int table, DedupEntry *entry)
 }
 
 bool
-stream_dedup_search(DedupSearch *search, Datum stored_id, DedupEntry *entry)
+stream_dedup_search(DedupSearch *search, bytea *key, DedupEntry *entry)
 {
-	ScanKeyData keys[2];
+	ScanKeyData scankey;
 
-	ScanKeyInit(&keys[0], Anum_dedup_stream, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(search->relid));
-	ScanKeyEntryInitialize(&keys[1], 0, Anum_dedup_id, BTEqualStrategyNumber, InvalidOid,
-						   C_COLLATION_OID, F_TEXTEQ, stored_id);
+	ScanKeyInit(&scankey, Anum_dedup_key, BTEqualStrategyNumber, F_BYTEAEQ,
+				PointerGetDatum(key));
 	for (int i = 0; i < DEDUP_TABLES; i++)
 	{
 		bool		found;
 
 		if (search->heap[i] == NULL)
 			continue;
-		index_rescan(search->scan[i], keys, 2, NULL, 0);
+		index_rescan(search->scan[i], &scankey, 1, NULL, 0);
 		found = index_getnext_slot(search->scan[i], ForwardScanDirection, search->slot[i]);
 		if (found)
 			read_entry(search, i, entry);
@@ -218,7 +231,7 @@ open_current(void)
 
 /* fill a slot for each entry */
 static void
-fill_slots(TupleTableSlot **slots, Oid relid, const DedupNewEntry *entries, int n)
+fill_slots(TupleTableSlot **slots, const DedupNewEntry *entries, int n)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -228,8 +241,7 @@ fill_slots(TupleTableSlot **slots, Oid relid, const DedupNewEntry *entries, int 
 
 		ExecClearTuple(slot);
 		memset(slot->tts_isnull, false, Natts_dedup * sizeof(bool));
-		slot->tts_values[Anum_dedup_stream - 1] = ObjectIdGetDatum(relid);
-		slot->tts_values[Anum_dedup_id - 1] = entries[i].id;
+		slot->tts_values[Anum_dedup_key - 1] = PointerGetDatum(entries[i].key);
 		slot->tts_values[Anum_dedup_produced_at - 1] = TimestampTzGetDatum(now);
 		slot->tts_values[Anum_dedup_msg_id - 1] = Int64GetDatum(entries[i].msg_id);
 		slot->tts_isnull[Anum_dedup_msg_id - 1] = entries[i].msg_id == STREAM_WAITING;
@@ -240,22 +252,21 @@ fill_slots(TupleTableSlot **slots, Oid relid, const DedupNewEntry *entries, int 
 static void
 insert_into_index(Relation heap, Relation index, IndexInfo *info, TupleTableSlot *slot)
 {
-	bool		isnull[2] = {false, false};
+	bool		isnull = false;
 
 	/*
 	 * The lock of the id keeps others from inserting it.  But a trigger of
 	 * the stream may have produced it between the search and now.
 	 */
-	if (!index_insert(index, slot->tts_values, isnull, &slot->tts_tid, heap,
+	if (!index_insert(index, slot->tts_values, &isnull, &slot->tts_tid, heap,
 					  UNIQUE_CHECK_PARTIAL, false, info))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("a trigger has produced another message with dedup_id \"%s\"",
-						TextDatumGetCString(slot->tts_values[Anum_dedup_id - 1]))));
+				 errmsg("a trigger has produced another message with the same dedup_id")));
 }
 
 void
-stream_dedup_insert(Oid relid, const DedupNewEntry *entries, int n)
+stream_dedup_insert(const DedupNewEntry *entries, int n)
 {
 	Relation	heap;
 	Relation	index;
@@ -276,7 +287,7 @@ stream_dedup_insert(Oid relid, const DedupNewEntry *entries, int n)
 		int			step = Min(nslots, n - from);
 
 		CHECK_FOR_INTERRUPTS();
-		fill_slots(slots, relid, entries + from, step);
+		fill_slots(slots, entries + from, step);
 		if (step == 1)
 			table_tuple_insert(heap, slots[0], cid, 0, NULL);
 		else
@@ -352,14 +363,14 @@ is_empty(int table)
 
 /*
  * The ids of a table are remembered for the longest dedup_window of the
- * streams that have ids in it.  Has this time, divided by the divisor, passed
- * since the table `began` became current?  Also true if all these streams are
- * gone.
+ * streams that have ids in it.  Has this time passed since the table `began`
+ * became current?  Also true if all these streams are gone.
  *
- * The query jumps from stream to stream in the index.
+ * The query jumps from stream to stream in the index.  No id contains the byte
+ * 0xff.
  */
 static bool
-is_window_over(int table, int began, int divisor)
+is_window_over(int table, int began)
 {
 	const char *name = table_names[table];
 	StringInfoData sql;
@@ -369,18 +380,21 @@ is_window_over(int table, int began, int divisor)
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
 					 "WITH RECURSIVE s AS ("
-					 "(SELECT stream FROM streamq.%s ORDER BY stream LIMIT 1) UNION ALL "
-					 "SELECT (SELECT d.stream FROM streamq.%s d "
-					 "WHERE d.stream OPERATOR(pg_catalog.>) s.stream ORDER BY d.stream LIMIT 1) "
+					 "(SELECT pg_catalog.substr(key, 1, 4) AS stream FROM streamq.%s ORDER BY key LIMIT 1) "
+					 "UNION ALL "
+					 "SELECT (SELECT pg_catalog.substr(d.key, 1, 4) FROM streamq.%s d "
+					 "WHERE d.key OPERATOR(pg_catalog.>) (s.stream OPERATOR(pg_catalog.||) '\\xff'::pg_catalog.bytea) "
+					 "ORDER BY d.key LIMIT 1) "
 					 "FROM s WHERE s.stream IS NOT NULL) "
 					 "SELECT coalesce((SELECT since[%d] FROM streamq.dedup_state) OPERATOR(pg_catalog.+) "
-					 "pg_catalog.max(coalesce(o.dedup_window, '1 day')) OPERATOR(pg_catalog./) %d "
+					 "pg_catalog.max(coalesce(o.dedup_window, '1 day')) "
 					 "OPERATOR(pg_catalog.+) '%d ms'::pg_catalog.interval "
 					 "OPERATOR(pg_catalog.<) pg_catalog.clock_timestamp(), true) "
-					 "FROM s JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.stream "
+					 "FROM s JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) "
+					 "('x' OPERATOR(pg_catalog.||) pg_catalog.encode(s.stream, 'hex'))::pg_catalog.bit(32)::pg_catalog.int8::pg_catalog.oid "
 					 "LEFT JOIN streamq.stream_options o "
-					 "ON o.stream::pg_catalog.oid OPERATOR(pg_catalog.=) s.stream",
-					 name, name, began + 1, divisor, SWITCH_SLACK);
+					 "ON o.stream::pg_catalog.oid OPERATOR(pg_catalog.=) c.oid",
+					 name, name, began + 1, SWITCH_SLACK);
 	if (SPI_execute(sql.data, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not read table \"%s\"", name);
 	result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
@@ -407,7 +421,7 @@ stream_dedup_maintain(void)
 	for (int i = 0; i < DEDUP_TABLES; i++)
 	{
 		/* a table takes ids until the next one becomes current */
-		if (i == current || is_empty(i) || !is_window_over(i, (i + 1) % DEDUP_TABLES, 1))
+		if (i == current || is_empty(i) || !is_window_over(i, (i + 1) % DEDUP_TABLES))
 			continue;
 		/* transactions that have inserted into it are still in progress */
 		if (!ConditionalLockRelationOid(base_catalog_oid(table_names[i], false),
@@ -416,7 +430,7 @@ stream_dedup_maintain(void)
 		execute(psprintf("TRUNCATE streamq.%s", table_names[i]));
 	}
 	if (!is_empty(current) && is_empty(next) &&
-		is_window_over(current, current, DEDUP_TABLES - 1))
+		is_window_over(current, current))
 		execute(psprintf("UPDATE streamq.dedup_state SET current = %d, "
 						 "since[%d] = pg_catalog.clock_timestamp()", next, next + 1));
 	SPI_finish();

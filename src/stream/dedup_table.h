@@ -1,6 +1,6 @@
 /*
  * dedup_table.h
- *	  The tables of ids: streamq.dedup_0 to streamq.dedup_2.
+ *	  The tables of ids: streamq.dedup_0 and streamq.dedup_1.
  */
 #ifndef STREAMQ_STREAM_DEDUP_TABLE_H
 #define STREAMQ_STREAM_DEDUP_TABLE_H
@@ -13,9 +13,9 @@
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
-#define DEDUP_TABLES		3
+#define DEDUP_TABLES		2
 
-/* longest id that is stored as it is; a longer one is stored as its hash */
+/* longest id that is stored as it is; of a longer one, a hash is stored */
 #define DEDUP_MAX_ID		128
 
 /* an id that was found */
@@ -30,10 +30,9 @@ typedef struct DedupEntry
 	int64		msg_id;			/* or STREAM_WAITING */
 } DedupEntry;
 
-/* a search for ids of one stream */
+/* a search for keys */
 typedef struct DedupSearch
 {
-	Oid			relid;
 	SnapshotData dirty;
 	Relation	heap[DEDUP_TABLES]; /* NULL if empty */
 	Relation	index[DEDUP_TABLES];
@@ -44,23 +43,24 @@ typedef struct DedupSearch
 /* an id to be stored */
 typedef struct DedupNewEntry
 {
-	Datum		id;				/* text, as stored */
+	bytea	   *key;
 	int64		msg_id;			/* or STREAM_WAITING */
 } DedupNewEntry;
 
-/* the form in which an id is stored */
-extern Datum stream_dedup_stored_id(Datum id);
+/* the key under which an id (text) is stored; keys are compared as bytes */
+extern bytea *stream_dedup_key(Oid relid, Datum id);
 
-extern void stream_dedup_search_begin(DedupSearch *search, Oid relid);
-/* look for an id in all tables, whatever the snapshot; false if there is none */
-extern bool stream_dedup_search(DedupSearch *search, Datum stored_id, DedupEntry *entry);
+extern void stream_dedup_search_begin(DedupSearch *search);
+
+/* look for a key in all tables, whatever the snapshot; false if there is none */
+extern bool stream_dedup_search(DedupSearch *search, bytea *key, DedupEntry *entry);
 extern void stream_dedup_search_end(DedupSearch *search);
 
 /*
  * Change the tables.  The caller holds the locks of the ids (dedup.c), so
  * nobody else inserts, changes or deletes these entries.
  */
-extern void stream_dedup_insert(Oid relid, const DedupNewEntry *entries, int n);
+extern void stream_dedup_insert(const DedupNewEntry *entries, int n);
 extern void stream_dedup_set_msg_id(const DedupEntry *entry, int64 msg_id);
 extern void stream_dedup_delete(const DedupEntry *entry);
 
