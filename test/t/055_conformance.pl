@@ -275,6 +275,45 @@ foreach my $mode ('shared', 'key_shared')
 	is(call($a, 'ack_batch', "'{1, 2}'"), '2', "$mode: room for two");
 	is(take($c, 10), '4 5', "$mode: which others may use");
 
+	# -- a member that waits is woken by what makes a message available
+	start($mode, 2, 'max_in_flight => 2');
+	my $wakes = sub {
+		my ($name, $expected, @then) = @_;
+
+		send_to($b, "SELECT msg_id, deliveries FROM streamq.consume('events', 'g', 1, wait => '60 s')");
+		$node->poll_query_until('postgres',
+			"SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%wait => ''60 s''%' AND pid <> pg_backend_pid()");
+		usleep(200_000);
+		my $since = time;
+		foreach (@then) { run_in(@$_) }
+		is(answer($b), $expected, "$mode: $name");
+		cmp_ok(time - $since, '<', 5, "$mode: $name: soon");
+	};
+	is(take($a, 2), '0 1', "$mode: no more may be out");
+	produce(2, 5);
+	$wakes->('an acknowledgement makes room', '2|1', [ $a, "SELECT streamq.ack('events', 'g', 0)" ]);
+	$wakes->('a message is released', '1|2', [ $a, "SELECT streamq.nack('events', 'g', 1)" ]);
+	is(call($b, 'ack_batch', "'{1, 2}'"), '2', "$mode: done");
+	run_in($a, 'BEGIN');
+	is(take($a, 2), '3 4', "$mode: taken in a transaction");
+	$wakes->('it rolls back', '3|1', [ $a, 'ROLLBACK' ]);
+	is(call($b, 'ack', 3), 't', "$mode: done");
+	is(take($a, 2, "lease => '700 ms'"), '4 5', "$mode: out for a short time");
+	$wakes->('the lease runs out', '4|2');
+	is(call($b, 'nack', "4, retry_after => '700 ms'"), 't', "$mode: released for later");
+	is(take($b, 2, "lease => '1 h'"), '5x2', "$mode: the other one");
+	$wakes->('its time has come', '4|3');
+	is(call($b, 'ack_batch', "'{4, 5}'"), '2', "$mode: done");
+	$wakes->('a message is produced', '6|1', [ $c, "INSERT INTO events (key, payload) VALUES ('k', '6')" ]);
+	is(call($b, 'ack', 6), 't', "$mode: done");
+	if ($mode eq 'key_shared')
+	{
+		run_in($c, "INSERT INTO events (key, payload) VALUES ('k', '7'), ('k', '8')");
+		is(take($a, 1), '7', "$mode: the first of a key");
+		$wakes->('its key is free', '8|1', [ $a, "SELECT streamq.ack('events', 'g', 7)" ]);
+		is(call($b, 'ack', 8), 't', "$mode: done");
+	}
+
 	# -- rollback gives back at once, as if it had not been
 	start($mode, 3);
 	run_in($a, 'BEGIN');
