@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('share');
-$node->init;
+$node->init(allows_streaming => 1);
 $node->append_conf(
 	'postgresql.conf', q(
 shared_preload_libraries = 'streamq'
@@ -208,6 +208,40 @@ foreach my $mode ('shared', 'key_shared')
 	run_in($c, 'COMMIT');
 	is(take($b, 10), '1 2', "$mode: until it has committed");
 
+	# -- where a group begins, and other groups of the stream
+	start($mode, 2);
+	run_in($c, "SELECT streamq.create_group('events', 'late', mode => '$mode', start_at => 'latest')");
+	is(take($a, 1), '0', "$mode: a group that begins with the first message");
+	produce(2, 2);
+	is(run_in($a, "SELECT msg_id FROM streamq.consume('events', 'late')"), '2', "$mode: one that begins at the end");
+	is(run_in($b, "SELECT count(*), sum(deliveries) FROM streamq.consume('events', 'ordered')"), '3|3', "$mode: one of another mode");
+	is(call($a, 'ack', 2), 'f', "$mode: each has its own state");
+	$node->safe_psql('postgres', "SELECT streamq.drop_group('events', g) FROM unnest('{late, ordered}'::text[]) g");
+
+	# -- large messages
+	produce(3, 4);
+	$node->safe_psql('postgres', "INSERT INTO events (key, payload) SELECT 'large' || i, to_jsonb(repeat(md5(i::text), 20000))
+		FROM generate_series(1, 3) i");
+	is(run_in($b, "SELECT count(*), sum(length(payload #>> '{}')) FROM streamq.consume('events', 'g')"), '7|1920004',
+		"$mode: large messages come as the others");
+	is(call($b, 'nack', 6), 't', "$mode: one is released");
+	is(run_in($a, "SELECT deliveries, left(payload #>> '{}', 32) FROM streamq.consume('events', 'g')"),
+		'2|c81e728d9d4c2f636f067f89cc14862c', "$mode: and comes again");
+
+	# -- the group is moved while messages are out
+	start($mode, 4);
+	is(take($a, 2), '0 1', "$mode: out");
+	is(call($a, 'ack', 0), 't', "$mode: done");
+	is(call($c, 'seek', "'earliest'"), '', "$mode: the group is moved back");
+	is(call($a, 'ack', 1), 'f', "$mode: what was out is not out any more");
+	is(take($b, 10), '0 1 2 3', "$mode: all messages come again, as if for the first time");
+	is(call($c, 'seek', 'to_msg_id => 2'), '', "$mode: the group is moved forward");
+	is(take($c, 1), '2', "$mode: and goes on there");
+	is(call($b, 'ack_batch', "'{0, 1, 2, 3}'"), '0', "$mode: the other member has nothing");
+	run_in($a, "BEGIN; SELECT streamq.seek('events', 'g', 'latest'); ROLLBACK");
+	is(call($c, 'ack', 2), 't', "$mode: a move that is rolled back changes nothing");
+	state_is('3|1|0', "$mode: one is left");
+
 	# -- retention goes past what is out
 	start($mode, 5);
 	is(take($a, 3, "lease => '1 h'"), '0 1 2', "$mode: out");
@@ -362,6 +396,34 @@ is(take($b, 1), '', 'ordered: for one consumer at a time');
 is(call($a, 'ack', 1), 't', 'ordered: done');
 is(run_in($c, "SELECT streamq.alter_group('events', 'g', mode => 'key_shared')"), '', 'and change again');
 is(take($b, 5), '2', 'from where it was');
+
+# -- a standby knows the states, and goes on with them
+foreach my $mode ('shared', 'key_shared')
+{
+	start($mode, 2000, 'max_in_flight => 2000');
+	is(run_in($a, "SELECT count(*) FROM streamq.consume('events', 'g', 1000, lease => '1 h', consumer => 'x')"), '1000', "$mode: many are out");
+	$node->backup("b_$mode");
+	my $standby = PostgreSQL::Test::Cluster->new("standby_$mode");
+	$standby->init_from_backup($node, "b_$mode", has_streaming => 1);
+	$standby->start;
+	is(call($a, 'ack_batch', "(SELECT array_agg(i) FROM generate_series(0, 999) i WHERE i % 3 > 0)"), '666', "$mode: of which some are done");
+	is(call($a, 'nack', 0), 't', "$mode: one is released");
+	run_in($b, "BEGIN; SELECT count(*) FROM streamq.consume('events', 'g', 100)");
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	$node->wait_for_catchup($standby);
+	my $state = "SELECT acked_offset, lag, in_flight FROM streamq.consumer_groups WHERE stream = 'events'::regclass";
+	is($standby->safe_psql('postgres', $state), '0|1334|333', "$mode: the standby shows it");
+	$standby->promote;
+	run_in($b, 'ROLLBACK');
+	is($standby->safe_psql('postgres', $state), '0|1334|333', "$mode: also as a primary");
+	is($standby->safe_psql('postgres', "SELECT count(*), min(msg_id), max(deliveries) FROM streamq.consume('events', 'g', 1001)"),
+		'1001|0|2', "$mode: what is not out is given out there");
+	is($standby->safe_psql('postgres', "SELECT streamq.ack_batch('events', 'g', array_agg(i)) FROM generate_series(0, 1999) i"),
+		'1334', "$mode: and everything can be acknowledged");
+	is($standby->safe_psql('postgres', $state), '2000|0|0', "$mode: nothing is left");
+	is($standby->safe_psql('postgres', "SELECT * FROM streamq.check_stream('events')"), '', "$mode: the stream is sound");
+	$standby->stop;
+}
 
 finish($a, $b, $c);
 $node->stop;
