@@ -424,6 +424,34 @@ foreach my $mode ('shared', 'key_shared')
 	$standby->stop;
 }
 
+# -- very many messages wait for their retry: they keep nobody up, are there after a crash,
+# and come in time
+foreach my $mode ('shared', 'key_shared')
+{
+	start($mode, 100_000, 'max_in_flight => 1000000');
+	is(run_in($a, "SELECT count(*) FROM streamq.consume('events', 'g', 100000, lease => '1 h')"), '100000', "$mode: very many are out");
+	is(run_in($a, "SELECT streamq.nack_batch('events', 'g', array_agg(i), retry_after => '1 h') FROM generate_series(0, 99999) i
+		WHERE i % 4 > 0"), '75000', "$mode: most are released for later");
+	is(run_in($a, "SELECT streamq.nack_batch('events', 'g', array_agg(i), retry_after => '6 s') FROM generate_series(0, 99999) i
+		WHERE i % 4 = 0"), '25000', "$mode: the others for soon");
+	my $released = time;
+	produce(100_000, 101_999);
+	$node->stop('immediate');
+	$node->start;
+	finish($a, $b, $c);
+	($a, $b, $c) = map { session($node) } 1 .. 3;
+	is(run_in($a, "SELECT count(*), min(msg_id), max(deliveries) FROM streamq.consume('events', 'g', 1000)"), '1000|100000|1',
+		"$mode: after a crash a member gets new messages");
+	run_in($a, "DO \$\$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM * FROM streamq.consume('events', 'g', 10, auto_ack => true); COMMIT; END LOOP; END \$\$");
+	is($node->safe_psql('postgres', "SELECT lag FROM streamq.consumer_groups WHERE stream = 'events'::regclass"), '101000',
+		"$mode: and goes on");
+	cmp_ok(time - $released, '<', 30, "$mode: without looking at each that waits");
+	usleep(7_000_000 - 1_000_000 * (time - $released)) if time - $released < 7;
+	is(run_in($b, "SELECT count(*), count(*) FILTER (WHERE msg_id % 4 = 0), min(deliveries), max(deliveries)
+		FROM streamq.consume('events', 'g', 30000)"), '25000|25000|2|2', "$mode: what is due comes, and nothing else");
+	is($node->safe_psql('postgres', "SELECT * FROM streamq.check_stream('events')"), '', "$mode: the stream is sound");
+}
+
 finish($a, $b, $c);
 $node->stop;
 done_testing();
