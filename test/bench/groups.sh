@@ -139,6 +139,22 @@ single_statement()
 	esac
 }
 
+# single NAME GROUP CLIENTS TIMES STATEMENT: records the seconds.  A call that was given
+# nothing is no work: the time counts for what was taken.
+single()
+{
+	local before after seconds expected=$(($3 * ($4 + 1)))
+
+	before=$(value "SELECT bench_lag('jobs', '$2')")
+	seconds=$(client_seconds "-w -p" "$3" "$4" "$5") || die "$1 could not be measured"
+	after=$(value "SELECT bench_lag('jobs', '$2')")
+	if [ $((before - after)) != $expected ]; then
+		say "   $1: $((before - after)) messages in $expected calls"
+		seconds=$(calc "$seconds * $expected / ($before - $after + 0.001)")
+	fi
+	record "$1" "$seconds"
+}
+
 # use SECONDS: jobs come and are taken one by one, for so long, by 4 workers each
 use()
 {
@@ -163,7 +179,7 @@ group_single()
 			sql -c "SELECT bench_make_groups('jobs', '$modes')" -c CHECKPOINT >"$work/ignored"
 			for m in $work_modes; do
 				for t in $(in_turn "$r" auto ack); do
-					measure_with "-w -p" "single$c.$t.$m" $c $((n / c)) "$(single_statement "$t" "$m")"
+					single "single$c.$t.$m" "$m" $c $((n / c)) "$(single_statement "$t" "$m")"
 				done
 			done
 			measure_with "-w -p" "single$c.heap" $c $((n / c)) "$(single_statement heap)"
@@ -188,7 +204,11 @@ group_single()
 			sql -c "INSERT INTO $t (key, payload) SELECT 'k', repeat('x', 100) FROM generate_series(1, $n)"
 		done
 		for t in $(in_turn "$r" auto ack heap); do
-			measure_with "-w -p" "used.$t" 1 $((n / 4)) "$(single_statement "$t" shared)"
+			if [ "$t" = heap ]; then
+				measure_with "-w -p" used.heap 1 $((n / 4)) "$(single_statement heap)"
+			else
+				single "used.$t" shared 1 $((n / 4)) "$(single_statement "$t" shared)"
+			fi
 		done
 	done
 	release_snapshot
@@ -234,6 +254,7 @@ run_workers()
 	start=$(calc "$(date +%s.%N) - $start")
 	after=$(value "SELECT bench_lag('jobs', '$2')")
 	[ "$after" -gt 1000 ] || die "$1: there were too few messages"
+	[ "$before" -gt "$after" ] || die "$1: nothing was consumed"
 	record "$1" "$(calc "1000 * $start / ($before - $after)")"
 }
 
@@ -284,6 +305,58 @@ group_keys()
 	sql -c 'TRUNCATE jobs'
 	faster "key_shared, 10,000 keys, one is stuck" "none is stuck" 0.95 keys1.stuck keys1.free 1000
 	faster "the same, a tenth has the stuck key" "none is stuck" 0.85 keys1000.stuck keys1000.free 1000
+}
+
+# A shared group of the jobs that may have a million of them out.
+make_wide_group()
+{
+	sql -c "SELECT bench_make_groups('jobs', 'shared')" \
+		-c "SELECT streamq.alter_group('jobs', 'shared', max_in_flight => 1000000)" -c CHECKPOINT >"$work/ignored"
+}
+
+# Messages that wait for their retry, in front of those that are taken.
+group_retries()
+{
+	local r t n=200000 taken=100000
+
+	prepare_groups
+	case " $modes " in *" shared "*) ;; *) return ;; esac
+	fill jobs $((n + taken + 100))
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" waiting none); do
+			make_wide_group
+			if [ "$t" = waiting ]; then
+				sql -c "SELECT streamq.nack_batch('jobs', 'shared', array_agg(msg_id), retry_after => '1 h')
+					FROM streamq.consume('jobs', 'shared', $n)" >"$work/ignored"
+			else
+				sql -c "SELECT count(*) FROM streamq.consume('jobs', 'shared', $n, auto_ack => true)" >"$work/ignored"
+			fi
+			measure_warm "retries.$t" 1 $((taken / 100)) "$(auto_ack jobs shared 100)"
+		done
+	done
+	sql -c 'TRUNCATE jobs'
+	faster "consume 100, shared, $n wait for their retry" "none waits" 0.9 retries.waiting retries.none $taken
+}
+
+# Acknowledging one of a million messages that are out, in any order.
+group_outstanding()
+{
+	local r n first turns=500
+
+	prepare_groups
+	case " $modes " in *" shared "*) ;; *) return ;; esac
+	fill jobs 1000000
+	sql -c 'CREATE SEQUENCE acks'
+	for r in $(seq "$rounds"); do
+		for n in $(in_turn "$r" 1000 1000000); do
+			make_wide_group
+			first=$(value "SELECT min(msg_id) FROM streamq.consume('jobs', 'shared', $n, lease => '1 day', consumer => 'c')")
+			measure_with "-w -p" "outstanding.$n" 1 $turns \
+				"SELECT streamq.ack('jobs', 'shared', $first + nextval('acks') * 7919 % $n)"
+		done
+	done
+	sql -c 'TRUNCATE jobs' -c 'DROP SEQUENCE acks'
+	faster "ack 1 of 1,000,000 that are out, shared" "1 of 1,000" 0.8 outstanding.1000000 outstanding.1000 $turns
 }
 
 group_dedup()

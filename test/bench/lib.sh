@@ -103,16 +103,24 @@ record()
 	echo "$1 $2" >>"$work/measurements"
 }
 
-# measure_with OPTIONS NAME CLIENTS TIMES STATEMENT [ROWS BYTES]: records the seconds
-# that a client takes that is given these options
+# client_seconds OPTIONS CLIENTS TIMES STATEMENT [ROWS BYTES]: prints how long a client
+# takes that is given these options
+client_seconds()
+{
+	local options=$1
+	shift
+
+	# shellcheck disable=SC2086	# a list of words
+	run_as_user "$work/client" $options "host=$work user=postgres dbname=postgres" "$@"
+}
+
+# measure_with OPTIONS NAME CLIENTS TIMES STATEMENT [ROWS BYTES]: records these seconds
 measure_with()
 {
 	local options=$1 name=$2 seconds
 	shift 2
 
-	# shellcheck disable=SC2086	# a list of words
-	seconds=$(run_as_user "$work/client" $options "host=$work user=postgres dbname=postgres" "$@") ||
-		die "$name could not be measured"
+	seconds=$(client_seconds "$options" "$@") || die "$name could not be measured"
 	record "$name" "$seconds"
 }
 

@@ -6,8 +6,8 @@
 #
 # Environment:
 #   ONLY      names of groups to run (all): copy produce client concurrent
-#             insert bytes read scan vacuum jobs; of consumer groups: consume
-#             single workers keys dedup snapshot latency delay
+#             insert bytes read scan vacuum jobs; of consumer groups: consume single
+#             workers keys retries outstanding dedup snapshot latency delay
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SLOW_DISK flushing a file takes at least so long, e.g. "2ms" or "500us"
@@ -28,7 +28,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/test/bench/groups.sh"
 
 all="copy produce client concurrent insert bytes read scan vacuum jobs \
-consume single workers keys dedup snapshot latency delay"
+consume single workers keys retries outstanding dedup snapshot latency delay"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('share');
-$node->init;
+$node->init(allows_streaming => 1);
 $node->append_conf(
 	'postgresql.conf', q(
 shared_preload_libraries = 'streamq'
@@ -101,15 +101,14 @@ foreach my $mode ('shared', 'key_shared')
 	is(take($a, 4), '0 1 2 3', "$mode: out");
 	is(call($a, 'nack', 1), 't', "$mode: released");
 	is(call($a, 'nack', 1), 'f', "$mode: it is not out any more");
-	is(call($a, 'ack', 1), 'f', "$mode: and cannot be acknowledged");
 	is(take($b, 10), '1x2 4', "$mode: another member gets it at once, and no other that is out");
 	is(call($b, 'nack_batch', "'{1, 4}'"), '2', "$mode: several are released");
 	is(take($a, 1), '1x3', "$mode: the first member may have it again");
 	is(call($a, 'nack', "3, retry_after => '1 h'"), 't', "$mode: released for later");
 	is(take($c, 10), '4x2', "$mode: it does not come before its time, others do");
-	is(call($a, 'ack_batch', "'{0, 1, 2, 3}'"), '3', "$mode: a message that waits is not out");
-	is(call($c, 'ack', 4), 't', "$mode: the others are done");
-	state_is('3|1|0', "$mode: but the one that waits");
+	is(call($a, 'ack_batch', "'{0, 1, 2}'"), '3', "$mode: and are done");
+	is(call($c, 'ack', 4), 't', "$mode: too");
+	state_is('3|1|0', "$mode: all but the one that waits");
 	is(call($a, 'nack', 0), 'f', "$mode: what is done cannot be released");
 
 	# -- reject
@@ -208,6 +207,40 @@ foreach my $mode ('shared', 'key_shared')
 	run_in($c, 'COMMIT');
 	is(take($b, 10), '1 2', "$mode: until it has committed");
 
+	# -- where a group begins, and other groups of the stream
+	start($mode, 2);
+	run_in($c, "SELECT streamq.create_group('events', 'late', mode => '$mode', start_at => 'latest')");
+	is(take($a, 1), '0', "$mode: a group that begins with the first message");
+	produce(2, 2);
+	is(run_in($a, "SELECT msg_id FROM streamq.consume('events', 'late')"), '2', "$mode: one that begins at the end");
+	is(run_in($b, "SELECT count(*), sum(deliveries) FROM streamq.consume('events', 'ordered')"), '3|3', "$mode: one of another mode");
+	is(call($a, 'ack', 2), 'f', "$mode: each has its own state");
+	$node->safe_psql('postgres', "SELECT streamq.drop_group('events', g) FROM unnest('{late, ordered}'::text[]) g");
+
+	# -- large messages
+	produce(3, 4);
+	$node->safe_psql('postgres', "INSERT INTO events (key, payload) SELECT 'large' || i, to_jsonb(repeat(md5(i::text), 20000))
+		FROM generate_series(1, 3) i");
+	is(run_in($b, "SELECT count(*), sum(length(payload #>> '{}')) FROM streamq.consume('events', 'g')"), '7|1920004',
+		"$mode: large messages come as the others");
+	is(call($b, 'nack', 6), 't', "$mode: one is released");
+	is(run_in($a, "SELECT deliveries, left(payload #>> '{}', 32) FROM streamq.consume('events', 'g')"),
+		'2|c81e728d9d4c2f636f067f89cc14862c', "$mode: and comes again");
+
+	# -- the group is moved while messages are out
+	start($mode, 4);
+	is(take($a, 2), '0 1', "$mode: out");
+	is(call($a, 'ack', 0), 't', "$mode: done");
+	is(call($c, 'seek', "'earliest'"), '', "$mode: the group is moved back");
+	is(call($a, 'ack', 1), 'f', "$mode: what was out is not out any more");
+	is(take($b, 10), '0 1 2 3', "$mode: all messages come again, as if for the first time");
+	is(call($c, 'seek', 'to_msg_id => 2'), '', "$mode: the group is moved forward");
+	is(take($c, 1), '2', "$mode: and goes on there");
+	is(call($b, 'ack_batch', "'{0, 1, 2, 3}'"), '0', "$mode: the other member has nothing");
+	run_in($a, "BEGIN; SELECT streamq.seek('events', 'g', 'latest'); ROLLBACK");
+	is(call($c, 'ack', 2), 't', "$mode: a move that is rolled back changes nothing");
+	state_is('3|1|0', "$mode: one is left");
+
 	# -- retention goes past what is out
 	start($mode, 5);
 	is(take($a, 3, "lease => '1 h'"), '0 1 2', "$mode: out");
@@ -275,6 +308,45 @@ foreach my $mode ('shared', 'key_shared')
 	is(call($a, 'ack_batch', "'{1, 2}'"), '2', "$mode: room for two");
 	is(take($c, 10), '4 5', "$mode: which others may use");
 
+	# -- a member that waits is woken by what makes a message available
+	start($mode, 2, 'max_in_flight => 2');
+	my $wakes = sub {
+		my ($name, $expected, @then) = @_;
+
+		send_to($b, "SELECT msg_id, deliveries FROM streamq.consume('events', 'g', 1, wait => '60 s')");
+		$node->poll_query_until('postgres',
+			"SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%wait => ''60 s''%' AND pid <> pg_backend_pid()");
+		usleep(200_000);
+		my $since = time;
+		foreach (@then) { run_in(@$_) }
+		is(answer($b), $expected, "$mode: $name");
+		cmp_ok(time - $since, '<', 5, "$mode: $name: soon");
+	};
+	is(take($a, 2), '0 1', "$mode: no more may be out");
+	produce(2, 5);
+	$wakes->('an acknowledgement makes room', '2|1', [ $a, "SELECT streamq.ack('events', 'g', 0)" ]);
+	$wakes->('a message is released', '1|2', [ $a, "SELECT streamq.nack('events', 'g', 1)" ]);
+	is(call($b, 'ack_batch', "'{1, 2}'"), '2', "$mode: done");
+	run_in($a, 'BEGIN');
+	is(take($a, 2), '3 4', "$mode: taken in a transaction");
+	$wakes->('it rolls back', '3|1', [ $a, 'ROLLBACK' ]);
+	is(call($b, 'ack', 3), 't', "$mode: done");
+	is(take($a, 2, "lease => '700 ms'"), '4 5', "$mode: out for a short time");
+	$wakes->('the lease runs out', '4|2');
+	is(call($b, 'nack', "4, retry_after => '700 ms'"), 't', "$mode: released for later");
+	is(take($b, 2, "lease => '1 h'"), '5x2', "$mode: the other one");
+	$wakes->('its time has come', '4|3');
+	is(call($b, 'ack_batch', "'{4, 5}'"), '2', "$mode: done");
+	$wakes->('a message is produced', '6|1', [ $c, "INSERT INTO events (key, payload) VALUES ('k', '6')" ]);
+	is(call($b, 'ack', 6), 't', "$mode: done");
+	if ($mode eq 'key_shared')
+	{
+		run_in($c, "INSERT INTO events (key, payload) VALUES ('k', '7'), ('k', '8')");
+		is(take($a, 1), '7', "$mode: the first of a key");
+		$wakes->('its key is free', '8|1', [ $a, "SELECT streamq.ack('events', 'g', 7)" ]);
+		is(call($b, 'ack', 8), 't', "$mode: done");
+	}
+
 	# -- rollback gives back at once, as if it had not been
 	start($mode, 3);
 	run_in($a, 'BEGIN');
@@ -323,6 +395,62 @@ is(take($b, 1), '', 'ordered: for one consumer at a time');
 is(call($a, 'ack', 1), 't', 'ordered: done');
 is(run_in($c, "SELECT streamq.alter_group('events', 'g', mode => 'key_shared')"), '', 'and change again');
 is(take($b, 5), '2', 'from where it was');
+
+# -- a standby knows the states, and goes on with them
+foreach my $mode ('shared', 'key_shared')
+{
+	start($mode, 2000, 'max_in_flight => 2000');
+	is(run_in($a, "SELECT count(*) FROM streamq.consume('events', 'g', 1000, lease => '1 h', consumer => 'x')"), '1000', "$mode: many are out");
+	$node->backup("b_$mode");
+	my $standby = PostgreSQL::Test::Cluster->new("standby_$mode");
+	$standby->init_from_backup($node, "b_$mode", has_streaming => 1);
+	$standby->start;
+	is(call($a, 'ack_batch', "(SELECT array_agg(i) FROM generate_series(0, 999) i WHERE i % 3 > 0)"), '666', "$mode: of which some are done");
+	is(call($a, 'nack', 0), 't', "$mode: one is released");
+	run_in($b, "BEGIN; SELECT count(*) FROM streamq.consume('events', 'g', 100)");
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	$node->wait_for_catchup($standby);
+	my $state = "SELECT acked_offset, lag, in_flight FROM streamq.consumer_groups WHERE stream = 'events'::regclass";
+	is($standby->safe_psql('postgres', $state), '0|1334|333', "$mode: the standby shows it");
+	$standby->promote;
+	run_in($b, 'ROLLBACK');
+	is($standby->safe_psql('postgres', $state), '0|1334|333', "$mode: also as a primary");
+	is($standby->safe_psql('postgres', "SELECT count(*), min(msg_id), max(deliveries) FROM streamq.consume('events', 'g', 1001)"),
+		'1001|0|2', "$mode: what is not out is given out there");
+	is($standby->safe_psql('postgres', "SELECT streamq.ack_batch('events', 'g', array_agg(i)) FROM generate_series(0, 1999) i"),
+		'1334', "$mode: and everything can be acknowledged");
+	is($standby->safe_psql('postgres', $state), '2000|0|0', "$mode: nothing is left");
+	is($standby->safe_psql('postgres', "SELECT * FROM streamq.check_stream('events')"), '', "$mode: the stream is sound");
+	$standby->stop;
+}
+
+# -- very many messages wait for their retry: they keep nobody up, are there after a crash,
+# and come in time
+foreach my $mode ('shared', 'key_shared')
+{
+	start($mode, 100_000, 'max_in_flight => 1000000');
+	is(run_in($a, "SELECT count(*) FROM streamq.consume('events', 'g', 100000, lease => '1 h')"), '100000', "$mode: very many are out");
+	is(run_in($a, "SELECT streamq.nack_batch('events', 'g', array_agg(i), retry_after => '1 h') FROM generate_series(0, 99999) i
+		WHERE i % 4 > 0"), '75000', "$mode: most are released for later");
+	is(run_in($a, "SELECT streamq.nack_batch('events', 'g', array_agg(i), retry_after => '6 s') FROM generate_series(0, 99999) i
+		WHERE i % 4 = 0"), '25000', "$mode: the others for soon");
+	my $released = time;
+	produce(100_000, 101_999);
+	$node->stop('immediate');
+	$node->start;
+	finish($a, $b, $c);
+	($a, $b, $c) = map { session($node) } 1 .. 3;
+	is(run_in($a, "SELECT count(*), min(msg_id), max(deliveries) FROM streamq.consume('events', 'g', 1000)"), '1000|100000|1',
+		"$mode: after a crash a member gets new messages");
+	run_in($a, "DO \$\$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM * FROM streamq.consume('events', 'g', 10, auto_ack => true); COMMIT; END LOOP; END \$\$");
+	is($node->safe_psql('postgres', "SELECT lag FROM streamq.consumer_groups WHERE stream = 'events'::regclass"), '101000',
+		"$mode: and goes on");
+	cmp_ok(time - $released, '<', 30, "$mode: without looking at each that waits");
+	usleep(7_000_000 - 1_000_000 * (time - $released)) if time - $released < 7;
+	is(run_in($b, "SELECT count(*), count(*) FILTER (WHERE msg_id % 4 = 0), min(deliveries), max(deliveries)
+		FROM streamq.consume('events', 'g', 30000)"), '25000|25000|2|2', "$mode: what is due comes, and nothing else");
+	is($node->safe_psql('postgres', "SELECT * FROM streamq.check_stream('events')"), '', "$mode: the stream is sound");
+}
 
 finish($a, $b, $c);
 $node->stop;
