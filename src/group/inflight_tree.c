@@ -137,7 +137,9 @@ trim_node(InflightNode *node)
 			key = node->u.children[i].key;
 		else
 			key = group_inflight_key(&node->u.entries[i]);
-		if (node->bounded && group_inflight_compare(key, node->high) >= 0)
+		/* the first child's key does not count */
+		if (node->bounded && (node->height == 0 || i > 0) &&
+			group_inflight_compare(key, node->high) >= 0)
 			break;
 		if (node->height == 0 && group_inflight_compare(key, node->low) < 0)
 			continue;
