@@ -311,6 +311,8 @@ grow_root(InflightTree *tree)
 	move_upper(lower, at, upper);
 	group_inflight_store(tree, lower);
 	group_inflight_store(tree, upper);
+	if (root->number != 0)
+		group_inflight_store_head(tree);	/* the pages are not spare now */
 	root->n = 2;
 	set_child(tree, &root->u.children[0], lower);
 	set_child(tree, &root->u.children[1], upper);

@@ -137,7 +137,9 @@ trim_node(InflightNode *node)
 			key = node->u.children[i].key;
 		else
 			key = group_inflight_key(&node->u.entries[i]);
-		if (node->bounded && group_inflight_compare(key, node->high) >= 0)
+		/* the first child's key does not count */
+		if (node->bounded && (node->height == 0 || i > 0) &&
+			group_inflight_compare(key, node->high) >= 0)
 			break;
 		if (node->height == 0 && group_inflight_compare(key, node->low) < 0)
 			continue;
@@ -158,6 +160,7 @@ group_inflight_load(InflightTree *tree, InflightNode *node, uint32 number, int h
 	int			len = 0;
 	int			start = number == 0 ? sizeof(InflightDiskHead) : 0;
 	bool		found = true;
+	InflightCounts counts;
 
 	node->loaded = true;
 	node->dirty = false;
@@ -183,8 +186,13 @@ group_inflight_load(InflightTree *tree, InflightNode *node, uint32 number, int h
 	}
 	if (node->height > 0 && node->n == 0 && !RecoveryInProgress())
 		group_inflight_report_corrupt();
+	group_inflight_count(node, &counts);
+	if (memcmp(&counts, &node->counted, sizeof(counts)) != 0)
+		node->dirty = true;		/* changed by VACUUM */
 	trim_node(node);
 	settle_node(tree, node, tree->judge, tree->judge_arg);
+	if (!tree->exclusive)
+		node->dirty = false;
 }
 
 /* ---- storing ---- */
@@ -492,7 +500,7 @@ group_inflight_close(InflightTree *tree)
 	{
 		group_inflight_leave(tree);
 		for (int d = tree->height - 1; d >= 0; d--)
-			if (tree->nodes[d]->dirty && tree->nodes[d]->number != 0)
+			if (tree->nodes[d]->loaded && tree->nodes[d]->dirty && tree->nodes[d]->number != 0)
 				group_inflight_store(tree, tree->nodes[d]);
 		if (tree->disk.garbage >= INFLIGHT_MAX_GARBAGE)
 			group_inflight_collect(tree, &pages);
