@@ -135,9 +135,12 @@ ordered_leases(Relation rel, const ConsumerGroup *group, int partition,
 			continue;
 		}
 		lease.first = run.from;
+		lease.count = 0;
 		do
+		{
 			lease.last = run.to - 1;
-		while (group_ordered_next_undone(&state, run.to, to, &run));
+			lease.count += run.to - run.from;
+		} while (group_ordered_next_undone(&state, run.to, to, &run));
 		from = to;
 
 		lease.consumer = state.consumer;

@@ -262,19 +262,10 @@ write_header(Relation rel, const ConsumerGroup *group, const RegistryHeader *hea
 
 /* ---- consumers that leave ---- */
 
-typedef struct LeasedName
-{
-	char		name[GROUP_CONSUMER_MAX + 1];
-} LeasedName;
-
 static void
 add_leased_name(const GroupLease *lease, void *arg)
 {
-	LeasedName	key;
-
-	memset(&key, 0, sizeof(key));
-	strlcpy(key.name, lease->consumer, sizeof(key.name));
-	(void) hash_search((HTAB *) arg, &key, HASH_ENTER, NULL);
+	(void) hash_search((HTAB *) arg, lease->consumer, HASH_ENTER, NULL);
 }
 
 /* the names of all consumers that have leases */
@@ -285,10 +276,10 @@ collect_leased_names(Relation rel, const ConsumerGroup *group, TimestampTz now)
 	HTAB	   *names;
 	int			npartitions = log_partition_count(rel);
 
-	ctl.keysize = sizeof(LeasedName);
-	ctl.entrysize = sizeof(LeasedName);
+	ctl.keysize = GROUP_CONSUMER_MAX + 1;
+	ctl.entrysize = GROUP_CONSUMER_MAX + 1;
 	ctl.hcxt = CurrentMemoryContext;
-	names = hash_create("streamq leased names", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	names = hash_create("streamq leased names", 64, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	for (int p = 0; p < npartitions; p++)
 		group->mode->leases(rel, group, p, now, add_leased_name, names);
 	return names;

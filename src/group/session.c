@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -123,7 +124,8 @@ parse_name(const char *name, int *pid, TimestampTz *start)
 	long long	secs;
 	int			usecs;
 
-	if (sscanf(name, "pid %d/%lld.%d", pid, &secs, &usecs) != 3)
+	if (strncmp(name, "pid ", 4) != 0 ||
+		sscanf(name, "pid %d/%lld.%d", pid, &secs, &usecs) != 3)
 		return false;
 	/* not a name that only begins like that of a session */
 	snprintf(again, sizeof(again), "pid %d/%lld.%06d", *pid, secs, usecs);
@@ -156,6 +158,9 @@ group_session_has_ended(int pid, TimestampTz start)
 {
 	PGPROC	   *proc;
 
+	/* it may be a session of the primary */
+	if (RecoveryInProgress())
+		return false;
 	if (pid == MyProcPid)
 		return start != MyStartTimestamp;
 	proc = BackendPidGetProc(pid);

@@ -21,11 +21,15 @@ extern bool group_session_is_name(const char *name);
 /*
  * Is this the name of a session that is gone?  Then nobody will acknowledge
  * what it took, and its leases may be ended.  False for names that an
- * application chose, because it may use such a name in another session.
+ * application chose, because it may use such a name in another session, and on
+ * a standby.
  */
 extern bool group_session_is_gone(const char *name);
 
-/* is the session with this process id and start time gone? */
+/*
+ * Is the session with this process id and start time gone?  False on a standby,
+ * where nobody can tell.
+ */
 extern bool group_session_has_ended(int pid, TimestampTz start);
 
 /*
