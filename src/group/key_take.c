@@ -51,6 +51,16 @@ block_message(SharedTake *take, uint32 hash, int64 off)
 	group_inflight_replace(take->tree, &blocked, 1);
 }
 
+/* let the next round of this take find the message */
+static void
+unblock_message(SharedTake *take, const InflightEntry *entry)
+{
+	InflightEntry changed = *entry;
+
+	if (group_key_clear_blocked(&changed))
+		group_inflight_replace(take->tree, &changed, 1);
+}
+
 /* may the entry follow the messages of its key that were claimed just now? */
 static bool
 may_follow(SharedTake *take, const InflightEntry *entry)
@@ -126,7 +136,14 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 	{
 		if (!is_mine(take, entry))
 		{
-			if (places == 0 || !group_shared_take_wants_more(take) || !may_follow(take, entry))
+			if (places == 0 || !may_follow(take, entry))
+				break;
+			if (take->nclaims == SHARED_MAX_CLAIMS)
+			{
+				unblock_message(take, entry);
+				break;
+			}
+			if (!group_shared_take_wants_more(take))
 				break;
 			if (entry->from >= take->limit)
 			{
@@ -139,8 +156,12 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 				group_shared_take_note_refused(take);
 				break;
 			}
-			if (!group_inflight_has_room(take->tree, SHARED_CLAIM_ROOM))
-				break;
+			if (!group_shared_make_room(&take->tree, take->rel, take->group,
+										take->partition, SHARED_CLAIM_ROOM))
+			{
+				entry = group_inflight_seek(take->tree, hash, off + 1);
+				continue;
+			}
 			off = entry->from;
 			claim_message(take, entry);
 			places--;

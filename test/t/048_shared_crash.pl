@@ -62,8 +62,9 @@ $node->start;
 for my $mode (@modes)
 {
 	state_is($mode, '5|94|9|0', 'what was committed is there after a crash');
+	# in key_shared mode, only the messages of the key whose first one is done
 	is($node->safe_psql('postgres', "SELECT count(*) FROM streamq.consume('events', '$mode', 1000, consumer => 'd', lease => '1 ms')"),
-		$mode eq 'shared' ? '85' : '0', "$mode: others are not given what is leased");
+		$mode eq 'shared' ? '85' : '9', "$mode: others are not given what is leased");
 }
 sound('after a crash');
 $node->safe_psql('postgres', 'SELECT pg_sleep(0.1)');
@@ -173,7 +174,7 @@ for my $mode (@modes)
 	my $leases = "SELECT first_msg_id, last_msg_id, consumer, deliveries, expires_at FROM streamq.leases WHERE group_name = '$mode' ORDER BY 1";
 	is($standby->safe_psql('postgres', $leases), $node->safe_psql('postgres', $leases), "$mode: the leases on a standby");
 	my ($rc, $out, $err) = $standby->psql('postgres', "SELECT streamq.ack('events', '$mode', 12)");
-	like($err, qr/cannot execute ack\(\) during recovery/, "$mode: a standby refuses to acknowledge");
+	like($err, qr/cannot execute ack\(\) in a read-only transaction/, "$mode: a standby refuses to acknowledge");
 }
 
 # An open claim on the primary is rolled back by the promotion.
