@@ -1,13 +1,14 @@
 -- Consumer groups.
 
--- Rows are written when a group is created, shared or dropped, never by
--- consuming: positions and leases are in pages of the stream.
+-- Rows are written when a group is created, changed, shared or dropped, never
+-- by consuming: positions and leases are in pages of the stream.
 CREATE TABLE streamq.consumer_group (
 	group_id pg_catalog.int4 NOT NULL UNIQUE,
 	stream pg_catalog.regclass NOT NULL,
 	group_name pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	mode pg_catalog.text NOT NULL
-		CHECK (mode OPERATOR(pg_catalog.=) 'ordered'),
+		CHECK (mode OPERATOR(pg_catalog.=) 'ordered' OR mode OPERATOR(pg_catalog.=) 'shared'
+			OR mode OPERATOR(pg_catalog.=) 'key_shared'),
 	start_at pg_catalog.text NOT NULL
 		CHECK (start_at OPERATOR(pg_catalog.=) 'earliest' OR start_at OPERATOR(pg_catalog.=) 'latest'),
 	lease pg_catalog.interval NOT NULL
@@ -17,6 +18,16 @@ CREATE TABLE streamq.consumer_group (
 	owner pg_catalog.oid NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
 	grantees pg_catalog.oid[] NOT NULL,
+	max_deliveries pg_catalog.int4 CHECK (max_deliveries OPERATOR(pg_catalog.>) 0),
+	dead_letter pg_catalog.regclass,
+	filter pg_catalog.text,
+	retry_backoff pg_catalog.interval
+		CHECK (retry_backoff OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
+	retry_backoff_max pg_catalog.interval
+		CHECK (retry_backoff_max OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
+	max_rate pg_catalog.float8 CHECK (max_rate OPERATOR(pg_catalog.>) 0),
+	max_per_key pg_catalog.int4 CHECK (max_per_key OPERATOR(pg_catalog.>) 0),
+	paused pg_catalog.bool NOT NULL DEFAULT false,
 	PRIMARY KEY (stream, group_name)
 );
 COMMENT ON TABLE streamq.consumer_group IS 'consumer groups of streams';
@@ -33,12 +44,15 @@ FOR EACH ROW EXECUTE FUNCTION streamq.consumer_group_restored();
 
 CREATE FUNCTION streamq.create_group(stream pg_catalog.regclass, group_name pg_catalog.text,
 	mode pg_catalog.text DEFAULT 'ordered', start_at pg_catalog.text DEFAULT 'earliest',
-	lease pg_catalog.interval DEFAULT '30 s', max_in_flight pg_catalog.int4 DEFAULT 1000,
-	if_not_exists pg_catalog.bool DEFAULT false)
+	lease pg_catalog.interval DEFAULT '30 s', max_deliveries pg_catalog.int4 DEFAULT NULL,
+	dead_letter pg_catalog.regclass DEFAULT NULL, max_in_flight pg_catalog.int4 DEFAULT 1000,
+	filter pg_catalog.text DEFAULT NULL, if_not_exists pg_catalog.bool DEFAULT false,
+	retry_backoff pg_catalog.interval DEFAULT NULL, retry_backoff_max pg_catalog.interval DEFAULT NULL,
+	max_rate pg_catalog.float8 DEFAULT NULL, max_per_key pg_catalog.int4 DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_group';
-COMMENT ON FUNCTION streamq.create_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.int4, pg_catalog.bool)
+COMMENT ON FUNCTION streamq.create_group(pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.int4, pg_catalog.regclass, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.interval, pg_catalog.interval, pg_catalog.float8, pg_catalog.int4)
 	IS 'create a consumer group on a stream';
 
 CREATE FUNCTION streamq.drop_group(stream pg_catalog.regclass, group_name pg_catalog.text)

@@ -35,7 +35,7 @@ CROSS JOIN LATERAL streamq.group_stats(c.stream, c.group_id) s;
 COMMENT ON VIEW streamq.consumer_groups IS 'position and counters of each consumer group in each partition of its stream';
 COMMENT ON COLUMN streamq.consumer_groups.stream IS 'the stream';
 COMMENT ON COLUMN streamq.consumer_groups.group_name IS 'name of the group';
-COMMENT ON COLUMN streamq.consumer_groups.mode IS 'how the group shares out messages: ordered';
+COMMENT ON COLUMN streamq.consumer_groups.mode IS 'how the group shares out messages: ordered, shared or key_shared';
 COMMENT ON COLUMN streamq.consumer_groups.partition IS 'number of the partition, from 0';
 COMMENT ON COLUMN streamq.consumer_groups.acked_offset IS 'the group has acknowledged everything below this offset';
 COMMENT ON COLUMN streamq.consumer_groups.lag IS 'messages still to be delivered or acknowledged; gaps are not counted';

@@ -41,7 +41,9 @@ static int64
 give_back(Relation rel, const ConsumerGroup *group, int partition,
 		  const int64 *offsets, int n, TimestampTz time)
 {
-	return group->mode->give_back(rel, group, partition, offsets, n, time);
+	GroupRetry	retry = {true, time};
+
+	return group->mode->give_back(rel, group, partition, offsets, n, &retry, NULL, NULL);
 }
 
 static int64

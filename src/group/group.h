@@ -12,6 +12,8 @@
 #include "utils/rel.h"
 
 extern void group_init(void);	/* called by _PG_init: registers callbacks */
+
+/* shared memory (hooks of the same names) */
 extern void group_shmem_request(void);
 extern void group_shmem_startup(void);
 

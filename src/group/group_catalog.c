@@ -49,9 +49,9 @@
 void
 group_default_options(GroupOptions *options)
 {
-	options->mode = GROUP_DEFAULT_MODE;
+	memset(options, 0, sizeof(GroupOptions));
+	options->mode = group_mode_find(GROUP_DEFAULT_MODE);
 	options->start_at = "earliest";
-	memset(&options->lease, 0, sizeof(Interval));
 	options->lease.time = 30 * USECS_PER_SEC;
 	options->max_in_flight = GROUP_DEFAULT_IN_FLIGHT;
 }
@@ -108,7 +108,43 @@ group_row_read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles)
 	roles->owner = DatumGetObjectId(heap_getattr(tuple, Anum_consumer_group_owner, desc, &isnull));
 }
 
-/* no column of the table is ever null */
+/* an interval in microseconds, with months of 30 days; 0 for null */
+static int64
+read_interval(Datum value, bool isnull)
+{
+	const Interval *interval = isnull ? NULL : DatumGetIntervalP(value);
+
+	if (isnull)
+		return 0;
+	return interval->time + (interval->month * (int64) DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
+}
+
+/* columns of options that may be missing are null then; no others are null */
+static void
+read_options(const Datum *values, const bool *nulls, ConsumerGroup *group)
+{
+	bool		isnull;
+
+#define OPTION(name, get, missing) \
+	(isnull = nulls[Anum_consumer_group_##name - 1], \
+	 isnull ? (missing) : get(values[Anum_consumer_group_##name - 1]))
+
+	group->lease = *DatumGetIntervalP(values[Anum_consumer_group_lease - 1]);
+	group->max_in_flight = DatumGetInt32(values[Anum_consumer_group_max_in_flight - 1]);
+	group->max_deliveries = OPTION(max_deliveries, DatumGetInt32, 0);
+	group->dead_letter = OPTION(dead_letter, DatumGetObjectId, InvalidOid);
+	group->has_dead_letter = !isnull;
+	group->filter = OPTION(filter, TextDatumGetCString, NULL);
+	group->paused = DatumGetBool(values[Anum_consumer_group_paused - 1]);
+	group->retry_backoff = read_interval(values[Anum_consumer_group_retry_backoff - 1],
+										 nulls[Anum_consumer_group_retry_backoff - 1]);
+	group->retry_backoff_max = read_interval(values[Anum_consumer_group_retry_backoff_max - 1],
+											 nulls[Anum_consumer_group_retry_backoff_max - 1]);
+	group->max_rate = OPTION(max_rate, DatumGetFloat8, 0);
+	group->max_per_key = OPTION(max_per_key, DatumGetInt32, 0);
+#undef OPTION
+}
+
 static void
 read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
@@ -127,8 +163,7 @@ read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 		elog(ERROR, "unknown mode of consumer group: \"%s\"", mode);
 	pfree(mode);
 	group->owner = DatumGetObjectId(values[Anum_consumer_group_owner - 1]);
-	group->lease = *DatumGetIntervalP(values[Anum_consumer_group_lease - 1]);
-	group->max_in_flight = DatumGetInt32(values[Anum_consumer_group_max_in_flight - 1]);
+	read_options(values, nulls, group);
 
 	group->usable = has_privs_of_role(GetUserId(), group->owner);
 	if (!group->usable)
@@ -340,6 +375,32 @@ free_pages(Relation catalog, Relation rel)
 	group_unlock_set(RelationGetRelid(rel));
 }
 
+/* set the columns of options; those that are not set become null */
+void
+group_row_set_options(const GroupOptions *options, Datum *values, bool *nulls)
+{
+#define SET_OPTION(name, value, missing) \
+	do { \
+		nulls[Anum_consumer_group_##name - 1] = (missing); \
+		if (!(missing)) \
+			values[Anum_consumer_group_##name - 1] = (value); \
+	} while (0)
+
+	SET_OPTION(mode, CStringGetTextDatum(options->mode->name), false);
+	SET_OPTION(start_at, CStringGetTextDatum(options->start_at), false);
+	SET_OPTION(lease, IntervalPGetDatum(&options->lease), false);
+	SET_OPTION(max_in_flight, Int32GetDatum(options->max_in_flight), false);
+	SET_OPTION(max_deliveries, Int32GetDatum(options->max_deliveries), options->max_deliveries == 0);
+	SET_OPTION(dead_letter, ObjectIdGetDatum(options->dead_letter), !OidIsValid(options->dead_letter));
+	SET_OPTION(filter, CStringGetTextDatum(options->filter), options->filter == NULL);
+	SET_OPTION(retry_backoff, IntervalPGetDatum(options->retry_backoff), options->retry_backoff == NULL);
+	SET_OPTION(retry_backoff_max, IntervalPGetDatum(options->retry_backoff_max),
+			   options->retry_backoff_max == NULL);
+	SET_OPTION(max_rate, Float8GetDatum(options->max_rate), options->max_rate == 0);
+	SET_OPTION(max_per_key, Int32GetDatum(options->max_per_key), options->max_per_key == 0);
+#undef SET_OPTION
+}
+
 GroupCreated
 group_create(Relation rel, const char *name, const GroupOptions *options,
 			 bool wait, ConsumerGroup *group)
@@ -363,13 +424,11 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 											   false));
 	values[Anum_consumer_group_stream - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
 	values[Anum_consumer_group_group_name - 1] = CStringGetTextDatum(name);
-	values[Anum_consumer_group_mode - 1] = CStringGetTextDatum(options->mode);
-	values[Anum_consumer_group_start_at - 1] = CStringGetTextDatum(options->start_at);
-	values[Anum_consumer_group_lease - 1] = IntervalPGetDatum(&options->lease);
-	values[Anum_consumer_group_max_in_flight - 1] = Int32GetDatum(options->max_in_flight);
+	group_row_set_options(options, values, nulls);
 	values[Anum_consumer_group_owner - 1] = ObjectIdGetDatum(roles.owner);
 	values[Anum_consumer_group_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[Anum_consumer_group_grantees - 1] = PointerGetDatum(construct_empty_array(OIDOID));
+	values[Anum_consumer_group_paused - 1] = BoolGetDatum(false);
 	base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, RowExclusiveLock);
 	group_roles_changed(RelationGetRelid(rel), NULL, &roles);

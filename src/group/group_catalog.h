@@ -15,6 +15,9 @@
 #define GROUP_NAME_MAX		63	/* bytes */
 #define GROUP_DEFAULT_IN_FLIGHT 1000
 
+/* longest time until a retry, in microseconds: 100 years */
+#define GROUP_MAX_BACKOFF	(INT64CONST(36525) * USECS_PER_DAY)
+
 struct GroupMode;
 
 /* a group: a row of streamq.consumer_group, and its use by the current user */
@@ -27,15 +30,32 @@ typedef struct ConsumerGroup
 	bool		usable;			/* the current user may use the group */
 	Interval	lease;
 	int32		max_in_flight;
+	int32		max_deliveries; /* 0: no limit */
+	bool		has_dead_letter;
+	Oid			dead_letter;	/* invalid also if the stream was not restored */
+	const char *filter;			/* NULL: none; in the memory context that was
+								 * current when the group was found */
+	bool		paused;
+	int64		retry_backoff;	/* microseconds; 0: none */
+	int64		retry_backoff_max;	/* microseconds; 0: no limit */
+	double		max_rate;		/* messages per second; 0: no limit */
+	int32		max_per_key;	/* 0: no limit */
 } ConsumerGroup;
 
-/* options of a new group */
+/* options of a new group; NULL and 0 mean that an option is not set */
 typedef struct GroupOptions
 {
-	const char *mode;
+	const struct GroupMode *mode;
 	const char *start_at;
 	Interval	lease;
 	int32		max_in_flight;
+	int32		max_deliveries;
+	Oid			dead_letter;
+	const char *filter;
+	const Interval *retry_backoff;
+	const Interval *retry_backoff_max;
+	double		max_rate;
+	int32		max_per_key;
 } GroupOptions;
 
 /* options of a group that the first consume() creates */

@@ -31,13 +31,19 @@ set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
 					   objid, subid);
 }
 
+static inline LOCKMODE
+partition_lockmode(GroupLockMode mode)
+{
+	return mode == GROUP_LOCK_SHARE ? ShareLock : ExclusiveLock;
+}
+
 GroupLock
-group_lock_partition(int32 group_id, int partition, bool wait)
+group_lock_partition(int32 group_id, int partition, GroupLockMode mode, bool wait)
 {
 	LOCKTAG		tag;
 
 	set_locktag(&tag, (uint32) group_id, (uint16) partition);
-	switch (LockAcquire(&tag, ExclusiveLock, false, !wait))
+	switch (LockAcquire(&tag, partition_lockmode(mode), false, !wait))
 	{
 		case LOCKACQUIRE_NOT_AVAIL:
 			return GROUP_LOCK_BUSY;
@@ -49,12 +55,12 @@ group_lock_partition(int32 group_id, int partition, bool wait)
 }
 
 void
-group_unlock_partition(int32 group_id, int partition)
+group_unlock_partition(int32 group_id, int partition, GroupLockMode mode)
 {
 	LOCKTAG		tag;
 
 	set_locktag(&tag, (uint32) group_id, (uint16) partition);
-	LockRelease(&tag, ExclusiveLock, false);
+	LockRelease(&tag, partition_lockmode(mode), false);
 }
 
 void

@@ -18,17 +18,24 @@ typedef enum GroupLock
 	GROUP_LOCK_HELD				/* this transaction had it already */
 } GroupLock;
 
+typedef enum GroupLockMode
+{
+	GROUP_LOCK_SHARE,			/* conflicts with the other mode only */
+	GROUP_LOCK_EXCLUSIVE
+} GroupLockMode;
+
 /*
  * Lock one partition of a group until the end of the transaction.  What the
  * lock protects is up to the group's mode.
  */
-extern GroupLock group_lock_partition(int32 group_id, int partition, bool wait);
+extern GroupLock group_lock_partition(int32 group_id, int partition, GroupLockMode mode,
+									  bool wait);
 
 /*
  * Release it early.  Allowed after GROUP_LOCK_TAKEN only, and only if nothing
  * was written that a rollback would undo.
  */
-extern void group_unlock_partition(int32 group_id, int partition);
+extern void group_unlock_partition(int32 group_id, int partition, GroupLockMode mode);
 
 /*
  * Lock the registry of a group's consumers for a short time, to add one or to

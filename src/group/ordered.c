@@ -49,7 +49,17 @@ ordered_close(Relation rel, const ConsumerGroup *group)
 	int			npartitions = log_partition_count(rel);
 
 	for (int p = 0; p < npartitions; p++)
-		(void) group_lock_partition(group->group_id, p, true);
+		(void) group_lock_partition(group->group_id, p, GROUP_LOCK_EXCLUSIVE, true);
+}
+
+static bool
+ordered_is_idle(Relation rel, const ConsumerGroup *group, int partition)
+{
+	OrderedState state;
+
+	group_ordered_check_serializable(rel, group, partition);
+	group_ordered_read(rel, group, partition, &state);
+	return state.position == state.delivered;
 }
 
 /* ---- looking ---- */
@@ -165,7 +175,10 @@ const GroupMode group_ordered_mode = {
 	.acknowledge = group_ordered_acknowledge,
 	.acknowledge_through = group_ordered_acknowledge_through,
 	.give_back = group_ordered_nack,
+	.bury = group_ordered_bury,
+	.redeliver = group_ordered_redeliver,
 	.extend = group_ordered_extend,
+	.is_idle = ordered_is_idle,
 	.needed_offset = ordered_needed_offset,
 	.figures = ordered_figures,
 	.leases = ordered_leases,

@@ -399,6 +399,34 @@ group_ordered_deliver(OrderedState *state, int64 off, uint64 token)
 	return deliveries;
 }
 
+int32
+group_ordered_next_deliveries(const OrderedState *state, int64 off)
+{
+	int32		deliveries;
+
+	if (off < state->position || off >= state->delivered)
+		return 1;
+	deliveries = group_ordered_find_delivery(state, off)->deliveries;
+	return deliveries < PG_INT32_MAX ? deliveries + 1 : deliveries;
+}
+
+void
+group_ordered_dismiss(OrderedState *state, int64 off)
+{
+	Assert(off >= state->cursor);
+
+	group_ordered_skip(state, off);
+	if (off < state->delivered)
+	{
+		(void) group_ordered_mark_done(state, off, off + 1);
+		state->cursor = Max(state->cursor, off + 1);
+	}
+	else
+		group_ordered_skip(state, off + 1);
+	if (state->retry_at != 0 && state->retry_offset <= off)
+		state->retry_offset = state->retry_at = 0;
+}
+
 void
 group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at)
 {

@@ -142,6 +142,15 @@ extern void group_ordered_end_lease(OrderedState *state);
  */
 extern int	group_ordered_deliver(OrderedState *state, int64 off, uint64 token);
 
+/* the number of deliveries that group_ordered_deliver() would return */
+extern int32 group_ordered_next_deliveries(const OrderedState *state, int64 off);
+
+/*
+ * Mark the message at off (>= cursor) as done instead of handing it out, and
+ * move the cursor after it.
+ */
+extern void group_ordered_dismiss(OrderedState *state, int64 off);
+
 /* move the cursor to off, over offsets that are no messages or were dropped */
 extern void group_ordered_skip(OrderedState *state, int64 off);
 

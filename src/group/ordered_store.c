@@ -22,11 +22,11 @@
 GroupLock
 group_ordered_lock(Relation rel, const ConsumerGroup *group, int partition)
 {
-	GroupLock	lock = group_lock_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, false);
 
 	if (lock != GROUP_LOCK_BUSY)
 		return lock;
-	lock = group_lock_partition(group->group_id, partition, true);
+	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, true);
 	group_check_exists(rel, group);
 	return lock;
 }

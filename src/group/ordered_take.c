@@ -53,6 +53,19 @@ look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *
 	outlook->next = 0;
 	outlook->wake_at = DT_NOEND;
 
+	if (state->leased && state->deadline <= now &&
+		group_ordered_next_undone(state, from, state->cursor, &run))
+	{
+		TimestampTz at = group_retry_time(consumer->group,
+										  group_ordered_find_delivery(state, run.from)->deliveries,
+										  state->deadline);
+
+		if (at > now)
+		{
+			outlook->wake_at = at;
+			return;
+		}
+	}
 	if (group_ordered_is_leased(state, now))
 	{
 		held = strcmp(state->consumer, consumer->name) == 0;
@@ -100,7 +113,8 @@ group_ordered_look(const GroupConsumer *consumer, int partition, TimestampTz now
  */
 static int
 deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *state,
-				 uint64 token, TimestampTz now, int64 limit, bool *limited)
+				 uint64 token, TimestampTz now, int64 limit, bool *limited,
+				 bool *buried)
 {
 	Snapshot	snapshot = group_message_snapshot();
 	LogReader  *reader;
@@ -122,6 +136,7 @@ deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *sta
 		bool		found = log_reader_next(reader, consumer->slot);
 		int64		from;
 		int64		to;
+		GroupVerdict verdict;
 
 		off = found ? log_reader_offset(reader) : log_reader_position(reader);
 
@@ -161,10 +176,23 @@ deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *sta
 
 		row.msg_id = LOG_MSG_ID(partition, off);
 		row.produced_at = log_reader_produced_at(reader);
-		row.note = 1;
-		if (!group_messages_try(consumer->messages, consumer->rel, consumer->slot, &row))
+		row.note = group_ordered_next_deliveries(state, off);
+		verdict = group_judge(consumer, &row);
+		if (verdict == GROUP_STOP)
 			break;
-		row.note = group_ordered_deliver(state, off, token);
+		if (verdict != GROUP_DELIVER)
+		{
+			group_ordered_dismiss(state, off);
+			if (verdict == GROUP_EXPIRE)
+				state->expired_count++;
+			else if (verdict == GROUP_BURY)
+			{
+				state->dead_lettered_count++;
+				*buried = true;
+			}
+			continue;
+		}
+		(void) group_ordered_deliver(state, off, token);
 		group_messages_add(consumer->messages, consumer->rel, consumer->slot, &row);
 		n++;
 		if (consumer->auto_ack)
@@ -215,13 +243,15 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 {
 	Relation	rel = consumer->rel;
 	const ConsumerGroup *group = consumer->group;
-	GroupLock	lock = group_lock_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, false);
 	TimestampTz now = GetCurrentTimestamp();
 	OrderedState state;
 	GroupOutlook outlook;
 	int64		delivered;
 	int64		first;
 	uint64		token;
+	int			n;
+	bool		buried = false;
 
 	if (lock == GROUP_LOCK_BUSY)
 	{
@@ -237,7 +267,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 	if (outlook.promise == GROUP_PROMISES_NOTHING || taken->limited)
 	{
 		if (lock == GROUP_LOCK_TAKEN)
-			group_unlock_partition(group->group_id, partition);
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
 		return;
 	}
 
@@ -257,8 +287,15 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 	token = state.leased ? state.token : group_memory_make_token();
 	first = state.cursor;
 
-	if (deliver_messages(consumer, partition, &state, token, now, limit, &taken->limited) > 0)
+	n = deliver_messages(consumer, partition, &state, token, now, limit, &taken->limited, &buried);
+	if (n > 0)
 		finish_delivery(consumer, partition, &state, token, first, now);
+	else if (buried)
+	{
+		/* the dead letters are written in this transaction */
+		group_ordered_write(rel, group, partition, &state);
+		group_ring_at_end(RelationGetRelid(rel), true);
+	}
 	else
 	{
 		/*
@@ -268,7 +305,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		if (state.position != outlook.position || state.delivered != delivered)
 			group_ordered_write_settled(rel, group, partition, &state);
 		if (lock == GROUP_LOCK_TAKEN)
-			group_unlock_partition(group->group_id, partition);
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
 	}
 
 	if (state.position != outlook.position)

@@ -169,6 +169,17 @@ extern void log_column_changed(Relation rel, AttrNumber attnum, bool dropped);
 extern bool log_barrier_limits(Relation rel, int npartitions, const int64 *positions,
 							   int64 *limits);
 
+/* ---- keys ---- */
+
+/*
+ * Hash of a message's key, which are its routing columns.  log_key_hash()
+ * returns false if the message has no key: the stream has no such columns, or
+ * all are null.  Hash functions of user-defined types may run any code.
+ */
+typedef struct LogKeyHash LogKeyHash;
+extern LogKeyHash *log_key_hash_create(Relation rel);
+extern bool log_key_hash(const LogKeyHash *key, TupleTableSlot *slot, uint64 *hash);
+
 /* ---- appending ---- */
 
 /*
