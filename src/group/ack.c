@@ -14,6 +14,7 @@
 
 #include "group/args.h"
 #include "group/group_catalog.h"
+#include "group/group_ring.h"
 #include "group/mode.h"
 #include "log/log.h"
 
@@ -80,6 +81,8 @@ change_messages(FunctionCallInfo fcinfo, ChangeMessages change, TimestampTz time
 			ids[next] = LOG_MSG_OFFSET(ids[next]);
 		count += change(rel, &group, partition, ids + i, next - i, time);
 	}
+	if (count > 0)
+		group_ring_note_change(RelationGetRelid(rel), true);
 	table_close(rel, NoLock);
 	return count;
 }

@@ -30,6 +30,7 @@
 #include "group/consume_pass.h"
 #include "group/group.h"
 #include "group/group_catalog.h"
+#include "group/group_ring.h"
 #include "group/messages.h"
 #include "group/mode.h"
 #include "group/registry.h"
@@ -169,6 +170,8 @@ try_consume(Consume *c, bool last)
 		enter_registry(c);
 		consumer.number = c->number;
 		group_consume_partitions(&consumer, &c->busy, &c->wake_at);
+		group_ring_note_change(RelationGetRelid(c->rel),
+							   group_messages_count(c->messages) > 0);
 	}
 	ExecDropSingleTupleTableSlot(c->slot);
 }

@@ -262,14 +262,13 @@ group_get(Relation rel, const char *name, ConsumerGroup *group)
 	group_check_usable(rel, group);
 }
 
-void
-group_hold_retention(Relation rel, int npartitions, int64 *least)
+List *
+group_list(Relation rel)
 {
 	Relation	catalog = group_row_open(AccessShareLock, false);
 	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
 	HeapTuple	tuple;
 	List	   *groups = NIL;
-	ListCell   *lc;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -280,6 +279,14 @@ group_hold_retention(Relation rel, int npartitions, int64 *least)
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	return groups;
+}
+
+void
+group_hold_retention(Relation rel, int npartitions, int64 *least)
+{
+	List	   *groups = group_list(rel);
+	ListCell   *lc;
 
 	for (int p = 0; p < npartitions; p++)
 	{
@@ -443,6 +450,7 @@ group_row_remove(Relation rel, const char *name)
 
 	/* wait for consumers and acknowledgements in progress */
 	group.mode->close(rel, &group);
+	group_ring_note_change(RelationGetRelid(rel), true);
 
 	catalog = group_row_open(RowExclusiveLock, false);
 	if (log_is_accessible(rel))

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -83,6 +84,9 @@ extern bool group_find_by_id(Relation rel, int32 group_id, Snapshot snapshot,
  * dropped meanwhile, even if a new one has the same name.
  */
 extern void group_check_exists(Relation rel, const ConsumerGroup *group);
+
+/* all groups of the stream, palloc'd, with an up-to-date snapshot */
+extern List *group_list(Relation rel);
 
 /*
  * Retention holder (see stream_register_retention_holder): keeps the messages
