@@ -22,6 +22,7 @@
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "sql/sql.h"
+#include "stream/delay.h"
 #include "stream/retention.h"
 #include "view/view.h"
 #include "worker/worker.h"
@@ -125,6 +126,7 @@ _PG_init(void)
 	log_append_hook = signal_note_append;
 	log_space_hook = stream_retention_make_room;
 	signal_init();
+	stream_delay_init();
 	group_init();
 	job_init();
 	view_init();
