@@ -23,6 +23,7 @@
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "sql/sql.h"
+#include "stream/delay.h"
 #include "stream/flow.h"
 #include "stream/retention.h"
 #include "view/view.h"
@@ -134,6 +135,7 @@ _PG_init(void)
 	log_leave_hook = group_backlog_leave;
 	signal_init();
 	stream_flow_init();
+	stream_delay_init();
 	group_init();
 	job_init();
 	view_init();

@@ -35,6 +35,7 @@
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "stream/flow.h"
+#include "worker/delivery.h"
 #include "worker/guard.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
@@ -168,6 +169,7 @@ worker_guard_end_command(const WorkerCommand *command)
 		/* the mark first: whoever wakes up looks at it */
 		stream_flow_commit_prepared();
 		signal_note_commit_prepared();
+		worker_delivery_look_again();
 	}
 	else if (command->listen != NULL)
 		count_listener(command->listen);
