@@ -18,6 +18,15 @@ AS 'MODULE_PATHNAME', 'streamq_group_leases';
 COMMENT ON FUNCTION streamq.group_leases(pg_catalog.oid, pg_catalog.int4)
 	IS 'a group''s leases: use the view streamq.leases';
 
+CREATE FUNCTION streamq.group_consumers(stream pg_catalog.oid, group_id pg_catalog.int4)
+RETURNS TABLE (consumer pg_catalog.text, pid pg_catalog.int4, partitions pg_catalog.int4[],
+	in_flight pg_catalog.int8, oldest_lease_expires_at pg_catalog.timestamptz,
+	last_seen_at pg_catalog.timestamptz)
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_group_consumers';
+COMMENT ON FUNCTION streamq.group_consumers(pg_catalog.oid, pg_catalog.int4)
+	IS 'a group''s consumers: use the view streamq.consumers';
+
 CREATE VIEW streamq.consumer_groups WITH (security_barrier = true) AS
 SELECT c.stream, c.group_name, c.mode, s.partition, s.acked_offset,
 	s.lag, s.lag_time, s.in_flight, s.redelivered,
@@ -69,3 +78,19 @@ COMMENT ON COLUMN streamq.leases.consumer IS 'holder of the lease: the name give
 COMMENT ON COLUMN streamq.leases.expires_at IS 'time from which the messages may be delivered to another consumer';
 COMMENT ON COLUMN streamq.leases.deliveries IS 'how often these messages were delivered';
 GRANT SELECT ON streamq.leases TO PUBLIC;
+
+CREATE VIEW streamq.consumers WITH (security_barrier = true) AS
+SELECT c.stream, c.group_name, k.consumer, k.pid, k.partitions, k.in_flight,
+	k.oldest_lease_expires_at, k.last_seen_at
+FROM streamq.consumer_group c
+CROSS JOIN LATERAL streamq.group_consumers(c.stream, c.group_id) k;
+COMMENT ON VIEW streamq.consumers IS 'consumers of each consumer group, and what they hold';
+COMMENT ON COLUMN streamq.consumers.stream IS 'the stream';
+COMMENT ON COLUMN streamq.consumers.group_name IS 'name of the group';
+COMMENT ON COLUMN streamq.consumers.consumer IS 'the name given to consume(), or the session';
+COMMENT ON COLUMN streamq.consumers.pid IS 'process of the session that consumed under this name last; null: it has ended';
+COMMENT ON COLUMN streamq.consumers.partitions IS 'partitions in which the consumer holds messages';
+COMMENT ON COLUMN streamq.consumers.in_flight IS 'messages that the consumer holds';
+COMMENT ON COLUMN streamq.consumers.oldest_lease_expires_at IS 'time at which the first of its leases ends; null: it holds nothing';
+COMMENT ON COLUMN streamq.consumers.last_seen_at IS 'last call of consume(), to the second; null: unknown';
+GRANT SELECT ON streamq.consumers TO PUBLIC;

@@ -16,7 +16,9 @@
 #include "group/group_grant.h"
 #include "group/group_live.h"
 #include "group/group_ring.h"
+#include "group/group_shmem.h"
 #include "group/memory.h"
+#include "group/session.h"
 #include "group/store.h"
 #include "stream/retention.h"
 
@@ -101,11 +103,15 @@ group_init(void)
 void
 group_shmem_request(void)
 {
+	group_state_shmem_request();
+	group_session_shmem_request();
 	group_live_shmem_request();
 }
 
 void
 group_shmem_startup(void)
 {
+	group_state_shmem_startup();
+	group_session_shmem_startup();
 	group_live_shmem_startup();
 }

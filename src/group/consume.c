@@ -33,10 +33,13 @@
 #include "group/group.h"
 #include "group/group_catalog.h"
 #include "group/group_live.h"
+#include "group/group_ring.h"
 #include "group/judge.h"
 #include "group/messages.h"
 #include "group/mode.h"
+#include "group/registry.h"
 #include "group/seek.h"
+#include "group/session.h"
 #include "log/log.h"
 #include "log/reader.h"
 #include "signal/doorbell.h"
@@ -71,6 +74,8 @@ typedef struct Consume
 	GroupMessages *messages;
 
 	bool		group_seen;		/* an earlier attempt found the group */
+	int32		entered_group;	/* the consumer is registered in this group, */
+	uint32		number;			/* under this number; 0: in none */
 
 	/* this attempt */
 	Relation	rel;
@@ -80,18 +85,6 @@ typedef struct Consume
 	bool		creating;		/* the group's name was locked */
 	TimestampTz wake_at;		/* something may change without a ring then */
 } Consume;
-
-/*
- * default name of the consumer, which does not change while the session lives
- */
-static void
-name_session(char *consumer)
-{
-	snprintf(consumer, GROUP_CONSUMER_MAX + 1, "pid %d/%lld.%06d", MyProcPid,
-			 (long long) (MyStartTimestamp / USECS_PER_SEC +
-						  (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY),
-			 (int) (MyStartTimestamp % USECS_PER_SEC));
-}
 
 /* is there a message to deliver for a group that does not exist yet? */
 static bool
@@ -160,6 +153,7 @@ take_messages(Consume *c)
 		.rel = c->rel,
 		.group = &c->group,
 		.name = c->consumer,
+		.number = c->number,
 		.lease = c->lease ? c->lease : &c->group.lease,
 		.auto_ack = c->auto_ack,
 		.partitions = choose_partitions(c),
@@ -174,6 +168,21 @@ take_messages(Consume *c)
 	group_consume_partitions(&consumer, &c->busy, &c->wake_at);
 	group_judge_end(consumer.judge);
 	group_live_return(&c->group, consumer.max_messages - group_messages_count(c->messages));
+}
+
+/*
+ * Enter the registry of the group's consumers, once in a call.  It must happen
+ * before messages are taken, because a lease may name the consumer's number.
+ */
+static void
+enter_registry(Consume *c)
+{
+	if (c->number != 0 && c->entered_group == c->group.group_id)
+		return;
+	c->number = group_registry_enter(c->rel, &c->group, c->consumer);
+	c->entered_group = c->group.group_id;
+	if (!c->auto_ack)
+		group_session_note_stream(RelationGetRelid(c->rel));
 }
 
 /*
@@ -212,8 +221,11 @@ try_consume(Consume *c, bool last)
 	{
 		c->group_seen = true;
 		group_check_usable(c->rel, &c->group);
+		enter_registry(c);
 		if (!c->group.paused)
 			take_messages(c);
+		group_ring_note_change(RelationGetRelid(c->rel),
+							   group_messages_count(c->messages) > 0);
 	}
 	ExecDropSingleTupleTableSlot(c->slot);
 }
@@ -308,6 +320,26 @@ consume(Consume *c, Oid relid, const Interval *wait)
 	MemoryContextDelete(try_context);
 }
 
+/*
+ * The lease of a session ends with the session.  An application must not lose
+ * its leases because it chose such a name.
+ */
+static void
+check_reserved_name(const char *name)
+{
+	char		own[GROUP_CONSUMER_MAX + 1];
+
+	if (!group_session_is_name(name))
+		return;
+	group_session_name(own);
+	if (strcmp(name, own) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("consumer name \"%s\" is reserved", name),
+				 errdetail("Names of this form belong to sessions."),
+				 errhint("Choose another name, or none to consume as this session.")));
+}
+
 /* read the arguments common to consume() and consume_as() */
 static void
 get_arguments(FunctionCallInfo fcinfo, Consume *c)
@@ -326,7 +358,7 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 	if (!PG_ARGISNULL(4))
 		c->lease = PG_GETARG_INTERVAL_P(4);
 	if (PG_ARGISNULL(5))
-		name_session(c->consumer);
+		group_session_name(c->consumer);
 	else
 	{
 		text	   *name = PG_GETARG_TEXT_PP(5);
@@ -338,6 +370,7 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 					 errmsg("invalid consumer name \"%s\"", text_to_cstring(name)),
 					 errhint("A name must be 1 to %d bytes long.", GROUP_CONSUMER_MAX)));
 		text_to_cstring_buffer(name, c->consumer, sizeof(c->consumer));
+		check_reserved_name(c->consumer);
 	}
 	c->auto_ack = PG_GETARG_BOOL(6);
 	if (!PG_ARGISNULL(7))

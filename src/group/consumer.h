@@ -48,6 +48,7 @@ typedef struct GroupConsumer
 	Relation	rel;
 	const ConsumerGroup *group;
 	const char *name;			/* consumer that will hold the leases */
+	uint32		number;			/* of the consumer, see registry.h */
 	const Interval *lease;
 	bool		auto_ack;		/* messages are acknowledged as they are taken */
 	int			max_messages;

@@ -547,6 +547,7 @@ group_row_remove(Relation rel, const char *name)
 
 	/* wait for consumers and acknowledgements in progress */
 	group.mode->close(rel, &group);
+	group_ring_note_change(RelationGetRelid(rel), true);
 
 	catalog = group_row_open(RowExclusiveLock, false);
 	if (log_is_accessible(rel))

@@ -52,11 +52,6 @@ get_mode(const char *name)
 
 	if (mode != NULL)
 		return mode;
-	if (strcmp(name, "shared") == 0 || strcmp(name, "key_shared") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("consumer groups with mode \"%s\" are not supported", name),
-				 errhint("Use %s.", group_mode_list())));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for argument \"%s\": \"%s\"", "mode", name),

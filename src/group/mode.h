@@ -103,6 +103,8 @@ typedef struct GroupLease
 {
 	int64		first;			/* offsets */
 	int64		last;
+	int64		count;			/* messages; less than the offsets if some of
+								 * them are done */
 	const char *consumer;
 	TimestampTz expires_at;
 	int32		deliveries;

@@ -49,7 +49,7 @@ ordered_close(Relation rel, const ConsumerGroup *group)
 	int			npartitions = log_partition_count(rel);
 
 	for (int p = 0; p < npartitions; p++)
-		(void) group_lock_partition(group->group_id, p, true);
+		(void) group_lock_partition(group->group_id, p, GROUP_LOCK_EXCLUSIVE, true);
 }
 
 static bool
@@ -140,9 +140,12 @@ ordered_leases(Relation rel, const ConsumerGroup *group, int partition,
 			continue;
 		}
 		lease.first = run.from;
+		lease.count = 0;
 		do
+		{
 			lease.last = run.to - 1;
-		while (group_ordered_next_undone(&state, run.to, to, &run));
+			lease.count += run.to - run.from;
+		} while (group_ordered_next_undone(&state, run.to, to, &run));
 		from = to;
 
 		lease.consumer = state.consumer;

@@ -46,7 +46,7 @@ static void
 end_unchanged(OrderedChange *change)
 {
 	if (change->lock == GROUP_LOCK_TAKEN)
-		group_unlock_partition(change->group->group_id, change->partition);
+		group_unlock_partition(change->group->group_id, change->partition, GROUP_LOCK_EXCLUSIVE);
 }
 
 /*

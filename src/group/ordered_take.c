@@ -361,7 +361,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 {
 	Relation	rel = consumer->rel;
 	const ConsumerGroup *group = consumer->group;
-	GroupLock	lock = group_lock_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, false);
 	TimestampTz now = GetCurrentTimestamp();
 	OrderedState state;
 	GroupOutlook outlook;
@@ -385,7 +385,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 	if (outlook.promise == GROUP_PROMISES_NOTHING || taken->limited)
 	{
 		if (lock == GROUP_LOCK_TAKEN)
-			group_unlock_partition(group->group_id, partition);
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
 		return;
 	}
 
@@ -429,7 +429,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		if (state.position != outlook.position || state.delivered != delivered)
 			group_ordered_write_settled(rel, group, partition, &state);
 		if (lock == GROUP_LOCK_TAKEN)
-			group_unlock_partition(group->group_id, partition);
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
 	}
 
 	if (state.position != outlook.position)
