@@ -3,7 +3,8 @@
 CREATE FUNCTION streamq.group_stats(stream pg_catalog.oid, group_id pg_catalog.int4)
 RETURNS TABLE (partition pg_catalog.int4, acked_offset pg_catalog.int8, lag pg_catalog.int8,
 	lag_time pg_catalog.interval, in_flight pg_catalog.int8, redelivered pg_catalog.int8,
-	dead_lettered pg_catalog.int8, expired pg_catalog.int8, last_consumed_at pg_catalog.timestamptz)
+	dead_lettered pg_catalog.int8, expired pg_catalog.int8, last_consumed_at pg_catalog.timestamptz,
+	last_error pg_catalog.text, last_error_at pg_catalog.timestamptz)
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_group_stats';
 COMMENT ON FUNCTION streamq.group_stats(pg_catalog.oid, pg_catalog.int4)
@@ -29,7 +30,10 @@ COMMENT ON FUNCTION streamq.group_consumers(pg_catalog.oid, pg_catalog.int4)
 CREATE VIEW streamq.consumer_groups WITH (security_barrier = true) AS
 SELECT c.stream, c.group_name, c.mode, s.partition, s.acked_offset,
 	s.lag, s.lag_time, s.in_flight, s.redelivered,
-	NULLIF(s.dead_lettered, 0) AS dead_lettered, s.last_consumed_at, s.expired
+	NULLIF(s.dead_lettered, 0) AS dead_lettered, s.last_consumed_at, s.expired,
+	c.paused, c.max_deliveries, c.dead_letter, c.retry_backoff, c.retry_backoff_max,
+	c.filter, c.max_rate, c.max_in_flight, c.max_per_key, c.lease,
+	s.last_error, s.last_error_at
 FROM streamq.consumer_group c
 CROSS JOIN LATERAL streamq.group_stats(c.stream, c.group_id) s;
 COMMENT ON VIEW streamq.consumer_groups IS 'position and counters of each consumer group in each partition of its stream';
@@ -45,6 +49,18 @@ COMMENT ON COLUMN streamq.consumer_groups.redelivered IS 'deliveries of messages
 COMMENT ON COLUMN streamq.consumer_groups.dead_lettered IS 'messages that went to the group''s dead letter; null: none';
 COMMENT ON COLUMN streamq.consumer_groups.last_consumed_at IS 'time of the last delivery';
 COMMENT ON COLUMN streamq.consumer_groups.expired IS 'offsets that retention took before the group had read them, rolled-back messages included';
+COMMENT ON COLUMN streamq.consumer_groups.paused IS 'whether the group was paused by pause_group';
+COMMENT ON COLUMN streamq.consumer_groups.max_deliveries IS 'a message goes to the dead letter after so many deliveries; null: never';
+COMMENT ON COLUMN streamq.consumer_groups.dead_letter IS 'stream of dead letters; null: none';
+COMMENT ON COLUMN streamq.consumer_groups.retry_backoff IS 'wait before the second delivery of a message, doubled for each further one; null: none';
+COMMENT ON COLUMN streamq.consumer_groups.retry_backoff_max IS 'longest such wait; null: no limit';
+COMMENT ON COLUMN streamq.consumer_groups.filter IS 'condition on the messages that the group gets; null: all';
+COMMENT ON COLUMN streamq.consumer_groups.max_rate IS 'messages per second that the group is given at most; null: no limit';
+COMMENT ON COLUMN streamq.consumer_groups.max_in_flight IS 'unacknowledged messages in a partition at most';
+COMMENT ON COLUMN streamq.consumer_groups.max_per_key IS 'unacknowledged messages of a key at most; null: no limit';
+COMMENT ON COLUMN streamq.consumer_groups.lease IS 'how long a consumer holds messages by default';
+COMMENT ON COLUMN streamq.consumer_groups.last_error IS 'why a dead letter could not be written since the last one that could; null: no error';
+COMMENT ON COLUMN streamq.consumer_groups.last_error_at IS 'time of the last such error';
 GRANT SELECT ON streamq.consumer_groups TO PUBLIC;
 
 CREATE VIEW streamq.leases WITH (security_barrier = true) AS

@@ -14,6 +14,7 @@
 #include "group/group.h"
 #include "group/group_catalog.h"
 #include "group/group_grant.h"
+#include "group/group_live.h"
 #include "group/group_ring.h"
 #include "group/group_shmem.h"
 #include "group/memory.h"
@@ -104,6 +105,7 @@ group_shmem_request(void)
 {
 	group_state_shmem_request();
 	group_session_shmem_request();
+	group_live_shmem_request();
 }
 
 void
@@ -111,4 +113,5 @@ group_shmem_startup(void)
 {
 	group_state_shmem_startup();
 	group_session_shmem_startup();
+	group_live_shmem_startup();
 }

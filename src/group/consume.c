@@ -15,10 +15,12 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -30,6 +32,8 @@
 #include "group/consume_pass.h"
 #include "group/group.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
+#include "group/judge.h"
 #include "group/messages.h"
 #include "group/mode.h"
 #include "group/registry.h"
@@ -64,6 +68,7 @@ typedef struct Consume
 	const Interval *lease;		/* NULL: the group's */
 	char		consumer[GROUP_CONSUMER_MAX + 1];
 	bool		auto_ack;
+	ArrayType  *partitions;		/* NULL: all */
 
 	GroupMessages *messages;
 
@@ -102,6 +107,66 @@ has_messages(Consume *c)
 		UnregisterSnapshot(snapshot);
 	}
 	return found;
+}
+
+/* which partitions may be taken from; NULL: all.  Fails with 22023. */
+static bool *
+choose_partitions(Consume *c)
+{
+	int			npartitions = log_partition_count(c->rel);
+	bool	   *chosen;
+	Datum	   *numbers;
+	bool	   *nulls;
+	int			n;
+
+	if (c->partitions == NULL)
+		return NULL;
+	chosen = palloc0(sizeof(bool) * npartitions);
+	deconstruct_array(c->partitions, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &numbers, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		int32		p = DatumGetInt32(numbers[i]);
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"%s\" must not contain nulls", "partitions")));
+		if (p < 0 || p >= npartitions)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("stream \"%s\" has no partition %d",
+							RelationGetRelationName(c->rel), p),
+					 errdetail_plural("The stream has %d partition.", "The stream has %d partitions.",
+									  npartitions, npartitions)));
+		chosen[p] = true;
+	}
+	return chosen;
+}
+
+/* take messages from the partitions, as many as max_rate allows */
+static void
+take_messages(Consume *c)
+{
+	GroupConsumer consumer = {
+		.rel = c->rel,
+		.group = &c->group,
+		.name = c->consumer,
+		.number = c->number,
+		.lease = c->lease ? c->lease : &c->group.lease,
+		.auto_ack = c->auto_ack,
+		.partitions = choose_partitions(c),
+		.messages = c->messages,
+		.slot = c->slot
+	};
+
+	consumer.max_messages = group_live_take(&c->group, c->max_messages, &c->wake_at);
+	if (consumer.max_messages == 0)
+		return;
+	consumer.judge = group_judge_begin(c->rel, &c->group);
+	group_consume_partitions(&consumer, &c->busy, &c->wake_at);
+	group_judge_end(consumer.judge);
+	group_live_return(&c->group, consumer.max_messages - group_messages_count(c->messages));
 }
 
 /*
@@ -153,22 +218,13 @@ try_consume(Consume *c, bool last)
 	}
 	if (exists)
 	{
-		GroupConsumer consumer = {
-			.rel = c->rel,
-			.group = &c->group,
-			.name = c->consumer,
-			.lease = c->lease ? c->lease : &c->group.lease,
-			.auto_ack = c->auto_ack,
-			.max_messages = c->max_messages,
-			.messages = c->messages,
-			.slot = c->slot
-		};
-
 		c->group_seen = true;
 		group_check_usable(c->rel, &c->group);
-		enter_registry(c);
-		consumer.number = c->number;
-		group_consume_partitions(&consumer, &c->busy, &c->wake_at);
+		if (!c->group.paused)
+		{
+			enter_registry(c);
+			take_messages(c);
+		}
 	}
 	ExecDropSingleTupleTableSlot(c->slot);
 }
@@ -316,6 +372,14 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 		check_reserved_name(c->consumer);
 	}
 	c->auto_ack = PG_GETARG_BOOL(6);
+	if (!PG_ARGISNULL(7))
+	{
+		c->partitions = PG_GETARG_ARRAYTYPE_P(7);
+		if (ARR_NDIM(c->partitions) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+					 errmsg("argument \"%s\" must be a one-dimensional array", "partitions")));
+	}
 }
 
 GroupMessages *
@@ -373,7 +437,7 @@ return_messages(FunctionCallInfo fcinfo, GroupMessages *messages)
 
 /*
  * consume(stream regclass, group_name text, max_messages int4, wait interval,
- *		lease interval, consumer text, auto_ack bool)
+ *		lease interval, consumer text, auto_ack bool, partitions int4[])
  *	returns setof streamq.message
  *
  * Creates the group if it does not exist.  42501 if the caller may not read

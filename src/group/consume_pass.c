@@ -116,7 +116,8 @@ make_pass(ConsumePass *pass)
 		pass->mode->look(consumer, p, now, &outlook);
 		pass->positions[p] = outlook.position;
 		pass->wake_at = Min(pass->wake_at, outlook.wake_at);
-		if (outlook.promise != GROUP_PROMISES_NOTHING)
+		if (outlook.promise != GROUP_PROMISES_NOTHING &&
+			(consumer->partitions == NULL || consumer->partitions[p]))
 		{
 			if (!parents_are_done(pass, p))
 				pass->limited = true;

@@ -52,6 +52,7 @@ typedef struct GroupConsumer
 	const Interval *lease;
 	bool		auto_ack;		/* messages are acknowledged as they are taken */
 	int			max_messages;
+	const bool *partitions;		/* take only from these; NULL: from all */
 	GroupMessages *messages;	/* taken so far from all partitions */
 	TupleTableSlot *slot;		/* for reading the log */
 	GroupJudge *judge;			/* for group_judge() */

@@ -33,11 +33,13 @@
 #include "compat.h"
 #include "group/group.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
 #include "group/group_lock.h"
 #include "group/group_restored.h"
 #include "group/group_ring.h"
 #include "group/group_row.h"
 #include "group/mode.h"
+#include "group/redrive.h"
 #include "group/roles.h"
 #include "group/store.h"
 #include "log/log.h"
@@ -164,6 +166,8 @@ read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 	pfree(mode);
 	group->owner = DatumGetObjectId(values[Anum_consumer_group_owner - 1]);
 	read_options(values, nulls, group);
+	group->is_changed = (tuple->t_data->t_infomask & HEAP_UPDATED) != 0 &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 
 	group->usable = has_privs_of_role(GetUserId(), group->owner);
 	if (!group->usable)
@@ -234,6 +238,29 @@ group_find_by_id(Relation rel, int32 group_id, Snapshot snapshot, ConsumerGroup 
 	return found;
 }
 
+List *
+group_list(Relation rel)
+{
+	Relation	catalog = group_row_open(AccessShareLock, true);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *groups = NIL;
+
+	if (catalog == NULL)
+		return NIL;
+	scan = group_row_begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		ConsumerGroup *group = palloc(sizeof(ConsumerGroup));
+
+		read_group(catalog, tuple, group);
+		groups = lappend(groups, group);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return groups;
+}
+
 void
 group_check_exists(Relation rel, const ConsumerGroup *group)
 {
@@ -256,6 +283,16 @@ group_check_usable(Relation rel, const ConsumerGroup *group)
 }
 
 void
+group_check_owner(Relation rel, const ConsumerGroup *group)
+{
+	if (!has_privs_of_role(GetUserId(), group->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of consumer group \"%s\" of stream \"%s\"",
+						group->name, RelationGetRelationName(rel))));
+}
+
+void
 group_get(Relation rel, const char *name, ConsumerGroup *group)
 {
 	group_find(rel, name, false, group);
@@ -265,21 +302,8 @@ group_get(Relation rel, const char *name, ConsumerGroup *group)
 void
 group_hold_retention(Relation rel, int npartitions, int64 *least)
 {
-	Relation	catalog = group_row_open(AccessShareLock, false);
-	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
-	HeapTuple	tuple;
-	List	   *groups = NIL;
+	List	   *groups = group_list(rel);
 	ListCell   *lc;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		ConsumerGroup *group = palloc(sizeof(ConsumerGroup));
-
-		read_group(catalog, tuple, group);
-		groups = lappend(groups, group);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 
 	for (int p = 0; p < npartitions; p++)
 	{
@@ -384,7 +408,8 @@ group_row_set_options(const GroupOptions *options, Datum *values, bool *nulls)
 	SET_OPTION(lease, IntervalPGetDatum(&options->lease), false);
 	SET_OPTION(max_in_flight, Int32GetDatum(options->max_in_flight), false);
 	SET_OPTION(max_deliveries, Int32GetDatum(options->max_deliveries), options->max_deliveries == 0);
-	SET_OPTION(dead_letter, ObjectIdGetDatum(options->dead_letter), !OidIsValid(options->dead_letter));
+	SET_OPTION(dead_letter, ObjectIdGetDatum(options->dead_letter),
+			   !OidIsValid(options->dead_letter) && !options->lost_dead_letter);
 	SET_OPTION(filter, CStringGetTextDatum(options->filter), options->filter == NULL);
 	SET_OPTION(retry_backoff, IntervalPGetDatum(options->retry_backoff), options->retry_backoff == NULL);
 	SET_OPTION(retry_backoff_max, IntervalPGetDatum(options->retry_backoff_max),
@@ -392,6 +417,84 @@ group_row_set_options(const GroupOptions *options, Datum *values, bool *nulls)
 	SET_OPTION(max_rate, Float8GetDatum(options->max_rate), options->max_rate == 0);
 	SET_OPTION(max_per_key, Int32GetDatum(options->max_per_key), options->max_per_key == 0);
 #undef SET_OPTION
+}
+
+void
+group_get_options(Relation rel, const char *name, GroupOptions *options)
+{
+	Relation	catalog = group_row_open(AccessShareLock, false);
+	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), name, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+	Datum		values[Natts_consumer_group];
+	bool		nulls[Natts_consumer_group];
+	ConsumerGroup group;
+
+	if (!HeapTupleIsValid(tuple))
+		group_row_report_missing(rel, name);
+	tuple = heap_copytuple(tuple);	/* the options point into it */
+	systable_endscan(scan);
+	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+	read_group(catalog, tuple, &group);
+	table_close(catalog, AccessShareLock);
+
+	memset(options, 0, sizeof(GroupOptions));
+	options->mode = group.mode;
+	options->start_at = TextDatumGetCString(values[Anum_consumer_group_start_at - 1]);
+	options->lease = group.lease;
+	options->max_in_flight = group.max_in_flight;
+	options->max_deliveries = group.max_deliveries;
+	options->dead_letter = group.dead_letter;
+	options->lost_dead_letter = group.has_dead_letter && !OidIsValid(group.dead_letter);
+	options->filter = group.filter;
+	if (!nulls[Anum_consumer_group_retry_backoff - 1])
+		options->retry_backoff = DatumGetIntervalP(values[Anum_consumer_group_retry_backoff - 1]);
+	if (!nulls[Anum_consumer_group_retry_backoff_max - 1])
+		options->retry_backoff_max = DatumGetIntervalP(values[Anum_consumer_group_retry_backoff_max - 1]);
+	options->max_rate = group.max_rate;
+	options->max_per_key = group.max_per_key;
+}
+
+/* update the row of a group */
+static void
+update_row(Relation rel, const char *name, Datum *values, bool *nulls, bool *replaces)
+{
+	Relation	catalog = group_row_open(RowExclusiveLock, false);
+	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), name, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (!HeapTupleIsValid(tuple))
+		group_row_report_missing(rel, name);
+	base_catalog_update(catalog, tuple, values, nulls, replaces);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}
+
+void
+group_set_options(Relation rel, const char *name, const GroupOptions *options)
+{
+	Datum		values[Natts_consumer_group] = {0};
+	bool		nulls[Natts_consumer_group] = {0};
+	bool		replaces[Natts_consumer_group] = {0};
+
+	group_row_set_options(options, values, nulls);
+	replaces[Anum_consumer_group_mode - 1] = true;
+	replaces[Anum_consumer_group_lease - 1] = true;
+	replaces[Anum_consumer_group_max_in_flight - 1] = true;
+	for (int i = Anum_consumer_group_max_deliveries; i <= Anum_consumer_group_max_per_key; i++)
+		replaces[i - 1] = true;
+	update_row(rel, name, values, nulls, replaces);
+}
+
+void
+group_set_paused(Relation rel, const char *name, bool paused)
+{
+	Datum		values[Natts_consumer_group] = {0};
+	bool		nulls[Natts_consumer_group] = {0};
+	bool		replaces[Natts_consumer_group] = {0};
+
+	values[Anum_consumer_group_paused - 1] = BoolGetDatum(paused);
+	replaces[Anum_consumer_group_paused - 1] = true;
+	update_row(rel, name, values, nulls, replaces);
 }
 
 GroupCreated
@@ -457,6 +560,8 @@ group_row_remove(Relation rel, const char *name)
 	table_close(catalog, RowExclusiveLock);
 	group_roles_changed(RelationGetRelid(rel), &roles, NULL);
 	group_forget_restored(group.group_id);
+	group_forget_buried(group.group_id);
+	group_live_forget(group.group_id);
 }
 
 void
@@ -496,8 +601,11 @@ group_stream_dropped(Oid relid)
 	{
 		bool		isnull;
 
-		group_forget_restored(DatumGetInt32(heap_getattr(tuple, Anum_consumer_group_group_id,
-														 RelationGetDescr(catalog), &isnull)));
+		int32		group_id = DatumGetInt32(heap_getattr(tuple, Anum_consumer_group_group_id,
+														  RelationGetDescr(catalog), &isnull));
+
+		group_forget_restored(group_id);
+		group_forget_buried(group_id);
 		base_catalog_delete(catalog, tuple);
 	}
 	systable_endscan(scan);

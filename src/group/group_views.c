@@ -19,6 +19,7 @@
 
 #include "base/loaded.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
 #include "group/mode.h"
 #include "group/registry.h"
 #include "group/session.h"
@@ -197,10 +198,14 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 	StreamOptions options;
 	ConsumerGroup group;
 	TimestampTz now = GetCurrentTimestamp();
+	char		error[GROUP_ERROR_MAX + 1];
+	TimestampTz error_at;
+	bool		has_error;
 
 	rel = begin_showing(fcinfo, &options, &group);
 	if (rel == NULL)
 		return (Datum) 0;
+	has_error = group_live_get_error(group.group_id, error, &error_at);
 
 	for (int p = 0; p < options.npartitions; p++)
 	{
@@ -208,8 +213,8 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 		GroupFigures figures;
 		int64		oldest;
 		int64		lag;
-		Datum		values[9];
-		bool		nulls[9] = {0};
+		Datum		values[11];
+		bool		nulls[11] = {0};
 		Interval	age = {0};
 
 		group.mode->figures(rel, &group, p, now, &figures);
@@ -234,6 +239,9 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 		values[7] = Int64GetDatum(figures.expired);
 		values[8] = TimestampTzGetDatum(figures.last_consumed_at);
 		nulls[8] = figures.last_consumed_at == 0;
+		nulls[9] = nulls[10] = !has_error;
+		values[9] = has_error ? CStringGetTextDatum(error) : (Datum) 0;
+		values[10] = TimestampTzGetDatum(error_at);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	table_close(rel, AccessShareLock);

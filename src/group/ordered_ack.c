@@ -238,7 +238,17 @@ int
 group_ordered_redeliver(Relation rel, const ConsumerGroup *group, int partition,
 						const int64 *offsets, int n)
 {
-	return 0;
+	OrderedChange change;
+	int			accepted = 0;
+
+	begin_change(&change, rel, group, partition);
+	while (accepted < n && group_ordered_redrive(&change.state, offsets[accepted]))
+		accepted++;
+	if (accepted > 0)
+		group_ordered_write(rel, group, partition, &change.state);
+	else
+		end_unchanged(&change);
+	return accepted;
 }
 
 int64

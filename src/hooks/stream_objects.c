@@ -159,7 +159,10 @@ column_changed(Oid relid, AttrNumber attnum, bool dropped)
 	Relation	rel = relation_open(relid, NoLock);
 
 	if (log_is_stream(rel))
+	{
 		log_column_changed(rel, attnum, dropped);
+		group_column_changed(rel, attnum, dropped);
+	}
 	relation_close(rel, NoLock);
 }
 
