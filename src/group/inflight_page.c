@@ -159,11 +159,16 @@ put_levels(const InflightEntry *entry, InflightDiskSlot *slot)
 
 	for (int base = 0; base < 2; base++)
 	{
-		tries[base] = *slot;
-		tries[base].base = (uint8) base;
-		put_level(&entry->levels[0], &tries[base].levels[base]);
+		InflightDiskSlot *try = &tries[base];
+
+		*try = *slot;
+		try->base = (uint8) base;
+		put_level(&entry->levels[0], &try->levels[base]);
 		if (entry->nlevels > 1)
-			put_level(&entry->levels[1], &tries[base].levels[1 - base]);
+			put_level(&entry->levels[1], &try->levels[1 - base]);
+		/* the usual case */
+		if (memcmp(try, slot, sizeof(*slot)) == 0)
+			return;
 	}
 	if (count_differences(&tries[1], slot) < count_differences(&tries[0], slot))
 		*slot = tries[1];

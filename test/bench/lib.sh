@@ -51,16 +51,18 @@ restart_bench_server()
 # programs of our own: a client, and a function in the server
 build_programs()
 {
-	local dir=$top/test/bench
+	local dir=$top/test/bench name
 
-	gcc -O2 -Wall -I"$("$PG_CONFIG" --includedir)" -o "$work/client" "$dir/client.c" \
-		-L"$("$PG_CONFIG" --libdir)" -lpq ||
-		die "cannot build the client: it needs the headers of libpq (libpq-dev)"
+	for name in client latency; do
+		gcc -O2 -Wall -I"$("$PG_CONFIG" --includedir)" -o "$work/$name" "$dir/$name.c" \
+			-L"$("$PG_CONFIG" --libdir)" -lpq ||
+			die "cannot build $name.c: it needs the headers of libpq (libpq-dev)"
+	done
 	gcc -O2 -Wall -fPIC -shared -I"$("$PG_CONFIG" --includedir-server)" \
 		-o "$work/floor.so" "$dir/floor.c" || die "cannot build floor.c"
 	gcc -O2 -Wall -fPIC -shared -o "$work/slow_disk.so" "$dir/slow_disk.c" -ldl ||
 		die "cannot build slow_disk.c"
-	chmod 755 "$work/client" "$work/floor.so" "$work/slow_disk.so"
+	chmod 755 "$work/client" "$work/latency" "$work/floor.so" "$work/slow_disk.so"
 }
 
 # sql [PSQL OPTION]...: psql, errors end it
@@ -101,24 +103,36 @@ record()
 	echo "$1 $2" >>"$work/measurements"
 }
 
-# measure NAME CLIENTS TIMES STATEMENT [ROWS BYTES]: records the seconds it takes
-measure()
+# client_seconds OPTIONS CLIENTS TIMES STATEMENT [ROWS BYTES]: prints how long a client
+# takes that is given these options
+client_seconds()
 {
-	local name=$1 seconds
+	local options=$1
 	shift
 
-	# shellcheck disable=SC2086	# nothing, if it is empty
-	seconds=$(run_as_user "$work/client" ${warm:-} "host=$work user=postgres dbname=postgres" "$@") ||
-		die "$name could not be measured"
+	# shellcheck disable=SC2086	# a list of words
+	run_as_user "$work/client" $options "host=$work user=postgres dbname=postgres" "$@"
+}
+
+# measure_with OPTIONS NAME CLIENTS TIMES STATEMENT [ROWS BYTES]: records these seconds
+measure_with()
+{
+	local options=$1 name=$2 seconds
+	shift 2
+
+	seconds=$(client_seconds "$options" "$@") || die "$name could not be measured"
 	record "$name" "$seconds"
+}
+
+measure()
+{
+	measure_with "" "$@"
 }
 
 # measure_warm: the same in a session that has done it before
 measure_warm()
 {
-	local warm=-w
-
-	measure "$@"
+	measure_with -w "$@"
 }
 
 # median NAME

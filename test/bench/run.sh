@@ -5,11 +5,16 @@
 # What each line is about is in docs/benchmarks.md.
 #
 # Environment:
-#   ONLY      names of groups to run (all): copy produce client consume
-#             concurrent insert bytes read scan vacuum jobs
+#   ONLY      names of groups to run (all): copy produce client concurrent
+#             insert bytes read scan vacuum jobs; of consumer groups: consume single
+#             workers keys retries outstanding dedup snapshot latency delay
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SLOW_DISK flushing a file takes at least so long, e.g. "2ms" or "500us"
+#   MODES     of consumer groups (ordered shared key_shared)
+#   HELD_SECONDS  how long tables are in use while a snapshot is held (20)
+#   HELD_ROWS     messages that are consumed while a snapshot is held (300000)
+#   WAITING       delayed messages that wait besides those that are due (100000)
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
 #   PG_CONFIG or PGMAJOR, KEEP=1 (leave the directory for a look)
 #
@@ -19,8 +24,11 @@ set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/bench/lib.sh
 . "$top/test/bench/lib.sh"
+# shellcheck source=test/bench/groups.sh
+. "$top/test/bench/groups.sh"
 
-all="copy produce client consume concurrent insert bytes read scan vacuum jobs"
+all="copy produce client concurrent insert bytes read scan vacuum jobs \
+consume single workers keys retries outstanding dedup snapshot latency delay"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}
@@ -159,55 +167,6 @@ group_client()
 		faster "produce_batch of 1,000 text[], $t, no msg_ids back" "INSERT unnest, heap+pk" $((c == 1 ? 4 : 5)).0 \
 			client$c.no_ids client$c.heap_pk $((batches * 1000))
 	done
-}
-
-# another session keeps its snapshot, until release_snapshot
-hold_snapshot()
-{
-	PGAPPNAME=holder sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT' \
-		-c 'SELECT pg_sleep(3600)' >"$work/ignored" 2>&1 &
-	until [ "$(value "SELECT count(*) FROM pg_stat_activity
-			WHERE application_name = 'holder' AND wait_event = 'PgSleep'")" = 1 ]; do
-		sleep 0.1
-	done
-}
-
-release_snapshot()
-{
-	sql -c "SELECT FROM pg_stat_activity, pg_terminate_backend(pid) WHERE application_name = 'holder'" >"$work/ignored"
-	wait
-}
-
-# the peer is the queue that one would make of a table
-group_consume()
-{
-	local r t how n=$((batches / 5))
-	local -A statement
-
-	statement[stream]="SELECT * FROM streamq.consume('batch', 'g', 1000, auto_ack => true)"
-	statement[heap_pk]="DELETE FROM batch_pk WHERE id IN
-		(SELECT id FROM batch_pk ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *"
-	for r in $(seq "$rounds"); do
-		for how in alone held; do
-			sql -c "TRUNCATE batch, batch_pk"
-			# one more than are counted: the first call makes the group
-			for t in batch batch_pk; do
-				sql -c "INSERT INTO $t (key, payload) SELECT key, payload FROM input LIMIT $((n + 1)) * 1000"
-			done
-			sql -c 'VACUUM (FREEZE, ANALYZE) batch' -c 'VACUUM (FREEZE, ANALYZE) batch_pk' -c CHECKPOINT
-			[ $how = alone ] || hold_snapshot
-			for t in $(in_turn "$r" stream heap_pk); do
-				measure_warm "$how.$t" 1 $n "${statement[$t]}"
-			done
-			[ $how = alone ] || release_snapshot
-			[ "$(value "SELECT sum(lag) FROM streamq.consumer_groups")" = 0 ] || die "not everything was consumed"
-		done
-	done
-	sql -c "TRUNCATE batch, batch_pk"
-	faster "consume 1,000 and acknowledge" "a queue in heap+pk" 2.0 \
-		alone.stream alone.heap_pk $((n * 1000))
-	faster "consume 1,000 while a snapshot is held" "a queue in heap+pk" 4.0 \
-		held.stream held.heap_pk $((n * 1000))
 }
 
 group_concurrent()

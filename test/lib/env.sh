@@ -165,6 +165,11 @@ missing_files()
 			;;
 		bench)
 			need_file libpq-dev "$(pg_path --includedir "$debian_include")/libpq-fe.h"
+			# a peer in some lines, which are left out where there is none
+			if apt-cache show "postgresql-$PGMAJOR-pgq3" >/dev/null 2>&1 && can_be_admin; then
+				need_file "postgresql-$PGMAJOR-pgq3" \
+					"$(pg_path --sharedir "/usr/share/postgresql/$PGMAJOR")/extension/pgq.control"
+			fi
 			;;
 	esac
 }

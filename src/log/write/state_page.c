@@ -257,6 +257,9 @@ log_state_replace(Relation rel, LogStatePage *state, const char *data, int len)
 		int			start;
 		int			end;
 
+		while (i + (int) sizeof(int64) <= common &&
+			   memcmp(data + i, state->data + i, sizeof(int64)) == 0)
+			i += sizeof(int64);
 		while (i < common && data[i] == state->data[i])
 			i++;
 		if (i == len)
