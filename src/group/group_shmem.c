@@ -46,7 +46,7 @@ group_state_shmem_startup(void)
 	bool		found;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	control = ShmemInitStruct("streamq groups", sizeof(GroupControl), &found);
+	control = ShmemInitStruct("streamq group states", sizeof(GroupControl), &found);
 	if (!found)
 	{
 		control->tranche = LWLockNewTrancheId();
