@@ -109,6 +109,7 @@ typedef struct Counting
 	const ConsumerGroup *group;
 	TimestampTz now;
 	int64		first;
+	int64		frontier;
 	GroupFigures *figures;
 } Counting;
 
@@ -122,7 +123,7 @@ count_entry(const InflightEntry *entry, void *arg)
 	int64		from = entry->from;
 	int64		end = entry->from + entry->count;
 
-	if (is_done(entry))
+	if (is_done(entry) || from >= counting->frontier)
 		return;
 
 	/* what the next consume() will count as expired */
@@ -155,7 +156,7 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 {
 	const InflightRules *rules = group_shared_rules(group);
 	int64		first = log_first_offset(rel, partition);
-	Counting	counting = {group, now, first, figures};
+	Counting	counting = {.group = group, .now = now, .first = first, .figures = figures};
 	InflightHead head;
 	int64		position;
 	TimestampTz due;
@@ -170,6 +171,7 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 		figures->position = figures->fresh = progress.position;
 		return;
 	}
+	counting.frontier = head.frontier;
 	figures->fresh = Max(head.frontier, first);
 	figures->position = figures->fresh;
 	figures->redelivered = head.redelivered;

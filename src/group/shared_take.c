@@ -172,7 +172,11 @@ expire_entry(SharedTake *take, const InflightEntry *entry, int64 first)
 	group_inflight_replace(take->tree, parts + 1, n - 1);
 }
 
-/* claim messages that came back: others have had them, but not finished */
+/*
+ * Claim messages that came back: others have had them, but not finished.
+ * Entries beyond the frontier are left over from a crash, and are new
+ * messages (claim_fresh).
+ */
 static void
 claim_old(SharedTake *take)
 {
@@ -180,7 +184,8 @@ claim_old(SharedTake *take)
 	int64		first = log_first_offset(take->rel, take->partition);
 
 	entry = group_inflight_next_due(take->tree, take->now);
-	while (entry != NULL && group_shared_take_wants_more(take))
+	while (entry != NULL && entry->from < group_inflight_head(take->tree)->frontier &&
+		   group_shared_take_wants_more(take))
 	{
 		int64		n = Min(entry->count, take->wanted - take->nclaimed);
 		InflightEntry parts[3];
@@ -253,6 +258,7 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 	{
 		int64		from = Max(peek->ranges[i].from, head->frontier);
 		int64		n = peek->ranges[i].to - from;
+		const InflightEntry *found;
 		InflightEntry entry;
 
 		if (n <= 0)
@@ -275,6 +281,16 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 			places = group_shared_take_places(take);
 			continue;
 		}
+		found = group_inflight_seek(take->tree, 0, from);
+		if (found != NULL && found->from <= from)
+		{
+			/* left over from a crash: as one that came back */
+			head->frontier = found->from + found->count;
+			group_inflight_head_changed(take->tree);
+			continue;
+		}
+		if (found != NULL)
+			n = Min(n, found->from - from);
 		n = Min(n, Min(places, take->wanted - take->nclaimed));
 		group_inflight_init(&entry, 0, from, (int32) n);
 		group_shared_take_claim(take, &entry);
