@@ -67,6 +67,7 @@ page_key(const InflightTree *tree, uint32 number)
 
 /* ---- settling ---- */
 
+/* settle the entries of a leaf, and count what became of them */
 static void
 settle_node(InflightTree *tree, InflightNode *node, InflightJudge judge, void *arg)
 {

@@ -114,6 +114,7 @@ typedef struct Counting
 	GroupFigures *figures;
 } Counting;
 
+/* add an entry to the figures */
 static void
 count_entry(const InflightEntry *entry, void *arg)
 {
@@ -157,6 +158,10 @@ count_entry(const InflightEntry *entry, void *arg)
 	}
 }
 
+/*
+ * The tree is read without a lock on the whole, so the figures are only about
+ * those of one point in time.
+ */
 static void
 shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 			   TimestampTz now, GroupFigures *figures)

@@ -262,6 +262,7 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 	pg_unreachable();
 }
 
+/* change all that is left of a part of a claim */
 static void
 apply_fix(SharedTake *take, const Fix *fix)
 {
