@@ -15,6 +15,7 @@
 #include "group/ack.h"
 #include "group/args.h"
 #include "group/group_catalog.h"
+#include "group/group_ring.h"
 #include "group/mode.h"
 #include "log/log.h"
 
@@ -61,6 +62,8 @@ group_change_each(Relation rel, const ConsumerGroup *group, int64 *ids, int n,
 			ids[next] = LOG_MSG_OFFSET(ids[next]);
 		count += change(rel, group, partition, ids + i, next - i, arg);
 	}
+	if (count > 0)
+		group_ring_note_change(RelationGetRelid(rel), true);
 	return count;
 }
 

@@ -33,6 +33,7 @@
 #include "group/group.h"
 #include "group/group_catalog.h"
 #include "group/group_live.h"
+#include "group/group_ring.h"
 #include "group/judge.h"
 #include "group/messages.h"
 #include "group/mode.h"
@@ -224,6 +225,8 @@ try_consume(Consume *c, bool last)
 		{
 			enter_registry(c);
 			take_messages(c);
+			group_ring_note_change(RelationGetRelid(c->rel),
+								   group_messages_count(c->messages) > 0);
 		}
 	}
 	ExecDropSingleTupleTableSlot(c->slot);

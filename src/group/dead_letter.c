@@ -28,7 +28,7 @@
 #include "base/try.h"
 #include "group/dead_letter.h"
 #include "group/group_live.h"
-#include "group/identity.h"
+#include "group/as_owner.h"
 #include "group/messages.h"
 #include "group/mode.h"
 #include "group/redrive.h"

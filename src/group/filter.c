@@ -32,7 +32,7 @@
 #include "compat.h"
 #include "group/filter.h"
 #include "group/group.h"
-#include "group/identity.h"
+#include "group/as_owner.h"
 #include "log/log.h"
 #include "stream/message.h"
 
@@ -98,7 +98,9 @@ parse_expression(const char *text)
 		stmt->op != SETOP_NONE)
 		refuse_syntax();
 	target = linitial_node(ResTarget, stmt->targetList);
-	if (target->name != NULL || target->indirection != NIL)
+	if (target->name != NULL || target->indirection != NIL ||
+		(IsA(target->val, ColumnRef) &&
+		 IsA(linitial(((ColumnRef *) target->val)->fields), A_Star)))
 		refuse_syntax();
 	return target->val;
 }
@@ -124,8 +126,10 @@ check_walker(Node *node, void *rel)
 
 		if (attnum < 0)
 			refuse_part("a system column");
-		if (attnum > 0 &&
-			COMPAT_IS_VIRTUAL_COLUMN(TupleDescAttr(RelationGetDescr((Relation) rel), attnum - 1)))
+		/* its text would have the name of the stream, which may change */
+		if (attnum == InvalidAttrNumber)
+			refuse_part("a whole row");
+		if (COMPAT_IS_VIRTUAL_COLUMN(TupleDescAttr(RelationGetDescr((Relation) rel), attnum - 1)))
 			refuse_part("a virtual generated column");
 		return false;
 	}
@@ -300,6 +304,7 @@ plan_or_report(Relation rel, const ConsumerGroup *group, MemoryContext context)
 	return NULL;
 }
 
+/* the planned filter of a group, from the cache */
 static const Expr *
 get_planned(Relation rel, const ConsumerGroup *group)
 {
@@ -429,11 +434,7 @@ uses_column(Node *node, void *attnum)
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-
-		return var->varattno == *(AttrNumber *) attnum || var->varattno == InvalidAttrNumber;
-	}
+		return ((Var *) node)->varattno == *(AttrNumber *) attnum;
 	return expression_tree_walker(node, uses_column, attnum);
 }
 

@@ -147,6 +147,7 @@ read_options(const Datum *values, const bool *nulls, ConsumerGroup *group)
 #undef OPTION
 }
 
+/* read a row, for the current user */
 static void
 read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
@@ -546,6 +547,7 @@ group_row_remove(Relation rel, const char *name)
 
 	/* wait for consumers and acknowledgements in progress */
 	group.mode->close(rel, &group);
+	group_ring_note_change(RelationGetRelid(rel), true);
 
 	catalog = group_row_open(RowExclusiveLock, false);
 	if (log_is_accessible(rel))

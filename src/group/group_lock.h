@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "storage/lockdefs.h"
+
 /* result of locking a partition */
 typedef enum GroupLock
 {
@@ -41,6 +43,21 @@ extern void group_unlock_partition(int32 group_id, int partition, GroupLockMode 
  */
 extern void group_lock_registry(int32 group_id);
 extern void group_unlock_registry(int32 group_id);
+
+/*
+ * Locks of producers of a stream with a backlog policy (backlog.h): one for
+ * transactions that append, held until the end of the transaction, and one that
+ * is held while rows are appended or the room for them is counted.
+ */
+typedef enum GroupProducerLock
+{
+	GROUP_PRODUCER_XACT,
+	GROUP_PRODUCER_APPEND
+} GroupProducerLock;
+
+/* returns GROUP_LOCK_HELD if the transaction has it in this mode already */
+extern GroupLock group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
+extern void group_unlock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
 
 /*
  * Lock a name among the groups of a stream until the end of the transaction:

@@ -121,7 +121,12 @@ get_options(FunctionCallInfo fcinfo, const OptionArgs *args, Relation rel, Group
 	if (!PG_ARGISNULL(args->max_rate))
 	{
 		options->max_rate = PG_GETARG_FLOAT8(args->max_rate);
-		check_not_negative(options->max_rate >= 0 && !isinf(options->max_rate), "max_rate");
+		if (!isfinite(options->max_rate))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"%s\" must be finite", "max_rate"),
+					 errhint("Zero means no limit.")));
+		check_not_negative(options->max_rate >= 0, "max_rate");
 	}
 	if (!PG_ARGISNULL(args->max_per_key))
 	{

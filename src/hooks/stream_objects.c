@@ -36,6 +36,7 @@
 #include "log/load.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "stream/delay.h"
 
 /*
  * A relation was created.  If it is an index, perhaps of a constraint, its row
@@ -178,6 +179,7 @@ relation_dropped(Oid relid)
 		group_stream_dropped(relid);
 		log_options_delete(relid);
 		log_plan_forget(relid);
+		stream_delay_forget(relid);
 	}
 	relation_close(rel, NoLock);
 }

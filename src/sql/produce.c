@@ -14,11 +14,13 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "base/argument.h"
 #include "base/loaded.h"
 #include "log/log.h"
 #include "stream/dedup.h"
+#include "stream/delay.h"
 #include "stream/privilege.h"
 #include "stream/writer.h"
 
@@ -96,35 +98,53 @@ end_dedup(Produce *produce, const ProduceRows *rows, StreamDedup *dedup)
 	}
 }
 
+static int
+given_columns(const ProduceRows *rows)
+{
+	int			columns = STREAM_WRITE_PAYLOAD;
+
+	if (rows->keys)
+		columns |= STREAM_WRITE_KEY;
+	if (rows->headers)
+		columns |= STREAM_WRITE_HEADERS;
+	return columns;
+}
+
 /*
- * Append the rows to the stream; fcinfo has the argument stream. 42501 if the
- * caller may not produce, 25006 on a standby, and the errors of
+ * Open the stream, the first argument, to write these columns. 42501 if the
+ * caller may not produce, 25006 on a standby.
+ */
+static Relation
+open_target(FunctionCallInfo fcinfo, const char *funcname, const ProduceRows *rows)
+{
+	Relation	rel;
+
+	base_require_loaded();
+	PreventCommandIfReadOnly(funcname);
+	PreventCommandIfParallelMode(funcname);
+	rel = log_open_stream(PG_GETARG_OID(0), RowExclusiveLock);
+	stream_check_produce(rel, given_columns(rows));
+	return rel;
+}
+
+/*
+ * Append the rows to the stream.  Fails like open_target() and
  * stream_writer_begin().
  */
 static void
 begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
 			  const ProduceRows *rows)
 {
-	int			columns = STREAM_WRITE_PAYLOAD;
 	StreamDedup *dedup = NULL;
 	int			n = rows->n;
 
-	base_require_loaded();
-	PreventCommandIfReadOnly(funcname);
-	PreventCommandIfParallelMode(funcname);
-	if (rows->keys)
-		columns |= STREAM_WRITE_KEY;
-	if (rows->headers)
-		columns |= STREAM_WRITE_HEADERS;
-
-	produce->rel = log_open_stream(PG_GETARG_OID(0), RowExclusiveLock);
-	stream_check_produce(produce->rel, columns);
+	produce->rel = open_target(fcinfo, funcname, rows);
 	if (rows->dedup_ids)
 	{
 		dedup = stream_dedup_begin(produce->rel, rows->dedup_ids, rows->dedup_id_nulls, n);
 		n = stream_dedup_count_new(dedup);
 	}
-	produce->writer = stream_writer_begin(produce->rel, n, rows->partition, columns);
+	produce->writer = stream_writer_begin(produce->rel, n, rows->partition, given_columns(rows));
 	add_rows(produce->writer, rows, dedup);
 	produce->nwritten = stream_writer_flush(produce->writer, &produce->msg_ids);
 	if (dedup != NULL)
@@ -141,16 +161,53 @@ end_produce(Produce *produce)
 /* ---- one message ---- */
 
 /*
+ * Keep a message until it is due.  It has no id yet: the result is null, or the
+ * id of an earlier message with the same dedup_id.
+ */
+static Datum
+produce_later(FunctionCallInfo fcinfo, const ProduceRows *rows, TimestampTz deliver_at)
+{
+	StreamDelayed delayed = {
+		.message = {
+			.payload = {rows->payload_type, rows->payload_nulls[0], rows->payloads[0]},
+			.key = {TEXTOID, rows->keys == NULL, rows->keys ? rows->keys[0] : 0},
+			.headers = {JSONBOID, rows->headers == NULL, rows->headers ? rows->headers[0] : 0}
+		},
+		.columns = given_columns(rows),
+		.partition = rows->partition,
+		.has_dedup_id = rows->dedup_ids != NULL,
+		.dedup_id = rows->dedup_ids ? rows->dedup_ids[0] : 0,
+		.deliver_at = deliver_at
+	};
+	Relation	rel = open_target(fcinfo, "produce()", rows);
+	StreamDedup *dedup = NULL;
+	int64		msg_id = STREAM_WAITING;
+
+	if (rows->dedup_ids)
+		dedup = stream_dedup_begin(rel, rows->dedup_ids, rows->dedup_id_nulls, 1);
+	if (dedup == NULL || stream_dedup_is_new(dedup, 0))
+		stream_delay_add(rel, &delayed);
+	if (dedup != NULL)
+		stream_dedup_end(dedup, &msg_id);
+	table_close(rel, NoLock);
+	if (msg_id < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(msg_id);
+}
+
+/*
  * produce(stream regclass, payload jsonb | json | text | bytea, key text,
  *		headers jsonb, dedup_id text, deliver_at timestamptz, partition int4)
  *	returns int8
  *
- * Appends a message and returns its id, or null if a trigger suppressed it.
+ * Appends a message and returns its id, or null if a trigger suppressed it or
+ * it waits for deliver_at.  22023 if that is infinity.
  */
 static Datum
 produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 {
 	ProduceRows rows = {0};
+	TimestampTz deliver_at = DT_NOBEGIN;
 	Produce		produce;
 	int64		msg_id;
 
@@ -176,6 +233,14 @@ produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 		rows.dedup_id_nulls = &fcinfo->args[4].isnull;
 	}
 	rows.partition = PG_ARGISNULL(6) ? STREAM_ANY_PARTITION : PG_GETARG_INT32(6);
+	if (!PG_ARGISNULL(5))
+		deliver_at = PG_GETARG_TIMESTAMPTZ(5);
+	if (deliver_at == DT_NOEND)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be infinity", "deliver_at")));
+	if (deliver_at > GetCurrentTimestamp())
+		return produce_later(fcinfo, &rows, deliver_at);
 	begin_produce(&produce, fcinfo, "produce()", &rows);
 	msg_id = produce.msg_ids[0];
 	end_produce(&produce);

@@ -40,6 +40,7 @@
 #include "job/job.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "stream/flow.h"
 
 #define ENVELOPE_COLUMNS \
 	"key pg_catalog.text, payload pg_catalog.jsonb NOT NULL, headers pg_catalog.jsonb"
@@ -512,7 +513,10 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 		changed = true;
 	}
 	if (changed)
+	{
 		log_options_set(rel, &options, !PG_ARGISNULL(2));
+		stream_flow_change_mark(RelationGetRelid(rel));
+	}
 	table_close(rel, NoLock);
 	if (changed)
 		fire_alter_table(PG_GETARG_OID(0));

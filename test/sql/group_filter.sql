@@ -68,7 +68,7 @@ SELECT acked_offset, lag FROM streamq.consumer_groups WHERE group_name = 'rare';
 
 -- The text is stored with qualified names.
 CREATE FUNCTION is_odd(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 % 2 = 1';
-SELECT streamq.create_group('cols', 'odd', filter => 'is_odd(a) AND (cols.b IS NOT NULL OR cols IS NULL)');
+SELECT streamq.create_group('cols', 'odd', filter => 'is_odd(a) AND cols.b IS NOT NULL');
 SELECT filter FROM streamq.consumer_groups WHERE group_name = 'odd';
 SET search_path = pg_catalog;
 SELECT msg_id FROM streamq.consume('group_filter.cols', 'odd', 2);
@@ -89,7 +89,7 @@ SELECT streamq.alter_group('cols', 'odd', filter => $$b = 'x'$$);
 SELECT told('ALTER TABLE cols RENAME b TO bb');
 SELECT told('ALTER TABLE cols DROP COLUMN b');
 SELECT told('ALTER TABLE cols DROP COLUMN a');
-SELECT told('ALTER TABLE cols DROP COLUMN c');
+ALTER TABLE cols DROP COLUMN c;
 ALTER TABLE cols ALTER COLUMN b SET STATISTICS 10;
 ALTER TABLE cols RENAME TO cols2;
 SELECT msg_id FROM streamq.consume('cols2', 'odd', 1);
@@ -144,7 +144,6 @@ SELECT streamq.ack('s', 'mine', 3);
 SET ROLE regress_filter_owner;
 SELECT streamq.alter_group('s', 'mine', filter => 'tell(0)');
 SET ROLE regress_filter_user;
-INSERT INTO s VALUES ('1');
 RESET ROLE;
 INSERT INTO s (payload) VALUES ('22');
 SET ROLE regress_filter_user;
@@ -176,6 +175,7 @@ SELECT told($$SELECT streamq.create_group('cols', 'x', filter => 'generate_serie
 SELECT told($$SELECT streamq.create_group('cols', 'x', filter => 'random() > 0.5')$$);
 SELECT told($$SELECT streamq.create_group('cols', 'x', filter => 'xmin IS NULL')$$);
 SELECT told($$SELECT streamq.create_group('cols', 'x', filter => 'a = $1')$$);
+SELECT told($$SELECT streamq.create_group('cols', 'x', filter => 'cols IS NULL')$$);
 SELECT told($$SELECT streamq.alter_group('cols', 'odd', filter => 'missing')$$);
 
 SET client_min_messages = warning;

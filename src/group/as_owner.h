@@ -1,9 +1,9 @@
 /*
- * identity.h
+ * as_owner.h
  *	  Acting with the privileges of a group's owner.
  */
-#ifndef STREAMQ_GROUP_IDENTITY_H
-#define STREAMQ_GROUP_IDENTITY_H
+#ifndef STREAMQ_GROUP_AS_OWNER_H
+#define STREAMQ_GROUP_AS_OWNER_H
 
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * identity.c
+ * as_owner.c
  *	  Acting with the privileges of a group's owner.
  */
 #include "postgres.h"
@@ -7,7 +7,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "group/identity.h"
+#include "group/as_owner.h"
 
 void
 group_set_safe_path(void)
