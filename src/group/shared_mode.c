@@ -82,7 +82,7 @@ shared_is_idle(Relation rel, const ConsumerGroup *group, int partition)
 	bool		found = false;
 
 	(void) group_inflight_each(rel, group, partition, group_shared_rules(group),
-							   find_undone, &found);
+							   NULL, find_undone, &found);
 	return !found;
 }
 
@@ -110,9 +110,11 @@ typedef struct Counting
 	TimestampTz now;
 	int64		first;
 	int64		frontier;
+	int64		buried;			/* by this transaction */
 	GroupFigures *figures;
 } Counting;
 
+/* add an entry to the figures */
 static void
 count_entry(const InflightEntry *entry, void *arg)
 {
@@ -123,7 +125,13 @@ count_entry(const InflightEntry *entry, void *arg)
 	int64		from = entry->from;
 	int64		end = entry->from + entry->count;
 
-	if (is_done(entry) || from >= counting->frontier)
+	if (is_done(entry))
+	{
+		if (top->buried)
+			counting->buried += entry->count;
+		return;
+	}
+	if (from >= counting->frontier)
 		return;
 
 	/* what the next consume() will count as expired */
@@ -150,6 +158,10 @@ count_entry(const InflightEntry *entry, void *arg)
 	}
 }
 
+/*
+ * The tree is read without a lock on the whole, so the figures are only about
+ * those of one point in time.
+ */
 static void
 shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 			   TimestampTz now, GroupFigures *figures)
@@ -175,12 +187,13 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 	figures->fresh = Max(head.frontier, first);
 	figures->position = figures->fresh;
 	figures->redelivered = head.redelivered;
-	figures->dead_lettered = head.dead_lettered;
 	figures->expired = head.expired;
 	figures->last_consumed_at = head.last_consumed_at;
 	if (head.frontier < first)
 		figures->expired += Max(0, Min(first, log_expired_offset(rel, partition)) - head.frontier);
-	(void) group_inflight_each(rel, group, partition, rules, count_entry, &counting);
+	(void) group_inflight_each(rel, group, partition, rules, &figures->dead_lettered,
+							   count_entry, &counting);
+	figures->dead_lettered += counting.buried;
 }
 
 /* ---- leases ---- */
@@ -285,7 +298,7 @@ shared_leases(Relation rel, const ConsumerGroup *group, int partition,
 	int			nconsumers;
 
 	(void) group_inflight_each(rel, group, partition, group_shared_rules(group),
-							   collect_lease, &leases);
+							   NULL, collect_lease, &leases);
 	if (leases.n == 0)
 		return;
 	if (keys)

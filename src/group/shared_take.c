@@ -76,7 +76,11 @@ group_shared_look(const GroupConsumer *consumer, int partition, TimestampTz now,
 		  head.available + head.leased < group->max_in_flight)))
 		outlook->promise = GROUP_PROMISES_MESSAGES;
 	else
+	{
 		outlook->wake_at = due;
+		if (head.leased > 0 && group_shared_has_gone(consumer->rel, group, partition))
+			outlook->promise = GROUP_PROMISES_MESSAGES;
+	}
 }
 
 /* ---- claims ---- */
@@ -382,6 +386,7 @@ claim_messages(SharedTake *take)
 	for (int tries = 0; group_shared_take_wants_more(take) && tries < MAX_PEEKS; tries++)
 		if (!take_fresh(take))
 			break;
+	take->leased = group_inflight_head(take->tree)->leased;
 	group_shared_take_close(take);
 }
 
@@ -411,6 +416,7 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 	const ConsumerGroup *group = consumer->group;
 	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_SHARE, false);
 	int			before = group_messages_count(consumer->messages);
+	bool		ended = false;
 	SharedTake	take;
 
 	if (lock == GROUP_LOCK_BUSY)
@@ -429,7 +435,12 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 			take.wanted = Max(take.wanted, FILTER_CLAIM);
 		claim_messages(&take);
 		if (take.nclaims == 0)
-			break;
+		{
+			if (ended || take.leased == 0 || !group_shared_end_gone(&take))
+				break;
+			ended = true;
+			continue;
+		}
 		group_shared_read_claims(&take);
 	}
 	if (take.claims != NULL)
