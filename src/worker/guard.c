@@ -34,7 +34,7 @@
 #include "signal/channel.h"
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
-#include "worker/delivery.h"
+#include "worker/delivery_worker.h"
 #include "worker/guard.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
