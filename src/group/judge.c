@@ -9,6 +9,7 @@
 
 #include "group/dead_letter.h"
 #include "group/filter.h"
+#include "group/floor.h"
 #include "group/judge.h"
 #include "group/mode.h"
 
@@ -96,6 +97,8 @@ group_judge(const GroupConsumer *consumer, const LogKeptRow *row)
 	const ConsumerGroup *group = consumer->group;
 	GroupFilter *filter = consumer->judge->filter;
 
+	if (group_is_evicted(consumer->rel, group, row->msg_id))
+		return GROUP_EXPIRE;
 	if (filter != NULL)
 	{
 		ErrorData  *error;
