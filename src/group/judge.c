@@ -9,6 +9,7 @@
 
 #include "group/dead_letter.h"
 #include "group/filter.h"
+#include "group/floor.h"
 #include "group/judge.h"
 #include "group/mode.h"
 #include "log/options.h"
@@ -99,7 +100,8 @@ group_judge(const GroupConsumer *consumer, const LogKeptRow *row)
 	const ConsumerGroup *group = consumer->group;
 	GroupFilter *filter = consumer->judge->filter;
 
-	if (row->produced_at < consumer->judge->horizon)
+	if (row->produced_at < consumer->judge->horizon ||
+		group_is_evicted(consumer->rel, group, row->msg_id))
 		return GROUP_EXPIRE;
 	if (filter != NULL)
 	{
