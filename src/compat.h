@@ -53,6 +53,15 @@ typedef Oid RelFileNumber;
 #define COMPAT_MY_LXID	(MyProc->vxid.lxid)
 #endif
 
+/* 18: an argument for counting index searches; the caller includes access/genam.h */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_INDEX_BEGINSCAN(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#else
+#define COMPAT_INDEX_BEGINSCAN(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#endif
+
 /* 18: an argument says whether a deferrable primary key counts */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_PRIMARY_KEY_INDEX(rel)	RelationGetPrimaryKeyIndex(rel)

@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 
 #include "base/loaded.h"
+#include "group/backlog.h"
 #include "group/group.h"
 #include "hooks/hooks.h"
 #include "job/job.h"
@@ -22,6 +23,8 @@
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "sql/sql.h"
+#include "stream/delay.h"
+#include "stream/flow.h"
 #include "stream/retention.h"
 #include "view/view.h"
 #include "worker/worker.h"
@@ -40,6 +43,8 @@ streamq_shmem_request(void)
 		prev_shmem_request_hook();
 	log_shmem_request();
 	signal_shmem_request();
+	stream_shmem_request();
+	group_shmem_request();
 	worker_shmem_request();
 }
 
@@ -50,6 +55,8 @@ streamq_shmem_startup(void)
 		prev_shmem_startup_hook();
 	log_shmem_startup();
 	signal_shmem_startup();
+	stream_shmem_startup();
+	group_shmem_startup();
 	worker_shmem_startup();
 }
 
@@ -124,7 +131,11 @@ _PG_init(void)
 	log_init();
 	log_append_hook = signal_note_append;
 	log_space_hook = stream_retention_make_room;
+	log_enter_hook = group_backlog_enter;
+	log_leave_hook = group_backlog_leave;
 	signal_init();
+	stream_flow_init();
+	stream_delay_init();
 	group_init();
 	job_init();
 	view_init();

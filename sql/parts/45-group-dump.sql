@@ -4,6 +4,8 @@
 -- the groups from it, and a restore that inserts these rows creates the
 -- groups.
 --
+-- options: the columns of streamq.consumer_group; dead_letter is the name of
+--   the stream, or empty if it was dropped.
 -- messages, done, prints: for each partition the number of messages, how many
 --   of them are done from the first one on, and a fingerprint of all.
 -- islands: messages done out of order, as triples: partition, number of
@@ -54,8 +56,16 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
 	ARRAY(SELECT CASE WHEN r OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN ''
 					  ELSE pg_catalog.pg_get_userbyid(r)::pg_catalog.text END
 		  FROM pg_catalog.unnest(g.grantees) r),
-	pg_catalog.to_jsonb(g) OPERATOR(pg_catalog.-)
-		ARRAY['group_id', 'stream', 'group_name', 'owner', 'grantees']::pg_catalog.text[],
+	(pg_catalog.to_jsonb(g) OPERATOR(pg_catalog.-)
+		ARRAY['group_id', 'stream', 'group_name', 'owner', 'grantees', 'dead_letter']::pg_catalog.text[])
+	OPERATOR(pg_catalog.||)
+	CASE WHEN g.dead_letter IS NULL THEN '{}'::pg_catalog.jsonb
+		 ELSE pg_catalog.jsonb_build_object('dead_letter',
+			COALESCE((SELECT pg_catalog.format('%I.%I', dn.nspname, dc.relname)
+					  FROM pg_catalog.pg_class dc
+					  JOIN pg_catalog.pg_namespace dn ON dn.oid OPERATOR(pg_catalog.=) dc.relnamespace
+					  WHERE dc.oid OPERATOR(pg_catalog.=) g.dead_letter), ''))
+	END,
 	p.messages, p.done, p.prints, p.islands
 FROM streamq.consumer_group g
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.stream
@@ -68,7 +78,8 @@ GRANT EXECUTE ON FUNCTION streamq.dump_groups() TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.dump_groups() IS 'rows that pg_dump writes for consumer groups';
 
 -- If roles or streams were left out of the restore, the other groups are still
--- restored.
+-- restored.  A dead letter that was left out, or was dropped before the dump,
+-- becomes zero: the group has one, but it cannot be written to.
 CREATE FUNCTION streamq.restore_group(g streamq.group_dump) RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -85,7 +96,13 @@ WITH made AS (
 			'grantees', ARRAY(SELECT CASE WHEN name OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE r.oid END
 							  FROM pg_catalog.unnest(g.grantees) name
 							  LEFT JOIN pg_catalog.pg_roles r ON r.rolname::pg_catalog.text OPERATOR(pg_catalog.=) name
-							  WHERE r.oid IS NOT NULL OR name OPERATOR(pg_catalog.=) '')))).*
+							  WHERE r.oid IS NOT NULL OR name OPERATOR(pg_catalog.=) ''))
+		OPERATOR(pg_catalog.||)
+		CASE WHEN g.options OPERATOR(pg_catalog.->>) 'dead_letter' IS NULL THEN '{}'::pg_catalog.jsonb
+			 ELSE pg_catalog.jsonb_build_object('dead_letter',
+				COALESCE(CASE WHEN g.options OPERATOR(pg_catalog.->>) 'dead_letter' OPERATOR(pg_catalog.<>) ''
+							  THEN pg_catalog.to_regclass(g.options OPERATOR(pg_catalog.->>) 'dead_letter') END,
+						 0::pg_catalog.regclass)) END)).*
 	FROM pg_catalog.pg_class c
 	JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
 	WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(g.stream)::pg_catalog.oid

@@ -61,6 +61,11 @@ SELECT p.stream,
        pg_catalog.min(o.max_bytes) AS max_bytes,
        pg_catalog.min(o.max_messages) AS max_messages,
        coalesce(pg_catalog.bool_or(o.keep_unacked), false) AS keep_unacked,
+       coalesce(pg_catalog.min(o.dedup_window), '1 day'::pg_catalog.interval) AS dedup_window,
+       pg_catalog.min(o.message_ttl) AS message_ttl,
+       pg_catalog.min(o.backlog_messages) AS backlog_messages,
+       coalesce(pg_catalog.min(o.backlog_policy), 'none') AS backlog_policy,
+       pg_catalog.min(o.max_rate) AS max_rate,
        pg_catalog.min(p.first_offset) AS first_offset,
        pg_catalog.max(p.next_offset) AS next_offset
 FROM streamq.partitions p
@@ -78,6 +83,11 @@ COMMENT ON COLUMN streamq.streams.retention IS 'messages older than this are dro
 COMMENT ON COLUMN streamq.streams.max_bytes IS 'the oldest messages are dropped above this size; null: no limit';
 COMMENT ON COLUMN streamq.streams.max_messages IS 'the oldest messages are dropped above this number; null: no limit';
 COMMENT ON COLUMN streamq.streams.keep_unacked IS 'true: retention drops nothing that a group has not acknowledged or a continuous view has not read';
+COMMENT ON COLUMN streamq.streams.dedup_window IS 'how long the dedup_id of a message is remembered';
+COMMENT ON COLUMN streamq.streams.message_ttl IS 'messages older than this are delivered to no group; null: no limit';
+COMMENT ON COLUMN streamq.streams.backlog_messages IS 'how many messages the slowest group may be behind; null: no limit';
+COMMENT ON COLUMN streamq.streams.backlog_policy IS 'what happens to producers or groups at that limit: none, reject, block or evict';
+COMMENT ON COLUMN streamq.streams.max_rate IS 'messages per second that all producers together may append; null: no limit';
 COMMENT ON COLUMN streamq.streams.first_offset IS 'least first_offset of the partitions';
 COMMENT ON COLUMN streamq.streams.next_offset IS 'greatest next_offset of the partitions';
 GRANT SELECT ON streamq.streams TO PUBLIC;

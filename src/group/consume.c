@@ -15,10 +15,12 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -30,9 +32,14 @@
 #include "group/consume_pass.h"
 #include "group/group.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
+#include "group/group_ring.h"
+#include "group/judge.h"
 #include "group/messages.h"
 #include "group/mode.h"
+#include "group/registry.h"
 #include "group/seek.h"
+#include "group/session.h"
 #include "log/log.h"
 #include "log/reader.h"
 #include "signal/doorbell.h"
@@ -62,10 +69,13 @@ typedef struct Consume
 	const Interval *lease;		/* NULL: the group's */
 	char		consumer[GROUP_CONSUMER_MAX + 1];
 	bool		auto_ack;
+	ArrayType  *partitions;		/* NULL: all */
 
 	GroupMessages *messages;
 
 	bool		group_seen;		/* an earlier attempt found the group */
+	int32		entered_group;	/* the consumer is registered in this group, */
+	uint32		number;			/* under this number; 0: in none */
 
 	/* this attempt */
 	Relation	rel;
@@ -75,18 +85,6 @@ typedef struct Consume
 	bool		creating;		/* the group's name was locked */
 	TimestampTz wake_at;		/* something may change without a ring then */
 } Consume;
-
-/*
- * default name of the consumer, which does not change while the session lives
- */
-static void
-name_session(char *consumer)
-{
-	snprintf(consumer, GROUP_CONSUMER_MAX + 1, "pid %d/%lld.%06d", MyProcPid,
-			 (long long) (MyStartTimestamp / USECS_PER_SEC +
-						  (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY),
-			 (int) (MyStartTimestamp % USECS_PER_SEC));
-}
 
 /* is there a message to deliver for a group that does not exist yet? */
 static bool
@@ -110,6 +108,81 @@ has_messages(Consume *c)
 		UnregisterSnapshot(snapshot);
 	}
 	return found;
+}
+
+/* which partitions may be taken from; NULL: all.  Fails with 22023. */
+static bool *
+choose_partitions(Consume *c)
+{
+	int			npartitions = log_partition_count(c->rel);
+	bool	   *chosen;
+	Datum	   *numbers;
+	bool	   *nulls;
+	int			n;
+
+	if (c->partitions == NULL)
+		return NULL;
+	chosen = palloc0(sizeof(bool) * npartitions);
+	deconstruct_array(c->partitions, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &numbers, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		int32		p = DatumGetInt32(numbers[i]);
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"%s\" must not contain nulls", "partitions")));
+		if (p < 0 || p >= npartitions)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("stream \"%s\" has no partition %d",
+							RelationGetRelationName(c->rel), p),
+					 errdetail_plural("The stream has %d partition.", "The stream has %d partitions.",
+									  npartitions, npartitions)));
+		chosen[p] = true;
+	}
+	return chosen;
+}
+
+/* take messages from the partitions, as many as max_rate allows */
+static void
+take_messages(Consume *c)
+{
+	GroupConsumer consumer = {
+		.rel = c->rel,
+		.group = &c->group,
+		.name = c->consumer,
+		.number = c->number,
+		.lease = c->lease ? c->lease : &c->group.lease,
+		.auto_ack = c->auto_ack,
+		.partitions = choose_partitions(c),
+		.messages = c->messages,
+		.slot = c->slot
+	};
+
+	consumer.max_messages = group_live_take(&c->group, c->max_messages, &c->wake_at);
+	if (consumer.max_messages == 0)
+		return;
+	consumer.judge = group_judge_begin(c->rel, &c->group);
+	group_consume_partitions(&consumer, &c->busy, &c->wake_at);
+	group_judge_end(consumer.judge);
+	group_live_return(&c->group, consumer.max_messages - group_messages_count(c->messages));
+}
+
+/*
+ * Enter the registry of the group's consumers, once in a call.  It must happen
+ * before messages are taken, because a lease may name the consumer's number.
+ */
+static void
+enter_registry(Consume *c)
+{
+	if (c->number != 0 && c->entered_group == c->group.group_id)
+		return;
+	c->number = group_registry_enter(c->rel, &c->group, c->consumer);
+	c->entered_group = c->group.group_id;
+	if (!c->auto_ack)
+		group_session_note_stream(RelationGetRelid(c->rel));
 }
 
 /*
@@ -146,20 +219,15 @@ try_consume(Consume *c, bool last)
 	}
 	if (exists)
 	{
-		GroupConsumer consumer = {
-			.rel = c->rel,
-			.group = &c->group,
-			.name = c->consumer,
-			.lease = c->lease ? c->lease : &c->group.lease,
-			.auto_ack = c->auto_ack,
-			.max_messages = c->max_messages,
-			.messages = c->messages,
-			.slot = c->slot
-		};
-
 		c->group_seen = true;
 		group_check_usable(c->rel, &c->group);
-		group_consume_partitions(&consumer, &c->busy, &c->wake_at);
+		if (!c->group.paused)
+		{
+			enter_registry(c);
+			take_messages(c);
+			group_ring_note_change(RelationGetRelid(c->rel),
+								   group_messages_count(c->messages) > 0);
+		}
 	}
 	ExecDropSingleTupleTableSlot(c->slot);
 }
@@ -254,6 +322,26 @@ consume(Consume *c, Oid relid, const Interval *wait)
 	MemoryContextDelete(try_context);
 }
 
+/*
+ * The lease of a session ends with the session.  An application must not lose
+ * its leases because it chose such a name.
+ */
+static void
+check_reserved_name(const char *name)
+{
+	char		own[GROUP_CONSUMER_MAX + 1];
+
+	if (!group_session_is_name(name))
+		return;
+	group_session_name(own);
+	if (strcmp(name, own) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("consumer name \"%s\" is reserved", name),
+				 errdetail("Names of this form belong to sessions."),
+				 errhint("Choose another name, or none to consume as this session.")));
+}
+
 /* read the arguments common to consume() and consume_as() */
 static void
 get_arguments(FunctionCallInfo fcinfo, Consume *c)
@@ -272,7 +360,7 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 	if (!PG_ARGISNULL(4))
 		c->lease = PG_GETARG_INTERVAL_P(4);
 	if (PG_ARGISNULL(5))
-		name_session(c->consumer);
+		group_session_name(c->consumer);
 	else
 	{
 		text	   *name = PG_GETARG_TEXT_PP(5);
@@ -284,8 +372,17 @@ get_arguments(FunctionCallInfo fcinfo, Consume *c)
 					 errmsg("invalid consumer name \"%s\"", text_to_cstring(name)),
 					 errhint("A name must be 1 to %d bytes long.", GROUP_CONSUMER_MAX)));
 		text_to_cstring_buffer(name, c->consumer, sizeof(c->consumer));
+		check_reserved_name(c->consumer);
 	}
 	c->auto_ack = PG_GETARG_BOOL(6);
+	if (!PG_ARGISNULL(7))
+	{
+		c->partitions = PG_GETARG_ARRAYTYPE_P(7);
+		if (ARR_NDIM(c->partitions) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+					 errmsg("argument \"%s\" must be a one-dimensional array", "partitions")));
+	}
 }
 
 GroupMessages *
@@ -343,7 +440,7 @@ return_messages(FunctionCallInfo fcinfo, GroupMessages *messages)
 
 /*
  * consume(stream regclass, group_name text, max_messages int4, wait interval,
- *		lease interval, consumer text, auto_ack bool)
+ *		lease interval, consumer text, auto_ack bool, partitions int4[])
  *	returns setof streamq.message
  *
  * Creates the group if it does not exist.  42501 if the caller may not read

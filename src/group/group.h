@@ -8,16 +8,29 @@
 
 #include "postgres.h"
 
+#include "access/attnum.h"
 #include "fmgr.h"
 #include "utils/rel.h"
 
 extern void group_init(void);	/* called by _PG_init: registers callbacks */
+extern void group_shmem_request(void);
+extern void group_shmem_startup(void);
+
+/* shared memory (hooks of the same names) */
+extern void group_shmem_request(void);
+extern void group_shmem_startup(void);
 
 /*
  * remove the catalog rows of the groups of a stream dropped in this
  * transaction
  */
 extern void group_stream_dropped(Oid relid);
+
+/*
+ * A column of a stream was changed, or is about to be dropped.  Fails with
+ * 2BP01 if the filter of a group uses it.
+ */
+extern void group_column_changed(Relation rel, AttrNumber attnum, bool dropped);
 
 /*
  * pg_upgrade copies the rows of groups, but not their dependencies on roles

@@ -33,11 +33,13 @@
 #include "compat.h"
 #include "group/group.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
 #include "group/group_lock.h"
 #include "group/group_restored.h"
 #include "group/group_ring.h"
 #include "group/group_row.h"
 #include "group/mode.h"
+#include "group/redrive.h"
 #include "group/roles.h"
 #include "group/store.h"
 #include "log/log.h"
@@ -49,9 +51,9 @@
 void
 group_default_options(GroupOptions *options)
 {
-	options->mode = GROUP_DEFAULT_MODE;
+	memset(options, 0, sizeof(GroupOptions));
+	options->mode = group_mode_find(GROUP_DEFAULT_MODE);
 	options->start_at = "earliest";
-	memset(&options->lease, 0, sizeof(Interval));
 	options->lease.time = 30 * USECS_PER_SEC;
 	options->max_in_flight = GROUP_DEFAULT_IN_FLIGHT;
 }
@@ -108,7 +110,44 @@ group_row_read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles)
 	roles->owner = DatumGetObjectId(heap_getattr(tuple, Anum_consumer_group_owner, desc, &isnull));
 }
 
-/* no column of the table is ever null */
+/* an interval in microseconds, with months of 30 days; 0 for null */
+static int64
+read_interval(Datum value, bool isnull)
+{
+	const Interval *interval = isnull ? NULL : DatumGetIntervalP(value);
+
+	if (isnull)
+		return 0;
+	return interval->time + (interval->month * (int64) DAYS_PER_MONTH + interval->day) * USECS_PER_DAY;
+}
+
+/* columns of options that may be missing are null then; no others are null */
+static void
+read_options(const Datum *values, const bool *nulls, ConsumerGroup *group)
+{
+	bool		isnull;
+
+#define OPTION(name, get, missing) \
+	(isnull = nulls[Anum_consumer_group_##name - 1], \
+	 isnull ? (missing) : get(values[Anum_consumer_group_##name - 1]))
+
+	group->lease = *DatumGetIntervalP(values[Anum_consumer_group_lease - 1]);
+	group->max_in_flight = DatumGetInt32(values[Anum_consumer_group_max_in_flight - 1]);
+	group->max_deliveries = OPTION(max_deliveries, DatumGetInt32, 0);
+	group->dead_letter = OPTION(dead_letter, DatumGetObjectId, InvalidOid);
+	group->has_dead_letter = !isnull;
+	group->filter = OPTION(filter, TextDatumGetCString, NULL);
+	group->paused = DatumGetBool(values[Anum_consumer_group_paused - 1]);
+	group->retry_backoff = read_interval(values[Anum_consumer_group_retry_backoff - 1],
+										 nulls[Anum_consumer_group_retry_backoff - 1]);
+	group->retry_backoff_max = read_interval(values[Anum_consumer_group_retry_backoff_max - 1],
+											 nulls[Anum_consumer_group_retry_backoff_max - 1]);
+	group->max_rate = OPTION(max_rate, DatumGetFloat8, 0);
+	group->max_per_key = OPTION(max_per_key, DatumGetInt32, 0);
+#undef OPTION
+}
+
+/* read a row, for the current user */
 static void
 read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 {
@@ -127,8 +166,9 @@ read_group(Relation catalog, HeapTuple tuple, ConsumerGroup *group)
 		elog(ERROR, "unknown mode of consumer group: \"%s\"", mode);
 	pfree(mode);
 	group->owner = DatumGetObjectId(values[Anum_consumer_group_owner - 1]);
-	group->lease = *DatumGetIntervalP(values[Anum_consumer_group_lease - 1]);
-	group->max_in_flight = DatumGetInt32(values[Anum_consumer_group_max_in_flight - 1]);
+	read_options(values, nulls, group);
+	group->is_changed = (tuple->t_data->t_infomask & HEAP_UPDATED) != 0 &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 
 	group->usable = has_privs_of_role(GetUserId(), group->owner);
 	if (!group->usable)
@@ -199,6 +239,29 @@ group_find_by_id(Relation rel, int32 group_id, Snapshot snapshot, ConsumerGroup 
 	return found;
 }
 
+List *
+group_list(Relation rel)
+{
+	Relation	catalog = group_row_open(AccessShareLock, true);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *groups = NIL;
+
+	if (catalog == NULL)
+		return NIL;
+	scan = group_row_begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		ConsumerGroup *group = palloc(sizeof(ConsumerGroup));
+
+		read_group(catalog, tuple, group);
+		groups = lappend(groups, group);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return groups;
+}
+
 void
 group_check_exists(Relation rel, const ConsumerGroup *group)
 {
@@ -221,6 +284,16 @@ group_check_usable(Relation rel, const ConsumerGroup *group)
 }
 
 void
+group_check_owner(Relation rel, const ConsumerGroup *group)
+{
+	if (!has_privs_of_role(GetUserId(), group->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of consumer group \"%s\" of stream \"%s\"",
+						group->name, RelationGetRelationName(rel))));
+}
+
+void
 group_get(Relation rel, const char *name, ConsumerGroup *group)
 {
 	group_find(rel, name, false, group);
@@ -230,21 +303,8 @@ group_get(Relation rel, const char *name, ConsumerGroup *group)
 void
 group_hold_retention(Relation rel, int npartitions, int64 *least)
 {
-	Relation	catalog = group_row_open(AccessShareLock, false);
-	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), NULL, NULL);
-	HeapTuple	tuple;
-	List	   *groups = NIL;
+	List	   *groups = group_list(rel);
 	ListCell   *lc;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		ConsumerGroup *group = palloc(sizeof(ConsumerGroup));
-
-		read_group(catalog, tuple, group);
-		groups = lappend(groups, group);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 
 	for (int p = 0; p < npartitions; p++)
 	{
@@ -333,6 +393,111 @@ free_pages(Relation catalog, Relation rel)
 	group_unlock_set(RelationGetRelid(rel));
 }
 
+/* set the columns of options; those that are not set become null */
+void
+group_row_set_options(const GroupOptions *options, Datum *values, bool *nulls)
+{
+#define SET_OPTION(name, value, missing) \
+	do { \
+		nulls[Anum_consumer_group_##name - 1] = (missing); \
+		if (!(missing)) \
+			values[Anum_consumer_group_##name - 1] = (value); \
+	} while (0)
+
+	SET_OPTION(mode, CStringGetTextDatum(options->mode->name), false);
+	SET_OPTION(start_at, CStringGetTextDatum(options->start_at), false);
+	SET_OPTION(lease, IntervalPGetDatum(&options->lease), false);
+	SET_OPTION(max_in_flight, Int32GetDatum(options->max_in_flight), false);
+	SET_OPTION(max_deliveries, Int32GetDatum(options->max_deliveries), options->max_deliveries == 0);
+	SET_OPTION(dead_letter, ObjectIdGetDatum(options->dead_letter),
+			   !OidIsValid(options->dead_letter) && !options->lost_dead_letter);
+	SET_OPTION(filter, CStringGetTextDatum(options->filter), options->filter == NULL);
+	SET_OPTION(retry_backoff, IntervalPGetDatum(options->retry_backoff), options->retry_backoff == NULL);
+	SET_OPTION(retry_backoff_max, IntervalPGetDatum(options->retry_backoff_max),
+			   options->retry_backoff_max == NULL);
+	SET_OPTION(max_rate, Float8GetDatum(options->max_rate), options->max_rate == 0);
+	SET_OPTION(max_per_key, Int32GetDatum(options->max_per_key), options->max_per_key == 0);
+#undef SET_OPTION
+}
+
+void
+group_get_options(Relation rel, const char *name, GroupOptions *options)
+{
+	Relation	catalog = group_row_open(AccessShareLock, false);
+	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), name, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+	Datum		values[Natts_consumer_group];
+	bool		nulls[Natts_consumer_group];
+	ConsumerGroup group;
+
+	if (!HeapTupleIsValid(tuple))
+		group_row_report_missing(rel, name);
+	tuple = heap_copytuple(tuple);	/* the options point into it */
+	systable_endscan(scan);
+	heap_deform_tuple(tuple, RelationGetDescr(catalog), values, nulls);
+	read_group(catalog, tuple, &group);
+	table_close(catalog, AccessShareLock);
+
+	memset(options, 0, sizeof(GroupOptions));
+	options->mode = group.mode;
+	options->start_at = TextDatumGetCString(values[Anum_consumer_group_start_at - 1]);
+	options->lease = group.lease;
+	options->max_in_flight = group.max_in_flight;
+	options->max_deliveries = group.max_deliveries;
+	options->dead_letter = group.dead_letter;
+	options->lost_dead_letter = group.has_dead_letter && !OidIsValid(group.dead_letter);
+	options->filter = group.filter;
+	if (!nulls[Anum_consumer_group_retry_backoff - 1])
+		options->retry_backoff = DatumGetIntervalP(values[Anum_consumer_group_retry_backoff - 1]);
+	if (!nulls[Anum_consumer_group_retry_backoff_max - 1])
+		options->retry_backoff_max = DatumGetIntervalP(values[Anum_consumer_group_retry_backoff_max - 1]);
+	options->max_rate = group.max_rate;
+	options->max_per_key = group.max_per_key;
+}
+
+/* update the row of a group */
+static void
+update_row(Relation rel, const char *name, Datum *values, bool *nulls, bool *replaces)
+{
+	Relation	catalog = group_row_open(RowExclusiveLock, false);
+	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), name, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (!HeapTupleIsValid(tuple))
+		group_row_report_missing(rel, name);
+	base_catalog_update(catalog, tuple, values, nulls, replaces);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+}
+
+void
+group_set_options(Relation rel, const char *name, const GroupOptions *options)
+{
+	Datum		values[Natts_consumer_group] = {0};
+	bool		nulls[Natts_consumer_group] = {0};
+	bool		replaces[Natts_consumer_group] = {0};
+
+	group_row_set_options(options, values, nulls);
+	replaces[Anum_consumer_group_mode - 1] = true;
+	replaces[Anum_consumer_group_lease - 1] = true;
+	replaces[Anum_consumer_group_max_in_flight - 1] = true;
+	for (int i = Anum_consumer_group_max_deliveries; i <= Anum_consumer_group_max_per_key; i++)
+		replaces[i - 1] = true;
+	update_row(rel, name, values, nulls, replaces);
+}
+
+void
+group_set_paused(Relation rel, const char *name, bool paused)
+{
+	Datum		values[Natts_consumer_group] = {0};
+	bool		nulls[Natts_consumer_group] = {0};
+	bool		replaces[Natts_consumer_group] = {0};
+
+	values[Anum_consumer_group_paused - 1] = BoolGetDatum(paused);
+	replaces[Anum_consumer_group_paused - 1] = true;
+	update_row(rel, name, values, nulls, replaces);
+}
+
 GroupCreated
 group_create(Relation rel, const char *name, const GroupOptions *options,
 			 bool wait, ConsumerGroup *group)
@@ -356,13 +521,11 @@ group_create(Relation rel, const char *name, const GroupOptions *options,
 											   false));
 	values[Anum_consumer_group_stream - 1] = ObjectIdGetDatum(RelationGetRelid(rel));
 	values[Anum_consumer_group_group_name - 1] = CStringGetTextDatum(name);
-	values[Anum_consumer_group_mode - 1] = CStringGetTextDatum(options->mode);
-	values[Anum_consumer_group_start_at - 1] = CStringGetTextDatum(options->start_at);
-	values[Anum_consumer_group_lease - 1] = IntervalPGetDatum(&options->lease);
-	values[Anum_consumer_group_max_in_flight - 1] = Int32GetDatum(options->max_in_flight);
+	group_row_set_options(options, values, nulls);
 	values[Anum_consumer_group_owner - 1] = ObjectIdGetDatum(roles.owner);
 	values[Anum_consumer_group_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[Anum_consumer_group_grantees - 1] = PointerGetDatum(construct_empty_array(OIDOID));
+	values[Anum_consumer_group_paused - 1] = BoolGetDatum(false);
 	base_catalog_insert(catalog, values, nulls);
 	table_close(catalog, RowExclusiveLock);
 	group_roles_changed(RelationGetRelid(rel), NULL, &roles);
@@ -384,6 +547,7 @@ group_row_remove(Relation rel, const char *name)
 
 	/* wait for consumers and acknowledgements in progress */
 	group.mode->close(rel, &group);
+	group_ring_note_change(RelationGetRelid(rel), true);
 
 	catalog = group_row_open(RowExclusiveLock, false);
 	if (log_is_accessible(rel))
@@ -398,6 +562,8 @@ group_row_remove(Relation rel, const char *name)
 	table_close(catalog, RowExclusiveLock);
 	group_roles_changed(RelationGetRelid(rel), &roles, NULL);
 	group_forget_restored(group.group_id);
+	group_forget_buried(group.group_id);
+	group_live_forget(group.group_id);
 }
 
 void
@@ -437,8 +603,11 @@ group_stream_dropped(Oid relid)
 	{
 		bool		isnull;
 
-		group_forget_restored(DatumGetInt32(heap_getattr(tuple, Anum_consumer_group_group_id,
-														 RelationGetDescr(catalog), &isnull)));
+		int32		group_id = DatumGetInt32(heap_getattr(tuple, Anum_consumer_group_group_id,
+														  RelationGetDescr(catalog), &isnull));
+
+		group_forget_restored(group_id);
+		group_forget_buried(group_id);
 		base_catalog_delete(catalog, tuple);
 	}
 	systable_endscan(scan);

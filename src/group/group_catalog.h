@@ -8,11 +8,15 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
 #define GROUP_NAME_MAX		63	/* bytes */
 #define GROUP_DEFAULT_IN_FLIGHT 1000
+
+/* longest time until a retry, in microseconds: 100 years */
+#define GROUP_MAX_BACKOFF	(INT64CONST(36525) * USECS_PER_DAY)
 
 struct GroupMode;
 
@@ -26,16 +30,38 @@ typedef struct ConsumerGroup
 	bool		usable;			/* the current user may use the group */
 	Interval	lease;
 	int32		max_in_flight;
+	int32		max_deliveries; /* 0: no limit */
+	bool		has_dead_letter;
+	Oid			dead_letter;	/* invalid also if the stream was not restored */
+	const char *filter;			/* NULL: none; in the memory context that was
+								 * current when the group was found */
+	bool		is_changed;		/* this transaction has changed its options */
+	bool		paused;
+	int64		retry_backoff;	/* microseconds; 0: none */
+	int64		retry_backoff_max;	/* microseconds; 0: no limit */
+	double		max_rate;		/* messages per second; 0: no limit */
+	int32		max_per_key;	/* 0: no limit */
 } ConsumerGroup;
 
-/* options of a new group */
+/* options of a new group; NULL and 0 mean that an option is not set */
 typedef struct GroupOptions
 {
-	const char *mode;
+	const struct GroupMode *mode;
 	const char *start_at;
 	Interval	lease;
 	int32		max_in_flight;
+	int32		max_deliveries;
+	Oid			dead_letter;
+	const char *filter;
+	bool		lost_dead_letter;	/* it had one that was not restored */
+	const Interval *retry_backoff;
+	const Interval *retry_backoff_max;
+	double		max_rate;
+	int32		max_per_key;
 } GroupOptions;
+
+/* options of an existing group */
+extern void group_get_options(Relation rel, const char *name, GroupOptions *options);
 
 /* options of a group that the first consume() creates */
 extern void group_default_options(GroupOptions *options);
@@ -54,9 +80,15 @@ extern bool group_find(Relation rel, const char *name, bool missing_ok,
 extern void group_get(Relation rel, const char *name, ConsumerGroup *group);
 extern void group_check_usable(Relation rel, const ConsumerGroup *group);
 
+/* fail with 42501 unless the current user has the rights of the owner */
+extern void group_check_owner(Relation rel, const ConsumerGroup *group);
+
 /* find a group of the stream as a snapshot sees it; false if there is none */
 extern bool group_find_by_id(Relation rel, int32 group_id, Snapshot snapshot,
 							 ConsumerGroup *group);
+
+/* all groups of the stream, a list of ConsumerGroup */
+extern List *group_list(Relation rel);
 
 /*
  * Called after waiting for a lock: fail with 42704 if the group has been
@@ -86,6 +118,10 @@ typedef enum GroupCreated
  */
 extern GroupCreated group_create(Relation rel, const char *name, const GroupOptions *options,
 								 bool wait, ConsumerGroup *group);
+
+/* change the options of a group; the caller has locked its name */
+extern void group_set_options(Relation rel, const char *name, const GroupOptions *options);
+extern void group_set_paused(Relation rel, const char *name, bool paused);
 
 /*
  * Drop a group.  Fails with 42704 if it does not exist, and with 42501 unless

@@ -74,11 +74,7 @@ group_set_grant(Relation rel, const char *name, Oid grantee, bool grant)
 	for (int locked = 0; locked < 2; locked++)
 	{
 		group_find(rel, name, false, &group);
-		if (!has_privs_of_role(GetUserId(), group.owner))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("must be owner of consumer group \"%s\" of stream \"%s\"",
-							name, RelationGetRelationName(rel))));
+		group_check_owner(rel, &group);
 		if (!locked)
 			(void) group_lock_name(RelationGetRelid(rel), name, true);
 	}

@@ -14,9 +14,11 @@
 /*
  * These are locks on database objects, with the catalog table of groups as the
  * class.  A partition of a group is the group's id with the partition as the
- * sub-object.  The names of groups of a stream (by hash) and the set of its
- * groups are sub-objects of the stream's OID.
+ * sub-object; its registry of consumers is another sub-object.  The names of groups of a stream (by hash), the set of its
+ * groups, and its producers are sub-objects of the stream's OID.
  */
+#define LOCK_SUBID_REGISTRY	0x0100
+#define LOCK_SUBID_PRODUCERS 0xfff0
 #define LOCK_SUBID_GROUPS	0xffff
 #define LOCK_SUBID_NAME		0x8000
 #define LOCK_NAME_MASK		0x3fff
@@ -29,13 +31,19 @@ set_locktag(LOCKTAG *tag, uint32 objid, uint16 subid)
 					   objid, subid);
 }
 
+static inline LOCKMODE
+partition_lockmode(GroupLockMode mode)
+{
+	return mode == GROUP_LOCK_SHARE ? ShareLock : ExclusiveLock;
+}
+
 GroupLock
-group_lock_partition(int32 group_id, int partition, bool wait)
+group_lock_partition(int32 group_id, int partition, GroupLockMode mode, bool wait)
 {
 	LOCKTAG		tag;
 
 	set_locktag(&tag, (uint32) group_id, (uint16) partition);
-	switch (LockAcquire(&tag, ExclusiveLock, false, !wait))
+	switch (LockAcquire(&tag, partition_lockmode(mode), false, !wait))
 	{
 		case LOCKACQUIRE_NOT_AVAIL:
 			return GROUP_LOCK_BUSY;
@@ -47,12 +55,49 @@ group_lock_partition(int32 group_id, int partition, bool wait)
 }
 
 void
-group_unlock_partition(int32 group_id, int partition)
+group_unlock_partition(int32 group_id, int partition, GroupLockMode mode)
 {
 	LOCKTAG		tag;
 
 	set_locktag(&tag, (uint32) group_id, (uint16) partition);
+	LockRelease(&tag, partition_lockmode(mode), false);
+}
+
+void
+group_lock_registry(int32 group_id)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, LOCK_SUBID_REGISTRY);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+group_unlock_registry(int32 group_id)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, (uint32) group_id, LOCK_SUBID_REGISTRY);
 	LockRelease(&tag, ExclusiveLock, false);
+}
+
+GroupLock
+group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, relid, LOCK_SUBID_PRODUCERS + which);
+	return LockAcquire(&tag, mode, false, false) == LOCKACQUIRE_OK ?
+		GROUP_LOCK_TAKEN : GROUP_LOCK_HELD;
+}
+
+void
+group_unlock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	set_locktag(&tag, relid, LOCK_SUBID_PRODUCERS + which);
+	LockRelease(&tag, mode, false);
 }
 
 bool

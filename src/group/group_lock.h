@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "storage/lockdefs.h"
+
 /* result of locking a partition */
 typedef enum GroupLock
 {
@@ -16,17 +18,46 @@ typedef enum GroupLock
 	GROUP_LOCK_HELD				/* this transaction had it already */
 } GroupLock;
 
+typedef enum GroupLockMode
+{
+	GROUP_LOCK_SHARE,			/* conflicts with the other mode only */
+	GROUP_LOCK_EXCLUSIVE
+} GroupLockMode;
+
 /*
  * Lock one partition of a group until the end of the transaction.  What the
  * lock protects is up to the group's mode.
  */
-extern GroupLock group_lock_partition(int32 group_id, int partition, bool wait);
+extern GroupLock group_lock_partition(int32 group_id, int partition, GroupLockMode mode,
+									  bool wait);
 
 /*
  * Release it early.  Allowed after GROUP_LOCK_TAKEN only, and only if nothing
  * was written that a rollback would undo.
  */
-extern void group_unlock_partition(int32 group_id, int partition);
+extern void group_unlock_partition(int32 group_id, int partition, GroupLockMode mode);
+
+/*
+ * Lock the registry of a group's consumers for a short time, to add one or to
+ * remove some.
+ */
+extern void group_lock_registry(int32 group_id);
+extern void group_unlock_registry(int32 group_id);
+
+/*
+ * Locks of producers of a stream with a backlog policy (backlog.h): one for
+ * transactions that append, held until the end of the transaction, and one that
+ * is held while rows are appended or the room for them is counted.
+ */
+typedef enum GroupProducerLock
+{
+	GROUP_PRODUCER_XACT,
+	GROUP_PRODUCER_APPEND
+} GroupProducerLock;
+
+/* returns GROUP_LOCK_HELD if the transaction has it in this mode already */
+extern GroupLock group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
+extern void group_unlock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
 
 /*
  * Lock a name among the groups of a stream until the end of the transaction:

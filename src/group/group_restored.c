@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "base/catalog.h"
 #include "base/dump.h"
@@ -209,6 +210,29 @@ group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 		UnregisterSnapshot(snapshot);
 	}
 	table_close(catalog, AccessShareLock);
+}
+
+bool
+group_is_being_restored(Relation rel, const ConsumerGroup *group)
+{
+	Relation	catalog = base_catalog_open(RESTORED_CATALOG, Natts_restored, AccessShareLock, false);
+	HeapTuple	tuple = base_catalog_fetch(catalog, Anum_restored_group_id,
+										   Int32GetDatum(group->group_id));
+	int			npartitions = log_partition_count(rel);
+	TimestampTz now = GetCurrentTimestamp();
+
+	table_close(catalog, AccessShareLock);
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	for (int p = 0; p < npartitions; p++)
+	{
+		GroupFigures figures;
+
+		group->mode->figures(rel, group, p, now, &figures);
+		if (figures.last_consumed_at != 0)
+			return false;
+	}
+	return true;
 }
 
 void

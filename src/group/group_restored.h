@@ -19,6 +19,12 @@
 extern void group_restored_progress(Relation rel, const ConsumerGroup *group, int partition,
 									GroupProgress *progress);
 
+/*
+ * Was the group restored from a dump, and has not consumed since?  Then its
+ * messages may not all be restored yet.
+ */
+extern bool group_is_being_restored(Relation rel, const ConsumerGroup *group);
+
 /* remove what the dump said about a group that is being dropped */
 extern void group_forget_restored(int32 group_id);
 

@@ -15,6 +15,7 @@
 #include "utils/snapshot.h"
 
 #include "compat.h"
+#include "group/group_catalog.h"
 #include "group/roles.h"
 
 #define GROUP_CATALOG		"consumer_group"
@@ -31,7 +32,15 @@ enum
 	Anum_consumer_group_owner,
 	Anum_consumer_group_created_at,
 	Anum_consumer_group_grantees,
-	Natts_consumer_group = Anum_consumer_group_grantees
+	Anum_consumer_group_max_deliveries,
+	Anum_consumer_group_dead_letter,
+	Anum_consumer_group_filter,
+	Anum_consumer_group_retry_backoff,
+	Anum_consumer_group_retry_backoff_max,
+	Anum_consumer_group_max_rate,
+	Anum_consumer_group_max_per_key,
+	Anum_consumer_group_paused,
+	Natts_consumer_group = Anum_consumer_group_paused
 };
 
 /* open the table; NULL if it does not exist and missing_ok */
@@ -46,6 +55,9 @@ extern SysScanDesc group_row_begin_scan(Relation catalog, Oid relid, const char 
 
 /* read the roles of a group; the array of grantees has room for one more */
 extern void group_row_read_roles(TupleDesc desc, HeapTuple tuple, GroupRoles *roles);
+
+/* set the columns of a group's options; those that are not set become null */
+extern void group_row_set_options(const GroupOptions *options, Datum *values, bool *nulls);
 
 /* drop a group; the caller has locked its name */
 extern void group_row_remove(Relation rel, const char *name);

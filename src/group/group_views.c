@@ -1,13 +1,17 @@
 /*
  * group_views.c
- *	  Functions of the views streamq.consumer_groups and streamq.leases.
- *	  They show the groups of streams that the caller may see.
+ *	  Functions of the views streamq.consumer_groups, streamq.leases and
+ *	  streamq.consumers.  They show the groups of streams that the caller may
+ *	  see.
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
@@ -15,7 +19,10 @@
 
 #include "base/loaded.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
 #include "group/mode.h"
+#include "group/registry.h"
+#include "group/session.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/reader.h"
@@ -191,10 +198,14 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 	StreamOptions options;
 	ConsumerGroup group;
 	TimestampTz now = GetCurrentTimestamp();
+	char		error[GROUP_ERROR_MAX + 1];
+	TimestampTz error_at;
+	bool		has_error;
 
 	rel = begin_showing(fcinfo, &options, &group);
 	if (rel == NULL)
 		return (Datum) 0;
+	has_error = group_live_get_error(group.group_id, error, &error_at);
 
 	for (int p = 0; p < options.npartitions; p++)
 	{
@@ -202,8 +213,8 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 		GroupFigures figures;
 		int64		oldest;
 		int64		lag;
-		Datum		values[9];
-		bool		nulls[9] = {0};
+		Datum		values[11];
+		bool		nulls[11] = {0};
 		Interval	age = {0};
 
 		group.mode->figures(rel, &group, p, now, &figures);
@@ -228,6 +239,9 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 		values[7] = Int64GetDatum(figures.expired);
 		values[8] = TimestampTzGetDatum(figures.last_consumed_at);
 		nulls[8] = figures.last_consumed_at == 0;
+		nulls[9] = nulls[10] = !has_error;
+		values[9] = has_error ? CStringGetTextDatum(error) : (Datum) 0;
+		values[10] = TimestampTzGetDatum(error_at);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	table_close(rel, AccessShareLock);
@@ -281,6 +295,137 @@ streamq_group_leases(PG_FUNCTION_ARGS)
 		rows.partition = p;
 		group.mode->leases(rel, &group, p, now, add_lease, &rows);
 	}
+	table_close(rel, AccessShareLock);
+	return (Datum) 0;
+}
+
+/* ---- consumers ---- */
+
+/* what one consumer holds, by its name */
+typedef struct Holding
+{
+	char		name[GROUP_CONSUMER_MAX + 1];
+	bool		shown;
+	int64		in_flight;
+	TimestampTz oldest_expires_at;
+	int			npartitions;
+	int16		partitions[LOG_MAX_PARTITIONS];
+} Holding;
+
+typedef struct Holdings
+{
+	HTAB	   *table;
+	int			partition;		/* whose leases are being added */
+} Holdings;
+
+static void
+add_holding(const GroupLease *lease, void *arg)
+{
+	Holdings   *holdings = arg;
+	char		name[GROUP_CONSUMER_MAX + 1] = {0};
+	Holding    *holding;
+	bool		found;
+
+	strlcpy(name, lease->consumer, sizeof(name));
+	holding = hash_search(holdings->table, name, HASH_ENTER, &found);
+	if (!found)
+	{
+		holding->shown = false;
+		holding->in_flight = 0;
+		holding->oldest_expires_at = lease->expires_at;
+		holding->npartitions = 0;
+	}
+	holding->in_flight += lease->count;
+	holding->oldest_expires_at = Min(holding->oldest_expires_at, lease->expires_at);
+	if (holding->npartitions == 0 ||
+		holding->partitions[holding->npartitions - 1] != holdings->partition)
+		holding->partitions[holding->npartitions++] = (int16) holdings->partition;
+}
+
+/*
+ * Add a row.  A consumer without leases has no holding.  One that has left the
+ * registry, or whose lease was restored, is not registered.
+ */
+static void
+put_consumer(ReturnSetInfo *rsinfo, const char *name, const GroupRegistered *registered,
+			 const Holding *holding)
+{
+	int			n = holding ? holding->npartitions : 0;
+	Datum	   *partitions = palloc(sizeof(Datum) * Max(n, 1));
+	bool		alive = registered != NULL && !RecoveryInProgress() &&
+		!group_session_has_ended(registered->pid, registered->session_start);
+	Datum		values[6] = {0};
+	bool		nulls[6] = {0};
+
+	for (int i = 0; i < n; i++)
+		partitions[i] = Int32GetDatum(holding->partitions[i]);
+	values[0] = CStringGetTextDatum(name);
+	nulls[1] = !alive;
+	if (alive)
+		values[1] = Int32GetDatum(registered->pid);
+	values[2] = PointerGetDatum(construct_array(partitions, n, INT4OID, sizeof(int32),
+												true, TYPALIGN_INT));
+	values[3] = Int64GetDatum(holding ? holding->in_flight : 0);
+	nulls[4] = holding == NULL;
+	if (holding)
+		values[4] = TimestampTzGetDatum(holding->oldest_expires_at);
+	nulls[5] = registered == NULL;
+	if (registered)
+		values[5] = TimestampTzGetDatum(registered->last_seen);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * group_consumers(stream oid, group_id int4) returns table (...)
+ *
+ * A row for each consumer.  Consumers whose names are those of sessions that
+ * are gone are left out, unless they have leases.
+ */
+PG_FUNCTION_INFO_V1(streamq_group_consumers);
+Datum
+streamq_group_consumers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	rel;
+	StreamOptions options;
+	ConsumerGroup group;
+	TimestampTz now = GetCurrentTimestamp();
+	HASHCTL		ctl;
+	Holdings	holdings;
+	HASH_SEQ_STATUS scan;
+	Holding    *holding;
+	GroupRegistered *registered;
+	int			n;
+
+	rel = begin_showing(fcinfo, &options, &group);
+	if (rel == NULL)
+		return (Datum) 0;
+
+	ctl.keysize = GROUP_CONSUMER_MAX + 1;
+	ctl.entrysize = sizeof(Holding);
+	ctl.hcxt = CurrentMemoryContext;
+	holdings.table = hash_create("streamq holdings", 64, &ctl,
+								 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	for (int p = 0; p < options.npartitions; p++)
+	{
+		holdings.partition = p;
+		group.mode->leases(rel, &group, p, now, add_holding, &holdings);
+	}
+
+	n = group_registry_list(rel, &group, &registered);
+	for (int i = 0; i < n; i++)
+	{
+		holding = hash_search(holdings.table, registered[i].name, HASH_FIND, NULL);
+		if (holding != NULL)
+			holding->shown = true;
+		else if (group_session_is_gone(registered[i].name))
+			continue;
+		put_consumer(rsinfo, registered[i].name, &registered[i], holding);
+	}
+	hash_seq_init(&scan, holdings.table);
+	while ((holding = hash_seq_search(&scan)) != NULL)
+		if (!holding->shown)
+			put_consumer(rsinfo, holding->name, NULL, holding);
 	table_close(rel, AccessShareLock);
 	return (Datum) 0;
 }

@@ -2,19 +2,29 @@
  * memory.c
  *	  What this session was given, to recognize acknowledgements that come
  *	  too late.
+ *
+ * Ranges of committed transactions are kept by group and partition, sorted and
+ * disjoint: what was given last replaces what was given before.  Ranges of the
+ * current transaction replace nothing yet, because it may roll back.  They are
+ * a stack: a subtransaction that ends has the newest of them.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "common/pg_prng.h"
-#include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "group/memory.h"
 
-/* limit for one partition; then the oldest range is forgotten */
-#define MEMORY_MAX_RANGES	64
+/* limit for one partition; then the range of the lowest offsets is forgotten */
+#define MEMORY_MAX_RANGES	10000
+
+/* from so many ranges on, forgetting some is worth its cost */
+#define MEMORY_CROWDED		64
+
+/* limit for one transaction; then the older half is forgotten */
+#define MEMORY_MAX_PENDING	100000
 
 typedef struct MemoryKey
 {
@@ -24,42 +34,44 @@ typedef struct MemoryKey
 
 typedef struct MemoryRange
 {
-	dlist_node	node;
 	int64		from;
 	int64		to;
 	uint64		token;
-	SubTransactionId subid;		/* given in this subtransaction; Invalid if
-								 * committed */
 } MemoryRange;
 
 typedef struct MemoryEntry
 {
 	MemoryKey	key;
-	dlist_head	ranges;			/* newest first */
 	int			nranges;
+	int			maxranges;
+	int			crowded;		/* so many ranges are worth a look at the
+								 * position */
+	MemoryRange *ranges;
 } MemoryEntry;
 
+/* a range that was given in the current transaction */
+typedef struct MemoryPending
+{
+	MemoryKey	key;
+	MemoryRange range;
+	SubTransactionId subid;
+} MemoryPending;
+
 static HTAB *memory = NULL;
-static int	nuncommitted = 0;	/* ranges with a subid */
+static MemoryPending *pending = NULL;
+static int	npending = 0;
+static int	maxpending = 0;
 
-static MemoryEntry *
-find_entry(int32 group_id, int partition)
+/*
+ * The first of the pending ranges are committed.  They are moved to the table
+ * later, because nothing may fail at the end of a transaction.
+ */
+static int	ncommitted = 0;
+
+static bool
+same_key(const MemoryKey *a, const MemoryKey *b)
 {
-	MemoryKey	key = {group_id, partition};
-
-	if (memory == NULL)
-		return NULL;
-	return hash_search(memory, &key, HASH_FIND, NULL);
-}
-
-static void
-forget_range(MemoryEntry *entry, MemoryRange *range)
-{
-	if (range->subid != InvalidSubTransactionId)
-		nuncommitted--;
-	dlist_delete(&range->node);
-	entry->nranges--;
-	pfree(range);
+	return a->group_id == b->group_id && a->partition == b->partition;
 }
 
 uint64
@@ -73,12 +85,22 @@ group_memory_make_token(void)
 	return token;
 }
 
-void
-group_memory_note(int32 group_id, int partition, int64 from, int64 to, uint64 token)
+uint64
+group_memory_session_token(void)
 {
-	MemoryKey	key = {group_id, partition};
+	static uint64 token = 0;
+
+	if (token == 0)
+		token = group_memory_make_token();
+	return token;
+}
+
+/* ---- ranges of committed transactions ---- */
+
+static MemoryEntry *
+enter_entry(const MemoryKey *key)
+{
 	MemoryEntry *entry;
-	MemoryRange *range;
 	bool		found;
 
 	if (memory == NULL)
@@ -91,140 +113,290 @@ group_memory_note(int32 group_id, int partition, int64 from, int64 to, uint64 to
 		memory = hash_create("streamq messages given to this session", 64,
 							 &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-
-	range = MemoryContextAlloc(TopMemoryContext, sizeof(MemoryRange));
-	entry = hash_search(memory, &key, HASH_ENTER, &found);
+	entry = hash_search(memory, key, HASH_ENTER, &found);
 	if (!found)
 	{
-		dlist_init(&entry->ranges);
-		entry->nranges = 0;
+		entry->nranges = entry->maxranges = 0;
+		entry->crowded = MEMORY_CROWDED;
+		entry->ranges = NULL;
 	}
-	else if (entry->nranges >= MEMORY_MAX_RANGES)
-		forget_range(entry, dlist_tail_element(MemoryRange, node,
-											   &entry->ranges));
-	range->from = from;
-	range->to = to;
-	range->token = token;
-	range->subid = GetCurrentSubTransactionId();
-	dlist_push_head(&entry->ranges, &range->node);
-	entry->nranges++;
-	nuncommitted++;
+	return entry;
+}
+
+/* index of the first range that ends after off */
+static int
+find_range(const MemoryEntry *entry, int64 off)
+{
+	int			low = 0;
+	int			high = entry->nranges;
+
+	while (low < high)
+	{
+		int			mid = low + (high - low) / 2;
+
+		if (entry->ranges[mid].to <= off)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* replace the ranges [low, high) by n others */
+static void
+replace_ranges(MemoryEntry *entry, int low, int high, const MemoryRange *with, int n)
+{
+	int			nranges = entry->nranges - (high - low) + n;
+
+	if (nranges > entry->maxranges)
+	{
+		int			max = Max(16, entry->maxranges * 2);
+
+		if (entry->ranges == NULL)
+			entry->ranges = MemoryContextAlloc(TopMemoryContext, max * sizeof(MemoryRange));
+		else
+			entry->ranges = repalloc(entry->ranges, max * sizeof(MemoryRange));
+		entry->maxranges = max;
+	}
+	if (high < entry->nranges)
+		memmove(&entry->ranges[low + n], &entry->ranges[high],
+				(entry->nranges - high) * sizeof(MemoryRange));
+	if (n > 0)
+		memcpy(&entry->ranges[low], with, n * sizeof(MemoryRange));
+	entry->nranges = nranges;
+}
+
+/* add a range to the table; it replaces what it overlaps */
+static void
+remember_range(MemoryEntry *entry, MemoryRange range)
+{
+	int			low = find_range(entry, range.from);
+	int			high = low;
+	MemoryRange parts[3];
+	int			n = 0;
+
+	while (high < entry->nranges && entry->ranges[high].from < range.to)
+		high++;
+
+	/* neighbours of the same token become one range */
+	if (low > 0 && entry->ranges[low - 1].to == range.from)
+		low--;
+	if (high < entry->nranges && entry->ranges[high].from == range.to)
+		high++;
+	if (low < high && entry->ranges[low].from < range.from)
+	{
+		if (entry->ranges[low].token == range.token)
+			range.from = entry->ranges[low].from;
+		else
+		{
+			parts[n] = entry->ranges[low];
+			parts[n].to = Min(parts[n].to, range.from);
+			n++;
+		}
+	}
+	parts[n++] = range;
+	if (low < high && entry->ranges[high - 1].to > range.to)
+	{
+		if (entry->ranges[high - 1].token == range.token)
+			parts[n - 1].to = entry->ranges[high - 1].to;
+		else
+		{
+			parts[n] = entry->ranges[high - 1];
+			parts[n].from = Max(parts[n].from, range.to);
+			n++;
+		}
+	}
+	replace_ranges(entry, low, high, parts, n);
+	if (entry->nranges > MEMORY_MAX_RANGES)
+		replace_ranges(entry, 0, 1, NULL, 0);
+}
+
+/* move the committed ones of the pending ranges to the table */
+static void
+remember_committed(void)
+{
+	if (ncommitted == 0)
+		return;
+	for (int i = 0; i < ncommitted; i++)
+		remember_range(enter_entry(&pending[i].key), pending[i].range);
+	npending -= ncommitted;
+	memmove(pending, pending + ncommitted, npending * sizeof(MemoryPending));
+	ncommitted = 0;
+}
+
+/* ---- ranges of the current transaction ---- */
+
+/* append to the stack, or extend the newest range */
+static void
+push_pending(const MemoryPending *new)
+{
+	if (npending > ncommitted)
+	{
+		MemoryPending *last = &pending[npending - 1];
+
+		if (last->subid == new->subid && last->range.token == new->range.token &&
+			last->range.to == new->range.from && same_key(&last->key, &new->key))
+		{
+			last->range.to = new->range.to;
+			return;
+		}
+	}
+	pending[npending++] = *new;
+}
+
+void
+group_memory_note(int32 group_id, int partition, int64 from, int64 to, uint64 token)
+{
+	MemoryPending new = {
+		.key = {group_id, partition},
+		.range = {from, to, token},
+		.subid = GetCurrentSubTransactionId()
+	};
+
+	remember_committed();
+	if (npending == MEMORY_MAX_PENDING)
+	{
+		npending /= 2;
+		memmove(pending, pending + MEMORY_MAX_PENDING - npending,
+				npending * sizeof(MemoryPending));
+	}
+	if (npending == maxpending)
+	{
+		int			max = Max(64, maxpending * 2);
+
+		if (pending == NULL)
+			pending = MemoryContextAlloc(TopMemoryContext, max * sizeof(MemoryPending));
+		else
+			pending = repalloc(pending, max * sizeof(MemoryPending));
+		maxpending = max;
+	}
+	push_pending(&new);
 }
 
 bool
 group_memory_allows(int32 group_id, int partition, int64 off, uint64 token,
 					int64 *until)
 {
-	MemoryEntry *entry = find_entry(group_id, partition);
+	MemoryKey	key = {group_id, partition};
+	MemoryEntry *entry;
+	int64		end = *until;
 	bool		remembered = false;
-	bool		matches = false;
-	dlist_iter	iter;
 
-	if (entry == NULL)
-		return true;
-	dlist_foreach(iter, &entry->ranges)
+	remember_committed();
+
+	/* the newest first: it is the most likely one */
+	for (int i = npending - 1; i >= 0; i--)
 	{
-		MemoryRange *range = dlist_container(MemoryRange, node, iter.cur);
+		MemoryRange *range = &pending[i].range;
 
+		if (range->to <= off || !same_key(&pending[i].key, &key))
+			continue;
 		if (range->from > off)
-			*until = Min(*until, range->from);
-		else if (range->to > off)
+		{
+			end = Min(end, range->from);
+			continue;
+		}
+		if (range->token == token)
 		{
 			*until = Min(*until, range->to);
-			remembered = true;
-			if (range->token == token)
-				matches = true;
+			return true;
+		}
+		end = Min(end, range->to);
+		remembered = true;
+	}
+
+	entry = memory == NULL ? NULL : hash_search(memory, &key, HASH_FIND, NULL);
+	if (entry != NULL)
+	{
+		int			i = find_range(entry, off);
+
+		if (i < entry->nranges)
+		{
+			MemoryRange *range = &entry->ranges[i];
+
+			if (range->from > off)
+				end = Min(end, range->from);
+			else if (range->token == token)
+			{
+				*until = Min(*until, range->to);
+				return true;
+			}
+			else
+			{
+				end = Min(end, range->to);
+				remembered = true;
+			}
 		}
 	}
-	return matches || !remembered;
+	*until = end;
+	return !remembered;
+}
+
+static MemoryEntry *
+find_entry(int32 group_id, int partition)
+{
+	MemoryKey	key = {group_id, partition};
+
+	remember_committed();
+	return memory == NULL ? NULL : hash_search(memory, &key, HASH_FIND, NULL);
+}
+
+bool
+group_memory_is_crowded(int32 group_id, int partition)
+{
+	MemoryEntry *entry = find_entry(group_id, partition);
+
+	return entry != NULL && entry->nranges >= entry->crowded;
 }
 
 void
 group_memory_forget(int32 group_id, int partition, int64 position)
 {
 	MemoryEntry *entry = find_entry(group_id, partition);
-	dlist_mutable_iter iter;
 
 	if (entry == NULL)
 		return;
-	dlist_foreach_modify(iter, &entry->ranges)
-	{
-		MemoryRange *range = dlist_container(MemoryRange, node, iter.cur);
-
-		/* uncommitted ranges are left to the end of their transaction */
-		if (range->to <= position && range->subid == InvalidSubTransactionId)
-			forget_range(entry, range);
-	}
+	replace_ranges(entry, 0, find_range(entry, position), NULL, 0);
+	entry->crowded = Max(MEMORY_CROWDED, 2 * entry->nranges);
 	if (entry->nranges == 0)
-		hash_search(memory, &entry->key, HASH_REMOVE, NULL);
-}
-
-/*
- * At the end of a subtransaction, move its ranges to `parent` (Invalid: they
- * are committed), or forget them if keep is false.  subid Invalid means all
- * ranges of the transaction.
- */
-static void
-end_subtransaction(SubTransactionId subid, bool keep, SubTransactionId parent)
-{
-	HASH_SEQ_STATUS status;
-	MemoryEntry *entry;
-
-	if (nuncommitted == 0)
-		return;
-	hash_seq_init(&status, memory);
-	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		dlist_mutable_iter iter;
-
-		dlist_foreach_modify(iter, &entry->ranges)
-		{
-			MemoryRange *range = dlist_container(MemoryRange, node, iter.cur);
-
-			if (range->subid == InvalidSubTransactionId ||
-				(subid != InvalidSubTransactionId && range->subid != subid))
-				continue;
-			if (!keep)
-				forget_range(entry, range);
-			else
-			{
-				range->subid = parent;
-				if (parent == InvalidSubTransactionId)
-					nuncommitted--;
-			}
-		}
-		if (entry->nranges == 0)
-			hash_search(memory, &entry->key, HASH_REMOVE, NULL);
+		if (entry->ranges != NULL)
+			pfree(entry->ranges);
+		hash_search(memory, &entry->key, HASH_REMOVE, NULL);
 	}
 }
 
 static void
 memory_xact_callback(XactEvent event, void *arg)
 {
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
-			end_subtransaction(InvalidSubTransactionId, true,
-							   InvalidSubTransactionId);
-			break;
-		case XACT_EVENT_ABORT:
-			end_subtransaction(InvalidSubTransactionId, false,
-							   InvalidSubTransactionId);
-			break;
-		default:
-			break;
-	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		ncommitted = npending;
+	else if (event == XACT_EVENT_ABORT)
+		npending = ncommitted;
 }
 
+/* ranges of a committed subtransaction become those of its parent */
 static void
 memory_subxact_callback(SubXactEvent event, SubTransactionId subid,
 						SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		end_subtransaction(subid, true, parent);
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		end_subtransaction(subid, false, parent);
+	int			first = npending;
+	int			end = npending;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (first > ncommitted && pending[first - 1].subid == subid)
+		first--;
+	npending = first;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (int i = first; i < end; i++)
+	{
+		MemoryPending moved = pending[i];
+
+		moved.subid = parent;
+		push_pending(&moved);
+	}
 }
 
 void

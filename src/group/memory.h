@@ -9,7 +9,7 @@
  * Each lease has a token.  The session remembers, for each range of messages
  * it was given, the token of the lease.  The group's state has the token under
  * which each message was given last.  If the session remembers a message with
- * other tokens only, another consumer has the message now.
+ * another token, another consumer has the message now.
  *
  * If the session does not remember the message at all, it was given to another
  * session of the same application (pooled connections), and the
@@ -22,6 +22,14 @@
 
 /* a token for a new lease; never 0 */
 extern uint64 group_memory_make_token(void);
+
+/*
+ * The token of this session, for modes in which each message has its own
+ * lease; never 0.  With one token, neighbouring ranges become one, and it does
+ * not matter whether an acknowledgement means the first or the second delivery
+ * to the same session.
+ */
+extern uint64 group_memory_session_token(void);
 
 /* remember that this session was given [from, to); a rollback undoes this */
 extern void group_memory_note(int32 group_id, int partition,
@@ -37,6 +45,9 @@ extern bool group_memory_allows(int32 group_id, int partition, int64 off,
 
 /* forget ranges below position, where everything is done */
 extern void group_memory_forget(int32 group_id, int partition, int64 position);
+
+/* are there so many ranges that it is worth to find the position for this? */
+extern bool group_memory_is_crowded(int32 group_id, int partition);
 
 extern void group_memory_init(void);	/* transaction callbacks */
 

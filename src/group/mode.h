@@ -14,7 +14,8 @@
  * (ack.c, seek.c), the choice of partitions and waiting (consume.c,
  * consume_pass.c), collecting messages (messages.c), what a session was given
  * (memory.c), ringing doorbells at the end of a transaction (group_ring.c),
- * and access to the pages (store.c).
+ * the fate of single
+ * messages (judge.c, dead_letter.c), and access to the pages (store.c).
  */
 #ifndef STREAMQ_GROUP_MODE_H
 #define STREAMQ_GROUP_MODE_H
@@ -22,15 +23,12 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
-#include "executor/tuptable.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
+#include "group/consumer.h"
 #include "group/group_catalog.h"
-#include "group/messages.h"
 #include "log/state_page.h"
-
-#define GROUP_CONSUMER_MAX	63	/* bytes of a consumer's name */
 
 /* a range of offsets */
 typedef struct GroupRange
@@ -38,25 +36,6 @@ typedef struct GroupRange
 	int64		from;
 	int64		to;				/* exclusive */
 } GroupRange;
-
-/* one call of consume(), in all partitions */
-typedef struct GroupConsumer
-{
-	Relation	rel;
-	const ConsumerGroup *group;
-	const char *name;			/* consumer that will hold the leases */
-	const Interval *lease;
-	bool		auto_ack;		/* messages are acknowledged as they are taken */
-	int			max_messages;
-	GroupMessages *messages;	/* taken so far from all partitions */
-	TupleTableSlot *slot;		/* for reading the log */
-} GroupConsumer;
-
-static inline bool
-group_wants_more(const GroupConsumer *consumer)
-{
-	return group_messages_count(consumer->messages) < consumer->max_messages;
-}
 
 /* what one partition has for a consumer */
 typedef enum GroupPromise
@@ -124,6 +103,8 @@ typedef struct GroupLease
 {
 	int64		first;			/* offsets */
 	int64		last;
+	int64		count;			/* messages; less than the offsets if some of
+								 * them are done */
 	const char *consumer;
 	TimestampTz expires_at;
 	int32		deliveries;
@@ -167,9 +148,9 @@ typedef struct GroupMode
 						 const GroupPlace *place);
 
 	/*
-	 * Called before the group is dropped: wait for consumers and
-	 * acknowledgements in progress, and block new ones until the end of the
-	 * transaction.
+	 * Called before the group is dropped or changes its mode: wait for
+	 * consumers and acknowledgements in progress, and block new ones until
+	 * the end of the transaction.
 	 */
 	void		(*close) (Relation rel, const ConsumerGroup *group);
 
@@ -201,15 +182,42 @@ typedef struct GroupMode
 	int64		(*acknowledge_through) (Relation rel, const ConsumerGroup *group,
 										int partition, int64 off);
 
-	/* hand out messages again, but not before retry_at (0: at once) */
+	/*
+	 * Hand out again messages that the caller holds.  Messages that were
+	 * delivered max_deliveries times are not given back.  They stay held, and
+	 * are reported in exhausted (room for n, not counted in the result).  If
+	 * exhausted is NULL, all are given back.
+	 */
 	int64		(*give_back) (Relation rel, const ConsumerGroup *group, int partition,
-							  const int64 *offsets, int n, TimestampTz retry_at);
+							  const int64 *offsets, int n, const GroupRetry *retry,
+							  GroupBurial *exhausted, int *nexhausted);
+
+	/*
+	 * Mark messages as done that the caller may acknowledge, count them as
+	 * dead-lettered, and report them in buried (room for n).
+	 */
+	int64		(*bury) (Relation rel, const ConsumerGroup *group, int partition,
+						 const int64 *offsets, int n, GroupBurial *buried);
+
+	/*
+	 * Hand out again messages that are done, counted from 1.  Returns how
+	 * many of the offsets, from the first one on, were accepted: the state
+	 * may have no room for all.
+	 */
+	int			(*redeliver) (Relation rel, const ConsumerGroup *group, int partition,
+							  const int64 *offsets, int n);
 
 	/* extend the leases of messages to `until`, if they end earlier */
 	int64		(*extend) (Relation rel, const ConsumerGroup *group, int partition,
 						   const int64 *offsets, int n, TimestampTz until);
 
 	/* ---- looking at a group, without locks ---- */
+
+	/*
+	 * Is nothing outstanding, and nothing waiting?  Only then another mode
+	 * can take over.  The caller has closed the group.
+	 */
+	bool		(*is_idle) (Relation rel, const ConsumerGroup *group, int partition);
 
 	/* the least offset that the group still needs */
 	int64		(*needed_offset) (Relation rel, const ConsumerGroup *group, int partition);

@@ -8,9 +8,12 @@
 
 #include "group/mode.h"
 #include "group/ordered.h"
+#include "group/shared_mode.h"
 
 const GroupMode *const group_modes[] = {
 	&group_ordered_mode,
+	&group_shared_mode,
+	&group_key_shared_mode,
 	NULL
 };
 

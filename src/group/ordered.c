@@ -49,7 +49,17 @@ ordered_close(Relation rel, const ConsumerGroup *group)
 	int			npartitions = log_partition_count(rel);
 
 	for (int p = 0; p < npartitions; p++)
-		(void) group_lock_partition(group->group_id, p, true);
+		(void) group_lock_partition(group->group_id, p, GROUP_LOCK_EXCLUSIVE, true);
+}
+
+static bool
+ordered_is_idle(Relation rel, const ConsumerGroup *group, int partition)
+{
+	OrderedState state;
+
+	group_ordered_check_serializable(rel, group, partition);
+	group_ordered_read(rel, group, partition, &state);
+	return state.position == state.delivered && state.nagain == 0;
 }
 
 /* ---- looking ---- */
@@ -62,7 +72,9 @@ ordered_needed_offset(Relation rel, const ConsumerGroup *group, int partition)
 	group_ordered_read(rel, group, partition, &state);
 	if (state.done != NULL)
 		pfree(state.done);
-	return state.position;
+	if (state.again != NULL)
+		pfree(state.again);
+	return group_ordered_needed(&state);
 }
 
 /* expired messages include those that the next consume() will count */
@@ -77,7 +89,7 @@ ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 
 	group_ordered_read(rel, group, partition, &state);
 	leased = group_ordered_is_leased(&state, now);
-	if (state.position < first)
+	if (group_ordered_needed(&state) < first)
 	{
 		int64		lost = log_expired_offset(rel, partition);
 
@@ -90,10 +102,13 @@ ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 	figures->position = state.position;
 	figures->fresh = state.delivered;
 	figures->undone = group_ordered_count_undone(&state, state.delivered) -
-		group_ordered_count_undone(&state, first);
+		group_ordered_count_undone(&state, first) + group_ordered_count_again(&state, first);
 	figures->oldest = -1;
 	if (group_ordered_next_undone(&state, first, state.delivered, &run))
 		figures->oldest = run.from;
+	if (state.nagain > 0 && state.again[state.nagain - 1].to > first &&
+		(figures->oldest < 0 || state.again[0].from < figures->oldest))
+		figures->oldest = Max(state.again[0].from, first);
 	figures->in_flight = leased ? group_ordered_in_flight(&state) : 0;
 	figures->redelivered = state.redelivered_count;
 	figures->dead_lettered = state.dead_lettered_count;
@@ -125,9 +140,12 @@ ordered_leases(Relation rel, const ConsumerGroup *group, int partition,
 			continue;
 		}
 		lease.first = run.from;
+		lease.count = 0;
 		do
+		{
 			lease.last = run.to - 1;
-		while (group_ordered_next_undone(&state, run.to, to, &run));
+			lease.count += run.to - run.from;
+		} while (group_ordered_next_undone(&state, run.to, to, &run));
 		from = to;
 
 		lease.consumer = state.consumer;
@@ -144,6 +162,8 @@ ordered_progress(Relation rel, const ConsumerGroup *group, int partition,
 	OrderedState state;
 
 	group_ordered_read_seen(rel, group, partition, snapshot, &state);
+	state.leased = false;
+	group_ordered_requeue_again(&state);
 	progress->position = state.position;
 	progress->ndone = state.ndone;
 	progress->done = state.done;
@@ -162,7 +182,10 @@ const GroupMode group_ordered_mode = {
 	.acknowledge = group_ordered_acknowledge,
 	.acknowledge_through = group_ordered_acknowledge_through,
 	.give_back = group_ordered_nack,
+	.bury = group_ordered_bury,
+	.redeliver = group_ordered_redeliver,
 	.extend = group_ordered_extend,
+	.is_idle = ordered_is_idle,
 	.needed_offset = ordered_needed_offset,
 	.figures = ordered_figures,
 	.leases = ordered_leases,

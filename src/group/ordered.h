@@ -29,7 +29,12 @@ extern int64 group_ordered_acknowledge(Relation rel, const ConsumerGroup *group,
 extern int64 group_ordered_acknowledge_through(Relation rel, const ConsumerGroup *group,
 											   int partition, int64 off);
 extern int64 group_ordered_nack(Relation rel, const ConsumerGroup *group, int partition,
-								const int64 *offsets, int n, TimestampTz retry_at);
+								const int64 *offsets, int n, const GroupRetry *retry,
+								GroupBurial *exhausted, int *nexhausted);
+extern int64 group_ordered_bury(Relation rel, const ConsumerGroup *group, int partition,
+								const int64 *offsets, int n, GroupBurial *buried);
+extern int	group_ordered_redeliver(Relation rel, const ConsumerGroup *group, int partition,
+									const int64 *offsets, int n);
 extern int64 group_ordered_extend(Relation rel, const ConsumerGroup *group, int partition,
 								  const int64 *offsets, int n, TimestampTz until);
 

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "utils/timestamp.h"
+
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/group_ring.h"
@@ -44,7 +46,7 @@ static void
 end_unchanged(OrderedChange *change)
 {
 	if (change->lock == GROUP_LOCK_TAKEN)
-		group_unlock_partition(change->group->group_id, change->partition);
+		group_unlock_partition(change->group->group_id, change->partition, GROUP_LOCK_EXCLUSIVE);
 }
 
 /*
@@ -145,20 +147,29 @@ group_ordered_acknowledge_through(Relation rel, const ConsumerGroup *group,
 	return end_change(&change, count);
 }
 
-/*
- * is the message held under the lease, and not given to another session since?
- */
+/* is the message outstanding, and not given to another session since? */
+static bool
+may_acknowledge(const OrderedChange *change, int64 off)
+{
+	int64		until = off + 1;
+
+	return group_ordered_is_undone(&change->state, off) &&
+		group_memory_allows(change->group->group_id, change->partition, off,
+							group_ordered_find_delivery(&change->state, off)->token,
+							&until);
+}
+
+/* may the message be acknowledged, and is it held under the lease? */
 static bool
 is_held(const OrderedChange *change, int64 off)
 {
-	const OrderedState *state = &change->state;
-	int64		until = off + 1;
+	return change->state.leased && off < change->state.cursor && may_acknowledge(change, off);
+}
 
-	return state->leased && off < state->cursor &&
-		group_ordered_is_undone(state, off) &&
-		group_memory_allows(change->group->group_id, change->partition, off,
-							group_ordered_find_delivery(state, off)->token,
-							&until);
+static int32
+get_deliveries(const OrderedChange *change, int64 off)
+{
+	return group_ordered_find_delivery(&change->state, off)->deliveries;
 }
 
 /*
@@ -167,23 +178,77 @@ is_held(const OrderedChange *change, int64 off)
  */
 int64
 group_ordered_nack(Relation rel, const ConsumerGroup *group, int partition,
-				   const int64 *offsets, int n, TimestampTz retry_at)
+				   const int64 *offsets, int n, const GroupRetry *retry,
+				   GroupBurial *exhausted, int *nexhausted)
 {
 	OrderedChange change;
 	int64		first = -1;
 	int64		count = 0;
 
+	if (exhausted != NULL)
+		*nexhausted = 0;
 	begin_change(&change, rel, group, partition);
 	for (int i = 0; i < n; i++)
 	{
 		if (!is_held(&change, offsets[i]))
 			continue;
+		if (exhausted != NULL && group->max_deliveries > 0 &&
+			get_deliveries(&change, offsets[i]) >= group->max_deliveries)
+		{
+			exhausted[*nexhausted].off = offsets[i];
+			exhausted[(*nexhausted)++].deliveries = get_deliveries(&change, offsets[i]);
+			continue;
+		}
 		if (count++ == 0)
 			first = offsets[i];
 	}
 	if (count > 0)
-		group_ordered_give_back(&change.state, first, retry_at);
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz at = retry->given ? retry->at :
+			group_retry_time(group, get_deliveries(&change, first), now);
+
+		group_ordered_give_back(&change.state, first, at > now ? at : 0);
+	}
 	return end_change(&change, count);
+}
+
+int64
+group_ordered_bury(Relation rel, const ConsumerGroup *group, int partition,
+				   const int64 *offsets, int n, GroupBurial *buried)
+{
+	OrderedChange change;
+	int64		count = 0;
+
+	begin_change(&change, rel, group, partition);
+	for (int i = 0; i < n; i++)
+	{
+		if (!may_acknowledge(&change, offsets[i]))
+			continue;
+		buried[count].off = offsets[i];
+		buried[count++].deliveries = get_deliveries(&change, offsets[i]);
+	}
+	for (int64 i = 0; i < count; i++)
+		group_ordered_mark_done(&change.state, buried[i].off, buried[i].off + 1);
+	change.state.dead_lettered_count += count;
+	return end_change(&change, count);
+}
+
+int
+group_ordered_redeliver(Relation rel, const ConsumerGroup *group, int partition,
+						const int64 *offsets, int n)
+{
+	OrderedChange change;
+	int			accepted = 0;
+
+	begin_change(&change, rel, group, partition);
+	while (accepted < n && group_ordered_redrive(&change.state, offsets[accepted]))
+		accepted++;
+	if (accepted > 0)
+		group_ordered_write(rel, group, partition, &change.state);
+	else
+		end_unchanged(&change);
+	return accepted;
 }
 
 int64

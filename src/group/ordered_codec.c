@@ -18,6 +18,8 @@
  *			position on:
  *			2 * d, n	d offsets that are not done, then n that are
  *			1, 8 bytes	a bit for each of the next 64 offsets, set if done
+ *		messages to be handed out again, if any: number of ranges; for each:
+ *			offsets since the end of the previous range, length
  *
  * Single acknowledgements may leave many holes.  The bitmaps bound the size of
  * the state then.
@@ -30,7 +32,8 @@
 #define ORDERED_HAS_LEASE		0x01
 #define ORDERED_HAS_RETRY		0x02
 #define ORDERED_HAS_CONSUMED	0x04
-#define ORDERED_FLAGS			0x07
+#define ORDERED_HAS_AGAIN		0x08
+#define ORDERED_FLAGS			0x0f
 
 #define CHUNK_OFFSETS		64
 #define CHUNK_BYTES			9	/* size of a bitmap item */
@@ -210,6 +213,39 @@ encode_done(Writer *w, const OrderedState *state)
 	return nitems;
 }
 
+static void
+encode_again(Writer *w, const OrderedState *state)
+{
+	int64		at = 0;
+
+	put_varint(w, state->nagain);
+	for (int i = 0; i < state->nagain; i++)
+	{
+		put_varint(w, state->again[i].from - at);
+		put_varint(w, state->again[i].to - state->again[i].from);
+		at = state->again[i].to;
+	}
+}
+
+/* the size of what encode_again() writes */
+static int
+count_again_bytes(const OrderedState *state)
+{
+	int64		at = 0;
+	int			bytes;
+
+	if (state->nagain == 0)
+		return 0;
+	bytes = varint_size(state->nagain);
+	for (int i = 0; i < state->nagain; i++)
+	{
+		bytes += varint_size(state->again[i].from - at) +
+			varint_size(state->again[i].to - state->again[i].from);
+		at = state->again[i].to;
+	}
+	return bytes;
+}
+
 int
 group_ordered_encode(const OrderedState *state, char *blob)
 {
@@ -223,6 +259,8 @@ group_ordered_encode(const OrderedState *state, char *blob)
 		flags |= ORDERED_HAS_RETRY;
 	if (state->last_consumed_at != 0)
 		flags |= ORDERED_HAS_CONSUMED;
+	if (state->nagain > 0)
+		flags |= ORDERED_HAS_AGAIN;
 
 	put_bytes(&w, &flags, 1);
 	put_varint(&w, state->position);
@@ -263,6 +301,8 @@ group_ordered_encode(const OrderedState *state, char *blob)
 
 	put_varint(&w, encode_done(NULL, state));
 	encode_done(&w, state);
+	if (state->nagain > 0)
+		encode_again(&w, state);
 
 	return w.ptr - blob;
 }
@@ -308,6 +348,29 @@ decode_done(Reader *r, OrderedState *state)
 		(state->done[0].from <= state->position ||
 		 state->done[state->ndone - 1].to > state->delivered))
 		report_corrupt();
+}
+
+static void
+decode_again(Reader *r, OrderedState *state)
+{
+	int64		n = get_varint(r);
+	int64		at = 0;
+
+	if (n < 1 || n > ORDERED_BLOB_MAX / 2)
+		report_corrupt();
+	state->again = palloc(sizeof(GroupRange) * n);
+	for (int64 i = 0; i < n; i++)
+	{
+		int64		gap = get_varint(r);
+		int64		length = get_varint(r);
+
+		if ((i > 0 && gap < 1) || length < 1 || gap > state->delivered - at ||
+			length > state->delivered - at - gap)
+			report_corrupt();
+		state->again[i].from = at + gap;
+		state->again[i].to = at = at + gap + length;
+	}
+	state->nagain = (int) n;
 }
 
 void
@@ -379,6 +442,8 @@ group_ordered_decode(OrderedState *state, const char *blob, int len)
 		report_corrupt();
 
 	decode_done(&r, state);
+	if (flags & ORDERED_HAS_AGAIN)
+		decode_again(&r, state);
 	if (r.ptr != r.end)
 		report_corrupt();
 }
@@ -388,6 +453,7 @@ group_ordered_room_init(OrderedRoom *room, const OrderedState *state)
 {
 	room->dense = state->delivered - state->position;
 	room->nlong = 0;
+	room->again_bytes = count_again_bytes(state);
 	for (int i = 0; i < state->ndone; i++)
 	{
 		int64		length = state->done[i].to - state->done[i].from;
@@ -405,6 +471,14 @@ group_ordered_room_init(OrderedRoom *room, const OrderedState *state)
  * sometimes a run before the bitmap.  A long range costs a run and splits the
  * 64 offsets in which it is.
  */
+static bool
+fits(const OrderedRoom *room)
+{
+	return FIXED_MAX + room->again_bytes +
+		(room->dense / CHUNK_OFFSETS + 1) * (CHUNK_BYTES + 3) +
+		room->nlong * (2 * CHUNK_BYTES + 3) <= ORDERED_BLOB_MAX;
+}
+
 bool
 group_ordered_room_take(OrderedRoom *room, int64 gap)
 {
@@ -415,9 +489,32 @@ group_ordered_room_take(OrderedRoom *room, int64 gap)
 		next.nlong++;
 	else
 		next.dense += gap;
-	if (FIXED_MAX + (next.dense / CHUNK_OFFSETS + 1) * (CHUNK_BYTES + 3) +
-		next.nlong * (2 * CHUNK_BYTES + 3) > ORDERED_BLOB_MAX)
+	if (!fits(&next))
 		return false;
 	*room = next;
 	return true;
+}
+
+/*
+ * A message in a long range leaves two ranges, which may be short.  One below
+ * the position leaves the range between them.
+ */
+bool
+group_ordered_room_for_again(const OrderedState *state)
+{
+	OrderedRoom room;
+
+	group_ordered_room_init(&room, state);
+	room.dense += 1 + 2 * CHUNK_OFFSETS;
+	room.nlong++;
+	return fits(&room);
+}
+
+bool
+group_ordered_room_fits(const OrderedState *state)
+{
+	OrderedRoom room;
+
+	group_ordered_room_init(&room, state);
+	return fits(&room);
 }

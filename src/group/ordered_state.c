@@ -222,6 +222,126 @@ group_ordered_mark_done(OrderedState *state, int64 from, int64 to)
 	return count;
 }
 
+/*
+ * Limit the number of entries.  First, neighbors with equal content are
+ * merged.  If that is not enough, neighbors with the least difference are
+ * merged, and keep the higher count and its token.  Acknowledgements with the
+ * other token may be refused then, and their messages are delivered once more.
+ */
+static void
+compact_deliveries(OrderedState *state)
+{
+	OrderedDelivery *d = state->deliveries;
+	int			n = 0;
+
+	for (int i = 1; i < state->ndeliveries; i++)
+	{
+		if (d[i].token == d[n].token && d[i].deliveries == d[n].deliveries)
+			d[n].to = d[i].to;
+		else
+			d[++n] = d[i];
+	}
+	if (state->ndeliveries > 0)
+		state->ndeliveries = n + 1;
+
+	while (state->ndeliveries > ORDERED_MAX_DELIVERIES)
+	{
+		int			best = 0;
+
+		for (int i = 1; i + 1 < state->ndeliveries; i++)
+			if (abs(d[i].deliveries - d[i + 1].deliveries) <
+				abs(d[best].deliveries - d[best + 1].deliveries))
+				best = i;
+		if (d[best].deliveries > d[best + 1].deliveries)
+		{
+			d[best + 1].token = d[best].token;
+			d[best + 1].deliveries = d[best].deliveries;
+		}
+		state->ndeliveries--;
+		memmove(d + best, d + best + 1,
+				(state->ndeliveries - best) * sizeof(OrderedDelivery));
+	}
+}
+
+/* set the delivery of [from, to), in [position, delivered) */
+static void
+set_delivery(OrderedState *state, int64 from, int64 to, uint64 token, int32 deliveries)
+{
+	OrderedDelivery old[ORDERED_MAX_DELIVERIES + 2];
+	int			nold = state->ndeliveries;
+	OrderedDelivery *d = state->deliveries;
+	OrderedDelivery entry = {to, token, deliveries};
+	int			n = 0;
+	int			i = 0;
+
+	memcpy(old, d, nold * sizeof(OrderedDelivery));
+	for (; i < nold && old[i].to <= from; i++)
+		d[n++] = old[i];
+	if (i < nold && from > (i > 0 ? old[i - 1].to : state->position))
+	{
+		d[n] = old[i];
+		d[n++].to = from;
+	}
+	d[n++] = entry;
+	for (; i < nold; i++)
+		if (old[i].to > to)
+			d[n++] = old[i];
+	state->ndeliveries = n;
+	compact_deliveries(state);
+}
+
+void
+group_ordered_mark_undone(OrderedState *state, int64 off, uint64 token, int32 deliveries)
+{
+	int			i;
+	GroupRange	range;
+
+	if (off < state->position)
+	{
+		int64		position = state->position;
+
+		/* [off + 1, position) does not touch the first done range */
+		state->position = off;
+		if (off + 1 < position)
+		{
+			reserve_done(state);
+			memmove(state->done + 1, state->done, state->ndone * sizeof(GroupRange));
+			state->done[0].from = off + 1;
+			state->done[0].to = position;
+			state->ndone++;
+		}
+		set_delivery(state, off, position, token, deliveries);
+		return;
+	}
+
+	i = find_done(state, off);
+	Assert(i < state->ndone && state->done[i].from <= off);
+	range = state->done[i];
+	if (range.from < off && off + 1 < range.to)
+	{
+		reserve_done(state);
+		memmove(state->done + i + 1, state->done + i, (state->ndone - i) * sizeof(GroupRange));
+		state->ndone++;
+		state->done[i].to = off;
+		state->done[i + 1].from = off + 1;
+	}
+	else if (range.from < off)
+		state->done[i].to = off;
+	else if (off + 1 < range.to)
+		state->done[i].from = off + 1;
+	else
+	{
+		state->ndone--;
+		memmove(state->done + i, state->done + i + 1, (state->ndone - i) * sizeof(GroupRange));
+	}
+
+	/*
+	 * The deliveries of done messages do not count any more.  So the whole
+	 * range gets this one, and many messages in it need only one entry.
+	 */
+	set_delivery(state, range.from, range.to, token, deliveries);
+}
+
 bool
 group_ordered_release_if_idle(OrderedState *state)
 {
@@ -231,9 +351,31 @@ group_ordered_release_if_idle(OrderedState *state)
 	return true;
 }
 
+/* messages below first cannot be handed out again */
+static void
+expire_again(OrderedState *state, int64 first)
+{
+	int			n = 0;
+
+	while (n < state->nagain && state->again[n].to <= first)
+	{
+		state->expired_count += state->again[n].to - state->again[n].from;
+		n++;
+	}
+	state->nagain -= n;
+	if (n > 0)
+		memmove(state->again, state->again + n, state->nagain * sizeof(GroupRange));
+	if (state->nagain > 0 && state->again[0].from < first)
+	{
+		state->expired_count += first - state->again[0].from;
+		state->again[0].from = first;
+	}
+}
+
 void
 group_ordered_expire(OrderedState *state, int64 first, int64 lost)
 {
+	expire_again(state, first);
 	if (first <= state->position)
 		return;
 
@@ -288,47 +430,6 @@ group_ordered_skip(OrderedState *state, int64 off)
 		}
 	}
 	state->cursor = off;
-}
-
-/*
- * Limit the number of entries.  First, neighbors with equal content are
- * merged.  If that is not enough, neighbors with the least difference are
- * merged, and keep the higher count and its token.  Acknowledgements with the
- * other token may be refused then, and their messages are delivered once more.
- */
-static void
-compact_deliveries(OrderedState *state)
-{
-	OrderedDelivery *d = state->deliveries;
-	int			n = 0;
-
-	for (int i = 1; i < state->ndeliveries; i++)
-	{
-		if (d[i].token == d[n].token && d[i].deliveries == d[n].deliveries)
-			d[n].to = d[i].to;
-		else
-			d[++n] = d[i];
-	}
-	if (state->ndeliveries > 0)
-		state->ndeliveries = n + 1;
-
-	while (state->ndeliveries > ORDERED_MAX_DELIVERIES)
-	{
-		int			best = 0;
-
-		for (int i = 1; i + 1 < state->ndeliveries; i++)
-			if (abs(d[i].deliveries - d[i + 1].deliveries) <
-				abs(d[best].deliveries - d[best + 1].deliveries))
-				best = i;
-		if (d[best].deliveries > d[best + 1].deliveries)
-		{
-			d[best + 1].token = d[best].token;
-			d[best + 1].deliveries = d[best].deliveries;
-		}
-		state->ndeliveries--;
-		memmove(d + best, d + best + 1,
-				(state->ndeliveries - best) * sizeof(OrderedDelivery));
-	}
 }
 
 /* count another delivery of the message at off; returns the new number */
@@ -399,6 +500,34 @@ group_ordered_deliver(OrderedState *state, int64 off, uint64 token)
 	return deliveries;
 }
 
+int32
+group_ordered_next_deliveries(const OrderedState *state, int64 off)
+{
+	int32		deliveries;
+
+	if (off < state->position || off >= state->delivered)
+		return 1;
+	deliveries = group_ordered_find_delivery(state, off)->deliveries;
+	return deliveries < PG_INT32_MAX ? deliveries + 1 : deliveries;
+}
+
+void
+group_ordered_dismiss(OrderedState *state, int64 off)
+{
+	Assert(off >= state->cursor);
+
+	group_ordered_skip(state, off);
+	if (off < state->delivered)
+	{
+		(void) group_ordered_mark_done(state, off, off + 1);
+		state->cursor = Max(state->cursor, off + 1);
+	}
+	else
+		group_ordered_skip(state, off + 1);
+	if (state->retry_at != 0 && state->retry_offset <= off)
+		state->retry_offset = state->retry_at = 0;
+}
+
 void
 group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at)
 {
@@ -418,4 +547,5 @@ group_ordered_move(OrderedState *state, int64 off)
 	state->retry_at = state->retry_offset = 0;
 	state->ndeliveries = 0;
 	state->ndone = 0;
+	state->nagain = 0;
 }

@@ -84,6 +84,13 @@ typedef struct OrderedState
 	int			ndone;
 	int			maxdone;
 	GroupRange *done;			/* palloc'd, NULL if there was never one */
+
+	/*
+	 * redrive: done messages to be handed out again.  They are sorted, below
+	 * delivered, and some may be below position.
+	 */
+	int			nagain;
+	GroupRange *again;			/* palloc'd, NULL if there was never one */
 } OrderedState;
 
 /* initial state of a group: everything from position on is to be delivered */
@@ -142,6 +149,15 @@ extern void group_ordered_end_lease(OrderedState *state);
  */
 extern int	group_ordered_deliver(OrderedState *state, int64 off, uint64 token);
 
+/* the number of deliveries that group_ordered_deliver() would return */
+extern int32 group_ordered_next_deliveries(const OrderedState *state, int64 off);
+
+/*
+ * Mark the message at off (>= cursor) as done instead of handing it out, and
+ * move the cursor after it.
+ */
+extern void group_ordered_dismiss(OrderedState *state, int64 off);
+
 /* move the cursor to off, over offsets that are no messages or were dropped */
 extern void group_ordered_skip(OrderedState *state, int64 off);
 
@@ -151,6 +167,13 @@ extern void group_ordered_skip(OrderedState *state, int64 off);
  */
 extern int64 group_ordered_mark_done(OrderedState *state, int64 from, int64 to);
 
+/*
+ * Undo that the message at off is done: it was delivered so often, last under
+ * the token.  The position goes back if the message is below it.
+ */
+extern void group_ordered_mark_undone(OrderedState *state, int64 off, uint64 token,
+									  int32 deliveries);
+
 /* end the lease if it holds no messages; true if it ended now */
 extern bool group_ordered_release_if_idle(OrderedState *state);
 
@@ -159,6 +182,33 @@ extern bool group_ordered_release_if_idle(OrderedState *state);
  * at once).  off must be an undone message below the cursor.
  */
 extern void group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at);
+
+/*
+ * Note that a message below delivered is to be handed out again.  A message
+ * that is not done will be, anyway.  False if there is no room for it.
+ */
+extern bool group_ordered_redrive(OrderedState *state, int64 off);
+
+/* the messages of group_ordered_redrive() are done after all */
+extern void group_ordered_forget_again(OrderedState *state, int64 off);
+
+/*
+ * Hand out one of these messages under the token, within the running lease:
+ * off must be below the cursor.  False if there is no room.
+ */
+extern bool group_ordered_deliver_again(OrderedState *state, int64 off, uint64 token);
+
+/*
+ * Without a lease, turn these messages into messages that are handed out in
+ * their turn, as far as there is room.  The position goes back to the first.
+ */
+extern void group_ordered_requeue_again(OrderedState *state);
+
+/* number of these messages at off and after it */
+extern int64 group_ordered_count_again(const OrderedState *state, int64 off);
+
+/* the least offset that is not done, or is to be handed out again */
+extern int64 group_ordered_needed(const OrderedState *state);
 
 /* start over at off: nothing is outstanding, counters are kept */
 extern void group_ordered_move(OrderedState *state, int64 off);
@@ -171,11 +221,18 @@ typedef struct OrderedRoom
 {
 	int64		dense;			/* offsets outside long done ranges */
 	int64		nlong;			/* long done ranges */
+	int			again_bytes;	/* size of the messages to be handed out again */
 } OrderedRoom;
 
 extern void group_ordered_room_init(OrderedRoom *room, const OrderedState *state);
 
 /* take room for a message after a gap of so many offsets; false if full */
 extern bool group_ordered_room_take(OrderedRoom *room, int64 gap);
+
+/* is there room to make a message undone, wherever it is? */
+extern bool group_ordered_room_for_again(const OrderedState *state);
+
+/* do the messages to be handed out again fit? */
+extern bool group_ordered_room_fits(const OrderedState *state);
 
 #endif

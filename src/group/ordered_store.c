@@ -14,6 +14,7 @@
 #include "group/ordered_state.h"
 #include "group/ordered_store.h"
 #include "group/ordered_version.h"
+#include "group/session.h"
 #include "group/store.h"
 #include "log/log.h"
 #include "log/state_page.h"
@@ -21,11 +22,11 @@
 GroupLock
 group_ordered_lock(Relation rel, const ConsumerGroup *group, int partition)
 {
-	GroupLock	lock = group_lock_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, false);
 
 	if (lock != GROUP_LOCK_BUSY)
 		return lock;
-	lock = group_lock_partition(group->group_id, partition, true);
+	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, true);
 	group_check_exists(rel, group);
 	return lock;
 }
@@ -70,7 +71,13 @@ group_ordered_read(Relation rel, const ConsumerGroup *group, int partition,
 
 	if (group_store_read(rel, group, partition, data, &len) &&
 		group_ordered_version_find(data, len, &blob, &bloblen))
+	{
 		group_ordered_decode(state, blob, bloblen);
+
+		/* nobody will acknowledge what a session took that is gone */
+		if (state->leased && group_session_is_gone(state->consumer))
+			state->deadline = Min(state->deadline, 0);
+	}
 	else
 		init_restored(rel, group, partition, state);
 }

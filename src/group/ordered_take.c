@@ -53,6 +53,19 @@ look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *
 	outlook->next = 0;
 	outlook->wake_at = DT_NOEND;
 
+	if (state->leased && state->deadline <= now &&
+		group_ordered_next_undone(state, from, state->cursor, &run))
+	{
+		TimestampTz at = group_retry_time(consumer->group,
+										  group_ordered_find_delivery(state, run.from)->deliveries,
+										  state->deadline);
+
+		if (at > now)
+		{
+			outlook->wake_at = at;
+			return;
+		}
+	}
 	if (group_ordered_is_leased(state, now))
 	{
 		held = strcmp(state->consumer, consumer->name) == 0;
@@ -64,7 +77,17 @@ look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *
 		from = state->cursor;
 		if (!consumer->auto_ack &&
 			group_ordered_in_flight(state) >= consumer->group->max_in_flight)
+		{
+			outlook->wake_at = state->deadline;
 			return;
+		}
+	}
+
+	if (state->nagain > 0)
+	{
+		outlook->promise = held ? GROUP_PROMISES_OWN : GROUP_PROMISES_MESSAGES;
+		outlook->next = state->again[0].from;
+		return;
 	}
 
 	/* messages that were handed out before come first, then new messages */
@@ -94,51 +117,180 @@ group_ordered_look(const GroupConsumer *consumer, int partition, TimestampTz now
 	look_at_state(consumer, partition, &state, now, outlook);
 }
 
-/*
- * Read the log from the cursor up to limit, and hand out messages as the rules
- * allow.  Returns the number of messages.
- */
-static int
-deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *state,
-				 uint64 token, TimestampTz now, int64 limit, bool *limited)
+/* handing out messages of one partition */
+typedef struct Delivery
 {
-	Snapshot	snapshot = group_message_snapshot();
+	const GroupConsumer *consumer;
+	int			partition;
+	OrderedState *state;
+	uint64		token;
+	TimestampTz now;
+	int64		limit;
+	Snapshot	snapshot;
+	int64		in_flight;
+	int			n;				/* messages handed out */
+	bool		limited;		/* the limit kept messages back */
+	bool		buried;			/* dead letters were written */
+} Delivery;
+
+static bool
+wants_more(const Delivery *d)
+{
+	return group_wants_more(d->consumer) &&
+		(d->consumer->auto_ack || d->in_flight < d->consumer->group->max_in_flight);
+}
+
+/* is off one of the messages to be handed out again, within the lease? */
+static bool
+is_again(const OrderedState *state, int64 off)
+{
+	return group_ordered_count_again(state, off) > group_ordered_count_again(state, off + 1);
+}
+
+/*
+ * Hand out the message in the slot, or do what group_judge() says.  False if
+ * it must stay, and what follows with it.
+ */
+static bool
+hand_out(Delivery *d, LogReader *reader, int64 off)
+{
+	const GroupConsumer *consumer = d->consumer;
+	OrderedState *state = d->state;
+	bool		again = is_again(state, off);
+	LogKeptRow	row;
+	GroupVerdict verdict;
+
+	row.msg_id = LOG_MSG_ID(d->partition, off);
+	row.produced_at = log_reader_produced_at(reader);
+	row.note = again ? 1 : group_ordered_next_deliveries(state, off);
+	verdict = group_judge(consumer, &row);
+	if (verdict == GROUP_STOP)
+		return false;
+	if (verdict == GROUP_DELIVER)
+	{
+		if (!again)
+			(void) group_ordered_deliver(state, off, d->token);
+		else if (!group_ordered_deliver_again(state, off, d->token))
+			return false;
+		group_messages_add(consumer->messages, consumer->rel, consumer->slot, &row);
+		d->n++;
+		if (consumer->auto_ack)
+		{
+			group_ordered_mark_done(state, off, off + 1);
+			state->acked_count++;
+		}
+		else
+			d->in_flight++;
+		return true;
+	}
+
+	if (again)
+		group_ordered_forget_again(state, off);
+	else
+		group_ordered_dismiss(state, off);
+	if (verdict == GROUP_EXPIRE)
+		state->expired_count++;
+	else if (verdict == GROUP_BURY)
+	{
+		state->dead_lettered_count++;
+		d->buried = true;
+	}
+	return true;
+}
+
+/* hand out messages that are done, again, within the running lease */
+static void
+deliver_again(Delivery *d)
+{
+	OrderedState *state = d->state;
+	bool		stopped = false;
+
+	while (state->nagain > 0 && wants_more(d) && !stopped)
+	{
+		int64		next = state->again[0].from;
+		int64		to = state->again[0].to;
+		LogReader  *reader = log_reader_begin(d->consumer->rel, d->partition, next, to,
+											  d->snapshot, true);
+
+		while (wants_more(d) && !stopped && log_reader_next(reader, d->consumer->slot))
+		{
+			int64		off = log_reader_offset(reader);
+
+			/* others between have expired */
+			for (; next < off; next++)
+			{
+				group_ordered_forget_again(state, next);
+				state->expired_count++;
+			}
+			stopped = !hand_out(d, reader, off);
+			if (stopped)
+				break;
+			next = off + 1;
+			if (!d->consumer->auto_ack)
+				group_memory_note(d->consumer->group->group_id, d->partition, off, next,
+								  d->token);
+		}
+		/* nothing left of the range although there was time: it has expired */
+		if (!stopped && wants_more(d))
+			for (; next < to; next++)
+			{
+				group_ordered_forget_again(state, next);
+				state->expired_count++;
+			}
+		log_reader_end(reader);
+	}
+}
+
+/*
+ * Take room for the new offsets up to off.  What group_judge() dismissed may
+ * have become one long done range, which needs less room than was taken.
+ */
+static bool
+take_room(const OrderedState *state, OrderedRoom *room, int64 off)
+{
+	int64		gap = state->position == state->delivered ? 0 : off - state->delivered;
+
+	if (state->position == state->delivered)
+		room->dense = room->nlong = 0;
+	if (group_ordered_room_take(room, gap))
+		return true;
+	group_ordered_room_init(room, state);
+	return group_ordered_room_take(room, gap);
+}
+
+/*
+ * Read the log from the cursor up to the limit, and hand out messages as the
+ * rules allow.
+ */
+static void
+deliver_in_order(Delivery *d)
+{
+	const GroupConsumer *consumer = d->consumer;
+	OrderedState *state = d->state;
 	LogReader  *reader;
 	OrderedRoom room;
-	int64		end = limit;
-	int64		in_flight = group_ordered_in_flight(state);
-	int			n = 0;
+	int64		end = d->limit;
 
-	if (state->retry_at > now)
+	if (state->retry_at > d->now)
 		end = Min(end, Max(state->cursor, state->retry_offset));
 	group_ordered_room_init(&room, state);
 
-	reader = log_reader_begin(consumer->rel, partition, state->cursor, end, snapshot, true);
-	while (group_wants_more(consumer) &&
-		   (consumer->auto_ack || in_flight < consumer->group->max_in_flight))
+	reader = log_reader_begin(consumer->rel, d->partition, state->cursor, end, d->snapshot, true);
+	while (wants_more(d))
 	{
-		int64		off;
-		LogKeptRow	row;
 		bool		found = log_reader_next(reader, consumer->slot);
+		int64		off = found ? log_reader_offset(reader) : log_reader_position(reader);
 		int64		from;
 		int64		to;
 
-		off = found ? log_reader_offset(reader) : log_reader_position(reader);
-
 		/* new offsets need room in the state, unless nothing is outstanding */
-		if (off >= state->delivered)
-		{
-			if (state->position == state->delivered)
-				memset(&room, 0, sizeof(room));
-			if (!group_ordered_room_take(&room, state->position == state->delivered ? 0 :
-										 off - state->delivered))
-				break;
-		}
+		if (off >= state->delivered && !take_room(state, &room, off))
+			break;
 		if (log_reader_expired(reader, &from, &to))
 			group_ordered_lose(state, Max(from, state->cursor), to);
 		if (!found)
 		{
-			*limited = off >= limit;
+			d->limited = off >= d->limit;
 			group_ordered_skip(state, off);
 			break;
 		}
@@ -153,33 +305,27 @@ deliver_messages(const GroupConsumer *consumer, int partition, OrderedState *sta
 			if (run.from - off >= JUMP_MESSAGES)
 			{
 				log_reader_end(reader);
-				reader = log_reader_begin(consumer->rel, partition, run.from, end,
-										  snapshot, true);
+				reader = log_reader_begin(consumer->rel, d->partition, run.from, end,
+										  d->snapshot, true);
 			}
 			continue;
 		}
-
-		row.msg_id = LOG_MSG_ID(partition, off);
-		row.produced_at = log_reader_produced_at(reader);
-		row.note = 1;
-		if (!group_messages_try(consumer->messages, consumer->rel, consumer->slot, &row))
+		if (!hand_out(d, reader, off))
 			break;
-		row.note = group_ordered_deliver(state, off, token);
-		group_messages_add(consumer->messages, consumer->rel, consumer->slot, &row);
-		n++;
-		if (consumer->auto_ack)
-		{
-			group_ordered_mark_done(state, off, off + 1);
-			state->acked_count++;
-		}
-		else
-			in_flight++;
 	}
 	log_reader_end(reader);
-	ExecClearTuple(consumer->slot);
-	UnregisterSnapshot(snapshot);
+}
 
-	return n;
+static void
+deliver_messages(Delivery *d)
+{
+	d->snapshot = group_message_snapshot();
+	d->in_flight = group_ordered_in_flight(d->state);
+	if (d->state->leased)
+		deliver_again(d);
+	deliver_in_order(d);
+	ExecClearTuple(d->consumer->slot);
+	UnregisterSnapshot(d->snapshot);
 }
 
 /* update the state after handing out messages from first to the cursor */
@@ -215,13 +361,15 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 {
 	Relation	rel = consumer->rel;
 	const ConsumerGroup *group = consumer->group;
-	GroupLock	lock = group_lock_partition(group->group_id, partition, false);
+	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, false);
 	TimestampTz now = GetCurrentTimestamp();
 	OrderedState state;
 	GroupOutlook outlook;
 	int64		delivered;
 	int64		first;
 	uint64		token;
+	bool		had_again;
+	Delivery	delivery = {.consumer = consumer, .partition = partition, .limit = limit};
 
 	if (lock == GROUP_LOCK_BUSY)
 	{
@@ -237,11 +385,12 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 	if (outlook.promise == GROUP_PROMISES_NOTHING || taken->limited)
 	{
 		if (lock == GROUP_LOCK_TAKEN)
-			group_unlock_partition(group->group_id, partition);
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
 		return;
 	}
 
 	delivered = state.delivered;
+	had_again = state.nagain > 0;
 	if (!group_ordered_is_leased(&state, now))
 	{
 		/*
@@ -251,14 +400,26 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		 */
 		group_ordered_end_lease(&state);
 		first = log_first_offset(rel, partition);
-		if (state.position < first)
+		if (group_ordered_needed(&state) < first)
 			group_ordered_expire(&state, first, log_expired_offset(rel, partition));
+		group_ordered_requeue_again(&state);
 	}
 	token = state.leased ? state.token : group_memory_make_token();
 	first = state.cursor;
 
-	if (deliver_messages(consumer, partition, &state, token, now, limit, &taken->limited) > 0)
+	delivery.state = &state;
+	delivery.token = token;
+	delivery.now = now;
+	deliver_messages(&delivery);
+	taken->limited = delivery.limited;
+	if (delivery.n > 0)
 		finish_delivery(consumer, partition, &state, token, first, now);
+	else if (delivery.buried || had_again)
+	{
+		/* dead letters are written in this transaction, and so is a redrive */
+		group_ordered_write(rel, group, partition, &state);
+		group_ring_at_end(RelationGetRelid(rel), true);
+	}
 	else
 	{
 		/*
@@ -268,7 +429,7 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		if (state.position != outlook.position || state.delivered != delivered)
 			group_ordered_write_settled(rel, group, partition, &state);
 		if (lock == GROUP_LOCK_TAKEN)
-			group_unlock_partition(group->group_id, partition);
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
 	}
 
 	if (state.position != outlook.position)

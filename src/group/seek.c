@@ -16,6 +16,7 @@
 #include "group/seek.h"
 #include "log/log.h"
 #include "log/reader.h"
+#include "stream/flow.h"
 
 void
 group_parse_start(const char *text, const char *argname, GroupPlace *place)
@@ -59,6 +60,7 @@ group_start(Relation rel, const ConsumerGroup *group, const GroupPlace *place)
 {
 	int			npartitions = log_partition_count(rel);
 
+	stream_flow_change_mark(RelationGetRelid(rel));
 	for (int p = 0; p < npartitions; p++)
 	{
 		GroupProgress progress = {.position = group_find_place(rel, p, place)};
@@ -120,6 +122,8 @@ streamq_seek(PG_FUNCTION_ARGS)
 			group.mode->move(rel, &group, p, &place);
 	}
 	group_ring_at_end(RelationGetRelid(rel), true);
+	group_ring_note_change(RelationGetRelid(rel), true);
+	stream_flow_change_mark(RelationGetRelid(rel));
 	table_close(rel, NoLock);
 	PG_RETURN_VOID();
 }

@@ -36,6 +36,7 @@
 #include "log/load.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "stream/delay.h"
 
 /*
  * A relation was created.  If it is an index, perhaps of a constraint, its row
@@ -159,7 +160,10 @@ column_changed(Oid relid, AttrNumber attnum, bool dropped)
 	Relation	rel = relation_open(relid, NoLock);
 
 	if (log_is_stream(rel))
+	{
 		log_column_changed(rel, attnum, dropped);
+		group_column_changed(rel, attnum, dropped);
+	}
 	relation_close(rel, NoLock);
 }
 
@@ -175,6 +179,7 @@ relation_dropped(Oid relid)
 		group_stream_dropped(relid);
 		log_options_delete(relid);
 		log_plan_forget(relid);
+		stream_delay_forget(relid);
 	}
 	relation_close(rel, NoLock);
 }

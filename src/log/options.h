@@ -18,6 +18,24 @@
 
 #define LOG_OPTIONS_MAX_KEYS	8
 
+/* what happens when the slowest group is backlog_messages behind */
+typedef enum LogBacklogPolicy
+{
+	LOG_BACKLOG_NONE,
+	LOG_BACKLOG_REJECT,			/* appending fails */
+	LOG_BACKLOG_BLOCK,			/* appending waits */
+	LOG_BACKLOG_EVICT			/* the group loses its oldest messages */
+} LogBacklogPolicy;
+
+/* flow control; 0: no limit */
+typedef struct LogFlowOptions
+{
+	Interval	message_ttl;	/* older messages are delivered to no group */
+	int64		backlog_messages;
+	LogBacklogPolicy backlog_policy;
+	double		max_rate;		/* messages appended per second */
+} LogFlowOptions;
+
 typedef struct StreamOptions
 {
 	int			npartitions;	/* 1 .. LOG_MAX_PARTITIONS */
@@ -38,6 +56,11 @@ typedef struct StreamOptions
 	int64		max_messages;
 	bool		keep_unacked;	/* keep also what a group has not acknowledged
 								 * or a job has not processed */
+
+	/* how long ids of messages are remembered; never zero */
+	Interval	dedup_window;
+
+	LogFlowOptions flow;
 } StreamOptions;
 
 /*
@@ -45,6 +68,21 @@ typedef struct StreamOptions
  * column named "key") is filled in.
  */
 extern void log_options_get(Relation rel, StreamOptions *options);
+
+/* Options of flow control, from the relcache entry: cheap. */
+extern LogFlowOptions log_options_flow(Relation rel);
+
+/* The policy with this name; false if there is none. */
+extern bool log_options_find_policy(const char *name, LogBacklogPolicy *policy);
+
+/*
+ * Messages that were appended before this time are too old to be delivered, by
+ * the stream's message_ttl; DT_NOBEGIN if none are.
+ */
+extern TimestampTz log_options_horizon(Relation rel);
+
+/* The time so long ago; MIN_TIMESTAMP if that is out of range. */
+extern TimestampTz log_options_time_before(const Interval *age);
 
 /*
  * Names of the partition_by columns as a list of quoted identifiers, palloc'd;
@@ -62,6 +100,7 @@ extern char *log_options_partition_by(Relation rel, const StreamOptions *options
 extern void log_options_set(Relation rel, const StreamOptions *options, bool set_keys);
 
 extern bool log_options_has_retention(const StreamOptions *options);
+extern bool log_options_has_ttl(const StreamOptions *options);
 extern bool log_options_has_limit(const StreamOptions *options);
 
 /* OIDs of the streams of this database that have a limit. */

@@ -128,6 +128,40 @@ extern int64 log_count_rows(Relation rel, int partition, int64 from, int64 to,
 							Snapshot snapshot);
 
 /*
+ * What a snapshot can read from an offset on, found by run headers only.
+ *
+ * The visible messages are the ranges, which are sorted and do not touch each
+ * other.  All other offsets in [from, end) were rolled back or expired.  The
+ * peek ends before the first run that the snapshot sees as in progress, before
+ * the first run of the caller's own transaction, at `to`, after at least
+ * `want` messages, or when the ranges are full.
+ */
+#define LOG_PEEK_RANGES	64
+
+typedef struct LogPeek
+{
+	int64		end;
+	int64		expired_from;	/* messages at these offsets expired before */
+	int64		expired_to;		/* they could be read, gaps included */
+	int64		nmessages;
+	int			nranges;
+	struct
+	{
+		int64		from;
+		int64		to;			/* exclusive */
+	}			ranges[LOG_PEEK_RANGES];
+} LogPeek;
+
+extern void log_peek(Relation rel, int partition, int64 from, int64 to, int64 want,
+					 Snapshot snapshot, LogPeek *peek);
+
+/*
+ * Number of rows in [from, to) that did not roll back, including those of
+ * transactions in progress.  Reads run headers only.
+ */
+extern int64 log_count_live(Relation rel, int partition, int64 from, int64 to);
+
+/*
  * Number of messages of a partition that a recent snapshot sees.  Reads the
  * run headers of what was appended since the last VACUUM.
  */

@@ -19,7 +19,10 @@
 /*
  * Key of a state page.  Kinds are numbers on disk, and are never reused:
  *
- * 		1	consumer groups (group/store.h)
+ * 		1	consumer groups in ordered mode (group/ordered_version.h)
+ * 		2	in shared mode (group/inflight.h)
+ * 		3	in key_shared mode (group/inflight.h)
+ * 		4	consumers of groups (group/registry.h)
  *
  * The kind says what an owner is, for example the id of a group.  0 is no owner.
  * An owner may have any number of pages in each partition, and numbers them as
@@ -93,6 +96,12 @@ extern bool log_state_read(Relation rel, LogStateKey key, char *data, int *len);
 extern void log_state_write(Relation rel, LogStateKey key, const char *data, int len);
 
 /*
+ * Create empty pages with these keys, except those that exist.  Cheaper than
+ * creating them one by one if the keys follow each other.
+ */
+extern void log_state_create(Relation rel, const LogStateKey *keys, int n);
+
+/*
  * Find the first page at or after *key of the same kind, owner and partition,
  * and set *key to its key.  False if there is none.
  */
@@ -127,7 +136,7 @@ typedef struct LogStateChange
 	const char *bytes;
 } LogStateChange;
 
-#define LOG_STATE_MAX_CHANGES	16
+#define LOG_STATE_MAX_CHANGES	256
 
 /*
  * Lock the page in the given mode (BUFFER_LOCK_SHARE or
@@ -136,6 +145,12 @@ typedef struct LogStateChange
  */
 extern bool log_state_lock(Relation rel, LogStateKey key, int lockmode, LogStatePage *page);
 extern void log_state_unlock(LogStatePage *page);
+
+/*
+ * Replace the bytes of an exclusively locked page.  WAL gets only the bytes
+ * that differ.
+ */
+extern void log_state_replace(Relation rel, LogStatePage *page, const char *data, int len);
 
 /*
  * Replace bytes of an exclusively locked page and set its length to len, in

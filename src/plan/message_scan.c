@@ -46,7 +46,7 @@
 #include "stream/message.h"
 #include "stream/message_read.h"
 
-#define MAX_NARGS	7
+#define MAX_NARGS	8
 
 typedef struct MessageScanState MessageScanState;
 
@@ -85,8 +85,8 @@ static void begin_consume_as(MessageScanState *state, FunctionCallInfo fcinfo);
 
 static const MessageFunction functions[] = {
 	{{"Stream Read", create_state}, PLAN_READ, 3, MESSAGE_NATTS, false, begin_read},
-	{{"Stream Consume", create_state}, PLAN_CONSUME, 7, MESSAGE_NATTS, true, begin_consume},
-	{{"Stream Consume As", create_state}, PLAN_CONSUME_AS, 7, GROUP_TYPED_NATTS, true,
+	{{"Stream Consume", create_state}, PLAN_CONSUME, 8, MESSAGE_NATTS, true, begin_consume},
+	{{"Stream Consume As", create_state}, PLAN_CONSUME_AS, 8, GROUP_TYPED_NATTS, true,
 	begin_consume_as},
 };
 

@@ -14,10 +14,13 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "base/argument.h"
 #include "base/loaded.h"
 #include "log/log.h"
+#include "stream/dedup.h"
+#include "stream/delay.h"
 #include "stream/privilege.h"
 #include "stream/writer.h"
 
@@ -32,6 +35,9 @@ typedef struct ProduceRows
 	bool	   *key_nulls;
 	Datum	   *headers;		/* jsonb; NULL if not given */
 	bool	   *header_nulls;
+	Datum	   *dedup_ids;		/* text; NULL if not given */
+	bool	   *dedup_id_nulls;
+	int			partition;
 } ProduceRows;
 
 /* a call between begin_produce and end_produce */
@@ -40,35 +46,19 @@ typedef struct Produce
 	Relation	rel;
 	StreamWriter *writer;
 	int			nwritten;
-	const int64 *msg_ids;		/* an id for each row, or STREAM_NOT_WRITTEN */
+	const int64 *msg_ids;		/* an id for each row; negative: none */
 } Produce;
 
-/*
- * Append the rows to the stream; fcinfo has the arguments stream and
- * partition. 42501 if the caller may not produce, 25006 on a standby, and the
- * errors of stream_writer_begin().
- */
+/* add the rows that are new; dedup is NULL if all of them are */
 static void
-begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
-			  const ProduceRows *rows)
+add_rows(StreamWriter *writer, const ProduceRows *rows, const StreamDedup *dedup)
 {
-	int			columns = STREAM_WRITE_PAYLOAD;
-	int			partition = PG_ARGISNULL(4) ? STREAM_ANY_PARTITION : PG_GETARG_INT32(4);
 	StreamMessage message = {{rows->payload_type}, {TEXTOID, true}, {JSONBOID, true}};
 
-	base_require_loaded();
-	PreventCommandIfReadOnly(funcname);
-	PreventCommandIfParallelMode(funcname);
-	if (rows->keys)
-		columns |= STREAM_WRITE_KEY;
-	if (rows->headers)
-		columns |= STREAM_WRITE_HEADERS;
-
-	produce->rel = log_open_stream(PG_GETARG_OID(0), RowExclusiveLock);
-	stream_check_produce(produce->rel, columns);
-	produce->writer = stream_writer_begin(produce->rel, rows->n, partition, columns);
 	for (int i = 0; i < rows->n; i++)
 	{
+		if (dedup != NULL && !stream_dedup_is_new(dedup, i))
+			continue;
 		message.payload.value = rows->payloads[i];
 		message.payload.isnull = rows->payload_nulls[i];
 		if (rows->keys)
@@ -81,9 +71,84 @@ begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
 			message.headers.value = rows->headers[i];
 			message.headers.isnull = rows->header_nulls[i];
 		}
-		stream_writer_add(produce->writer, &message);
+		stream_writer_add(writer, &message);
 	}
+}
+
+/*
+ * The ids of all rows, from those of the new ones: remember these, and look up
+ * the others.
+ */
+static void
+end_dedup(Produce *produce, const ProduceRows *rows, StreamDedup *dedup)
+{
+	int64	   *msg_ids = palloc(Max(rows->n, 1) * sizeof(int64));
+	int			next = 0;
+
+	for (int i = 0; i < rows->n; i++)
+		msg_ids[i] = stream_dedup_is_new(dedup, i) ? produce->msg_ids[next++] : STREAM_NOT_WRITTEN;
+	stream_dedup_end(dedup, msg_ids);
+
+	produce->msg_ids = msg_ids;
+	produce->nwritten = 0;
+	for (int i = 0; i < rows->n; i++)
+	{
+		if (msg_ids[i] >= 0)
+			produce->nwritten++;
+	}
+}
+
+static int
+given_columns(const ProduceRows *rows)
+{
+	int			columns = STREAM_WRITE_PAYLOAD;
+
+	if (rows->keys)
+		columns |= STREAM_WRITE_KEY;
+	if (rows->headers)
+		columns |= STREAM_WRITE_HEADERS;
+	return columns;
+}
+
+/*
+ * Open the stream, the first argument, to write these columns. 42501 if the
+ * caller may not produce, 25006 on a standby.
+ */
+static Relation
+open_target(FunctionCallInfo fcinfo, const char *funcname, const ProduceRows *rows)
+{
+	Relation	rel;
+
+	base_require_loaded();
+	PreventCommandIfReadOnly(funcname);
+	PreventCommandIfParallelMode(funcname);
+	rel = log_open_stream(PG_GETARG_OID(0), RowExclusiveLock);
+	stream_check_produce(rel, given_columns(rows));
+	return rel;
+}
+
+/*
+ * Append the rows to the stream.  Fails like open_target() and
+ * stream_writer_begin().
+ */
+static void
+begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
+			  const ProduceRows *rows)
+{
+	StreamDedup *dedup = NULL;
+	int			n = rows->n;
+
+	produce->rel = open_target(fcinfo, funcname, rows);
+	if (rows->dedup_ids)
+	{
+		dedup = stream_dedup_begin(produce->rel, rows->dedup_ids, rows->dedup_id_nulls, n);
+		n = stream_dedup_count_new(dedup);
+	}
+	produce->writer = stream_writer_begin(produce->rel, n, rows->partition, given_columns(rows));
+	add_rows(produce->writer, rows, dedup);
 	produce->nwritten = stream_writer_flush(produce->writer, &produce->msg_ids);
+	if (dedup != NULL)
+		end_dedup(produce, rows, dedup);
 }
 
 static void
@@ -96,15 +161,53 @@ end_produce(Produce *produce)
 /* ---- one message ---- */
 
 /*
+ * Keep a message until it is due.  It has no id yet: the result is null, or the
+ * id of an earlier message with the same dedup_id.
+ */
+static Datum
+produce_later(FunctionCallInfo fcinfo, const ProduceRows *rows, TimestampTz deliver_at)
+{
+	StreamDelayed delayed = {
+		.message = {
+			.payload = {rows->payload_type, rows->payload_nulls[0], rows->payloads[0]},
+			.key = {TEXTOID, rows->keys == NULL, rows->keys ? rows->keys[0] : 0},
+			.headers = {JSONBOID, rows->headers == NULL, rows->headers ? rows->headers[0] : 0}
+		},
+		.columns = given_columns(rows),
+		.partition = rows->partition,
+		.has_dedup_id = rows->dedup_ids != NULL,
+		.dedup_id = rows->dedup_ids ? rows->dedup_ids[0] : 0,
+		.deliver_at = deliver_at
+	};
+	Relation	rel = open_target(fcinfo, "produce()", rows);
+	StreamDedup *dedup = NULL;
+	int64		msg_id = STREAM_WAITING;
+
+	if (rows->dedup_ids)
+		dedup = stream_dedup_begin(rel, rows->dedup_ids, rows->dedup_id_nulls, 1);
+	if (dedup == NULL || stream_dedup_is_new(dedup, 0))
+		stream_delay_add(rel, &delayed);
+	if (dedup != NULL)
+		stream_dedup_end(dedup, &msg_id);
+	table_close(rel, NoLock);
+	if (msg_id < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(msg_id);
+}
+
+/*
  * produce(stream regclass, payload jsonb | json | text | bytea, key text,
- *		headers jsonb, partition int4) returns int8
+ *		headers jsonb, dedup_id text, deliver_at timestamptz, partition int4)
+ *	returns int8
  *
- * Appends a message and returns its id, or null if a trigger suppressed it.
+ * Appends a message and returns its id, or null if a trigger suppressed it or
+ * it waits for deliver_at.  22023 if that is infinity.
  */
 static Datum
 produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 {
 	ProduceRows rows = {0};
+	TimestampTz deliver_at = DT_NOBEGIN;
 	Produce		produce;
 	int64		msg_id;
 
@@ -124,10 +227,24 @@ produce_one(FunctionCallInfo fcinfo, Oid payload_type)
 		rows.headers = &fcinfo->args[3].value;
 		rows.header_nulls = &fcinfo->args[3].isnull;
 	}
+	if (!PG_ARGISNULL(4))
+	{
+		rows.dedup_ids = &fcinfo->args[4].value;
+		rows.dedup_id_nulls = &fcinfo->args[4].isnull;
+	}
+	rows.partition = PG_ARGISNULL(6) ? STREAM_ANY_PARTITION : PG_GETARG_INT32(6);
+	if (!PG_ARGISNULL(5))
+		deliver_at = PG_GETARG_TIMESTAMPTZ(5);
+	if (deliver_at == DT_NOEND)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be infinity", "deliver_at")));
+	if (deliver_at > GetCurrentTimestamp())
+		return produce_later(fcinfo, &rows, deliver_at);
 	begin_produce(&produce, fcinfo, "produce()", &rows);
 	msg_id = produce.msg_ids[0];
 	end_produce(&produce);
-	if (msg_id == STREAM_NOT_WRITTEN)
+	if (msg_id < 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(msg_id);
 }
@@ -194,7 +311,7 @@ optional_elements(FunctionCallInfo fcinfo, int arg, const char *name, Oid type,
 
 /*
  * return the message ids as an array, with null for rows suppressed by a
- * trigger
+ * trigger, and for duplicates of messages that wait
  */
 static ArrayType *
 make_result(const int64 *msg_ids, int nwritten, int n)
@@ -225,7 +342,7 @@ make_result(const int64 *msg_ids, int nwritten, int n)
 	for (int i = 0; i < n; i++)
 	{
 		elems[i] = Int64GetDatum(msg_ids[i]);
-		nulls[i] = msg_ids[i] == STREAM_NOT_WRITTEN;
+		nulls[i] = msg_ids[i] < 0;
 	}
 	return construct_md_array(elems, nulls, 1, &n, &lower, INT8OID,
 							  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
@@ -233,7 +350,7 @@ make_result(const int64 *msg_ids, int nwritten, int n)
 
 /*
  * produce_batch(stream regclass, payloads text[], keys text[],
- *			  headers jsonb[], partition int4) returns int8[]
+ *			  headers jsonb[], dedup_ids text[], partition int4) returns int8[]
  * produce_batch_jsonb(stream regclass, payloads jsonb[], ...) returns int8[]
  * produce_batch_bytea(stream regclass, payloads bytea[], ...) returns int8[]
  *
@@ -257,6 +374,9 @@ produce_many(FunctionCallInfo fcinfo, const char *funcname, Oid payload_type)
 	optional_elements(fcinfo, 2, "keys", TEXTOID, rows.n, &rows.keys, &rows.key_nulls);
 	optional_elements(fcinfo, 3, "headers", JSONBOID, rows.n,
 					  &rows.headers, &rows.header_nulls);
+	optional_elements(fcinfo, 4, "dedup_ids", TEXTOID, rows.n,
+					  &rows.dedup_ids, &rows.dedup_id_nulls);
+	rows.partition = PG_ARGISNULL(5) ? STREAM_ANY_PARTITION : PG_GETARG_INT32(5);
 
 	begin_produce(&produce, fcinfo, funcname, &rows);
 	result = make_result(produce.msg_ids, produce.nwritten, rows.n);

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -38,6 +40,7 @@
 #include "job/job.h"
 #include "log/log.h"
 #include "log/options.h"
+#include "stream/flow.h"
 
 #define ENVELOPE_COLUMNS \
 	"key pg_catalog.text, payload pg_catalog.jsonb NOT NULL, headers pg_catalog.jsonb"
@@ -52,58 +55,105 @@ check_partitions(int npartitions)
 				 errhint("A stream has 1 to %d partitions.", LOG_MAX_PARTITIONS)));
 }
 
+static void
+refuse_negative(const char *argument)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" must not be negative", argument),
+			 errhint("Zero removes the limit.")));
+}
+
 /*
- * Read the limits from the first nargs of the arguments retention, max_bytes,
- * max_messages and keep_unacked, which start at `first`.  Returns true if any
- * is given.
+ * Read a limit on age.  Infinite means no limit, and so does an interval of
+ * zero such as '1 month -30 days'.  Returns false if it is not given.
  */
 static bool
-get_limits(FunctionCallInfo fcinfo, int first, int nargs, StreamOptions *options)
+get_age_limit(FunctionCallInfo fcinfo, int arg, const char *name, Interval *limit)
 {
-	static const char *const names[] = {"retention", "max_bytes", "max_messages"};
-	int64	   *sizes[] = {NULL, &options->max_bytes, &options->max_messages};
-	bool		given = false;
+	Interval	zero = {0};
+	Interval   *interval;
+	int			sign;
 
-	for (int i = 0; i < nargs; i++)
+	if (PG_ARGISNULL(arg))
+		return false;
+	interval = PG_GETARG_INTERVAL_P(arg);
+	sign = DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(interval),
+											 IntervalPGetDatum(&zero)));
+	if (sign < 0)
+		refuse_negative(name);
+	*limit = sign == 0 || INTERVAL_NOT_FINITE(interval) ? zero : *interval;
+	return true;
+}
+
+/* read a limit on a number; false if it is not given */
+static bool
+get_number_limit(FunctionCallInfo fcinfo, int arg, const char *name, int64 *limit)
+{
+	if (PG_ARGISNULL(arg))
+		return false;
+	if (PG_GETARG_INT64(arg) < 0)
+		refuse_negative(name);
+	*limit = PG_GETARG_INT64(arg);
+	return true;
+}
+
+/*
+ * Read the arguments backlog_messages, backlog_policy and max_rate; false if
+ * none is given.
+ */
+static bool
+get_flow(FunctionCallInfo fcinfo, int first, LogFlowOptions *flow)
+{
+	bool		given = get_number_limit(fcinfo, first, "backlog_messages",
+										 &flow->backlog_messages);
+
+	if (!PG_ARGISNULL(first + 1))
 	{
-		bool		negative;
+		char	   *policy = text_to_cstring(PG_GETARG_TEXT_PP(first + 1));
 
-		if (PG_ARGISNULL(first + i))
-			continue;
-		given = true;
-		if (i == 3)
-		{
-			options->keep_unacked = PG_GETARG_BOOL(first + i);
-			continue;
-		}
-		if (i == 0)
-		{
-			Interval	zero = {0};
-			Interval   *interval = PG_GETARG_INTERVAL_P(first);
-			int			sign = DatumGetInt32(DirectFunctionCall2(interval_cmp,
-																 IntervalPGetDatum(interval),
-																 IntervalPGetDatum(&zero)));
-
-			negative = sign < 0;
-
-			/*
-			 * infinite means no limit, and so does an interval of zero such
-			 * as '1 month -30 days'
-			 */
-			options->retention = sign == 0 || INTERVAL_NOT_FINITE(interval) ? zero : *interval;
-		}
-		else
-		{
-			*sizes[i] = PG_GETARG_INT64(first + i);
-			negative = *sizes[i] < 0;
-		}
-		if (negative)
+		if (!log_options_find_policy(policy, &flow->backlog_policy))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("argument \"%s\" must not be negative", names[i]),
+					 errmsg("invalid backlog policy: \"%s\"", policy),
+					 errhint("Valid policies are \"none\", \"reject\", \"block\" and \"evict\".")));
+		given = true;
+	}
+	if (!PG_ARGISNULL(first + 2))
+	{
+		double		rate = PG_GETARG_FLOAT8(first + 2);
+
+		if (isnan(rate) || isinf(rate))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"%s\" must be a finite number", "max_rate"),
 					 errhint("Zero removes the limit.")));
+		if (rate < 0)
+			refuse_negative("max_rate");
+		flow->max_rate = rate;
+		given = true;
 	}
 	return given;
+}
+
+/* read the argument dedup_window; false if it is not given */
+static bool
+get_dedup_window(FunctionCallInfo fcinfo, int arg, StreamOptions *options)
+{
+	Interval	zero = {0};
+	Interval   *window;
+
+	if (PG_ARGISNULL(arg))
+		return false;
+	window = PG_GETARG_INTERVAL_P(arg);
+	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(window),
+										  IntervalPGetDatum(&zero))) <= 0 ||
+		INTERVAL_NOT_FINITE(window))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be positive and finite", "dedup_window")));
+	options->dedup_window = *window;
+	return true;
 }
 
 static Form_pg_attribute
@@ -289,7 +339,8 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("create_stream()");
 	npartitions = PG_GETARG_INT32(2);
 	check_partitions(npartitions);
-	(void) get_limits(fcinfo, 4, 2, &options);
+	(void) get_age_limit(fcinfo, 4, "retention", &options.retention);
+	(void) get_number_limit(fcinfo, 5, "max_bytes", &options.max_bytes);
 
 	name = makeRangeVarFromNameList(base_qualified_name(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 	if (strlen(name->relname) == 0)
@@ -316,7 +367,8 @@ streamq_create_stream(PG_FUNCTION_ARGS)
 
 	rel = log_open_stream(relid, AccessExclusiveLock);
 	log_options_get(rel, &options);
-	limited = get_limits(fcinfo, 4, 2, &options);
+	limited = get_age_limit(fcinfo, 4, "retention", &options.retention);
+	limited |= get_number_limit(fcinfo, 5, "max_bytes", &options.max_bytes);
 	if (npartitions != options.npartitions || !PG_ARGISNULL(3) || limited)
 	{
 		/* nothing was written yet, so the history has one entry only */
@@ -368,9 +420,37 @@ fire_alter_table(Oid relid)
 }
 
 /*
+ * Read the arguments of alter_stream() that have nothing to do with
+ * partitions.  Returns true if any is given.
+ */
+static bool
+get_options(FunctionCallInfo fcinfo, StreamOptions *options)
+{
+	bool		limits;
+	bool		others;
+
+	limits = get_age_limit(fcinfo, 3, "retention", &options->retention);
+	limits |= get_number_limit(fcinfo, 4, "max_bytes", &options->max_bytes);
+	limits |= get_number_limit(fcinfo, 5, "max_messages", &options->max_messages);
+	limits |= get_age_limit(fcinfo, 6, "message_ttl", &options->flow.message_ttl);
+	others = get_dedup_window(fcinfo, 7, options);
+	if (!PG_ARGISNULL(8))
+	{
+		options->keep_unacked = PG_GETARG_BOOL(8);
+		limits = true;
+	}
+	others |= get_flow(fcinfo, 9, &options->flow);
+	/* the background processes look at the limits of retention */
+	if (limits)
+		job_note_changed();
+	return limits || others;
+}
+
+/*
  * alter_stream(stream regclass, partitions int4, partition_by text,
  *			 retention interval, max_bytes int8, max_messages int8,
- *			 keep_unacked bool)
+ *			 message_ttl interval, dedup_window interval, keep_unacked bool,
+ *			 backlog_messages int8, backlog_policy text, max_rate float8)
  *
  * 42501 unless the caller owns the stream, 0A000 for fewer partitions than
  * before, 22023 for invalid options.
@@ -391,7 +471,8 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 	check_owner(PG_GETARG_OID(0));
 	if (!PG_ARGISNULL(1))
 		check_partitions(PG_GETARG_INT32(1));
-	(void) get_limits(fcinfo, 3, 4, &options);
+	/* before the stream is locked, to report invalid values */
+	(void) get_options(fcinfo, &options);
 
 	/*
 	 * A new partition map must not become visible while a writer uses the old
@@ -403,11 +484,7 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 		ShareUpdateExclusiveLock : ShareRowExclusiveLock;
 	rel = log_open_stream(PG_GETARG_OID(0), lockmode);
 	log_options_get(rel, &options);
-	if (get_limits(fcinfo, 3, 4, &options))
-	{
-		job_note_changed();
-		changed = true;
-	}
+	changed = get_options(fcinfo, &options);
 
 	if (!PG_ARGISNULL(2))
 	{
@@ -436,7 +513,10 @@ streamq_alter_stream(PG_FUNCTION_ARGS)
 		changed = true;
 	}
 	if (changed)
+	{
 		log_options_set(rel, &options, !PG_ARGISNULL(2));
+		stream_flow_change_mark(RelationGetRelid(rel));
+	}
 	table_close(rel, NoLock);
 	if (changed)
 		fire_alter_table(PG_GETARG_OID(0));

@@ -160,28 +160,10 @@ drop_extent(RetentionPlan *plan, int p)
 	find_extent(plan, p);
 }
 
-/*
- * messages older than this are to be dropped; MIN_TIMESTAMP if that is too
- * long ago
- */
-static TimestampTz
-oldest_to_keep(const Interval *retention)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	double		days = retention->month * 31.0 + retention->day +
-		retention->time / (double) USECS_PER_DAY;
-
-	if (days >= (now - MIN_TIMESTAMP) / USECS_PER_DAY)
-		return MIN_TIMESTAMP;
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
-												   TimestampTzGetDatum(now),
-												   IntervalPGetDatum(retention)));
-}
-
 static void
 plan_by_time(RetentionPlan *plan, const Interval *retention)
 {
-	TimestampTz before = oldest_to_keep(retention);
+	TimestampTz before = log_options_time_before(retention);
 
 	for (int p = 0; p < plan->npartitions; p++)
 	{
@@ -230,6 +212,8 @@ apply_limits(RetentionPlan *plan, const StreamOptions *options)
 
 	if (log_options_has_retention(options))
 		plan_by_time(plan, &options->retention);
+	if (log_options_has_ttl(options))
+		plan_by_time(plan, &options->flow.message_ttl);
 	if (options->max_bytes > 0 && plan->bytes > options->max_bytes)
 	{
 		/*

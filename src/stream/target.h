@@ -71,6 +71,13 @@ typedef struct StreamTarget
  */
 extern StreamTarget *stream_target_get(Relation rel);
 
+/*
+ * Check that messages can set these columns (STREAM_WRITE_* of writer.h), and
+ * that the partition exists; the errors are those of stream_writer_begin().
+ */
+extern void stream_target_check(const StreamTarget *target, Relation rel, int partition,
+								int columns);
+
 /* return n empty slots */
 extern TupleTableSlot **stream_target_slots(StreamTarget *target, int n);
 

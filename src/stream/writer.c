@@ -79,59 +79,6 @@ typedef struct WriterExecution
 
 /* ---- beginning ---- */
 
-static void
-refuse_payload(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (!att->attisdropped && strcmp(NameStr(att->attname), "payload") == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"payload\" of stream \"%s\" has type %s",
-							RelationGetRelationName(rel), format_type_be(att->atttypid)),
-					 errdetail("Messages are produced to columns of type jsonb, text or bytea."),
-					 errhint("Use INSERT or COPY for streams with other columns.")));
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("stream \"%s\" has no column \"payload\" to write to",
-					RelationGetRelationName(rel)),
-			 errhint("Use INSERT or COPY for streams with other columns.")));
-}
-
-static void
-refuse_missing_column(Relation rel, const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("stream \"%s\" has no column \"%s\" to write to",
-					RelationGetRelationName(rel), name),
-			 errhint("Leave the argument out, or add the column to the stream.")));
-}
-
-static void
-check_target(Relation rel, const StreamTarget *target, int partition, int columns)
-{
-	if ((columns & STREAM_WRITE_PAYLOAD) && !AttributeNumberIsValid(target->payload.attnum))
-		refuse_payload(rel);
-	if ((columns & STREAM_WRITE_KEY) && !AttributeNumberIsValid(target->key.attnum))
-		refuse_missing_column(rel, "key");
-	if ((columns & STREAM_WRITE_HEADERS) && !AttributeNumberIsValid(target->headers.attnum))
-		refuse_missing_column(rel, "headers");
-	if (partition != STREAM_ANY_PARTITION &&
-		(partition < 0 || partition >= target->npartitions))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("partition %d of stream \"%s\" does not exist",
-						partition, RelationGetRelationName(rel)),
-				 errhint("Its partitions are numbered from 0 to %d.",
-						 target->npartitions - 1)));
-}
-
 StreamWriter *
 stream_writer_begin(Relation rel, int nmessages, int partition, int columns)
 {
@@ -141,7 +88,7 @@ stream_writer_begin(Relation rel, int nmessages, int partition, int columns)
 	StreamWriter *writer = palloc0(sizeof(StreamWriter));
 	StreamTarget *target = stream_target_get(rel);
 
-	check_target(rel, target, partition, columns);
+	stream_target_check(target, rel, partition, columns);
 	writer->context = context;
 	writer->rel = rel;
 	writer->target = target;

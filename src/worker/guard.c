@@ -34,6 +34,8 @@
 #include "signal/channel.h"
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
+#include "stream/flow.h"
+#include "worker/delivery.h"
 #include "worker/guard.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
@@ -163,7 +165,12 @@ worker_guard_end_command(const WorkerCommand *command)
 		log_forget_database(command->dboid);
 
 	if (command->commit_prepared)
+	{
+		/* the mark first: whoever wakes up looks at it */
+		stream_flow_commit_prepared();
 		signal_note_commit_prepared();
+		worker_delivery_look_again();
+	}
 	else if (command->listen != NULL)
 		count_listener(command->listen);
 	else if (command->tag == T_CreatedbStmt || command->tag == T_AlterDatabaseStmt)

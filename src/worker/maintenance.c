@@ -1,7 +1,8 @@
 /*
  * maintenance.c
- *	  The process that applies the limits of streams.  A database has one while
- *	  a stream in it has a limit.
+ *	  The process that applies the limits of streams, and forgets the ids of
+ *	  messages.  A database has one while a stream in it has a limit, or there
+ *	  are ids.
  *
  * Each stream is processed in a transaction of its own, so that a damaged one
  * does not stop the others.  A stream that failed is left alone for a while.
@@ -15,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "log/options.h"
+#include "stream/dedup.h"
 #include "stream/retention.h"
 #include "worker/maintenance.h"
 #include "worker/worker.h"
@@ -25,6 +27,7 @@
 #define RETRY_DELAY		(10 * 1000) /* ms after the list could not be read */
 #define SOON			8		/* a fast-growing stream is looked at again
 								 * after this part of a naptime */
+#define DEDUP_NAPTIMES	4		/* between two looks at the ids */
 #define LAST_LOOKS		15		/* looks without a stream to care for, after
 								 * which the process ends */
 
@@ -38,6 +41,7 @@ typedef struct MaintenanceRound
 {
 	MemoryContext mcxt;			/* of the list */
 	List	   *streams;
+	bool		has_ids;		/* there are ids of messages */
 	Oid			relid;
 	RetentionResult result;
 } MaintenanceRound;
@@ -46,18 +50,18 @@ static List *failed = NIL;
 
 /* ---- in the scheduler ---- */
 
-static bool limits_found = false;	/* a stream has a limit on what it keeps */
+static bool work_found = false; /* a stream has a limit, or there are ids */
 
 void
 worker_maintenance_look(void)
 {
-	limits_found = log_options_list_limited() != NIL;
+	work_found = log_options_list_limited() != NIL || stream_dedup_is_used();
 }
 
 int
 worker_maintenance_wanted(void)
 {
-	return limits_found ? 1 : 0;
+	return work_found ? 1 : 0;
 }
 
 /* ---- in the process ---- */
@@ -69,8 +73,12 @@ list_streams(void *arg)
 	MemoryContext old;
 	List	   *streams = NIL;
 
+	round->has_ids = false;
 	if (OidIsValid(get_extension_oid("streamq", true)))
+	{
 		streams = log_options_list_limited();
+		round->has_ids = stream_dedup_is_used();
+	}
 	old = MemoryContextSwitchTo(round->mcxt);
 	round->streams = list_copy(streams);
 	MemoryContextSwitchTo(old);
@@ -82,6 +90,14 @@ apply(void *arg)
 	MaintenanceRound *round = arg;
 
 	round->result = stream_retention_apply(round->relid);
+}
+
+static void
+forget_ids(void *arg)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	stream_dedup_maintain();
+	PopActiveSnapshot();
 }
 
 /* did the stream fail not long ago? */
@@ -124,6 +140,7 @@ streamq_maintenance_main(Datum arg)
 {
 	MaintenanceRound round;
 	int			idle = 0;
+	int			dedup_wait = 0; /* naptimes until the next look at the ids */
 
 	worker_start();
 
@@ -143,8 +160,8 @@ streamq_maintenance_main(Datum arg)
 			worker_sleep(RETRY_DELAY);
 			continue;
 		}
-		/* the scheduler starts the process again when a stream has a limit */
-		if (round.streams != NIL)
+		/* the scheduler starts the process again when there is work */
+		if (round.streams != NIL || round.has_ids)
 			idle = 0;
 		else if (++idle >= LAST_LOOKS)
 			worker_leave();
@@ -158,6 +175,12 @@ streamq_maintenance_main(Datum arg)
 				note_failed(round.relid);
 			else if (round.result == RETENTION_MUCH)
 				delay = Max(worker_naptime / SOON, 1);
+			worker_check();
+		}
+		if (round.has_ids && dedup_wait-- <= 0)
+		{
+			dedup_wait = DEDUP_NAPTIMES;
+			(void) worker_run(forget_ids, NULL, "forgetting ids of messages", NULL);
 			worker_check();
 		}
 		worker_sleep(delay);

@@ -32,7 +32,9 @@
 #include "job/job.h"
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
+#include "stream/delay.h"
 #include "stream/retention.h"
+#include "worker/delivery.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"
@@ -237,6 +239,7 @@ worker_init(void)
 	RegisterXactCallback(worker_xact_callback, NULL);
 	job_register_processes(&job_processes);
 	stream_register_retention_nudge(worker_nudge_maintenance);
+	stream_register_delay_waker(worker_delivery_wake);
 	signal_register_job_waker(worker_pool_rung);
 
 	/* pg_upgrade must find things as it left them */
@@ -336,6 +339,7 @@ worker_launch(WorkerKind kind, Oid dboid)
 	slot->generation = ticket.generation;
 	slot->dboid = dboid;
 	slot->started_at = now;
+	slot->next_due = slot->new_due = DT_NOEND;
 	LWLockRelease(worker_shared->lock);
 
 	memset(&worker, 0, sizeof(worker));

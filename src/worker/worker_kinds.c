@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "worker/delivery.h"
 #include "worker/maintenance.h"
 #include "worker/notifier.h"
 #include "worker/pool.h"
@@ -28,6 +29,13 @@ const WorkerKindInfo worker_kinds[WORKER_NKINDS] = {
 		.restart_delay = RESTART_DELAY,
 		.look = worker_maintenance_look,
 		.wanted = worker_maintenance_wanted
+	},
+	[WORKER_DELIVERY] = {
+		.name = "streamq delivery",
+		.entry = "streamq_delivery_main",
+		.restart_delay = RESTART_DELAY,
+		.look = worker_delivery_look,
+		.wanted = worker_delivery_wanted
 	},
 	[WORKER_JOB] = {
 		.name = "streamq worker",

@@ -24,6 +24,7 @@ typedef enum WorkerKind
 	WORKER_SCHEDULER,
 	WORKER_NOTIFIER,
 	WORKER_MAINTENANCE,
+	WORKER_DELIVERY,
 	WORKER_JOB
 } WorkerKind;
 
@@ -80,6 +81,11 @@ typedef struct WorkerSlot
 	/* scheduler */
 	bool		relook;			/* the jobs changed */
 	bool		found;			/* there is an extension */
+
+	/* delivery */
+	TimestampTz next_due;		/* it sleeps until then */
+	TimestampTz new_due;		/* earliest message added meanwhile; DT_NOEND:
+								 * none */
 
 	/* job worker */
 	int32		job_id;			/* the job it has now, 0 if none */
@@ -223,6 +229,7 @@ extern PGDLLEXPORT void streamq_launcher_main(Datum arg);
 extern PGDLLEXPORT void streamq_scheduler_main(Datum arg);
 extern PGDLLEXPORT void streamq_notifier_main(Datum arg);
 extern PGDLLEXPORT void streamq_maintenance_main(Datum arg);
+extern PGDLLEXPORT void streamq_delivery_main(Datum arg);
 extern PGDLLEXPORT void streamq_job_main(Datum arg);
 
 #endif

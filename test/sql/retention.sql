@@ -42,6 +42,16 @@ SELECT streamq.alter_stream('o', max_messages => -1);
 SELECT streamq.create_stream('never', retention => '-1 mon +3 days');
 SELECT streamq.create_stream('never', max_bytes => -1);
 INSERT INTO streamq.stream_options (stream, partitions, partition_history, max_bytes) VALUES ('plain', 1, '{1}', -1);
+
+-- how long ids of messages are remembered: a day, or as the owner says
+SELECT dedup_window FROM streamq.streams WHERE stream = 'plain'::regclass;
+SELECT streamq.alter_stream('plain', dedup_window => '1 hour');
+SELECT dedup_window, retention, keep_unacked FROM streamq.streams WHERE stream = 'plain'::regclass;
+SELECT streamq.alter_stream('plain', dedup_window => '24:00:00', keep_unacked => true);
+SELECT dedup_window, retention, keep_unacked FROM streamq.streams WHERE stream = 'plain'::regclass;
+SELECT streamq.alter_stream('plain', dedup_window => '0');
+SELECT streamq.alter_stream('plain', dedup_window => '1 mon -40 days');
+INSERT INTO streamq.stream_options (stream, partitions, partition_history, dedup_window) VALUES ('o', 1, '{1}', '-1 s');
 DROP TABLE plain, o;
 
 -- by messages: the newest stay, at least as many as the limit says

@@ -38,7 +38,22 @@
 #define Anum_stream_options_max_bytes	6
 #define Anum_stream_options_max_messages	7
 #define Anum_stream_options_keep_unacked	8
-#define Natts_stream_options 8
+#define Anum_stream_options_dedup_window	9
+#define Anum_stream_options_message_ttl	10
+#define Anum_stream_options_backlog_messages	11
+#define Anum_stream_options_backlog_policy	12
+#define Anum_stream_options_max_rate	13
+#define Natts_stream_options 13
+
+/* dedup_window of streams that have none of their own */
+static const Interval default_dedup_window = {.day = 1};
+
+static const char *const policy_names[] = {
+	[LOG_BACKLOG_NONE] = "none",
+	[LOG_BACKLOG_REJECT] = "reject",
+	[LOG_BACKLOG_BLOCK] = "block",
+	[LOG_BACKLOG_EVICT] = "evict"
+};
 
 static Relation
 open_options(LOCKMODE lockmode, bool missing_ok)
@@ -127,6 +142,37 @@ default_keys(Relation rel, StreamOptions *options)
 	options->keys[options->nkeys++] = attnum;
 }
 
+bool
+log_options_find_policy(const char *name, LogBacklogPolicy *policy)
+{
+	for (int i = 0; i < lengthof(policy_names); i++)
+	{
+		if (strcmp(policy_names[i], name) == 0)
+		{
+			*policy = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+read_flow(LogFlowOptions *flow, const Datum *values, const bool *nulls)
+{
+	char	   *policy;
+
+	if (!nulls[Anum_stream_options_message_ttl - 1])
+		flow->message_ttl = *DatumGetIntervalP(values[Anum_stream_options_message_ttl - 1]);
+	if (!nulls[Anum_stream_options_backlog_messages - 1])
+		flow->backlog_messages = DatumGetInt64(values[Anum_stream_options_backlog_messages - 1]);
+	if (!nulls[Anum_stream_options_max_rate - 1])
+		flow->max_rate = DatumGetFloat8(values[Anum_stream_options_max_rate - 1]);
+	policy = TextDatumGetCString(values[Anum_stream_options_backlog_policy - 1]);
+	if (!log_options_find_policy(policy, &flow->backlog_policy))
+		elog(ERROR, "unknown backlog policy: \"%s\"", policy);
+	pfree(policy);
+}
+
 static void
 read_limits(StreamOptions *options, const Datum *values, const bool *nulls)
 {
@@ -137,6 +183,9 @@ read_limits(StreamOptions *options, const Datum *values, const bool *nulls)
 	if (!nulls[Anum_stream_options_max_messages - 1])
 		options->max_messages = DatumGetInt64(values[Anum_stream_options_max_messages - 1]);
 	options->keep_unacked = DatumGetBool(values[Anum_stream_options_keep_unacked - 1]);
+	if (!nulls[Anum_stream_options_dedup_window - 1])
+		options->dedup_window = *DatumGetIntervalP(values[Anum_stream_options_dedup_window - 1]);
+	read_flow(&options->flow, values, nulls);
 }
 
 void
@@ -151,6 +200,7 @@ log_options_get(Relation rel, StreamOptions *options)
 	options->npartitions = 1;
 	options->nhistory = 1;
 	options->history[0] = 1;
+	options->dedup_window = default_dedup_window;
 
 	/* the table is missing while the extension is being created or dropped */
 	catalog = open_options(AccessShareLock, true);
@@ -178,18 +228,42 @@ log_options_get(Relation rel, StreamOptions *options)
 	heap_freetuple(tuple);
 }
 
+static bool
+is_set(const Interval *interval)
+{
+	return interval->month != 0 || interval->day != 0 || interval->time != 0;
+}
+
 bool
 log_options_has_retention(const StreamOptions *options)
 {
-	return options->retention.month != 0 || options->retention.day != 0 ||
-		options->retention.time != 0;
+	return is_set(&options->retention);
+}
+
+bool
+log_options_has_ttl(const StreamOptions *options)
+{
+	return is_set(&options->flow.message_ttl);
 }
 
 bool
 log_options_has_limit(const StreamOptions *options)
 {
-	return log_options_has_retention(options) || options->max_bytes > 0 ||
-		options->max_messages > 0;
+	return log_options_has_retention(options) || log_options_has_ttl(options) ||
+		options->max_bytes > 0 || options->max_messages > 0;
+}
+
+TimestampTz
+log_options_time_before(const Interval *age)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	double		days = age->month * 31.0 + age->day + age->time / (double) USECS_PER_DAY;
+
+	if (days >= (now - MIN_TIMESTAMP) / USECS_PER_DAY)
+		return MIN_TIMESTAMP;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+												   TimestampTzGetDatum(now),
+												   IntervalPGetDatum(age)));
 }
 
 List *
@@ -285,7 +359,18 @@ log_options_set(Relation rel, const StreamOptions *options, bool set_keys)
 	values[Anum_stream_options_max_messages - 1] = Int64GetDatum(options->max_messages);
 	nulls[Anum_stream_options_max_messages - 1] = options->max_messages == 0;
 	values[Anum_stream_options_keep_unacked - 1] = BoolGetDatum(options->keep_unacked);
-	for (int i = Anum_stream_options_retention; i <= Anum_stream_options_keep_unacked; i++)
+	values[Anum_stream_options_dedup_window - 1] = IntervalPGetDatum(&options->dedup_window);
+	nulls[Anum_stream_options_dedup_window - 1] =
+		memcmp(&options->dedup_window, &default_dedup_window, sizeof(Interval)) == 0;
+	values[Anum_stream_options_message_ttl - 1] = IntervalPGetDatum(&options->flow.message_ttl);
+	nulls[Anum_stream_options_message_ttl - 1] = !log_options_has_ttl(options);
+	values[Anum_stream_options_backlog_messages - 1] = Int64GetDatum(options->flow.backlog_messages);
+	nulls[Anum_stream_options_backlog_messages - 1] = options->flow.backlog_messages == 0;
+	values[Anum_stream_options_backlog_policy - 1] =
+		CStringGetTextDatum(policy_names[options->flow.backlog_policy]);
+	values[Anum_stream_options_max_rate - 1] = Float8GetDatum(options->flow.max_rate);
+	nulls[Anum_stream_options_max_rate - 1] = options->flow.max_rate == 0;
+	for (int i = Anum_stream_options_retention; i <= Anum_stream_options_max_rate; i++)
 		replaces[i - 1] = true;
 
 	if (HeapTupleIsValid(old))

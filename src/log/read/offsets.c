@@ -6,6 +6,7 @@
 
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/predicate.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -125,6 +126,115 @@ log_count_rows(Relation rel, int partition, int64 from, int64 to, Snapshot snaps
 	from = Max(from, log_first_offset(rel, partition));
 	to = Min(to, log_next_offset(rel, partition));
 	(void) walk_runs(rel, partition, from, to, snapshot, LOG_STOP_NEVER, &count, NULL, NULL);
+	return count;
+}
+
+/* Add visible messages; false if there is no room. */
+static bool
+peek_add(LogPeek *peek, int64 from, int64 to)
+{
+	if (from >= to)
+		return true;
+	if (peek->nranges > 0 && peek->ranges[peek->nranges - 1].to == from)
+		peek->ranges[peek->nranges - 1].to = to;
+	else if (peek->nranges == LOG_PEEK_RANGES)
+		return false;
+	else
+	{
+		peek->ranges[peek->nranges].from = from;
+		peek->ranges[peek->nranges++].to = to;
+	}
+	peek->nmessages += to - from;
+	return true;
+}
+
+/* Offsets below `first` can no longer be read; continue there. */
+static void
+peek_expire(LogPeek *peek, Relation rel, int partition, int64 first)
+{
+	if (first <= peek->end)
+		return;
+	peek->end = first;
+	peek->expired_to = Max(peek->expired_from, Min(log_expired_offset(rel, partition), first));
+}
+
+/* Add what is visible on the page; false if the peek ends there. */
+static bool
+peek_page(LogPeek *peek, const LogPageScan *ps, int64 to, int64 want)
+{
+	for (int i = 0; i < ps->nranges; i++)
+	{
+		int64		a = Max(ps->base + ps->ranges[i].index, peek->end);
+		int64		b = Min(ps->base + ps->ranges[i].index + ps->ranges[i].nrows, to);
+
+		if (!peek_add(peek, a, b))
+		{
+			peek->end = a;
+			return false;
+		}
+		peek->end = Max(peek->end, b);
+		if (peek->nmessages >= want)
+			return false;
+	}
+	peek->end = Max(peek->end, Min(ps->stopped ? ps->stop_offset : ps->base + ps->nrows, to));
+	return !ps->stopped && peek->end < to;
+}
+
+void
+log_peek(Relation rel, int partition, int64 from, int64 to, int64 want,
+		 Snapshot snapshot, LogPeek *peek)
+{
+	LogCursor	cursor;
+	LogPageScan *ps;
+	bool		complete = false;
+
+	/* as in log_reader_begin() */
+	PredicateLockRelation(rel, snapshot);
+	peek->end = from;
+	peek->expired_from = peek->expired_to = from;
+	peek->nmessages = 0;
+	peek->nranges = 0;
+	peek_expire(peek, rel, partition, log_first_offset(rel, partition));
+	to = Min(to, log_next_offset(rel, partition));
+	if (peek->end >= to)
+		return;
+
+	log_cursor_init(&cursor, rel, partition);
+	ps = palloc(sizeof(LogPageScan));
+	log_page_scan_init(ps, rel);
+	if (log_cursor_seek(&cursor, peek->end))
+	{
+		do
+		{
+			int64		expected = peek->end;
+
+			CHECK_FOR_INTERRUPTS();
+			if (!log_page_scan_load_forward(ps, &cursor, snapshot, LOG_STOP_OWN, &expected))
+				break;
+			peek_expire(peek, rel, partition, expected);
+			if (!peek_page(peek, ps, to, want))
+			{
+				complete = true;
+				break;
+			}
+		} while (log_cursor_next(&cursor));
+	}
+	log_page_scan_release(ps);
+	pfree(ps);
+	if (!complete)
+		log_check_missing(rel, partition, peek->end, to);
+}
+
+int64
+log_count_live(Relation rel, int partition, int64 from, int64 to)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int64		count;
+
+	from = Max(from, log_first_offset(rel, partition));
+	to = Min(to, log_next_offset(rel, partition));
+	(void) walk_runs(rel, partition, from, to, snapshot, LOG_STOP_NEVER_LIVE, &count, NULL, NULL);
+	UnregisterSnapshot(snapshot);
 	return count;
 }
 

@@ -31,3 +31,18 @@ log_relcache(Relation rel)
 	}
 	return (LogRelCache *) rel->rd_amcache;
 }
+
+LogFlowOptions
+log_options_flow(Relation rel)
+{
+	return log_relcache(rel)->options.flow;
+}
+
+TimestampTz
+log_options_horizon(Relation rel)
+{
+	StreamOptions *options = &log_relcache(rel)->options;
+	Interval	ttl = options->flow.message_ttl;
+
+	return log_options_has_ttl(options) ? log_options_time_before(&ttl) : DT_NOBEGIN;
+}

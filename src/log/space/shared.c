@@ -168,6 +168,10 @@ lookup_shared(Relation rel, int partition)
 		pg_atomic_init_u64(&shared->frozen_offset, 0);
 		pg_atomic_init_u64(&shared->settled_offset, 0);
 		pg_atomic_init_u64(&shared->tail_buffer, 0);
+		pg_atomic_init_u64(&shared->flow.room, 0);
+		pg_atomic_init_u64(&shared->flow.mark, PG_UINT64_MAX);
+		pg_atomic_init_u64(&shared->flow.due, 0);
+		pg_atomic_init_u64(&shared->flow.rate, 0);
 	}
 	dshash_release_lock(table, shared);
 
@@ -361,6 +365,12 @@ log_next_offset(Relation rel, int partition)
 		return (int64) pg_atomic_read_u64(&log_shared(rel, partition)->next_offset);
 	log_tail_load(rel, partition, &tail);
 	return tail.next_offset;
+}
+
+LogFlow *
+log_flow(Relation rel)
+{
+	return &log_shared(rel, 0)->flow;
 }
 
 int64

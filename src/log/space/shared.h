@@ -60,6 +60,7 @@ typedef struct LogShared
 	pg_atomic_uint64 settled_offset;
 	/* hint: recent block and buffer of the tail page, 0 if unknown */
 	pg_atomic_uint64 tail_buffer;
+	LogFlow		flow;			/* of partition 0: for the whole stream */
 } LogShared;
 
 /* Shared state of a partition, loaded.  Not on a standby. */

@@ -48,6 +48,9 @@ struct LogBatch
 
 static const LogPlacement *placement = NULL;
 
+void		(*log_enter_hook) (Relation rel, int64 nrows) = NULL;
+void		(*log_leave_hook) (Relation rel) = NULL;
+
 void
 log_register_placement(const LogPlacement *callbacks)
 {
@@ -95,6 +98,23 @@ release_rows(RowMemory *memory)
 		pfree(memory->chunk);
 		memory->chunk = before;
 	}
+}
+
+/*
+ * Ask flow control, if the stream has any, whether rows may be appended.
+ * Returns true if leave_flow() must be called afterwards.  The relcache entry
+ * may be built again meanwhile.
+ */
+static inline bool
+enter_flow(Relation rel, int64 nrows)
+{
+	LogFlowOptions *flow = &log_relcache(rel)->options.flow;
+
+	if (likely(flow->backlog_policy == LOG_BACKLOG_NONE && flow->max_rate == 0) ||
+		log_enter_hook == NULL)
+		return false;
+	log_enter_hook(rel, nrows);
+	return true;
 }
 
 /*
@@ -208,6 +228,8 @@ log_batch_add(LogBatch *batch, const Datum *values, const bool *isnull)
 void
 log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids)
 {
+	bool		entered = batch->nrows > 0 && enter_flow(batch->rel, batch->nrows);
+
 	if (batch->nrows == 0)
 		 /* nothing to append */ ;
 	else if (batch->partitions)
@@ -220,6 +242,8 @@ log_batch_append(LogBatch *batch, CommandId cid, int64 *msg_ids)
 		for (int i = 0; i < batch->nrows; i++)
 			msg_ids[i] = LOG_MSG_ID(batch->partition, first + i);
 	}
+	if (entered)
+		log_leave_hook(batch->rel);
 	release_rows(&batch->memory);
 	pfree(batch->rows);
 	if (batch->partitions)
@@ -280,6 +304,7 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 	LogRow	   *rows = small;
 	RowMemory	memory = {NULL, 0, 0};
 	int64		first;
+	bool		entered;
 
 	if (nslots == 0)
 		return;
@@ -296,7 +321,10 @@ log_append(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int 
 		rows = palloc_extended(sizeof(LogRow) * nslots, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < nslots; i++)
 		get_row(slots[i], &rows[i], &memory);
+	entered = enter_flow(rel, nslots);
 	first = log_append_rows(rel, partition, rows, nslots, cid);
+	if (entered)
+		log_leave_hook(rel);
 	for (int i = 0; i < nslots; i++)
 		set_identity(rel, slots[i], partition, first + i);
 	release_rows(&memory);

@@ -167,12 +167,13 @@ slot_partition(const LogRoute *route, uint64 hash)
 	return route->slots[(hash ^ (hash >> 32)) % LOG_ROUTE_SLOTS];
 }
 
-int
-log_route_slot(const LogRoute *route, TupleTableSlot *slot)
+/* Hash the routing columns of a row; false if it has none, or all are null. */
+static bool
+hash_slot(const LogRoute *route, TupleTableSlot *slot, uint64 *hash)
 {
-	uint64		hash = 0;
 	bool		any = false;
 
+	*hash = 0;
 	for (int i = 0; i < route->nkeys; i++)
 	{
 		bool		isnull;
@@ -181,9 +182,37 @@ log_route_slot(const LogRoute *route, TupleTableSlot *slot)
 		if (isnull)
 			continue;
 		any = true;
-		add_key(route, i, value, &hash);
+		add_key(route, i, value, hash);
 	}
-	return any ? slot_partition(route, hash) : -1;
+	return any;
+}
+
+int
+log_route_slot(const LogRoute *route, TupleTableSlot *slot)
+{
+	uint64		hash;
+
+	return hash_slot(route, slot, &hash) ? slot_partition(route, hash) : -1;
+}
+
+struct LogKeyHash
+{
+	LogRoute   *route;
+};
+
+LogKeyHash *
+log_key_hash_create(Relation rel)
+{
+	LogKeyHash *key = palloc(sizeof(LogKeyHash));
+
+	key->route = log_route_copy(rel);
+	return key;
+}
+
+bool
+log_key_hash(const LogKeyHash *key, TupleTableSlot *slot, uint64 *hash)
+{
+	return hash_slot(key->route, slot, hash);
 }
 
 int

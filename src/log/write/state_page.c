@@ -203,6 +203,8 @@ log_state_change(Relation rel, LogStatePage *state, const LogStateChange *change
 	char	   *content = LOG_PAGE_CONTENT(page);
 	xl_log_state xlrec;
 	xl_log_state_change ranges[LOG_STATE_MAX_CHANGES];
+	char		bytes[LOG_STATE_MAX];
+	int			nbytes = 0;
 
 	Assert(n <= LOG_STATE_MAX_CHANGES && len >= 0 && len <= LOG_STATE_MAX);
 	xlrec.len = (uint16) len;
@@ -211,6 +213,8 @@ log_state_change(Relation rel, LogStatePage *state, const LogStateChange *change
 		Assert(changes[i].offset + changes[i].nbytes <= len);
 		ranges[i].offset = changes[i].offset;
 		ranges[i].nbytes = changes[i].nbytes;
+		memcpy(bytes + nbytes, changes[i].bytes, changes[i].nbytes);
+		nbytes += changes[i].nbytes;
 	}
 
 	START_CRIT_SECTION();
@@ -226,9 +230,10 @@ log_state_change(Relation rel, LogStatePage *state, const LogStateChange *change
 		XLogRegisterData((char *) &xlrec, sizeof(xlrec));
 		XLogRegisterBuffer(0, state->buffer, REGBUF_STANDARD);
 		if (n > 0)
+		{
 			XLogRegisterBufData(0, (char *) ranges, n * sizeof(xl_log_state_change));
-		for (int i = 0; i < n; i++)
-			XLogRegisterBufData(0, content + changes[i].offset, changes[i].nbytes);
+			XLogRegisterBufData(0, bytes, nbytes);
+		}
 		lsn = XLogInsert(LOG_RMGR_ID, XLOG_LOG_STATE);
 		PageSetLSN(page, lsn);
 	}
@@ -239,12 +244,8 @@ log_state_change(Relation rel, LogStatePage *state, const LogStateChange *change
 /* a range in WAL costs as much as this many bytes */
 #define RANGE_COST	((int) sizeof(xl_log_state_change))
 
-/*
- * Replace the content of an exclusively locked page, logging the ranges that
- * differ.
- */
-static void
-replace_content(Relation rel, LogStatePage *state, const char *data, int len)
+void
+log_state_replace(Relation rel, LogStatePage *state, const char *data, int len)
 {
 	LogStateChange changes[LOG_STATE_MAX_CHANGES];
 	int			common = Min(len, state->len);
@@ -256,6 +257,9 @@ replace_content(Relation rel, LogStatePage *state, const char *data, int len)
 		int			start;
 		int			end;
 
+		while (i + (int) sizeof(int64) <= common &&
+			   memcmp(data + i, state->data + i, sizeof(int64)) == 0)
+			i += sizeof(int64);
 		while (i < common && data[i] == state->data[i])
 			i++;
 		if (i == len)
@@ -301,8 +305,31 @@ log_state_write(Relation rel, LogStateKey key, const char *data, int len)
 			return;
 	}
 	open_page(&page, buffer);
-	replace_content(rel, &page, data, len);
+	log_state_replace(rel, &page, data, len);
 	log_state_unlock(&page);
+}
+
+void
+log_state_create(Relation rel, const LogStateKey *keys, int n)
+{
+	LogStateKey *missing = palloc(n * sizeof(LogStateKey));
+	int			nmissing = 0;
+
+	log_create_storage(rel);
+	LockRelationForExtension(rel, ExclusiveLock);
+	for (int i = 0; i < n; i++)
+	{
+		Buffer		buffer = log_state_find(rel, &keys[i], BUFFER_LOCK_SHARE);
+
+		if (BufferIsValid(buffer))
+			UnlockReleaseBuffer(buffer);
+		else
+			missing[nmissing++] = keys[i];
+	}
+	for (int i = 0; i < nmissing;)
+		i += log_state_insert_empty(rel, &missing[i], nmissing - i);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+	pfree(missing);
 }
 
 void
@@ -312,7 +339,7 @@ log_state_free(Relation rel, uint8 kind, uint32 owner,
 	LogStateKey from = log_state_key(kind, owner, 0, 0);
 	LogStateWalk walk;
 	LogStateEntry entry;
-	LogStateEntry victims[LOG_STATE_MAX_VICTIMS];
+	LogStateEntry victims[LOG_STATE_MAX_PAGES];
 	int			n = 0;
 
 	LockRelationForExtension(rel, ExclusiveLock);
@@ -323,7 +350,7 @@ log_state_free(Relation rel, uint8 kind, uint32 owner,
 		CHECK_FOR_INTERRUPTS();
 		if (!keep(&entry.key, arg))
 			victims[n++] = entry;
-		if (n == LOG_STATE_MAX_VICTIMS || (n > 0 && log_state_walk_at_end(&walk)))
+		if (n == LOG_STATE_MAX_PAGES || (n > 0 && log_state_walk_at_end(&walk)))
 		{
 			log_state_remove(rel, victims, n);
 			n = 0;
@@ -353,7 +380,7 @@ settle_state(Relation rel, const LogStateKey *key, TransactionId cutoff)
 	memcpy(data, page.data, len);
 	xid = log_state_kind_of(rel, BufferGetBlockNumber(page.buffer), key->kind)->settle(key, data, &len, cutoff, &changed);
 	if (changed)
-		replace_content(rel, &page, data, len);
+		log_state_replace(rel, &page, data, len);
 	log_state_unlock(&page);
 	return xid;
 }

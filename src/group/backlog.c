@@ -1,0 +1,446 @@
+/*
+ * backlog.c
+ *	  How far the groups of a stream are behind, and what producers do about
+ *	  it: the backlog policy of the stream.
+ *
+ * A producer may append as many messages as the slowest group has room for.
+ * Counting that needs the states of all groups, so a producer that has counted
+ * leaves the rest of the room in shared memory, where others take from it until
+ * it is used up.  Rows count as soon as they are appended, committed or not.
+ *
+ * Two heavyweight locks make this exact.  A producer holds the append lock of
+ * the stream in ShareLock while it takes room and appends, and in ExclusiveLock
+ * while it counts: then no rows are on their way.  It is released at once.
+ *
+ * A producer that waits for room (policy "block") must not have rows of its own
+ * in the stream: consumers stop before them.  With several such producers
+ * nobody could go on.  So with this policy a transaction that appends holds the
+ * transaction lock of the stream in ShareLock until it ends.  If it has no
+ * rows yet, it releases the lock while it waits.  If it has, it takes the lock
+ * in ExclusiveLock, which waits for the other transactions with rows; those
+ * that want to append more fail by PostgreSQL's deadlock detection.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "group/backlog.h"
+#include "group/group_catalog.h"
+#include "group/group_lock.h"
+#include "group/group_restored.h"
+#include "group/group_ring.h"
+#include "group/mode.h"
+#include "log/log.h"
+#include "log/options.h"
+#include "log/reader.h"
+#include "signal/doorbell.h"
+#include "stream/flow.h"
+
+/* how often a waiting producer looks without being woken, in ms */
+#define POLL_INTERVAL	1000
+
+/* room of a stream without groups */
+#define NO_BACKLOG		(PG_INT64_MAX / 2)
+
+/* what a count found */
+typedef struct Backlog
+{
+	int64		room;			/* messages that may be appended */
+	int64		lag;			/* of the slowest group */
+	char		group_name[GROUP_NAME_MAX + 1]; /* its name */
+	int64		unsettled;		/* messages of transactions in progress, and
+								 * those after them */
+} Backlog;
+
+/* the mode in which this process holds the append lock */
+static LOCKMODE append_mode = NoLock;
+
+/* ---- counting ---- */
+
+/*
+ * Counts of settled messages, kept from one count to the next.  Both ends of
+ * the range move forward, so a producer that counts often reads only what has
+ * changed.
+ */
+typedef struct CountKey
+{
+	RelFileLocator locator;
+	int32		group_id;
+	int32		partition;
+} CountKey;
+
+typedef struct Count
+{
+	CountKey	key;
+	int64		from;
+	int64		to;
+	int64		count;			/* messages in [from, to) */
+} Count;
+
+#define COUNTS_MAX	1000
+
+static HTAB *counts = NULL;
+
+static int64
+count_live(Relation rel, int partition, int64 from, int64 to)
+{
+	return from < to ? log_count_live(rel, partition, from, to) : 0;
+}
+
+/* number of messages in [from, to), which no transaction in progress wrote */
+static int64
+count_settled(Relation rel, const ConsumerGroup *group, int partition, int64 from, int64 to)
+{
+	CountKey	key;
+	Count	   *kept;
+	bool		found;
+	int64		count;
+
+	if (counts != NULL && hash_get_num_entries(counts) >= COUNTS_MAX)
+	{
+		hash_destroy(counts);
+		counts = NULL;
+	}
+	if (counts == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(CountKey);
+		ctl.entrysize = sizeof(Count);
+		ctl.hcxt = TopMemoryContext;
+		counts = hash_create("streamq backlog", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	memset(&key, 0, sizeof(key));
+	key.locator = RelationLocator(rel);
+	key.group_id = group->group_id;
+	key.partition = partition;
+
+	kept = hash_search(counts, &key, HASH_FIND, NULL);
+	if (kept != NULL && kept->from <= from && from <= kept->to && kept->to <= to &&
+		log_first_offset(rel, partition) <= kept->from)
+		count = kept->count - count_live(rel, partition, kept->from, from) +
+			count_live(rel, partition, kept->to, to);
+	else
+		count = count_live(rel, partition, from, to);
+
+	/* after what may fail */
+	kept = hash_search(counts, &key, HASH_ENTER, &found);
+	kept->from = from;
+	kept->to = to;
+	kept->count = count;
+	return count;
+}
+
+/*
+ * How far a group is behind, exactly or, if `quick`, at most: then gaps count,
+ * too.
+ */
+static int64
+count_lag(Relation rel, const ConsumerGroup *group, bool quick)
+{
+	int			npartitions = log_partition_count(rel);
+	TimestampTz now = GetCurrentTimestamp();
+	int64		lag = 0;
+
+	for (int p = 0; p < npartitions; p++)
+	{
+		GroupFigures figures;
+		int64		fresh;
+		int64		next;
+		int64		stable;
+
+		group->mode->figures(rel, group, p, now, &figures);
+		fresh = Max(figures.fresh, log_first_offset(rel, p));
+		next = log_next_offset(rel, p);
+		lag += figures.undone;
+		if (fresh >= next)
+			continue;
+		if (quick)
+		{
+			lag += next - fresh;
+			continue;
+		}
+		stable = log_stable_offset(rel, p, NULL, NULL);
+		if (fresh < stable)
+			lag += count_settled(rel, group, p, fresh, stable);
+		lag += count_live(rel, p, Max(stable, fresh), next);
+	}
+	return lag;
+}
+
+/*
+ * Count the room for n messages.  Gaps are looked for only if the room would
+ * not be enough with them.
+ */
+static void
+count_room(Relation rel, int64 limit, int64 n, Backlog *backlog)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "streamq backlog",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell   *lc;
+
+	memset(backlog, 0, sizeof(Backlog));
+	backlog->room = NO_BACKLOG;
+	foreach(lc, group_list(rel))
+	{
+		const ConsumerGroup *group = lfirst(lc);
+		int64		lag;
+
+		if (group_is_being_restored(rel, group))
+			continue;
+		lag = count_lag(rel, group, true);
+		if (lag + n > limit)
+			lag = count_lag(rel, group, false);
+		if (limit - lag < backlog->room)
+		{
+			backlog->room = limit - lag;
+			backlog->lag = lag;
+			strlcpy(backlog->group_name, group->name, sizeof(backlog->group_name));
+		}
+	}
+	if (backlog->room < n)
+	{
+		int			npartitions = log_partition_count(rel);
+
+		for (int p = 0; p < npartitions; p++)
+			backlog->unsettled += count_live(rel, p, log_stable_offset(rel, p, NULL, NULL),
+											 log_next_offset(rel, p));
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* ---- taking room ---- */
+
+/* take room that another producer has counted; the append lock is held */
+static bool
+take_room(Relation rel, int64 n)
+{
+	LogFlow    *flow = log_flow(rel);
+	uint64		room = pg_atomic_read_u64(&flow->room);
+
+	if (pg_atomic_read_u64(&flow->mark) != stream_flow_mark(RelationGetRelid(rel)))
+		return false;
+	do
+	{
+		if ((int64) room < n)
+			return false;
+	} while (!pg_atomic_compare_exchange_u64(&flow->room, &room, room - n));
+	return true;
+}
+
+static void
+lock_append(Relation rel, LOCKMODE mode)
+{
+	(void) group_lock_producer(RelationGetRelid(rel), GROUP_PRODUCER_APPEND, mode);
+	append_mode = mode;
+}
+
+static void
+unlock_append(Relation rel)
+{
+	group_unlock_producer(RelationGetRelid(rel), GROUP_PRODUCER_APPEND, append_mode);
+}
+
+/*
+ * Try to take room for n messages.  If there is enough, the append lock is
+ * held on return.  If not, *backlog says why.
+ */
+static bool
+try_enter(Relation rel, int64 limit, int64 n, Backlog *backlog)
+{
+	Oid			relid = RelationGetRelid(rel);
+	LogFlow    *flow;
+	uint64		mark;
+
+	lock_append(rel, ShareLock);
+	if (take_room(rel, n))
+		return true;
+	unlock_append(rel);
+
+	/* others may have counted while this process waited for the lock */
+	lock_append(rel, ExclusiveLock);
+	if (take_room(rel, n))
+		return true;
+	mark = stream_flow_mark(relid);
+	pg_memory_barrier();
+	count_room(rel, limit, n, backlog);
+
+	/*
+	 * What this transaction acknowledged is room for itself only, because it
+	 * may abort.
+	 */
+	flow = log_flow(rel);
+	pg_atomic_write_u64(&flow->room, 0);
+	if (!group_ring_is_undoable(relid))
+	{
+		pg_atomic_write_u64(&flow->room, (uint64) Max(backlog->room - n, 0));
+		pg_atomic_write_u64(&flow->mark, mark);
+	}
+	if (backlog->room >= n)
+		return true;
+	pg_atomic_write_u64(&flow->room, 0);
+	unlock_append(rel);
+	return false;
+}
+
+/* ---- policies ---- */
+
+static void
+report_full(Relation rel, int64 limit, const Backlog *backlog)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("stream \"%s\" is full", RelationGetRelationName(rel)),
+			 errdetail("Consumer group \"%s\" is %lld messages behind, of %lld that backlog_messages allows.",
+					   backlog->group_name, (long long) backlog->lag, (long long) limit),
+			 errhint("Try again when the group has acknowledged messages.")));
+}
+
+static void
+report_too_large(Relation rel, int64 limit, int64 n)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("cannot append %lld messages to stream \"%s\" at once",
+					(long long) n, RelationGetRelationName(rel)),
+			 errdetail("The stream allows a backlog of %lld messages.", (long long) limit),
+			 errhint("Append fewer messages in one transaction, or raise backlog_messages with streamq.alter_stream().")));
+}
+
+/*
+ * Policy "block": nobody can make room if consumers have to wait for this
+ * transaction.
+ */
+static void
+check_can_wait(Relation rel, int64 limit, int64 n, const Backlog *backlog, LOCKMODE xact_mode)
+{
+	if (group_ring_is_undoable(RelationGetRelid(rel)))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("cannot wait for room in stream \"%s\"", RelationGetRelationName(rel)),
+				 errdetail("This transaction has consumed from the stream, and consumer group \"%s\" is %lld messages behind.",
+						   backlog->group_name, (long long) backlog->lag),
+				 errhint("Append in another transaction than the one that consumes, or acknowledge first.")));
+	if (xact_mode == ExclusiveLock && backlog->unsettled + n > limit)
+		report_too_large(rel, limit, backlog->unsettled + n);
+}
+
+/* sleep until a group may have acknowledged something */
+static void
+wait_for_room(Relation rel, uint64 seen)
+{
+	InvalidateCatalogSnapshot();
+	signal_wait(RelationGetRelid(rel), seen, POLL_INTERVAL);
+	AcceptInvalidationMessages();
+}
+
+static void enter_by_policy(Relation rel, int64 n);
+
+/*
+ * Policy "block".  xact_mode is the mode in which the transaction lock is
+ * kept, as long as this transaction may have rows in the stream.
+ */
+static void
+enter_or_wait(Relation rel, int64 n)
+{
+	Oid			relid = RelationGetRelid(rel);
+	LOCKMODE	xact_mode = NoLock; /* held since an earlier append */
+	Backlog		backlog;
+	LogFlowOptions options;
+
+	if (group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock) == GROUP_LOCK_HELD)
+		xact_mode = ShareLock;
+	for (;;)
+	{
+		uint64		seen;
+
+		options = log_options_flow(rel);
+		if (options.backlog_policy != LOG_BACKLOG_BLOCK || options.backlog_messages == 0)
+		{
+			/* changed while this process waited */
+			stream_flow_unblock();
+			enter_by_policy(rel, n);
+			return;
+		}
+		seen = signal_count(relid);
+		if (try_enter(rel, options.backlog_messages, n, &backlog))
+			break;
+		if (n > options.backlog_messages)
+			report_too_large(rel, options.backlog_messages, n);
+		check_can_wait(rel, options.backlog_messages, n, &backlog, xact_mode);
+
+		if (xact_mode == ShareLock)
+		{
+			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ExclusiveLock);
+			xact_mode = ExclusiveLock;
+			continue;
+		}
+		if (!stream_flow_is_blocking())
+		{
+			/* count again, because the last acknowledgement may not ring */
+			stream_flow_block(relid);
+			continue;
+		}
+		if (xact_mode == NoLock)
+			group_unlock_producer(relid, GROUP_PRODUCER_XACT, ShareLock);
+		wait_for_room(rel, seen);
+		if (xact_mode == NoLock)
+			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock);
+	}
+	stream_flow_unblock();
+}
+
+static void
+enter_by_policy(Relation rel, int64 n)
+{
+	LogFlowOptions options = log_options_flow(rel);
+	Backlog		backlog;
+
+	if (options.backlog_messages == 0)
+		return;
+	switch (options.backlog_policy)
+	{
+		case LOG_BACKLOG_NONE:
+			break;
+		case LOG_BACKLOG_REJECT:
+			if (try_enter(rel, options.backlog_messages, n, &backlog))
+				break;
+			if (n > options.backlog_messages)
+				report_too_large(rel, options.backlog_messages, n);
+			report_full(rel, options.backlog_messages, &backlog);
+			break;
+		case LOG_BACKLOG_BLOCK:
+			enter_or_wait(rel, n);
+			break;
+		case LOG_BACKLOG_EVICT:
+			break;
+	}
+}
+
+void
+group_backlog_enter(Relation rel, int64 n)
+{
+	double		max_rate = log_options_flow(rel).max_rate;
+
+	append_mode = NoLock;
+	if (max_rate > 0)
+		stream_rate_wait(rel, max_rate, n);
+	enter_by_policy(rel, n);
+}
+
+void
+group_backlog_leave(Relation rel)
+{
+	if (append_mode != NoLock)
+		unlock_append(rel);
+	append_mode = NoLock;
+}

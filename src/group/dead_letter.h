@@ -1,0 +1,50 @@
+/*
+ * dead_letter.h
+ *	  Dead letters: messages that a group will not get again.
+ *
+ * A message leaves its group when it was delivered too often, when a consumer
+ * rejects it, or when the group's filter fails for it.  Then it is written to
+ * the group's dead letter, a stream, in the same transaction.  A group without
+ * a dead letter only counts it.  Either way, streamq.dead_lettered remembers
+ * it for redrive().
+ *
+ * The letter is written with the privileges of the group's owner.  If that is
+ * impossible, the message stays in the group.
+ */
+#ifndef STREAMQ_GROUP_DEAD_LETTER_H
+#define STREAMQ_GROUP_DEAD_LETTER_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+
+#include "group/group_catalog.h"
+#include "log/reader.h"
+
+/*
+ * Check that the current user may make `dead_letter` the dead letter of groups
+ * of a stream, and that messages can be written to it.  Fails with 42501,
+ * 42809, 42804 or 22023.
+ */
+extern void group_check_dead_letter(Relation rel, Oid dead_letter);
+
+/*
+ * Write the letter of one message, whose row is in the slot.  Returns false if
+ * it cannot be written; then a warning has been raised.  row->note is not
+ * used.
+ */
+extern bool group_write_letter(Relation rel, const ConsumerGroup *group, TupleTableSlot *slot,
+							   const LogKeptRow *row, int32 deliveries, const char *reason);
+
+/*
+ * Mark messages as done that the caller may acknowledge, and write their
+ * letters.  `reason` may be NULL: then it is the number of deliveries.
+ * Returns how many were buried.  Messages whose letters cannot be written stay
+ * as they are, and are returned in failed (room for n).
+ */
+extern int64 group_bury(Relation rel, const ConsumerGroup *group, int partition,
+						const int64 *offsets, int n, const char *reason,
+						int64 *failed, int *nfailed);
+
+#endif

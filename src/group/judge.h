@@ -1,0 +1,21 @@
+/*
+ * judge.h
+ *	  What group_judge() needs during a call of consume().
+ */
+#ifndef STREAMQ_GROUP_JUDGE_H
+#define STREAMQ_GROUP_JUDGE_H
+
+#include "postgres.h"
+
+#include "utils/rel.h"
+
+#include "group/consumer.h"
+
+/*
+ * Begin and end an attempt to consume.  Fails with 55000 if the filter of the
+ * group cannot be used.
+ */
+extern GroupJudge *group_judge_begin(Relation rel, const ConsumerGroup *group);
+extern void group_judge_end(GroupJudge *judge);
+
+#endif

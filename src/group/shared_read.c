@@ -1,0 +1,339 @@
+/*
+ * shared_read.c
+ *	  Reading claimed messages in the shared modes, and correcting claims.
+ *
+ * A claim is made by what the tree and the run headers say.  Only reading the
+ * message shows whether it can be handed out.  All messages that are not
+ * handed out are collected, and then leave the tree, or become what they were
+ * before.
+ */
+#include "postgres.h"
+
+#include "utils/snapmgr.h"
+
+#include "group/inflight.h"
+#include "group/key_shared.h"
+#include "group/memory.h"
+#include "group/messages.h"
+#include "group/mode.h"
+#include "group/shared_mode.h"
+#include "group/shared_take.h"
+#include "log/log.h"
+#include "log/reader.h"
+
+/*
+ * if so many other messages lie before the next claimed one, start a new scan
+ * instead of reading them
+ */
+#define JUMP_MESSAGES		256
+
+typedef enum FixKind
+{
+	FIX_REMOVE,					/* gone from the stream, or passed: done */
+	FIX_EXPIRE,					/* done and counted as expired */
+	FIX_BURY,					/* done and counted as dead-lettered */
+	FIX_RESTORE					/* not handed out */
+} FixKind;
+
+/* what becomes of a part of a claim */
+typedef struct Fix
+{
+	FixKind		kind;
+	int			claim;
+	int64		from;
+	int64		to;
+} Fix;
+
+typedef struct ReadClaims
+{
+	SharedTake *take;
+	int			claim;			/* the next claimed message: claim and offset */
+	int64		off;
+	int			nfixes;
+	int			maxfixes;
+	Fix		   *fixes;
+} ReadClaims;
+
+static int64
+claim_end(const SharedClaim *claim)
+{
+	return claim->before.from + claim->before.count;
+}
+
+static bool
+has_claim(const ReadClaims *read)
+{
+	return read->claim < read->take->nclaims;
+}
+
+/* what becomes of the next claimed messages, up to `to` in the same claim */
+static void
+add_fix(ReadClaims *read, FixKind kind, int64 to)
+{
+	Fix		   *last = read->nfixes > 0 ? &read->fixes[read->nfixes - 1] : NULL;
+
+	if (last != NULL && last->kind == kind && last->claim == read->claim && last->to == read->off)
+	{
+		last->to = to;
+		return;
+	}
+	if (read->nfixes == read->maxfixes)
+	{
+		read->maxfixes = Max(16, read->maxfixes * 2);
+		read->fixes = read->fixes == NULL ? palloc(read->maxfixes * sizeof(Fix)) :
+			repalloc(read->fixes, read->maxfixes * sizeof(Fix));
+	}
+	read->fixes[read->nfixes++] = (Fix)
+	{
+		kind, read->claim, read->off, to
+	};
+}
+
+/* go on to the message at `to` of the same claim, or to the next claim */
+static void
+advance(ReadClaims *read, int64 to)
+{
+	read->off = to;
+	if (to == claim_end(&read->take->claims[read->claim]) && ++read->claim < read->take->nclaims)
+		read->off = read->take->claims[read->claim].before.from;
+}
+
+/* all claimed messages below off become something else */
+static void
+fix_below(ReadClaims *read, FixKind kind, int64 off)
+{
+	while (has_claim(read) && read->off < off)
+	{
+		int64		to = Min(off, claim_end(&read->take->claims[read->claim]));
+
+		add_fix(read, kind, to);
+		advance(read, to);
+	}
+}
+
+/*
+ * Retention dropped messages after they were claimed, or the snapshot knows
+ * that they were rolled back.
+ */
+static void
+fix_missing(ReadClaims *read, int64 off)
+{
+	if (!has_claim(read) || read->off >= off)
+		return;
+	fix_below(read, FIX_EXPIRE,
+			  Min(off, log_first_offset(read->take->rel, read->take->partition)));
+	fix_below(read, FIX_REMOVE, off);
+}
+
+/* hand out the next claimed message, which is in the slot; false to stop */
+static bool
+judge_message(ReadClaims *read, TimestampTz produced_at)
+{
+	SharedTake *take = read->take;
+	const GroupConsumer *consumer = take->consumer;
+	const InflightEntry *before = &take->claims[read->claim].before;
+	LogKeptRow	row = {
+		.msg_id = LOG_MSG_ID(take->partition, read->off),
+		.produced_at = produced_at,
+		.note = group_inflight_top(before)->deliveries + 1
+	};
+
+	switch (group_judge(consumer, &row))
+	{
+		case GROUP_DELIVER:
+			group_messages_add(consumer->messages, take->rel, consumer->slot, &row);
+			if (!consumer->auto_ack)
+				group_memory_note(take->group->group_id, take->partition,
+								  read->off, read->off + 1, take->token);
+			break;
+		case GROUP_PASS:
+			add_fix(read, FIX_REMOVE, read->off + 1);
+			break;
+		case GROUP_EXPIRE:
+			add_fix(read, FIX_EXPIRE, read->off + 1);
+			break;
+		case GROUP_BURY:
+			add_fix(read, FIX_BURY, read->off + 1);
+			break;
+		case GROUP_STOP:
+			return false;
+	}
+	advance(read, read->off + 1);
+	return true;
+}
+
+/* read the claimed messages, as many as the consumer wants */
+static void
+read_messages(ReadClaims *read)
+{
+	SharedTake *take = read->take;
+	TupleTableSlot *slot = take->consumer->slot;
+	Snapshot	snapshot = group_message_snapshot();
+	int64		end = claim_end(&take->claims[take->nclaims - 1]);
+	LogReader  *reader = NULL;
+
+	while (has_claim(read) && group_wants_more(take->consumer))
+	{
+		bool		found;
+		int64		off;
+
+		if (reader == NULL)
+			reader = log_reader_begin(take->rel, take->partition, read->off, end,
+									  snapshot, true);
+		found = log_reader_next(reader, slot);
+		off = found ? log_reader_offset(reader) : log_reader_position(reader);
+		fix_missing(read, off);
+		if (!found || !has_claim(read))
+			break;
+		if (read->off == off)
+		{
+			if (!judge_message(read, log_reader_produced_at(reader)))
+				break;
+		}
+		else if (read->off - off >= JUMP_MESSAGES)
+		{
+			log_reader_end(reader);
+			reader = NULL;
+		}
+	}
+	if (reader != NULL)
+		log_reader_end(reader);
+	ExecClearTuple(slot);
+	UnregisterSnapshot(snapshot);
+
+	/*
+	 * The consumer has enough, a message cannot be returned, or a
+	 * SERIALIZABLE transaction does not see it.
+	 */
+	if (has_claim(read))
+	{
+		take->stopped = true;
+		fix_below(read, FIX_RESTORE, PG_INT64_MAX);
+	}
+}
+
+/* is this a claim of this take, as it was made? */
+static bool
+is_claim(const SharedTake *take, const InflightEntry *entry)
+{
+	const InflightLevel *top = group_inflight_top(entry);
+
+	return !group_inflight_is_foreign(entry) && TransactionIdIsValid(top->xid) &&
+		top->token == take->token && top->kind != INFLIGHT_AVAILABLE;
+}
+
+/* change a part of a claim; true if the part remains in the tree */
+static bool
+fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
+{
+	InflightHead *head = group_inflight_head(take->tree);
+	const InflightEntry *before = &take->claims[fix->claim].before;
+	InflightLevel level;
+
+	/* it was counted when it was claimed, but is not handed out */
+	if (group_inflight_top(before)->deliveries > 0)
+	{
+		head->redelivered -= part->count;
+		group_inflight_head_changed(take->tree);
+	}
+	switch (fix->kind)
+	{
+		case FIX_REMOVE:
+			return false;
+		case FIX_EXPIRE:
+			head->expired += part->count;
+			group_inflight_head_changed(take->tree);
+			return false;
+		case FIX_BURY:
+			level = *group_inflight_top(part);
+			level.kind = INFLIGHT_DONE;
+			level.buried = true;
+			level.time = 0;
+			level.consumer = 0;
+			group_inflight_push(part, &level);
+			return true;
+		case FIX_RESTORE:
+			part->nlevels = before->nlevels;
+			memcpy(part->levels, before->levels, sizeof(part->levels));
+			/* what blocked it may be gone */
+			(void) group_key_clear_blocked(part);
+			return true;
+	}
+	pg_unreachable();
+}
+
+/* change all that is left of a part of a claim */
+static void
+apply_fix(SharedTake *take, const Fix *fix)
+{
+	uint32		hash = take->claims[fix->claim].before.hash;
+	int64		off = fix->from;
+
+	while (off < fix->to)
+	{
+		const InflightEntry *entry;
+		InflightEntry parts[3];
+		int			n;
+		int			middle;
+		int64		to;
+
+		(void) group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
+									  SHARED_CLAIM_ROOM);
+		entry = group_inflight_seek(take->tree, hash, off);
+		if (entry == NULL || entry->hash != hash || entry->from >= fix->to)
+			break;
+		off = Max(off, entry->from);
+		to = Min(fix->to, entry->from + entry->count);
+		/* user code may have acknowledged it meanwhile */
+		if (is_claim(take, entry))
+		{
+			n = group_inflight_cut(entry, off, to, parts, &middle);
+			if (!fix_part(take, fix, &parts[middle]))
+			{
+				memmove(&parts[middle], &parts[middle + 1],
+						(n - middle - 1) * sizeof(InflightEntry));
+				n--;
+			}
+			group_inflight_replace(take->tree, parts, n);
+			if (fix->kind != FIX_RESTORE && group_shared_has_keys(take->group))
+				take->unblocked |= group_key_unblock(take->tree, hash, off);
+		}
+		off = to;
+	}
+}
+
+static int
+compare_claims(const void *a, const void *b)
+{
+	int64		left = ((const SharedClaim *) a)->before.from;
+	int64		right = ((const SharedClaim *) b)->before.from;
+
+	return left < right ? -1 : left > right;
+}
+
+void
+group_shared_read_claims(SharedTake *take)
+{
+	ReadClaims	read = {.take = take};
+
+	/* old messages come first, in the order of the tree, then new ones */
+	for (int i = 1; i < take->nclaims; i++)
+	{
+		if (take->claims[i - 1].before.from > take->claims[i].before.from)
+		{
+			qsort(take->claims, take->nclaims, sizeof(SharedClaim), compare_claims);
+			break;
+		}
+	}
+	read.off = take->claims[0].before.from;
+	read_messages(&read);
+
+	if (read.nfixes > 0)
+	{
+		group_shared_take_open(take);
+		for (int i = 0; i < read.nfixes; i++)
+			apply_fix(take, &read.fixes[i]);
+		group_shared_take_close(take);
+		pfree(read.fixes);
+	}
+}
