@@ -1,6 +1,8 @@
 -- key_shared: order for each key, keys side by side.
 CREATE SCHEMA group_fifo;
 SET search_path = group_fifo;
+-- the functions come before the stream
+SET check_function_bodies = off;
 CREATE FUNCTION start(messages text[], max_per_key int DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	DROP TABLE IF EXISTS s;
