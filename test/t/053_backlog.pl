@@ -58,9 +58,9 @@ END $$;
 
 sub start_psql
 {
-	my ($sql) = @_;
+	my @statements = map { ('-c', $_) } @_;
 	my %s = (out => '');
-	$s{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ],
+	$s{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), @statements ],
 		'>', \$s{out}, '2>&1', IPC::Run::timeout(120));
 	return \%s;
 }
@@ -98,7 +98,7 @@ $node->safe_psql('postgres', q(
 	SELECT streamq.create_group('events', 'g', lease => '1 hour');
 	SELECT streamq.alter_stream('events', backlog_messages => 3, backlog_policy => 'block');
 	SELECT streamq.produce_batch('events', '{1, 2, 3}')));
-my $holder = start_psql("SELECT count(*) FROM streamq.consume('events', 'g'); SELECT pg_sleep(100)");
+my $holder = start_psql("SELECT count(*) FROM streamq.consume('events', 'g')", 'SELECT pg_sleep(100)');
 $node->poll_query_until('postgres', 'SELECT sum(in_flight) = 3 FROM streamq.consumers') or die 'nobody consumes';
 my $blocked = start_psql("SELECT streamq.produce('events', '4')");
 my $next = start_psql("SELECT count(*) FROM streamq.consume('events', 'g', wait => '1 min', auto_ack => true)");
@@ -106,7 +106,7 @@ $node->poll_query_until('postgres',
 	"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND query LIKE 'SELECT%streamq.%'")
 	or die 'they do not wait';
 my $start = time;
-$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(100)%' AND pid <> pg_backend_pid()");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(100)' AND pid <> pg_backend_pid()");
 $_->{run}->finish foreach $next, $blocked;
 is($next->{out}, "3\n", 'another consumer gets what the killed session held');
 is($blocked->{out}, "3\n", 'and the producer goes on');
