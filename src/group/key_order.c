@@ -239,3 +239,15 @@ group_key_find(Relation rel, const ConsumerGroup *group, int partition,
 	pfree(missing);
 	return spots;
 }
+
+SharedSpot *
+group_key_search(Relation rel, const ConsumerGroup *group, int partition,
+				 const int64 *offsets, int n, int *nspots)
+{
+	FindEntries find = {offsets, n, 0, palloc(n * sizeof(SharedSpot))};
+
+	(void) group_inflight_each(rel, group, partition, group_shared_rules(group),
+							   NULL, find_entry, &find);
+	*nspots = find.nspots;
+	return find.spots;
+}

@@ -73,4 +73,8 @@ extern bool group_key_clear_blocked(InflightEntry *entry);
 extern SharedSpot *group_key_find(Relation rel, const ConsumerGroup *group, int partition,
 								  const int64 *offsets, int n, int *nspots);
 
+/* look for the entries of sorted offsets in the whole tree */
+extern SharedSpot *group_key_search(Relation rel, const ConsumerGroup *group, int partition,
+									const int64 *offsets, int n, int *nspots);
+
 #endif

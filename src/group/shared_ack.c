@@ -44,6 +44,8 @@ struct SharedChange
 	SharedDecide decide;
 	TimestampTz now;
 	bool		changed;
+	int64	   *found;			/* in key_shared mode: offsets with entries */
+	int			nfound;
 	bool		unblocked;		/* other messages of a key may be handed out
 								 * after the commit */
 
@@ -152,11 +154,61 @@ change_spots(SharedChange *change, const SharedSpot *spots, int n)
 			if (entry == NULL || entry->hash != spots[i].hash || entry->from >= spots[i].to)
 				break;
 			off = Max(off, entry->from);
+			if (change->found != NULL)
+				change->found[change->nfound++] = off;
 			until = Min(spots[i].to, entry->from + entry->count);
 			count += change_entry(change, entry, off, &until);
 			off = until;
 		}
 	}
+	return count;
+}
+
+static int
+compare_offsets(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/*
+ * Keys are those of today's routing columns.  If these have been others, the
+ * entries of old messages are elsewhere in the tree.  Nothing tells whether
+ * that is so, so look for messages in the whole tree that are not where they
+ * should be, unless they are certainly done.
+ */
+static int64
+change_moved(SharedChange *change, const int64 *offsets, int n)
+{
+	int64		position = group_inflight_position(change->tree);
+	int64		frontier = group_inflight_head(change->tree)->frontier;
+	int64	   *missing = palloc(n * sizeof(int64));
+	int			nmissing = 0;
+	SharedSpot *spots;
+	int			nspots;
+	int64		count;
+
+	qsort(change->found, change->nfound, sizeof(int64), compare_offsets);
+	for (int i = 0; i < n; i++)
+		if (offsets[i] >= position && offsets[i] < frontier &&
+			bsearch(&offsets[i], change->found, change->nfound, sizeof(int64),
+					compare_offsets) == NULL)
+			missing[nmissing++] = offsets[i];
+	if (nmissing == 0)
+	{
+		pfree(missing);
+		return 0;
+	}
+	group_inflight_close(change->tree);
+	spots = group_key_search(change->rel, change->group, change->partition,
+							 missing, nmissing, &nspots);
+	pfree(missing);
+	change->tree = group_shared_open(change->rel, change->group, change->partition);
+	change->found = NULL;
+	count = change_spots(change, spots, nspots);
+	pfree(spots);
 	return count;
 }
 
@@ -168,9 +220,13 @@ change_offsets(SharedChange *change, const int64 *offsets, int n)
 										  offsets, n, &nspots);
 	int64		count;
 
+	if (group_shared_has_keys(change->group))
+		change->found = palloc(n * sizeof(int64));
 	begin_change(change);
 	count = change_spots(change, spots, nspots);
 	pfree(spots);
+	if (count < n && group_shared_has_keys(change->group))
+		count += change_moved(change, offsets, n);
 	return count;
 }
 

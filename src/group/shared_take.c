@@ -38,6 +38,10 @@
 /* with a filter, claim at least so many messages at a time */
 #define FILTER_CLAIM		256
 
+/* see note_wake_up() */
+#define MANY_ENTRIES		50
+#define LOOK_AGAIN			(100 * INT64CONST(1000))
+
 /* other consumers took all messages that were found: try so often */
 #define MAX_PEEKS			10
 
@@ -369,6 +373,22 @@ take_fresh(SharedTake *take)
 	return end > frontier;
 }
 
+/*
+ * A tree of several leaves that has changes in progress does not know when the
+ * first message is due in the leaves without such changes.  Then look again
+ * soon.
+ */
+static void
+note_wake_up(SharedTake *take)
+{
+	InflightHead *head = group_inflight_head(take->tree);
+
+	take->leased = head->leased;
+	if (take->nclaims == 0 && head->available + head->leased + head->done > MANY_ENTRIES &&
+		group_inflight_due(take->tree) <= take->now)
+		take->wake_at = Min(take->wake_at, take->now + LOOK_AGAIN);
+}
+
 /* claim messages, old ones first */
 static void
 claim_messages(SharedTake *take)
@@ -387,7 +407,7 @@ claim_messages(SharedTake *take)
 	for (int tries = 0; group_shared_take_wants_more(take) && tries < MAX_PEEKS; tries++)
 		if (!take_fresh(take))
 			break;
-	take->leased = group_inflight_head(take->tree)->leased;
+	note_wake_up(take);
 	group_shared_take_close(take);
 }
 
