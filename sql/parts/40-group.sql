@@ -134,6 +134,13 @@ AS 'MODULE_PATHNAME', 'streamq_consume_as';
 COMMENT ON FUNCTION streamq.consume_as(pg_catalog.anyelement, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.interval, pg_catalog.text, pg_catalog.bool, pg_catalog.int4[])
 	IS 'take the next messages of a stream as rows of its own type: consume_as(NULL::stream, group_name)';
 
+CREATE PROCEDURE streamq.wait_for_messages(stream pg_catalog.regclass, group_name pg_catalog.text,
+	timeout pg_catalog.interval, INOUT found pg_catalog.bool DEFAULT NULL)
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'streamq_wait_for_messages';
+COMMENT ON PROCEDURE streamq.wait_for_messages(pg_catalog.regclass, pg_catalog.text, pg_catalog.interval, pg_catalog.bool)
+	IS 'wait until consume() would find a message, without a snapshot and between transactions';
+
 CREATE FUNCTION streamq.ack(stream pg_catalog.regclass, group_name pg_catalog.text, msg_id pg_catalog.int8)
 RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE PARALLEL UNSAFE

@@ -89,17 +89,9 @@ typedef struct Count
 static HTAB *counts = NULL;
 
 static int64
-count_rows(Relation rel, int partition, int64 from, int64 to)
+count_live(Relation rel, int partition, int64 from, int64 to)
 {
-	Snapshot	snapshot;
-	int64		count;
-
-	if (from >= to)
-		return 0;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	count = log_count_rows(rel, partition, from, to, snapshot);
-	UnregisterSnapshot(snapshot);
-	return count;
+	return from < to ? log_count_live(rel, partition, from, to) : 0;
 }
 
 /* number of messages in [from, to), which no transaction in progress wrote */
@@ -133,10 +125,10 @@ count_settled(Relation rel, const ConsumerGroup *group, int partition, int64 fro
 	kept = hash_search(counts, &key, HASH_FIND, NULL);
 	if (kept != NULL && kept->from <= from && from <= kept->to && kept->to <= to &&
 		log_first_offset(rel, partition) <= kept->from)
-		count = kept->count - count_rows(rel, partition, kept->from, from) +
-			count_rows(rel, partition, kept->to, to);
+		count = kept->count - count_live(rel, partition, kept->from, from) +
+			count_live(rel, partition, kept->to, to);
 	else
-		count = count_rows(rel, partition, from, to);
+		count = count_live(rel, partition, from, to);
 
 	/* after what may fail */
 	kept = hash_search(counts, &key, HASH_ENTER, &found);
@@ -178,7 +170,7 @@ count_lag(Relation rel, const ConsumerGroup *group, bool quick)
 		stable = log_stable_offset(rel, p, NULL, NULL);
 		if (fresh < stable)
 			lag += count_settled(rel, group, p, fresh, stable);
-		lag += next - Max(stable, fresh);
+		lag += count_live(rel, p, Max(stable, fresh), next);
 	}
 	return lag;
 }
@@ -219,7 +211,8 @@ count_room(Relation rel, int64 limit, int64 n, Backlog *backlog)
 		int			npartitions = log_partition_count(rel);
 
 		for (int p = 0; p < npartitions; p++)
-			backlog->unsettled += log_next_offset(rel, p) - log_stable_offset(rel, p, NULL, NULL);
+			backlog->unsettled += count_live(rel, p, log_stable_offset(rel, p, NULL, NULL),
+											 log_next_offset(rel, p));
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

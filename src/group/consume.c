@@ -221,11 +221,13 @@ try_consume(Consume *c, bool last)
 	{
 		c->group_seen = true;
 		group_check_usable(c->rel, &c->group);
-		enter_registry(c);
 		if (!c->group.paused)
+		{
+			enter_registry(c);
 			take_messages(c);
-		group_ring_note_change(RelationGetRelid(c->rel),
-							   group_messages_count(c->messages) > 0);
+			group_ring_note_change(RelationGetRelid(c->rel),
+								   group_messages_count(c->messages) > 0);
+		}
 	}
 	ExecDropSingleTupleTableSlot(c->slot);
 }

@@ -17,11 +17,13 @@
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "group/consume_pass.h"
 #include "group/mode.h"
 #include "log/log.h"
+#include "log/reader.h"
 
 typedef struct ConsumePass
 {
@@ -176,4 +178,44 @@ group_consume_partitions(const GroupConsumer *consumer, bool *busy, TimestampTz 
 
 	*busy |= pass.busy;
 	*wake_at = Min(*wake_at, pass.wake_at);
+}
+
+bool
+group_has_message(const GroupConsumer *consumer, int partition, int64 from, int64 limit)
+{
+	Snapshot	snapshot = group_message_snapshot();
+	LogReader  *reader = log_reader_begin(consumer->rel, partition, from, limit, snapshot, true);
+	bool		found = log_reader_next(reader, consumer->slot);
+
+	log_reader_end(reader);
+	ExecClearTuple(consumer->slot);
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+bool
+group_look_partitions(const GroupConsumer *consumer, TimestampTz *wake_at)
+{
+	ConsumePass pass;
+	GroupOutlook outlooks[LOG_MAX_PARTITIONS];
+	TimestampTz now = GetCurrentTimestamp();
+	bool		found = false;
+
+	pass.consumer = consumer;
+	pass.mode = consumer->group->mode;
+	pass.npartitions = log_partition_count(consumer->rel);
+	for (int p = 0; p < pass.npartitions; p++)
+	{
+		pass.mode->look(consumer, p, now, &outlooks[p]);
+		pass.positions[p] = outlooks[p].position;
+		*wake_at = Min(*wake_at, outlooks[p].wake_at);
+	}
+	pass.has_barrier = log_barrier_limits(consumer->rel, pass.npartitions,
+										  pass.positions, pass.barriers);
+	for (int p = 0; p < pass.npartitions && !found; p++)
+		found = outlooks[p].promise != GROUP_PROMISES_NOTHING &&
+			parents_are_done(&pass, p) &&
+			group_has_message(consumer, p, outlooks[p].next,
+							  pass.has_barrier ? pass.barriers[p] : PG_INT64_MAX);
+	return found;
 }

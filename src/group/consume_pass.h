@@ -25,4 +25,17 @@
 extern void group_consume_partitions(const GroupConsumer *consumer, bool *busy,
 									 TimestampTz *wake_at);
 
+/*
+ * Is there a message in [from, limit) of a partition?  What a mode promises may
+ * have rolled back, or may not be committed yet.
+ */
+extern bool group_has_message(const GroupConsumer *consumer, int partition, int64 from,
+							  int64 limit);
+
+/*
+ * Look, without taking anything, if a pass would find a message for the
+ * consumer.  A message that the group's filter excludes counts, too.
+ */
+extern bool group_look_partitions(const GroupConsumer *consumer, TimestampTz *wake_at);
+
 #endif

@@ -173,10 +173,12 @@ extern void group_inflight_insert(InflightTree *tree, const InflightEntry *entry
 
 /*
  * Call func for all entries, in order.  The lock is released between leaves,
- * so changes meanwhile may be seen or not.  False if there is no state.
+ * so changes meanwhile may be seen or not.  If dead_lettered is not NULL, it is
+ * set to the count, with messages that committed transactions buried and that
+ * the head does not count yet.  False if there is no state.
  */
 extern bool group_inflight_each(Relation rel, const ConsumerGroup *group, int partition,
-								const InflightRules *rules,
+								const InflightRules *rules, int64 *dead_lettered,
 								void (*func) (const InflightEntry *entry, void *arg), void *arg);
 
 /* a copy of the head, and the position; false if there is no state */

@@ -76,6 +76,15 @@ group_inflight_has_room(const InflightTree *tree, int nentries)
 	return count_made(&tree->disk) >= pages_for(tree, nentries);
 }
 
+static int
+compare_numbers(const void *a, const void *b)
+{
+	uint32		x = ((const LogStateKey *) a)->number;
+	uint32		y = ((const LogStateKey *) b)->number;
+
+	return x < y ? -1 : x > y;
+}
+
 void
 group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 					   const InflightRules *rules, int nentries)
@@ -104,6 +113,8 @@ group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 			keys[n++] = group_store_key(rules->page_kind, group, partition,
 										disk->spares[i] & ~INFLIGHT_UNMADE);
 	group_inflight_close(tree);
+	/* neighbours are made together */
+	qsort(keys, n, sizeof(LogStateKey), compare_numbers);
 	if (n == 0)
 		return;
 	group_store_create_pages(rel, keys, n);

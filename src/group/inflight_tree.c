@@ -67,6 +67,7 @@ page_key(const InflightTree *tree, uint32 number)
 
 /* ---- settling ---- */
 
+/* settle the entries of a leaf, and count what became of them */
 static void
 settle_node(InflightTree *tree, InflightNode *node, InflightJudge judge, void *arg)
 {
@@ -88,11 +89,12 @@ settle_node(InflightTree *tree, InflightNode *node, InflightJudge judge, void *a
 		n++;
 	}
 	node->n = n;
+	/* a reader sees these counts, but does not store them */
+	tree->head.acked += settled.acked;
+	tree->head.dead_lettered += settled.dead_lettered;
 	if (!settled.changed || !tree->exclusive)
 		return;
 	node->dirty = true;
-	tree->head.acked += settled.acked;
-	tree->head.dead_lettered += settled.dead_lettered;
 	tree->head_dirty = true;
 	if (TransactionIdIsValid(settled.newest) &&
 		(!TransactionIdIsValid(tree->disk.settled_xid) ||

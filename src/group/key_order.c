@@ -232,7 +232,7 @@ group_key_find(Relation rel, const ConsumerGroup *group, int partition,
 		FindEntries find = {missing, nmissing, *nspots, spots};
 
 		(void) group_inflight_each(rel, group, partition, group_shared_rules(group),
-								   find_entry, &find);
+								   NULL, find_entry, &find);
 		*nspots = find.nspots;
 	}
 	qsort(spots, *nspots, sizeof(SharedSpot), compare_spots);

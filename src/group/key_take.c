@@ -21,14 +21,11 @@
 #define PEEK_SLACK			8
 #define PEEK_MAX			1000
 
-/*
- * New messages become entries in chunks, because the tree must not be closed
- * between the first entry of a chunk and the move of the frontier.
- */
-#define CHUNK				12
-#define CHUNK_ROOM			(2 * CHUNK)
+/* new messages of a key that become entries together */
+#define RUN_MAX				15
+#define RUN_ROOM			(2 * RUN_MAX)
 
-StaticAssertDecl(CHUNK_ROOM <= INFLIGHT_MAX_ROOM, "room is checked once for a chunk");
+StaticAssertDecl(RUN_ROOM <= INFLIGHT_MAX_ROOM, "room is checked once for them");
 
 /* so many messages of a partition may wait for their keys */
 #define MAX_WAITING			1000000
@@ -136,7 +133,8 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 	{
 		if (!is_mine(take, entry))
 		{
-			if (places == 0 || !may_follow(take, entry))
+			if (places == 0 || !may_follow(take, entry) ||
+				entry->from >= group_inflight_head(take->tree)->frontier)
 				break;
 			if (take->nclaims == SHARED_MAX_CLAIMS)
 			{
@@ -185,7 +183,8 @@ claim_keys(SharedTake *take, uint32 from, uint32 to)
 		uint32		hash = entry->hash;
 		int64		off = entry->from;
 
-		if (!group_shared_is_free(take->group, entry, take->now, &take->wake_at))
+		if (off >= group_inflight_head(take->tree)->frontier ||
+			!group_shared_is_free(take->group, entry, take->now, &take->wake_at))
 			entry = group_inflight_next_due(take->tree, take->now);
 		else if (!group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
 										 SHARED_CLAIM_ROOM))
@@ -258,8 +257,8 @@ compare_rows(const void *a, const void *b)
 }
 
 /*
- * Make entries of messages of one key.  If a crash came between the entries
- * and the move of the frontier, there are entries already.
+ * Make entries of messages of one key.  Another consumer may have entered some
+ * of them, or a transaction that crashed.
  */
 static void
 enter_key(SharedTake *take, const KeyRow *rows, int n)
@@ -296,20 +295,34 @@ enter_key(SharedTake *take, const KeyRow *rows, int n)
 	}
 }
 
+/*
+ * Make entries of new messages, in the order of the tree, so that each leaf is
+ * visited once.  If the tree has to be closed meanwhile, another consumer may
+ * enter the same messages, and move the frontier beyond them.  Those are left
+ * alone then: they may be done already.
+ */
 static void
 enter_rows(SharedTake *take, const KeyRow *rows, int n)
 {
-	KeyRow		sorted[CHUNK];
+	KeyRow	   *sorted = palloc(n * sizeof(KeyRow));
 
 	memcpy(sorted, rows, n * sizeof(KeyRow));
 	qsort(sorted, n, sizeof(KeyRow), compare_rows);
 	for (int i = 0, next; i < n; i = next)
 	{
-		for (next = i + 1; next < n; next++)
+		int			from = i;
+
+		for (next = i + 1; next < n && next < i + RUN_MAX; next++)
 			if (sorted[next].hash != sorted[i].hash)
 				break;
-		enter_key(take, sorted + i, next - i);
+		(void) group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
+									  RUN_ROOM);
+		while (from < next && sorted[from].off < group_inflight_head(take->tree)->frontier)
+			from++;
+		if (from < next)
+			enter_key(take, sorted + from, next - from);
 	}
+	pfree(sorted);
 }
 
 bool
@@ -332,15 +345,13 @@ group_key_claim_fresh(SharedTake *take, const KeyPeek *peek)
 			group_shared_take_note_refused(take);
 			return true;
 		}
-		if (!group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
-									CHUNK_ROOM))
-			continue;
 		n = Min(peek->nrows - i, take->wanted - take->nclaimed);
 		n = Min(n, SHARED_MAX_CLAIMS - take->nclaims);
-		n = Min(n, Min(places, CHUNK));
+		n = Min(n, places);
 		enter_rows(take, peek->rows + i, (int) n);
 		i += n;
-		head->frontier = peek->rows[i - 1].off + 1;
+		head = group_inflight_head(take->tree);
+		head->frontier = Max(head->frontier, peek->rows[i - 1].off + 1);
 		group_inflight_head_changed(take->tree);
 	}
 	return true;

@@ -20,6 +20,9 @@
 /* limit for one partition; then the range of the lowest offsets is forgotten */
 #define MEMORY_MAX_RANGES	10000
 
+/* from so many ranges on, forgetting some is worth its cost */
+#define MEMORY_CROWDED		64
+
 /* limit for one transaction; then the older half is forgotten */
 #define MEMORY_MAX_PENDING	100000
 
@@ -41,6 +44,8 @@ typedef struct MemoryEntry
 	MemoryKey	key;
 	int			nranges;
 	int			maxranges;
+	int			crowded;		/* so many ranges are worth a look at the
+								 * position */
 	MemoryRange *ranges;
 } MemoryEntry;
 
@@ -112,6 +117,7 @@ enter_entry(const MemoryKey *key)
 	if (!found)
 	{
 		entry->nranges = entry->maxranges = 0;
+		entry->crowded = MEMORY_CROWDED;
 		entry->ranges = NULL;
 	}
 	return entry;
@@ -160,6 +166,7 @@ replace_ranges(MemoryEntry *entry, int low, int high, const MemoryRange *with, i
 	entry->nranges = nranges;
 }
 
+/* add a range to the table; it replaces what it overlaps */
 static void
 remember_range(MemoryEntry *entry, MemoryRange range)
 {
@@ -325,22 +332,37 @@ group_memory_allows(int32 group_id, int partition, int64 off, uint64 token,
 	return !remembered;
 }
 
+static MemoryEntry *
+find_entry(int32 group_id, int partition)
+{
+	MemoryKey	key = {group_id, partition};
+
+	remember_committed();
+	return memory == NULL ? NULL : hash_search(memory, &key, HASH_FIND, NULL);
+}
+
+bool
+group_memory_is_crowded(int32 group_id, int partition)
+{
+	MemoryEntry *entry = find_entry(group_id, partition);
+
+	return entry != NULL && entry->nranges >= entry->crowded;
+}
+
 void
 group_memory_forget(int32 group_id, int partition, int64 position)
 {
-	MemoryKey	key = {group_id, partition};
-	MemoryEntry *entry;
+	MemoryEntry *entry = find_entry(group_id, partition);
 
-	remember_committed();
-	entry = memory == NULL ? NULL : hash_search(memory, &key, HASH_FIND, NULL);
 	if (entry == NULL)
 		return;
 	replace_ranges(entry, 0, find_range(entry, position), NULL, 0);
+	entry->crowded = Max(MEMORY_CROWDED, 2 * entry->nranges);
 	if (entry->nranges == 0)
 	{
 		if (entry->ranges != NULL)
 			pfree(entry->ranges);
-		hash_search(memory, &key, HASH_REMOVE, NULL);
+		hash_search(memory, &entry->key, HASH_REMOVE, NULL);
 	}
 }
 

@@ -46,6 +46,9 @@ extern bool group_memory_allows(int32 group_id, int partition, int64 off,
 /* forget ranges below position, where everything is done */
 extern void group_memory_forget(int32 group_id, int partition, int64 position);
 
+/* are there so many ranges that it is worth to find the position for this? */
+extern bool group_memory_is_crowded(int32 group_id, int partition);
+
 extern void group_memory_init(void);	/* transaction callbacks */
 
 #endif

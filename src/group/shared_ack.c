@@ -94,7 +94,8 @@ end_change(SharedChange *change, bool frees)
 		return;
 	}
 
-	position = group_inflight_position(change->tree);
+	if (group_memory_is_crowded(change->group->group_id, change->partition))
+		position = group_inflight_position(change->tree);
 	if (frees && head->limited)
 	{
 		/* a place is free as soon as the message is not leased any more */
@@ -103,7 +104,8 @@ end_change(SharedChange *change, bool frees)
 		ring = true;
 	}
 	group_inflight_close(change->tree);
-	group_memory_forget(change->group->group_id, change->partition, position);
+	if (position > 0)
+		group_memory_forget(change->group->group_id, change->partition, position);
 	if (ring)
 		signal_ring(RelationGetRelid(change->rel));
 }

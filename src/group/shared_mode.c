@@ -82,7 +82,7 @@ shared_is_idle(Relation rel, const ConsumerGroup *group, int partition)
 	bool		found = false;
 
 	(void) group_inflight_each(rel, group, partition, group_shared_rules(group),
-							   find_undone, &found);
+							   NULL, find_undone, &found);
 	return !found;
 }
 
@@ -109,9 +109,12 @@ typedef struct Counting
 	const ConsumerGroup *group;
 	TimestampTz now;
 	int64		first;
+	int64		frontier;
+	int64		buried;			/* by this transaction */
 	GroupFigures *figures;
 } Counting;
 
+/* add an entry to the figures */
 static void
 count_entry(const InflightEntry *entry, void *arg)
 {
@@ -123,6 +126,12 @@ count_entry(const InflightEntry *entry, void *arg)
 	int64		end = entry->from + entry->count;
 
 	if (is_done(entry))
+	{
+		if (top->buried)
+			counting->buried += entry->count;
+		return;
+	}
+	if (from >= counting->frontier)
 		return;
 
 	/* what the next consume() will count as expired */
@@ -149,13 +158,17 @@ count_entry(const InflightEntry *entry, void *arg)
 	}
 }
 
+/*
+ * The tree is read without a lock on the whole, so the figures are only about
+ * those of one point in time.
+ */
 static void
 shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 			   TimestampTz now, GroupFigures *figures)
 {
 	const InflightRules *rules = group_shared_rules(group);
 	int64		first = log_first_offset(rel, partition);
-	Counting	counting = {group, now, first, figures};
+	Counting	counting = {.group = group, .now = now, .first = first, .figures = figures};
 	InflightHead head;
 	int64		position;
 	TimestampTz due;
@@ -170,15 +183,17 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 		figures->position = figures->fresh = progress.position;
 		return;
 	}
+	counting.frontier = head.frontier;
 	figures->fresh = Max(head.frontier, first);
 	figures->position = figures->fresh;
 	figures->redelivered = head.redelivered;
-	figures->dead_lettered = head.dead_lettered;
 	figures->expired = head.expired;
 	figures->last_consumed_at = head.last_consumed_at;
 	if (head.frontier < first)
 		figures->expired += Max(0, Min(first, log_expired_offset(rel, partition)) - head.frontier);
-	(void) group_inflight_each(rel, group, partition, rules, count_entry, &counting);
+	(void) group_inflight_each(rel, group, partition, rules, &figures->dead_lettered,
+							   count_entry, &counting);
+	figures->dead_lettered += counting.buried;
 }
 
 /* ---- leases ---- */
@@ -283,7 +298,7 @@ shared_leases(Relation rel, const ConsumerGroup *group, int partition,
 	int			nconsumers;
 
 	(void) group_inflight_each(rel, group, partition, group_shared_rules(group),
-							   collect_lease, &leases);
+							   NULL, collect_lease, &leases);
 	if (leases.n == 0)
 		return;
 	if (keys)

@@ -230,6 +230,12 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 	const InflightEntry *before = &take->claims[fix->claim].before;
 	InflightLevel level;
 
+	/* it was counted when it was claimed, but is not handed out */
+	if (group_inflight_top(before)->deliveries > 0)
+	{
+		head->redelivered -= part->count;
+		group_inflight_head_changed(take->tree);
+	}
 	switch (fix->kind)
 	{
 		case FIX_REMOVE:
@@ -249,9 +255,6 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 		case FIX_RESTORE:
 			part->nlevels = before->nlevels;
 			memcpy(part->levels, before->levels, sizeof(part->levels));
-			if (group_inflight_top(before)->deliveries > 0)
-				head->redelivered -= part->count;
-			group_inflight_head_changed(take->tree);
 			/* what blocked it may be gone */
 			(void) group_key_clear_blocked(part);
 			return true;
@@ -259,6 +262,7 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 	pg_unreachable();
 }
 
+/* change all that is left of a part of a claim */
 static void
 apply_fix(SharedTake *take, const Fix *fix)
 {

@@ -76,7 +76,11 @@ group_shared_look(const GroupConsumer *consumer, int partition, TimestampTz now,
 		  head.available + head.leased < group->max_in_flight)))
 		outlook->promise = GROUP_PROMISES_MESSAGES;
 	else
+	{
 		outlook->wake_at = due;
+		if (head.leased > 0 && group_shared_has_gone(consumer->rel, group, partition))
+			outlook->promise = GROUP_PROMISES_MESSAGES;
+	}
 }
 
 /* ---- claims ---- */
@@ -172,7 +176,11 @@ expire_entry(SharedTake *take, const InflightEntry *entry, int64 first)
 	group_inflight_replace(take->tree, parts + 1, n - 1);
 }
 
-/* claim messages that came back: others have had them, but not finished */
+/*
+ * Claim messages that came back: others have had them, but not finished.
+ * Entries beyond the frontier are left over from a crash, and are new
+ * messages (claim_fresh).
+ */
 static void
 claim_old(SharedTake *take)
 {
@@ -180,7 +188,8 @@ claim_old(SharedTake *take)
 	int64		first = log_first_offset(take->rel, take->partition);
 
 	entry = group_inflight_next_due(take->tree, take->now);
-	while (entry != NULL && group_shared_take_wants_more(take))
+	while (entry != NULL && entry->from < group_inflight_head(take->tree)->frontier &&
+		   group_shared_take_wants_more(take))
 	{
 		int64		n = Min(entry->count, take->wanted - take->nclaimed);
 		InflightEntry parts[3];
@@ -253,6 +262,7 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 	{
 		int64		from = Max(peek->ranges[i].from, head->frontier);
 		int64		n = peek->ranges[i].to - from;
+		const InflightEntry *found;
 		InflightEntry entry;
 
 		if (n <= 0)
@@ -275,6 +285,16 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 			places = group_shared_take_places(take);
 			continue;
 		}
+		found = group_inflight_seek(take->tree, 0, from);
+		if (found != NULL && found->from <= from)
+		{
+			/* left over from a crash: as one that came back */
+			head->frontier = found->from + found->count;
+			group_inflight_head_changed(take->tree);
+			continue;
+		}
+		if (found != NULL)
+			n = Min(n, found->from - from);
 		n = Min(n, Min(places, take->wanted - take->nclaimed));
 		group_inflight_init(&entry, 0, from, (int32) n);
 		group_shared_take_claim(take, &entry);
@@ -366,6 +386,7 @@ claim_messages(SharedTake *take)
 	for (int tries = 0; group_shared_take_wants_more(take) && tries < MAX_PEEKS; tries++)
 		if (!take_fresh(take))
 			break;
+	take->leased = group_inflight_head(take->tree)->leased;
 	group_shared_take_close(take);
 }
 
@@ -395,6 +416,7 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 	const ConsumerGroup *group = consumer->group;
 	GroupLock	lock = group_lock_partition(group->group_id, partition, GROUP_LOCK_SHARE, false);
 	int			before = group_messages_count(consumer->messages);
+	bool		ended = false;
 	SharedTake	take;
 
 	if (lock == GROUP_LOCK_BUSY)
@@ -413,7 +435,12 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 			take.wanted = Max(take.wanted, FILTER_CLAIM);
 		claim_messages(&take);
 		if (take.nclaims == 0)
-			break;
+		{
+			if (ended || take.leased == 0 || !group_shared_end_gone(&take))
+				break;
+			ended = true;
+			continue;
+		}
 		group_shared_read_claims(&take);
 	}
 	if (take.claims != NULL)

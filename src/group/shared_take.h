@@ -41,6 +41,7 @@ typedef struct SharedTake
 	InflightTree *tree;			/* NULL: not open */
 
 	/* this round */
+	int64		leased;			/* messages that anybody has */
 	int64		wanted;			/* messages to claim */
 	int64		nclaimed;
 	int			nclaims;
@@ -78,6 +79,13 @@ extern int64 group_shared_take_places(SharedTake *take);
  * remember how it was.
  */
 extern void group_shared_take_claim(SharedTake *take, InflightEntry *entry);
+
+/*
+ * shared_gone.c: end the leases of sessions that have ended.  The first one
+ * tells whether there may be any.
+ */
+extern bool group_shared_has_gone(Relation rel, const ConsumerGroup *group, int partition);
+extern bool group_shared_end_gone(SharedTake *take);
 
 /* shared_read.c: read what was claimed, and correct the claims */
 extern void group_shared_read_claims(SharedTake *take);

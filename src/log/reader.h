@@ -156,6 +156,12 @@ extern void log_peek(Relation rel, int partition, int64 from, int64 to, int64 wa
 					 Snapshot snapshot, LogPeek *peek);
 
 /*
+ * Number of rows in [from, to) that did not roll back, including those of
+ * transactions in progress.  Reads run headers only.
+ */
+extern int64 log_count_live(Relation rel, int partition, int64 from, int64 to);
+
+/*
  * Number of messages of a partition that a recent snapshot sees.  Reads the
  * run headers of what was appended since the last VACUUM.
  */

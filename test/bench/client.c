@@ -124,10 +124,10 @@ first_column(const PGresult *result)
 
 	if (array == NULL)
 		fail("array", "out of memory");
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && PQnfields(result) > 0; i++)
 		p += sprintf(p, "%c%s", i == 0 ? '{' : ',', PQgetvalue(result, i, 0));
 	strcpy(p, "}");
-	if (n > 0 && !PQgetisnull(result, 0, 0))
+	if (n > 0 && PQnfields(result) > 0 && !PQgetisnull(result, 0, 0))
 		return array;
 	free(array);
 	return NULL;

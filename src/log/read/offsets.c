@@ -226,6 +226,19 @@ log_peek(Relation rel, int partition, int64 from, int64 to, int64 want,
 }
 
 int64
+log_count_live(Relation rel, int partition, int64 from, int64 to)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int64		count;
+
+	from = Max(from, log_first_offset(rel, partition));
+	to = Min(to, log_next_offset(rel, partition));
+	(void) walk_runs(rel, partition, from, to, snapshot, LOG_STOP_NEVER_LIVE, &count, NULL, NULL);
+	UnregisterSnapshot(snapshot);
+	return count;
+}
+
+int64
 log_count_messages(Relation rel, int partition, Snapshot snapshot)
 {
 	BlockNumber block = log_head_block(rel, partition);

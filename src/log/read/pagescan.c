@@ -125,7 +125,8 @@ collect_ranges(LogPageScan *ps, Snapshot snapshot, int stop)
 			ps->stop_time = run->time;
 			break;
 		}
-		if (visibility == LOG_VISIBLE && run->nrows > 0)
+		if ((visibility == LOG_VISIBLE ||
+			 (stop == LOG_STOP_NEVER_LIVE && visibility != LOG_INVISIBLE)) && run->nrows > 0)
 		{
 			LogRange   *r = &ps->ranges[ps->nranges++];
 

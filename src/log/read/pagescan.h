@@ -59,6 +59,7 @@ typedef struct LogPageScan
 	LogRange	ranges[LOG_MAX_RANGES];
 } LogPageScan;
 
+#define LOG_STOP_NEVER_LIVE (-1)	/* and collect rows in progress, too */
 #define LOG_STOP_NEVER	0
 #define LOG_STOP_IN_PROGRESS 1	/* at other transactions in progress */
 #define LOG_STOP_OWN	2		/* at our own, too */

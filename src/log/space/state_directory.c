@@ -394,6 +394,58 @@ log_state_insert(Relation rel, const LogStateKey *key, const char *data, int len
 	release_all(buffers, 3);
 }
 
+uint32
+log_state_insert_empty(Relation rel, const LogStateKey *keys, uint32 n)
+{
+	StatePath	path;
+	LogBlockRange range;
+	Buffer		buffers[LOG_STATE_MAX_PAGES + 2];	/* as above */
+	Buffer		leaf;
+	LogStateDirectory *directory;
+	uint32		i;
+	uint32		max;
+
+	do
+	{
+		leaf = descend(rel, &keys[0], &path);
+		if (BufferIsValid(leaf))
+			UnlockReleaseBuffer(leaf);
+	} while (!make_room(rel, &path));
+
+	max = Min(n, LOG_STATE_MAX_PAGES);
+	max = Min(max, LOG_STATE_DIRECTORY_MAX - path.nentries[path.depth - 1]);
+	range = log_pick_blocks(rel, max);
+	max = Min(max, range.nblocks);
+	buffers[1] = lock_meta(rel);
+	buffers[0] = lock_directory(rel, path.blocks[path.depth - 1]);
+	directory = LOG_STATE_DIRECTORY(BufferGetPage(buffers[0]));
+	i = path.positions[path.depth - 1];
+
+	/* those that follow each other here */
+	for (n = 1; n < max; n++)
+		if (log_state_compare(&keys[n - 1], &keys[n]) >= 0 ||
+			(i < directory->nentries &&
+			 log_state_compare(&keys[n], &directory->entries[i].key) >= 0) ||
+			(path.bounded && log_state_compare(&keys[n], &path.high) >= 0))
+			break;
+	for (uint32 k = 0; k < n; k++)
+		buffers[2 + k] = lock_new(rel, range.start + k);
+	XLogEnsureRecordSpace(n + 2, 0);
+
+	START_CRIT_SECTION();
+	log_take_blocks(BufferGetPage(buffers[1]), range.start, n);
+	LOG_META(BufferGetPage(buffers[1]))->nstates += n;
+	for (uint32 k = 0; k < n; k++)
+	{
+		add_entry(BufferGetPage(buffers[0]), i + k, &keys[k], range.start + k);
+		log_fill_state(BufferGetPage(buffers[2 + k]), &keys[k], "", 0);
+	}
+	finish_change(rel, buffers, n + 2);
+	END_CRIT_SECTION();
+	release_all(buffers, n + 2);
+	return n;
+}
+
 /* ---- removing ---- */
 
 static void
@@ -428,13 +480,13 @@ log_state_remove(Relation rel, const LogStateEntry *victims, int n)
 	 * in the order that redo needs: states, pages of the path from the leaf
 	 * up, meta
 	 */
-	Buffer		buffers[LOG_STATE_MAX_VICTIMS + LOG_STATE_MAX_LEVEL + 2];
+	Buffer		buffers[LOG_STATE_MAX_PAGES + LOG_STATE_MAX_LEVEL + 2];
 	int			npath = 1;
 	int			nbuffers;
 	Page		metapage;
 	bool		all;			/* no page of the tree remains */
 
-	Assert(n >= 1 && n <= LOG_STATE_MAX_VICTIMS);
+	Assert(n >= 1 && n <= LOG_STATE_MAX_PAGES);
 	if (!BufferIsValid(leaf))
 		log_page_corrupted(rel, 0, "it does not name the state directory");
 	UnlockReleaseBuffer(leaf);

@@ -43,8 +43,16 @@ log_state_walk_at_end(const LogStateWalk *walk)
 /* Create a page with these bytes.  There must be none with this key. */
 extern void log_state_insert(Relation rel, const LogStateKey *key, const char *data, int len);
 
+/* Most pages that one record creates or frees. */
+#define LOG_STATE_MAX_PAGES	16
+
+/*
+ * Create empty pages with some of these keys, from the first one on.  Returns
+ * how many.  There must be none with these keys.
+ */
+extern uint32 log_state_insert_empty(Relation rel, const LogStateKey *keys, uint32 n);
+
 /* Free pages whose entries are in one leaf, in order. */
-#define LOG_STATE_MAX_VICTIMS	16
 extern void log_state_remove(Relation rel, const LogStateEntry *victims, int n);
 
 #endif

@@ -312,6 +312,9 @@ log_state_write(Relation rel, LogStateKey key, const char *data, int len)
 void
 log_state_create(Relation rel, const LogStateKey *keys, int n)
 {
+	LogStateKey *missing = palloc(n * sizeof(LogStateKey));
+	int			nmissing = 0;
+
 	log_create_storage(rel);
 	LockRelationForExtension(rel, ExclusiveLock);
 	for (int i = 0; i < n; i++)
@@ -321,9 +324,12 @@ log_state_create(Relation rel, const LogStateKey *keys, int n)
 		if (BufferIsValid(buffer))
 			UnlockReleaseBuffer(buffer);
 		else
-			log_state_insert(rel, &keys[i], "", 0);
+			missing[nmissing++] = keys[i];
 	}
+	for (int i = 0; i < nmissing;)
+		i += log_state_insert_empty(rel, &missing[i], nmissing - i);
 	UnlockRelationForExtension(rel, ExclusiveLock);
+	pfree(missing);
 }
 
 void
@@ -333,7 +339,7 @@ log_state_free(Relation rel, uint8 kind, uint32 owner,
 	LogStateKey from = log_state_key(kind, owner, 0, 0);
 	LogStateWalk walk;
 	LogStateEntry entry;
-	LogStateEntry victims[LOG_STATE_MAX_VICTIMS];
+	LogStateEntry victims[LOG_STATE_MAX_PAGES];
 	int			n = 0;
 
 	LockRelationForExtension(rel, ExclusiveLock);
@@ -344,7 +350,7 @@ log_state_free(Relation rel, uint8 kind, uint32 owner,
 		CHECK_FOR_INTERRUPTS();
 		if (!keep(&entry.key, arg))
 			victims[n++] = entry;
-		if (n == LOG_STATE_MAX_VICTIMS || (n > 0 && log_state_walk_at_end(&walk)))
+		if (n == LOG_STATE_MAX_PAGES || (n > 0 && log_state_walk_at_end(&walk)))
 		{
 			log_state_remove(rel, victims, n);
 			n = 0;
