@@ -36,7 +36,7 @@ FROM unnest(ARRAY['ordered', 'shared', 'key_shared']) m;
 SELECT * FROM tell('ordered');
 SELECT * FROM tell('shared');
 SELECT * FROM tell('key_shared');
-SELECT mode, dead_lettered FROM streamq.consumer_groups WHERE stream = 's'::regclass;
+SELECT mode, dead_lettered FROM streamq.consumer_groups WHERE stream = 's'::regclass ORDER BY mode;
 
 -- message_ttl
 SELECT streamq.drop_group('s', m) FROM unnest(ARRAY['ordered', 'shared', 'key_shared']) m;
