@@ -152,6 +152,17 @@ SELECT streamq.produce_batch('e', '{1,2,3,4,5,6}') IS NOT NULL AS room;
 SELECT group_name, sum(lag) AS lag, sum(expired) AS expired FROM streamq.consumer_groups WHERE stream = 'e'::regclass GROUP BY 1 ORDER BY 1;
 SELECT * FROM streamq.check_stream('e');
 
+-- message_ttl: what is older is delivered to nobody
+SELECT streamq.create_stream('t');
+SELECT streamq.create_group('t', 'ordered'), streamq.create_group('t', 'shared', mode => 'shared');
+SELECT count(*) FROM generate_series(1, 3) i, streamq.produce('t', to_jsonb(i));
+SELECT streamq.alter_stream('t', message_ttl => '700 ms');
+SELECT pg_sleep(0.8);
+SELECT streamq.produce('t', '4') IS NOT NULL AS produced;
+SELECT payload FROM streamq.consume('t', 'ordered', 100, auto_ack => true);
+SELECT payload FROM streamq.consume('t', 'shared', 100, auto_ack => true);
+SELECT group_name, lag, expired FROM streamq.consumer_groups WHERE stream = 't'::regclass ORDER BY 1;
+
 -- max_rate: a second's messages at once, then one after the other
 SELECT streamq.alter_stream('p', backlog_policy => 'none', max_rate => 50);
 SELECT clock_timestamp() AS start \gset
