@@ -13,10 +13,10 @@
 #include "utils/guc.h"
 
 #include "base/loaded.h"
-#include "group/backlog.h"
 #include "group/group.h"
 #include "hooks/hooks.h"
 #include "job/job.h"
+#include "log/admission.h"
 #include "log/log.h"
 #include "log/space.h"
 #include "plan/plan.h"

@@ -71,6 +71,14 @@ CREATE TABLE streamq.delayed_dump (
 );
 COMMENT ON TABLE streamq.delayed_dump IS 'messages that wait, on their way through a dump; always empty';
 
+CREATE FUNCTION streamq.count_messages(stream pg_catalog.oid) RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'streamq_count_messages';
+REVOKE ALL ON FUNCTION streamq.count_messages(pg_catalog.oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.count_messages(pg_catalog.oid) TO pg_read_all_data;
+COMMENT ON FUNCTION streamq.count_messages(pg_catalog.oid) IS 'number of messages in a stream as the caller''s snapshot sees it';
+
 CREATE FUNCTION streamq.dump_delayed() RETURNS SETOF streamq.delayed_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -82,9 +90,7 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
 FROM streamq.delayed_message d
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.stream::pg_catalog.oid
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-JOIN (SELECT w.stream,
-		(SELECT COALESCE(pg_catalog.sum(m), 0)::pg_catalog.int8
-		 FROM streamq.stream_progress(w.stream::pg_catalog.oid) s, pg_catalog.unnest(s.messages) m) AS messages
+JOIN (SELECT w.stream, streamq.count_messages(w.stream) AS messages
 	  FROM (SELECT DISTINCT stream::pg_catalog.oid FROM streamq.delayed_message) w) p
 ON p.stream OPERATOR(pg_catalog.=) c.oid
 ORDER BY d.due_at, d.delayed_id

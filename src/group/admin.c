@@ -18,6 +18,7 @@
 #include "group/group_ring.h"
 #include "group/group_shmem.h"
 #include "group/memory.h"
+#include "group/redrive.h"
 #include "group/session.h"
 #include "group/store.h"
 #include "stream/retention.h"
@@ -98,6 +99,7 @@ group_init(void)
 	group_ring_init();
 	group_memory_init();
 	stream_register_retention_holder(group_hold_retention);
+	stream_register_retention_follower(group_forget_expired);
 }
 
 void

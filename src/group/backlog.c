@@ -31,12 +31,14 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "group/backlog.h"
+#include "group/floor.h"
+#include "group/group.h"
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/group_restored.h"
 #include "group/group_ring.h"
 #include "group/mode.h"
+#include "log/admission.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/reader.h"
@@ -157,7 +159,7 @@ count_lag(Relation rel, const ConsumerGroup *group, bool quick)
 		int64		stable;
 
 		group->mode->figures(rel, group, p, now, &figures);
-		fresh = Max(figures.fresh, log_first_offset(rel, p));
+		fresh = Max(figures.fresh, group_first_offset(rel, group, p));
 		next = log_next_offset(rel, p);
 		lag += figures.undone;
 		if (fresh >= next)
@@ -250,12 +252,93 @@ unlock_append(Relation rel)
 	group_unlock_producer(RelationGetRelid(rel), GROUP_PRODUCER_APPEND, append_mode);
 }
 
+/* ---- eviction ---- */
+
+/*
+ * The partition in which the oldest message of a group is that may be evicted,
+ * and its offset.  Messages of transactions in progress, and those after them,
+ * may not.  Returns -1 if there is none.
+ */
+static int
+find_oldest(Relation rel, const ConsumerGroup *group, int64 *oldest)
+{
+	int			npartitions = log_partition_count(rel);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz best_time = 0;
+	int			best = -1;
+
+	for (int p = 0; p < npartitions; p++)
+	{
+		GroupFigures figures;
+		int64		off;
+		TimestampTz time;
+
+		group->mode->figures(rel, group, p, now, &figures);
+		off = figures.oldest >= 0 ? figures.oldest :
+			Max(figures.fresh, group_first_offset(rel, group, p));
+		if (off >= log_stable_offset(rel, p, NULL, NULL))
+			continue;
+		time = log_produced_at(rel, p, off);
+		if (best < 0 || time < best_time)
+		{
+			best = p;
+			best_time = time;
+			*oldest = off;
+		}
+	}
+	return best;
+}
+
+/*
+ * Take the oldest messages from a group until n messages fit.  The append lock
+ * is held in ExclusiveLock.  A step evicts less than what is too much, because
+ * the oldest messages may be in any partition.
+ */
+static void
+evict_from_group(Relation rel, const ConsumerGroup *group, int64 limit, int64 n)
+{
+	int			npartitions = log_partition_count(rel);
+	int64		excess;
+
+	while ((excess = count_lag(rel, group, false) + n - limit) > 0)
+	{
+		int64		oldest = 0;
+		int			p = find_oldest(rel, group, &oldest);
+		int64		floor;
+
+		CHECK_FOR_INTERRUPTS();
+		if (p < 0)
+			break;
+		floor = oldest + Max(excess / npartitions, 1);
+		group_raise_floor(rel, group, p, Min(floor, log_stable_offset(rel, p, NULL, NULL)));
+	}
+}
+
+static void
+evict(Relation rel, int64 limit, int64 n)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "streamq eviction",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell   *lc;
+
+	foreach(lc, group_list(rel))
+	{
+		const ConsumerGroup *group = lfirst(lc);
+
+		if (!group_is_being_restored(rel, group))
+			evict_from_group(rel, group, limit, n);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 /*
  * Try to take room for n messages.  If there is enough, the append lock is
  * held on return.  If not, *backlog says why.
  */
 static bool
-try_enter(Relation rel, int64 limit, int64 n, Backlog *backlog)
+try_enter(Relation rel, int64 limit, int64 n, bool may_evict, Backlog *backlog)
 {
 	Oid			relid = RelationGetRelid(rel);
 	LogFlow    *flow;
@@ -273,6 +356,11 @@ try_enter(Relation rel, int64 limit, int64 n, Backlog *backlog)
 	mark = stream_flow_mark(relid);
 	pg_memory_barrier();
 	count_room(rel, limit, n, backlog);
+	if (backlog->room < n && may_evict && n <= limit)
+	{
+		evict(rel, limit, n);
+		count_room(rel, limit, n, backlog);
+	}
 
 	/*
 	 * What this transaction acknowledged is room for itself only, because it
@@ -372,7 +460,7 @@ enter_or_wait(Relation rel, int64 n)
 			return;
 		}
 		seen = signal_count(relid);
-		if (try_enter(rel, options.backlog_messages, n, &backlog))
+		if (try_enter(rel, options.backlog_messages, n, false, &backlog))
 			break;
 		if (n > options.backlog_messages)
 			report_too_large(rel, options.backlog_messages, n);
@@ -412,7 +500,7 @@ enter_by_policy(Relation rel, int64 n)
 		case LOG_BACKLOG_NONE:
 			break;
 		case LOG_BACKLOG_REJECT:
-			if (try_enter(rel, options.backlog_messages, n, &backlog))
+			if (try_enter(rel, options.backlog_messages, n, false, &backlog))
 				break;
 			if (n > options.backlog_messages)
 				report_too_large(rel, options.backlog_messages, n);
@@ -422,6 +510,8 @@ enter_by_policy(Relation rel, int64 n)
 			enter_or_wait(rel, n);
 			break;
 		case LOG_BACKLOG_EVICT:
+			if (!try_enter(rel, options.backlog_messages, n, true, &backlog))
+				report_too_large(rel, options.backlog_messages, Max(backlog.unsettled, 0) + n);
 			break;
 	}
 }

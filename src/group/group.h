@@ -70,6 +70,14 @@ extern bool group_messages_next(GroupMessages *messages, uint32 wanted,
 extern void group_messages_rewind(GroupMessages *messages);
 extern void group_messages_end(GroupMessages *messages);
 
+/*
+ * Hooks of the log (log_enter_hook, log_leave_hook): wait for the stream's
+ * max_rate, then for room by its backlog policy, or fail.  Until leave, nobody
+ * counts the room.
+ */
+extern void group_backlog_enter(Relation rel, int64 nrows);
+extern void group_backlog_leave(Relation rel);
+
 /* SQL functions that the planner recognizes by their addresses */
 extern PGDLLEXPORT Datum streamq_consume(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum streamq_consume_as(PG_FUNCTION_ARGS);

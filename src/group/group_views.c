@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "base/loaded.h"
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_live.h"
 #include "group/mode.h"
@@ -139,10 +140,10 @@ count_fresh(LagCounts *counts, Relation rel, int64 from, Snapshot snapshot)
 
 /* count undone messages; *oldest is set to the offset of the first one */
 static int64
-count_lag(Relation rel, int partition, const GroupFigures *figures,
+count_lag(Relation rel, const ConsumerGroup *group, int partition, const GroupFigures *figures,
 		  LagCounts *counts, Snapshot snapshot, int64 *oldest)
 {
-	int64		from = Max(log_first_offset(rel, partition), figures->fresh);
+	int64		from = Max(group_first_offset(rel, group, partition), figures->fresh);
 	int64		count = figures->undone;
 
 	*oldest = figures->oldest;
@@ -218,7 +219,7 @@ streamq_group_stats(PG_FUNCTION_ARGS)
 		Interval	age = {0};
 
 		group.mode->figures(rel, &group, p, now, &figures);
-		lag = count_lag(rel, p, &figures, get_counts(fcinfo, rel, p), snapshot, &oldest);
+		lag = count_lag(rel, &group, p, &figures, get_counts(fcinfo, rel, p), snapshot, &oldest);
 		UnregisterSnapshot(snapshot);
 
 		if (oldest >= 0)

@@ -315,7 +315,9 @@ group_inflight_store_head(InflightTree *tree)
 	group_store_replace_page(tree->rel, &page, bytes.data, len);
 	group_store_unlock_page(&page);
 	tree->loaded = tree->disk;
-	tree->head_dirty = false;
+
+	/* the frontier is stored when all entries below it have been */
+	tree->head_dirty = tree->head.frontier != tree->disk.versions[tree->version].frontier;
 }
 
 void
@@ -522,6 +524,11 @@ group_inflight_close(InflightTree *tree)
 InflightHead *
 group_inflight_head(InflightTree *tree)
 {
+	InflightNode *leaf = group_inflight_leaf(tree);
+
+	/* the counts include what was changed in the leaf and is not stored yet */
+	if (tree->exclusive && leaf->loaded)
+		add_counts(tree, leaf);
 	return &tree->head;
 }
 

@@ -9,11 +9,14 @@
 
 #include "group/dead_letter.h"
 #include "group/filter.h"
+#include "group/floor.h"
 #include "group/judge.h"
 #include "group/mode.h"
+#include "log/options.h"
 
 struct GroupJudge
 {
+	TimestampTz horizon;		/* older messages have expired */
 	GroupFilter *filter;		/* NULL: none */
 };
 
@@ -38,6 +41,7 @@ group_judge_begin(Relation rel, const ConsumerGroup *group)
 {
 	GroupJudge *judge = palloc0(sizeof(GroupJudge));
 
+	judge->horizon = log_options_horizon(rel);
 	if (group->filter != NULL)
 	{
 		/*
@@ -96,6 +100,9 @@ group_judge(const GroupConsumer *consumer, const LogKeptRow *row)
 	const ConsumerGroup *group = consumer->group;
 	GroupFilter *filter = consumer->judge->filter;
 
+	if (row->produced_at < consumer->judge->horizon ||
+		group_is_evicted(consumer->rel, group, row->msg_id))
+		return GROUP_EXPIRE;
 	if (filter != NULL)
 	{
 		ErrorData  *error;

@@ -7,6 +7,7 @@
 #include "common/pg_prng.h"
 #include "utils/snapmgr.h"
 
+#include "group/floor.h"
 #include "group/inflight.h"
 #include "group/key_order.h"
 #include "group/key_shared.h"
@@ -174,7 +175,7 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 static void
 claim_keys(SharedTake *take, uint32 from, uint32 to)
 {
-	int64		first = log_first_offset(take->rel, take->partition);
+	int64		first = group_first_offset(take->rel, take->group, take->partition);
 	const InflightEntry *entry = group_inflight_seek(take->tree, from, 0);
 
 	while (entry != NULL && entry->hash <= to && group_shared_take_wants_more(take))

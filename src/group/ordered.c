@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/mode.h"
@@ -83,7 +84,7 @@ ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 				TimestampTz now, GroupFigures *figures)
 {
 	OrderedState state;
-	int64		first = log_first_offset(rel, partition);
+	int64		first = group_first_offset(rel, group, partition);
 	bool		leased;
 	GroupRange	run;
 
@@ -91,7 +92,7 @@ ordered_figures(Relation rel, const ConsumerGroup *group, int partition,
 	leased = group_ordered_is_leased(&state, now);
 	if (group_ordered_needed(&state) < first)
 	{
-		int64		lost = log_expired_offset(rel, partition);
+		int64		lost = group_expired_offset(rel, group, partition);
 
 		if (leased)
 			group_ordered_lose(&state, state.cursor, lost);

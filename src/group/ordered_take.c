@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "group/args.h"
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/group_ring.h"
@@ -399,9 +400,9 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		 * as expired.
 		 */
 		group_ordered_end_lease(&state);
-		first = log_first_offset(rel, partition);
+		first = group_first_offset(rel, group, partition);
 		if (group_ordered_needed(&state) < first)
-			group_ordered_expire(&state, first, log_expired_offset(rel, partition));
+			group_ordered_expire(&state, first, group_expired_offset(rel, group, partition));
 		group_ordered_requeue_again(&state);
 	}
 	token = state.leased ? state.token : group_memory_make_token();

@@ -16,6 +16,8 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
@@ -88,21 +90,26 @@ delete_range(Relation catalog, int32 group_id, int64 from, int64 to)
 	CommandCounterIncrement();
 }
 
+static bool
+has_rows(Relation catalog, int32 group_id)
+{
+	SysScanDesc scan = begin_scan(catalog, group_id, 0, PG_INT64_MAX);
+	bool		found = HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	return found;
+}
+
 void
 group_forget_buried(int32 group_id)
 {
 	Relation	catalog = base_catalog_open(BURIED_CATALOG, Natts_buried, AccessShareLock, true);
-	SysScanDesc scan;
-	bool		found;
 
 	if (catalog == NULL)
 		return;
 
 	/* usually there are none, and others need not be blocked */
-	scan = begin_scan(catalog, group_id, 0, PG_INT64_MAX);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	if (found)
+	if (has_rows(catalog, group_id))
 	{
 		LockRelation(catalog, DELETE_LOCK);
 		delete_range(catalog, group_id, 0, PG_INT64_MAX);
@@ -110,15 +117,61 @@ group_forget_buried(int32 group_id)
 	table_close(catalog, NoLock);
 }
 
+/*
+ * Where the partitions of a stream began when this process looked last.  It is
+ * only a sum, because offsets never go back.
+ */
+typedef struct Pruned
+{
+	Oid			relid;			/* key */
+	int64		first;
+} Pruned;
+
+static int64
+sum_first_offsets(Relation rel, int npartitions)
+{
+	int64		sum = 0;
+
+	for (int p = 0; p < npartitions; p++)
+		sum += log_first_offset(rel, p);
+	return sum;
+}
+
+static Pruned *
+find_pruned(Oid relid)
+{
+	static HTAB *all = NULL;
+	Pruned	   *pruned;
+	bool		found;
+
+	if (all == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(Pruned);
+		ctl.hcxt = TopMemoryContext;
+		all = hash_create("streamq dead letters that were looked for", 64, &ctl,
+						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	pruned = hash_search(all, &relid, HASH_ENTER, &found);
+	if (!found)
+		pruned->first = 0;
+	return pruned;
+}
+
 void
 group_forget_expired(Relation rel)
 {
 	Oid			relid = base_catalog_oid(BURIED_CATALOG, true);
-	Relation	catalog;
 	int			npartitions = log_partition_count(rel);
+	int64		first = sum_first_offsets(rel, npartitions);
+	Pruned	   *pruned = find_pruned(RelationGetRelid(rel));
+	Relation	catalog;
 	ListCell   *lc;
 
-	if (!OidIsValid(relid) || !ConditionalLockRelationOid(relid, DELETE_LOCK))
+	if (pruned->first == first || !OidIsValid(relid) ||
+		!ConditionalLockRelationOid(relid, DELETE_LOCK))
 		return;
 	catalog = base_catalog_open(BURIED_CATALOG, Natts_buried, NoLock, true);
 	if (catalog == NULL)
@@ -127,11 +180,12 @@ group_forget_expired(Relation rel)
 	{
 		const ConsumerGroup *group = lfirst(lc);
 
-		for (int p = 0; p < npartitions; p++)
+		for (int p = 0; p < npartitions && has_rows(catalog, group->group_id); p++)
 			delete_range(catalog, group->group_id, LOG_MSG_ID(p, 0),
 						 LOG_MSG_ID(p, log_first_offset(rel, p)));
 	}
 	table_close(catalog, NoLock);
+	pruned->first = first;
 }
 
 /* ---- redrive ---- */

@@ -7,6 +7,7 @@
 
 #include "utils/memutils.h"
 
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/group_restored.h"
@@ -169,7 +170,7 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 			   TimestampTz now, GroupFigures *figures)
 {
 	const InflightRules *rules = group_shared_rules(group);
-	int64		first = log_first_offset(rel, partition);
+	int64		first = group_first_offset(rel, group, partition);
 	Counting	counting = {.group = group, .now = now, .first = first, .figures = figures};
 	InflightHead head;
 	int64		position;
@@ -192,7 +193,7 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 	figures->expired = head.expired;
 	figures->last_consumed_at = head.last_consumed_at;
 	if (head.frontier < first)
-		figures->expired += Max(0, Min(first, log_expired_offset(rel, partition)) - head.frontier);
+		figures->expired += Max(0, Min(first, group_expired_offset(rel, group, partition)) - head.frontier);
 	(void) group_inflight_each(rel, group, partition, rules, &figures->dead_lettered,
 							   count_entry, &counting);
 	figures->dead_lettered += counting.buried;

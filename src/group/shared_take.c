@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "group/args.h"
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/group_restored.h"
@@ -191,7 +192,7 @@ static void
 claim_old(SharedTake *take)
 {
 	const InflightEntry *entry;
-	int64		first = log_first_offset(take->rel, take->partition);
+	int64		first = group_first_offset(take->rel, take->group, take->partition);
 
 	entry = group_inflight_next_due(take->tree, take->now);
 	while (entry != NULL && entry->from < group_inflight_head(take->tree)->frontier &&

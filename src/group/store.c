@@ -6,6 +6,7 @@
 
 #include "storage/bufmgr.h"
 
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/mode.h"
 #include "group/registry.h"
@@ -115,6 +116,7 @@ group_store_free(Relation rel, bool (*keep) (int32 group_id, void *arg), void *a
 	for (int i = 0; group_modes[i] != NULL; i++)
 		log_state_free(rel, group_modes[i]->page_kind, 0, keep_owner, &groups);
 	log_state_free(rel, GROUP_REGISTRY_PAGE_KIND, 0, keep_owner, &groups);
+	log_state_free(rel, GROUP_FLOOR_PAGE_KIND, 0, keep_owner, &groups);
 }
 
 uint32
@@ -129,4 +131,5 @@ group_store_init(void)
 	for (int i = 0; group_modes[i] != NULL; i++)
 		log_register_state_kind(group_modes[i]->page_kind, group_modes[i]->pages);
 	log_register_state_kind(GROUP_REGISTRY_PAGE_KIND, &group_registry_pages);
+	log_register_state_kind(GROUP_FLOOR_PAGE_KIND, &group_floor_pages);
 }

@@ -23,6 +23,7 @@
  * 		2	in shared mode (group/inflight.h)
  * 		3	in key_shared mode (group/inflight.h)
  * 		4	consumers of groups (group/registry.h)
+ * 		5	messages evicted from groups (group/floor.h)
  *
  * The kind says what an owner is, for example the id of a group.  0 is no owner.
  * An owner may have any number of pages in each partition, and numbers them as

@@ -4,16 +4,19 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "base/argument.h"
 #include "base/dump.h"
 #include "base/loaded.h"
 #include "log/log.h"
+#include "log/reader.h"
 #include "stream/delay.h"
 #include "stream/privilege.h"
 #include "stream/writer.h"
@@ -42,6 +45,31 @@ streamq_cancel_delayed(PG_FUNCTION_ARGS)
 	found = stream_delay_cancel(rel, PG_GETARG_INT64(1));
 	table_close(rel, NoLock);
 	PG_RETURN_BOOL(found);
+}
+
+/*
+ * count_messages(stream oid) returns int8
+ *
+ * As the caller's snapshot sees the stream.  0 if it is gone.
+ */
+PG_FUNCTION_INFO_V1(streamq_count_messages);
+Datum
+streamq_count_messages(PG_FUNCTION_ARGS)
+{
+	Relation	rel;
+	int64		messages = 0;
+
+	base_require_loaded();
+	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	if (rel == NULL)
+		PG_RETURN_INT64(0);
+	if (log_is_stream(rel) && log_is_accessible(rel))
+	{
+		for (int p = 0; p < log_partition_count(rel); p++)
+			messages += log_count_messages(rel, p, GetActiveSnapshot());
+	}
+	relation_close(rel, AccessShareLock);
+	PG_RETURN_INT64(messages);
 }
 
 /*

@@ -29,12 +29,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "base/try.h"
 #include "compat.h"
 #include "stream/dedup.h"
 #include "stream/dedup_table.h"
@@ -55,6 +57,9 @@
 
 /* ms for which a producer may believe that an older table is current */
 #define SWITCH_SLACK	1000
+
+/* how long forgetting ids may keep producers waiting */
+#define LOCK_PATIENCE	"50ms"
 
 static const char *const table_names[DEDUP_TABLES] = {"dedup_0", "dedup_1"};
 
@@ -409,6 +414,39 @@ execute(const char *sql)
 		elog(ERROR, "could not execute \"%s\"", sql);
 }
 
+static void
+wait_for_lock(void *arg)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	/* the process has set it to zero in this way */
+	(void) set_config_option("lock_timeout", LOCK_PATIENCE, PGC_SUSET, PGC_S_OVERRIDE,
+							 GUC_ACTION_SAVE, true, 0, false);
+	LockRelationOid(*(Oid *) arg, AccessExclusiveLock);
+	AtEOXact_GUC(true, nestlevel);
+}
+
+static bool
+is_lock_timeout(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/*
+ * Lock a table to truncate it.  Producers lock it for a moment, when they look
+ * up ids, and new ones have to wait while we wait.  So this does not wait for
+ * long: a transaction that has inserted into the table may still be in
+ * progress.
+ */
+static bool
+lock_table(int table)
+{
+	Oid			relid = base_catalog_oid(table_names[table], false);
+
+	return ConditionalLockRelationOid(relid, AccessExclusiveLock) ||
+		base_try(wait_for_lock, &relid, BASE_TRY_KEEP, is_lock_timeout) == NULL;
+}
+
 void
 stream_dedup_maintain(void)
 {
@@ -423,9 +461,7 @@ stream_dedup_maintain(void)
 		/* a table takes ids until the next one becomes current */
 		if (i == current || is_empty(i) || !is_window_over(i, (i + 1) % DEDUP_TABLES))
 			continue;
-		/* transactions that have inserted into it are still in progress */
-		if (!ConditionalLockRelationOid(base_catalog_oid(table_names[i], false),
-										AccessExclusiveLock))
+		if (!lock_table(i))
 			continue;
 		execute(psprintf("TRUNCATE streamq.%s", table_names[i]));
 	}

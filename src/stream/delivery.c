@@ -41,6 +41,9 @@
 /* ms until a stream whose lock was not free is tried again */
 #define BUSY_RETRY		200
 
+/* ms until a message that somebody has locked is looked at again */
+#define LOCKED_RETRY	1000
+
 /* ms for which messages of a dump wait for the messages before them */
 #define RESTORE_PATIENCE	(3600 * 1000)
 
@@ -233,6 +236,25 @@ read_next(TimestampTz from)
 											 1, &isnull));
 }
 
+/*
+ * When should the process look again?  A message that is due and still there
+ * belongs to a busy stream, or is being taken back.  The end of the latter is
+ * told, but the lock may be somebody else's.
+ */
+static TimestampTz
+find_next(TimestampTz from, TimestampTz now)
+{
+	TimestampTz retry = busy_until();
+	TimestampTz next = read_next(busy == NIL ? from : now + 1);
+
+	if (next <= now)
+	{
+		next = read_next(now + 1);
+		retry = Min(retry, TimestampTzPlusMilliseconds(now, LOCKED_RETRY));
+	}
+	return Min(next, retry);
+}
+
 /* ---- appending ---- */
 
 static int
@@ -422,8 +444,8 @@ put_off_failed(const DueMessage *messages, int n)
 		run_plan(&plan,
 				 "UPDATE streamq.delayed_message SET attempts = attempts OPERATOR(pg_catalog.+) 1, "
 				 "last_error = $2, due_at = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) "
-				 "'1 s'::pg_catalog.interval OPERATOR(pg_catalog.*) "
-				 "LEAST(pg_catalog.power(2::pg_catalog.float8, LEAST(attempts, 20)::pg_catalog.float8), 600::pg_catalog.float8) "
+				 "('1 s'::pg_catalog.interval OPERATOR(pg_catalog.*) "
+				 "LEAST(pg_catalog.power(2, LEAST(attempts, 20)), 600)) "
 				 "WHERE ctid OPERATOR(pg_catalog.=) $1",
 				 2, types, args, NULL, SPI_OK_UPDATE);
 	}
@@ -457,8 +479,7 @@ stream_delivery_run(StreamDelivery *delivery)
 	if (busy == NIL)
 		delivery->from = last;
 	delivery->more = n == MAX_MESSAGES;
-	delivery->next = delivery->more ? now : read_next(busy == NIL ? delivery->from : now);
-	delivery->next = Min(delivery->next, busy_until());
+	delivery->next = delivery->more ? now : find_next(delivery->from, now);
 	SPI_finish();
 	PopActiveSnapshot();
 }

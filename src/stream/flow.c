@@ -21,7 +21,7 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "log/log.h"
+#include "log/admission.h"
 #include "signal/doorbell.h"
 #include "signal/news.h"
 #include "signal/xact_note.h"

@@ -36,6 +36,7 @@
 
 static StreamRetentionHolder holders[MAX_HOLDERS];
 static int	nholders = 0;
+static void (*follower) (Relation rel) = NULL;
 static void (*nudge) (void) = NULL;
 
 typedef struct PartitionPlan
@@ -67,6 +68,12 @@ stream_register_retention_holder(StreamRetentionHolder holder)
 	if (nholders == MAX_HOLDERS)
 		elog(ERROR, "too many retention holders");
 	holders[nholders++] = holder;
+}
+
+void
+stream_register_retention_follower(void (*function) (Relation rel))
+{
+	follower = function;
 }
 
 void
@@ -270,6 +277,8 @@ stream_retention_apply(Oid relid)
 		for (int p = 0; p < plan.npartitions; p++)
 			if (plan.partitions[p].upto > plan.partitions[p].first)
 				(void) log_expire(rel, p, plan.partitions[p].upto, false);
+		if (follower != NULL)
+			follower(rel);
 		pfree(plan.partitions);
 		log_restore_free_list(rel, false);
 	}

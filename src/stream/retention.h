@@ -47,6 +47,14 @@ typedef void (*StreamRetentionHolder) (Relation rel, int npartitions, int64 *lea
 extern void stream_register_retention_holder(StreamRetentionHolder holder);
 
 /*
+ * Set a function to be called each time the background process has looked at
+ * the limits of a stream, in the same transaction and with AccessShareLock on
+ * the stream.  Messages may have been dropped since the last time, also by an
+ * appender.
+ */
+extern void stream_register_retention_follower(void (*function) (Relation rel));
+
+/*
  * Set the function that wakes the background process; called by _PG_init.  It
  * is called if a stream is above its limit and an appender could not make
  * room.

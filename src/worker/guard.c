@@ -35,7 +35,7 @@
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "stream/flow.h"
-#include "worker/delivery.h"
+#include "worker/delivery_worker.h"
 #include "worker/guard.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"

@@ -34,7 +34,7 @@
 #include "signal/xact_note.h"
 #include "stream/delay.h"
 #include "stream/retention.h"
-#include "worker/delivery.h"
+#include "worker/delivery_worker.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
 #include "worker/worker_shared.h"

@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "worker/delivery.h"
+#include "worker/delivery_worker.h"
 #include "worker/maintenance.h"
 #include "worker/notifier.h"
 #include "worker/pool.h"

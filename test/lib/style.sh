@@ -75,7 +75,7 @@ done
 # what the planner may do with a function is said, not left to the defaults
 if [ ${#sql[@]} -gt 0 ]; then
 	hits=$(perl -0777 -ne '
-		while (/^CREATE (?:FUNCTION|PROCEDURE) (\S+?)\(.*?(^LANGUAGE [^\n]*)/smg) {
+		while (/^CREATE FUNCTION (\S+?)\(.*?(^LANGUAGE [^\n]*)/smg) {
 			my ($start, $name, $line) = ($-[0], $1, $2);
 			next if $line =~ /\b(IMMUTABLE|STABLE|VOLATILE)\b/ &&
 				$line =~ /\bPARALLEL (SAFE|RESTRICTED|UNSAFE)\b/;

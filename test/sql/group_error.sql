@@ -67,7 +67,7 @@ SELECT told($$SELECT streamq.create_group('s', 'h', max_in_flight => 0)$$);
 SELECT told($$SELECT streamq.create_group('s', 'h', max_in_flight => 1000000)$$);
 SELECT told($$SELECT streamq.create_group('s', 'h', start_at => 'tomorrow')$$);
 SELECT told($$SELECT streamq.create_group('s', 'h', mode => 'unknown')$$);
-SELECT told($$SELECT streamq.create_group('s', 'h', mode => 'shared')$$);
+SELECT told($$SELECT streamq.create_group('s', 'h', mode => 'Shared')$$);
 SELECT told($$SELECT streamq.ack('s', 'g', -1)$$);
 SELECT told($$SELECT streamq.ack_batch('s', 'g', '{-1}')$$);
 SELECT told($$SELECT streamq.nack('s', 'g', 1, '-1 s')$$);

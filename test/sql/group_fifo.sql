@@ -1,6 +1,8 @@
 -- key_shared: order for each key, keys side by side.
 CREATE SCHEMA group_fifo;
 SET search_path = group_fifo;
+-- the functions come before the stream
+SET check_function_bodies = off;
 CREATE FUNCTION start(messages text[], max_per_key int DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	DROP TABLE IF EXISTS s;
@@ -36,13 +38,12 @@ SELECT take('x', 4), take('x') AS "x again", take('y') AS "nor y";
 SELECT ack('A1', 'B1'), take('y');
 SELECT ack('C1'), take('z'), ack('A2'), take('z');
 SELECT start('{A1, A2, A3, A4, A5, B1}', 2);
-SELECT take('x'), take('x') AS "x again", ack('A1'), take('x');
+SELECT take('x'), take('y'), ack('A1', 'A2'), take('y'), take('x');
 
 -- Keys that alternate come in the order of the stream.
 SELECT start('{A1, B1, C1, A2, B2, A3}');
 SELECT take('x', 2), take('y', 2), take('z', 2);
-SELECT take('x', 1), take('y') AS "nothing of C", take('x');
-SELECT ack('C1', 'A1', 'A2', 'A3'), take('y');
+SELECT ack('C1', 'A1'), take('y'), ack('B1'), take('z');
 
 -- The key of a message that is not acknowledged is held back, and no other.
 SELECT start('{A1, B1, A2, B2, A3, B3, A4, B4}');

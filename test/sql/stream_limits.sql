@@ -125,6 +125,33 @@ SELECT streamq.produce_batch('p', '{1,2,3,4,5}');
 ROLLBACK;
 SELECT count(*) FROM generate_series(1, 10) i, streamq.produce('p', to_jsonb(i));
 
+-- evict: every group loses what is too much for it, the oldest first, and no more
+SELECT streamq.create_stream('e', partitions => 2);
+SELECT streamq.create_group('e', 'ordered'), streamq.create_group('e', 'shared', mode => 'shared'),
+	streamq.create_group('e', 'key_shared', mode => 'key_shared'), streamq.create_group('e', 'fast');
+SELECT streamq.alter_stream('e', backlog_messages => 6, backlog_policy => 'evict');
+SELECT streamq.produce('e', to_jsonb(i), partition => i % 2) FROM generate_series(0, 5) i;
+SELECT payload FROM streamq.consume('e', 'fast', 100, auto_ack => true) ORDER BY produced_at, payload;
+-- some of them are held already
+SELECT count(*) FROM streamq.consume('e', 'shared', 2, consumer => 'a', lease => '500 ms', partitions => '{0}');
+SELECT streamq.produce('e', to_jsonb(i), partition => i % 2) FROM generate_series(6, 8) i;
+SELECT group_name, sum(lag) AS lag, sum(expired) AS expired FROM streamq.consumer_groups WHERE stream = 'e'::regclass GROUP BY 1 ORDER BY 1;
+SELECT pg_sleep(0.6);
+SELECT payload FROM streamq.consume('e', 'ordered', 100, auto_ack => true) ORDER BY payload;
+SELECT payload FROM streamq.consume('e', 'shared', 100, auto_ack => true) ORDER BY payload;
+SELECT payload FROM streamq.consume('e', 'key_shared', 100, auto_ack => true) ORDER BY payload;
+SELECT group_name, sum(lag) AS lag, sum(expired) AS expired FROM streamq.consumer_groups WHERE stream = 'e'::regclass GROUP BY 1 ORDER BY 1;
+-- the stream still has them, and what is in progress is not evicted
+SELECT count(*) FROM e;
+BEGIN;
+SELECT count(*) FROM generate_series(1, 6) i, streamq.produce('e', to_jsonb(i));
+SELECT streamq.produce('e', '7');
+ROLLBACK;
+SELECT array_length(streamq.produce_batch('e', '{1,2,3,4,5,6,7}'), 1);
+SELECT streamq.produce_batch('e', '{1,2,3,4,5,6}') IS NOT NULL AS room;
+SELECT group_name, sum(lag) AS lag, sum(expired) AS expired FROM streamq.consumer_groups WHERE stream = 'e'::regclass GROUP BY 1 ORDER BY 1;
+SELECT * FROM streamq.check_stream('e');
+
 -- max_rate: a second's messages at once, then one after the other
 SELECT streamq.alter_stream('p', backlog_policy => 'none', max_rate => 50);
 SELECT clock_timestamp() AS start \gset

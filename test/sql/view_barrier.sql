@@ -11,6 +11,9 @@ SELECT streamq.create_continuous_view('secret_view', 'SELECT word::int AS n, cou
 INSERT INTO secret VALUES (now(), 'hidden-value');
 SELECT streamq.wait_until_caught_up('secret_view');
 SELECT count(*) FROM streamq.consume('secret', 'hidden-group', consumer => 'hidden-consumer');
+CREATE TABLE secret_messages (payload text) USING streamq;
+GRANT SELECT ON secret_messages TO regress_barrier_reader;
+SELECT streamq.produce('secret_messages', 'hidden', deliver_at => '2100-01-01');
 
 -- Every view is a barrier.
 SELECT c.oid::regclass AS without_barrier
@@ -32,8 +35,10 @@ SELECT count(*) FROM streamq.consumer_groups g WHERE leak(g.group_name) AND leak
 SELECT count(*) FROM streamq.leases l WHERE leak(l.group_name) AND leak(l.consumer);
 SELECT count(*) FROM streamq.partitions p WHERE leak(p.stream::text);
 SELECT count(*) FROM streamq.streams s WHERE leak(s.stream::text);
+SELECT count(*) FROM streamq.delayed_messages d WHERE leak(d.payload::text) AND leak(d.stream::text);
 -- Who may see it does.
 SET ROLE regress_barrier_reader;
+SELECT count(*) FROM streamq.delayed_messages d WHERE leak(d.payload::text);
 SELECT count(*) FROM streamq.leases l WHERE leak(l.group_name) AND leak(l.consumer);
 SELECT count(*) FROM streamq.jobs;
 

@@ -74,7 +74,7 @@ is($node->safe_psql('part', q{SELECT count(*) FROM "Odd ""schema"."dead letters"
 # ---- crash
 
 $node->safe_psql('src', q{
-SELECT count(*) FROM streamq.consume('app.s', 'lost', 10);
+SELECT count(*) FROM streamq.consume('app.s', 'lost', 10, consumer => 'me');
 SELECT streamq.reject_batch('app.s', 'lost', ARRAY[0, 1])});
 my $session = $node->background_psql('src');
 $session->query_safe(q{BEGIN});
@@ -102,8 +102,37 @@ is($node->safe_psql('src', $letters), '0 1 4', 'and is there when its transactio
 is($node->safe_psql('src', $figures), '2|7|3', 'with its message done');
 is($node->safe_psql('src', q{SELECT streamq.redrive('app.s', 'lost')}), '3', 'all of them can be redriven');
 $node->restart('immediate');
-is($node->safe_psql('src', q{SELECT string_agg(payload::text || '/' || deliveries, ' ') FROM streamq.consume('app.s', 'lost', 3, consumer => (SELECT consumer FROM streamq.leases WHERE group_name = 'lost' LIMIT 1))}),
+is($node->safe_psql('src', q{SELECT string_agg(payload::text || '/' || deliveries, ' ') FROM streamq.consume('app.s', 'lost', 3, consumer => 'me')}),
 	'0/1 1/1 4/1', 'and are delivered after a restart');
+
+# ---- waiting consumers are woken
+
+$node->safe_psql('src', q{
+SELECT streamq.create_group('app.s', 'paused');
+SELECT streamq.pause_group('app.s', 'paused');
+SELECT streamq.create_group('app.s', 'slow', max_rate => 0.0001);
+SELECT count(*) FROM streamq.consume('app.s', 'slow', 5);
+SELECT streamq.create_group('app.s', 'buried');
+SELECT count(*) FROM streamq.consume('app.s', 'buried', 1000, consumer => 'me');
+SELECT streamq.reject_batch('app.s', 'buried', array_agg(i::bigint)) FROM generate_series(0, 99) i});
+my %wakers = (
+	paused => q{SELECT streamq.resume_group('app.s', 'paused')},
+	slow => q{SELECT streamq.alter_group('app.s', 'slow', max_rate => 0)},
+	buried => q{SELECT streamq.redrive('app.s', 'buried')});
+for my $group (sort keys %wakers)
+{
+	my $waiter = $node->background_psql('src');
+	$waiter->query_until(qr/begins/, qq{
+\\echo begins
+SELECT msg_id FROM streamq.consume('app.s', '$group', 1, wait => '$PostgreSQL::Test::Utils::timeout_default s');
+});
+	$node->poll_query_until('src', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%streamq.consume%' AND wait_event_type = 'Extension' AND pid <> pg_backend_pid())})
+		or die 'consumer does not wait';
+	$node->safe_psql('src', $wakers{$group});
+	my $started = time;
+	$waiter->quit;
+	cmp_ok(time - $started, '<', $PostgreSQL::Test::Utils::timeout_default / 4, "a consumer of group $group was woken");
+}
 
 $node->stop;
 done_testing();

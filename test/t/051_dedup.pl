@@ -95,8 +95,8 @@ SELECT count(*), count(*) FILTER (WHERE at - before < interval '1900 ms') FROM
 		(SELECT payload, streamq.produced_at(tableoid, ctid) AS at FROM r) x) y));
 cmp_ok($messages, '>', 900, 'each id came several times');
 is($close, '0', 'but not within the window');
-isnt($node->safe_psql('postgres', q(SELECT since[1] - since[2] < interval '1 hour' AND since[2] > pg_postmaster_start_time() FROM streamq.dedup_state)),
-	'f', 'the tables changed');
+is($node->safe_psql('postgres', q(SELECT least(since[1], since[2]) > now() - interval '16 s' FROM streamq.dedup_state)),
+	't', 'the tables changed meanwhile');
 
 # A dump has the window, not the ids: the messages have other msg_ids.
 $node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $node->basedir . '/dump.sql', 'postgres' ], 'dump');

@@ -18,6 +18,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "log/admission.h"
 #include "log/log.h"
 
 typedef struct LogSharedKey

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "log/admission.h"
 #include "log/log.h"
 #include "log/page/row_codec.h"
 #include "log/read/slot.h"

@@ -1,5 +1,5 @@
 /*
- * delivery.c
+ * delivery_worker.c
  *	  The process that appends messages that waited for their deliver_at.  A
  *	  database has one while messages wait in it.
  *
@@ -18,7 +18,7 @@
 
 #include "stream/delay.h"
 #include "stream/delivery.h"
-#include "worker/delivery.h"
+#include "worker/delivery_worker.h"
 #include "worker/worker_shared.h"
 
 #define RETRY_MIN		1000	/* ms after a failure */
@@ -216,11 +216,11 @@ streamq_delivery_main(Datum arg)
 	MemoryContextSwitchTo(loop_context);
 	for (;;)
 	{
-		TimestampTz from = round.delivery.from;
+		TimestampTz from = take_new_due();
 
 		MemoryContextReset(loop_context);
-		round.delivery.from = Min(from, take_new_due());
-		from = round.delivery.from;
+		from = Min(from, round.delivery.from);
+		round.delivery.from = from;
 		if (!worker_run(deliver, &round, "appending delayed messages", NULL))
 		{
 			round.delivery.from = from;

@@ -1,9 +1,9 @@
 /*
- * delivery.h
+ * delivery_worker.h
  *	  The process that appends messages that waited for their deliver_at.
  */
-#ifndef STREAMQ_WORKER_DELIVERY_H
-#define STREAMQ_WORKER_DELIVERY_H
+#ifndef STREAMQ_WORKER_DELIVERY_WORKER_H
+#define STREAMQ_WORKER_DELIVERY_WORKER_H
 
 #include "postgres.h"
 
