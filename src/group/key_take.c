@@ -18,8 +18,7 @@
 #include "log/log.h"
 #include "log/reader.h"
 
-/* messages to look for beyond those that are wanted, and at most */
-#define PEEK_SLACK			8
+/* messages to look for at a time */
 #define PEEK_MAX			1000
 
 /* new messages of a key that become entries together */
@@ -212,7 +211,7 @@ void
 group_key_peek(SharedTake *take, int64 frontier, KeyPeek *peek)
 {
 	int64		want = take->wanted - take->nclaimed;
-	int			max = (int) Min(want + PEEK_SLACK, PEEK_MAX);
+	int			max = (int) Min(want + take->slack, PEEK_MAX);
 	LogKeyHash *key = log_key_hash_create(take->rel);
 	TupleTableSlot *slot = take->consumer->slot;
 	Snapshot	snapshot = group_message_snapshot();
@@ -351,6 +350,7 @@ group_key_claim_fresh(SharedTake *take, const KeyPeek *peek)
 		n = Min(n, places);
 		enter_rows(take, peek->rows + i, (int) n);
 		i += n;
+		take->entered = true;
 		head = group_inflight_head(take->tree);
 		head->frontier = Max(head->frontier, peek->rows[i - 1].off + 1);
 		group_inflight_head_changed(take->tree);

@@ -12,6 +12,7 @@
 #include "group/group_lock.h"
 #include "group/group_restored.h"
 #include "group/inflight.h"
+#include "group/key_shared.h"
 #include "group/mode.h"
 #include "group/registry.h"
 #include "group/seek.h"
@@ -137,7 +138,8 @@ count_entry(const InflightEntry *entry, void *arg)
 
 	/* what the next consume() will count as expired */
 	if (from < counting->first &&
-		group_shared_is_free(counting->group, entry, counting->now, &at))
+		(group_shared_is_free(counting->group, entry, counting->now, &at) ||
+		 (top->kind == INFLIGHT_AVAILABLE && top->time == KEY_BLOCKED)))
 	{
 		figures->expired += Min(end, counting->first) - from;
 		from = Min(end, counting->first);

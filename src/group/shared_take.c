@@ -32,8 +32,10 @@
 #include "log/reader.h"
 #include "log/space.h"
 
-/* messages to look for beyond those that are wanted */
+/* messages to look for beyond those that are wanted, at first and at most */
 #define PEEK_SLACK			32
+#define KEY_PEEK_SLACK		8
+#define MAX_PEEK_SLACK		1000
 
 /* with a filter, claim at least so many messages at a time */
 #define FILTER_CLAIM		256
@@ -350,7 +352,7 @@ take_fresh(SharedTake *take)
 		Snapshot	snapshot = group_message_snapshot();
 
 		log_peek(take->rel, take->partition, frontier, take->limit,
-				 take->wanted - take->nclaimed + PEEK_SLACK, snapshot, &peek);
+				 take->wanted - take->nclaimed + take->slack, snapshot, &peek);
 		UnregisterSnapshot(snapshot);
 	}
 	end = keys ? key_peek.end : peek.end;
@@ -404,9 +406,21 @@ claim_messages(SharedTake *take)
 	else
 		claim_old(take);
 
-	for (int tries = 0; group_shared_take_wants_more(take) && tries < MAX_PEEKS; tries++)
+	/*
+	 * In key_shared mode, new messages may all have keys that are taken.
+	 * There may be many of them in a row, so look at more and more at a time.
+	 */
+	take->slack = group_shared_has_keys(take->group) ? KEY_PEEK_SLACK : PEEK_SLACK;
+	for (int tries = 0; group_shared_take_wants_more(take) && tries < MAX_PEEKS;)
+	{
+		take->entered = false;
 		if (!take_fresh(take))
 			break;
+		if (take->entered)
+			take->slack = Min(take->slack * 2, MAX_PEEK_SLACK);
+		else
+			tries++;
+	}
 	note_wake_up(take);
 	group_shared_take_close(take);
 }

@@ -43,6 +43,8 @@ typedef struct SharedTake
 	/* this round */
 	int64		leased;			/* messages that anybody has */
 	int64		wanted;			/* messages to claim */
+	int			slack;			/* messages to look for beyond those */
+	bool		entered;		/* new messages became entries */
 	int64		nclaimed;
 	int			nclaims;
 	int			maxclaims;
