@@ -149,8 +149,10 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 				break;
 			}
 			if (group_inflight_top(entry)->deliveries == 0 &&
-				group_shared_take_places(take) == 0)
+				take->places <= 0)
 			{
+				/* the filter may make places */
+				unblock_message(take, entry);
 				group_shared_take_note_refused(take);
 				break;
 			}
@@ -333,21 +335,20 @@ group_key_claim_fresh(SharedTake *take, const KeyPeek *peek)
 	while (group_shared_take_wants_more(take))
 	{
 		InflightHead *head = group_inflight_head(take->tree);
-		int64		places = group_shared_take_places(take);
 		int64		n;
 
 		while (i < peek->nrows && peek->rows[i].off < head->frontier)
 			i++;
 		if (i == peek->nrows)
 			return false;
-		if (places == 0 || head->waiting >= MAX_WAITING)
+		if (take->places <= 0 || head->waiting >= MAX_WAITING)
 		{
 			group_shared_take_note_refused(take);
 			return true;
 		}
 		n = Min(peek->nrows - i, take->wanted - take->nclaimed);
 		n = Min(n, SHARED_MAX_CLAIMS - take->nclaims);
-		n = Min(n, places);
+		n = Min(n, take->places);
 		enter_rows(take, peek->rows + i, (int) n);
 		i += n;
 		take->entered = true;

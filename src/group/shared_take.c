@@ -95,8 +95,14 @@ group_shared_look(const GroupConsumer *consumer, int partition, TimestampTz now,
 void
 group_shared_take_open(SharedTake *take)
 {
+	InflightHead *head;
+
 	Assert(take->tree == NULL);
 	take->tree = group_shared_open(take->rel, take->group, take->partition);
+	head = group_inflight_head(take->tree);
+	/* the tree counts what was claimed since only when it stores a leaf */
+	take->places = take->consumer->auto_ack ? PG_INT64_MAX :
+		Max(0, take->group->max_in_flight - head->available - head->leased);
 }
 
 void
@@ -108,21 +114,12 @@ group_shared_take_close(SharedTake *take)
 	take->tree = NULL;
 }
 
-int64
-group_shared_take_places(SharedTake *take)
-{
-	InflightHead *head = group_inflight_head(take->tree);
-
-	if (take->consumer->auto_ack)
-		return PG_INT64_MAX;
-	return Max(0, take->group->max_in_flight - head->available - head->leased);
-}
-
 void
 group_shared_take_note_refused(SharedTake *take)
 {
 	InflightHead *head = group_inflight_head(take->tree);
 
+	take->refused = true;
 	if (!head->limited)
 	{
 		head->limited = true;
@@ -150,6 +147,8 @@ group_shared_take_claim(SharedTake *take, InflightEntry *entry)
 	take->nclaimed += entry->count;
 	if (level.deliveries > 1)
 		head->redelivered += entry->count;
+	else if (!take->consumer->auto_ack)
+		take->places -= entry->count;
 	head->last_consumed_at = take->now;
 	group_inflight_head_changed(take->tree);
 
@@ -204,7 +203,7 @@ claim_old(SharedTake *take)
 		int			middle;
 
 		if (group_inflight_top(entry)->deliveries == 0)
-			n = Min(n, group_shared_take_places(take));
+			n = Min(n, Max(take->places, 0));
 		if (entry->from + n > take->limit)
 		{
 			n = Max(0, take->limit - entry->from);
@@ -263,7 +262,6 @@ static bool
 claim_fresh(SharedTake *take, const LogPeek *peek)
 {
 	InflightHead *head = group_inflight_head(take->tree);
-	int64		places = group_shared_take_places(take);
 
 	for (int i = 0; i < peek->nranges;)
 	{
@@ -279,7 +277,7 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 		}
 		if (!group_shared_take_wants_more(take))
 			return true;
-		if (places == 0)
+		if (take->places <= 0)
 		{
 			group_shared_take_note_refused(take);
 			return true;
@@ -289,7 +287,6 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 		{
 			/* others may have claimed messages meanwhile: look again */
 			head = group_inflight_head(take->tree);
-			places = group_shared_take_places(take);
 			continue;
 		}
 		found = group_inflight_seek(take->tree, 0, from);
@@ -302,13 +299,12 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 		}
 		if (found != NULL)
 			n = Min(n, found->from - from);
-		n = Min(n, Min(places, take->wanted - take->nclaimed));
+		n = Min(n, Min(take->places, take->wanted - take->nclaimed));
 		group_inflight_init(&entry, 0, from, (int32) n);
 		group_shared_take_claim(take, &entry);
 		group_inflight_insert(take->tree, &entry);
 		head->frontier = from + n;
 		group_inflight_head_changed(take->tree);
-		places -= n;
 	}
 	return false;
 }
@@ -393,10 +389,11 @@ note_wake_up(SharedTake *take)
 
 /* claim messages, old ones first */
 static void
-claim_messages(SharedTake *take)
+claim_once(SharedTake *take)
 {
 	TimestampTz due;
 
+	take->refused = false;
 	group_shared_take_open(take);
 	due = group_inflight_due(take->tree);
 	if (due > take->now)
@@ -423,6 +420,18 @@ claim_messages(SharedTake *take)
 	}
 	note_wake_up(take);
 	group_shared_take_close(take);
+}
+
+/*
+ * The tree counts messages of aborted transactions as leased until somebody
+ * meets them.  After a refusal they have been met, so try once more.
+ */
+static void
+claim_messages(SharedTake *take)
+{
+	claim_once(take);
+	if (take->refused && take->nclaims == 0)
+		claim_once(take);
 }
 
 /* ---- taking ---- */

@@ -39,6 +39,9 @@ typedef struct SharedTake
 	uint64		token;
 
 	InflightTree *tree;			/* NULL: not open */
+	int64		places;			/* messages that may still be handed out for
+								 * the first time */
+	bool		refused;		/* for max_in_flight */
 
 	/* this round */
 	int64		leased;			/* messages that anybody has */
@@ -72,9 +75,6 @@ group_shared_take_wants_more(const SharedTake *take)
 
 /* a consumer was refused for max_in_flight: acknowledgements are to ring */
 extern void group_shared_take_note_refused(SharedTake *take);
-
-/* how many messages may still be handed out for the first time */
-extern int64 group_shared_take_places(SharedTake *take);
 
 /*
  * Put a claim on an entry that was cut to the messages to be claimed, and
