@@ -354,7 +354,7 @@ foreach my $mode ('shared', 'key_shared')
 	is(call($a, 'ack', 0), 't', "$mode: acknowledged in the transaction");
 	is(take($b, 1), '', "$mode: it has the rest");
 	run_in($a, 'ROLLBACK');
-	is(take($b, 5), '0 1', "$mode: until it rolls back: the first delivery, for all the world knows");
+	is(take($b, 5), '0 1', "$mode: until it rolls back: then others get it, for the first time");
 
 	# -- prepared: the claim and the acknowledgement are decided later
 	start($mode, 4);
@@ -382,8 +382,7 @@ foreach my $mode ('shared', 'key_shared')
 	is($node->safe_psql('postgres', "SELECT * FROM streamq.check_stream('events')"), '', "$mode: the stream is sound");
 }
 
-# A session's leases that were lost in the crash above are not given back by its end; the
-# mode can change when nothing is out.
+# -- the mode can change when nothing is out
 start('shared', 3);
 is(take($a, 1), '0', 'out');
 like(run_in($c, "SELECT streamq.alter_group('events', 'g', mode => 'ordered')"), qr/ERROR/, 'the mode stays while a message is out');
