@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "storage/lock.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -487,6 +488,17 @@ enter_or_wait(Relation rel, int64 n)
 	stream_flow_unblock();
 }
 
+/*
+ * A background process of this library serves many streams, so it must not wait
+ * for the consumers of one.  It tries again later.
+ */
+static bool
+may_wait(void)
+{
+	return MyBgworkerEntry == NULL ||
+		strcmp(MyBgworkerEntry->bgw_library_name, "streamq") != 0;
+}
+
 static void
 enter_by_policy(Relation rel, int64 n)
 {
@@ -495,6 +507,8 @@ enter_by_policy(Relation rel, int64 n)
 
 	if (options.backlog_messages == 0)
 		return;
+	if (options.backlog_policy == LOG_BACKLOG_BLOCK && !may_wait())
+		options.backlog_policy = LOG_BACKLOG_REJECT;
 	switch (options.backlog_policy)
 	{
 		case LOG_BACKLOG_NONE:

@@ -170,6 +170,10 @@ verify_head(const char *data, int len, int64 next_offset)
 	return NULL;
 }
 
+/*
+ * Entries of a leaf must not overlap.  What crashes may leave behind, such as
+ * entries out of a leaf's bounds, is no problem.
+ */
 static const char *
 verify_page(const LogStateKey *key, const char *data, int len, int64 next_offset)
 {

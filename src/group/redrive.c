@@ -22,12 +22,14 @@
 
 #include "base/catalog.h"
 #include "group/args.h"
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_ring.h"
 #include "group/mode.h"
 #include "group/redrive.h"
 #include "log/log.h"
 #include "log/space.h"
+#include "stream/flow.h"
 
 #define BURIED_CATALOG		"dead_lettered"
 
@@ -269,7 +271,7 @@ static int
 redrive_partition(Relation rel, const ConsumerGroup *group, Relation catalog, int partition,
 				  const Buried *buried, int n)
 {
-	int64		first = log_first_offset(rel, partition);
+	int64		first = group_first_offset(rel, group, partition);
 	int64	   *offsets = palloc(sizeof(int64) * n);
 	int			noffsets = 0;
 	int			accepted = 0;
@@ -334,7 +336,10 @@ streamq_redrive(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	table_close(catalog, NoLock);
 	if (count > 0)
+	{
+		stream_flow_change_mark(RelationGetRelid(rel));
 		group_ring_at_end(RelationGetRelid(rel), true);
+	}
 	table_close(rel, NoLock);
 	PG_RETURN_INT64(count);
 }

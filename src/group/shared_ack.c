@@ -10,6 +10,7 @@
 
 #include "utils/timestamp.h"
 
+#include "group/floor.h"
 #include "group/group_catalog.h"
 #include "group/group_lock.h"
 #include "group/group_ring.h"
@@ -516,7 +517,7 @@ group_shared_redeliver(Relation rel, const ConsumerGroup *group, int partition,
 	SharedChange change;
 	int			nspots;
 	SharedSpot *spots = group_shared_find(rel, group, partition, offsets, n, &nspots);
-	int64		first = log_first_offset(rel, partition);
+	int64		first = group_first_offset(rel, group, partition);
 	int64		last = n > 0 ? offsets[n - 1] : -1;
 	int			accepted = 0;
 

@@ -28,7 +28,7 @@ END $$;
 CREATE FUNCTION got(g text, n int DEFAULT 100) RETURNS text LANGUAGE sql
 AS $$ SELECT string_agg((payload #>> '{}') || '/' || deliveries, ' ') FROM streamq.consume('s', g, n) $$;
 CREATE VIEW figures AS SELECT group_name, acked_offset, lag, in_flight, dead_lettered
-FROM streamq.consumer_groups WHERE stream = 's'::regclass;
+FROM streamq.consumer_groups WHERE stream = 's'::regclass ORDER BY group_name;
 
 -- What does not match is passed over and counts as acknowledged; null does not
 -- match.
