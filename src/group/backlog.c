@@ -499,6 +499,7 @@ may_wait(void)
 		strcmp(MyBgworkerEntry->bgw_library_name, "streamq") != 0;
 }
 
+/* make sure that n messages fit, or do what the stream's policy says */
 static void
 enter_by_policy(Relation rel, int64 n)
 {
