@@ -85,6 +85,7 @@ typedef enum GroupVerdict
 								 * leave it and what follows */
 } GroupVerdict;
 
-extern GroupVerdict group_judge(const GroupConsumer *consumer, const LogKeptRow *row);
+extern GroupVerdict group_judge(const GroupConsumer *consumer, const LogKeptRow *row,
+								int32 excused);
 
 #endif

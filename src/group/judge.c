@@ -95,7 +95,7 @@ judge_error(const GroupConsumer *consumer, const LogKeptRow *row, const ErrorDat
 }
 
 GroupVerdict
-group_judge(const GroupConsumer *consumer, const LogKeptRow *row)
+group_judge(const GroupConsumer *consumer, const LogKeptRow *row, int32 excused)
 {
 	const ConsumerGroup *group = consumer->group;
 	GroupFilter *filter = consumer->judge->filter;
@@ -116,7 +116,7 @@ group_judge(const GroupConsumer *consumer, const LogKeptRow *row)
 		else if (!matches)
 			return GROUP_PASS;
 	}
-	if (group->max_deliveries > 0 && row->note > group->max_deliveries &&
+	if (group->max_deliveries > 0 && row->note - excused > group->max_deliveries &&
 		bury(consumer, row, NULL))
 		return GROUP_BURY;
 	if (!group_messages_try(consumer->messages, consumer->rel, consumer->slot, row))

@@ -172,6 +172,13 @@ get_deliveries(const OrderedChange *change, int64 off)
 	return group_ordered_find_delivery(&change->state, off)->deliveries;
 }
 
+/* deliveries of the message for which it can be blamed */
+static int32
+get_failures(const OrderedChange *change, int64 off)
+{
+	return get_deliveries(change, off) - group_ordered_excused(&change->state, off);
+}
+
 /*
  * Messages are handed out in order, so the messages after the first one that
  * is given back are handed out again, too.
@@ -193,7 +200,7 @@ group_ordered_nack(Relation rel, const ConsumerGroup *group, int partition,
 		if (!is_held(&change, offsets[i]))
 			continue;
 		if (exhausted != NULL && group->max_deliveries > 0 &&
-			get_deliveries(&change, offsets[i]) >= group->max_deliveries)
+			get_failures(&change, offsets[i]) >= group->max_deliveries)
 		{
 			exhausted[*nexhausted].off = offsets[i];
 			exhausted[(*nexhausted)++].deliveries = get_deliveries(&change, offsets[i]);
@@ -206,7 +213,7 @@ group_ordered_nack(Relation rel, const ConsumerGroup *group, int partition,
 	{
 		TimestampTz now = GetCurrentTimestamp();
 		TimestampTz at = retry->given ? retry->at :
-			group_retry_time(group, get_deliveries(&change, first), now);
+			group_retry_time(group, get_failures(&change, first), now);
 
 		group_ordered_give_back(&change.state, first, at > now ? at : 0);
 	}

@@ -12,8 +12,8 @@
  *		retry, if any: retry_at (8 bytes), retry_offset - position
  *		counters: delivered, acked, redelivered, dead lettered, expired
  *		last_consumed_at (8 bytes), if ever
- *		number of deliveries; for each: length of the range, deliveries,
- *			token (8 bytes)
+ *		number of deliveries; for each: length of the range, 2 * deliveries,
+ *			plus 1 if some are excused, their number then, token (8 bytes)
  *		number of items of done ranges; the items follow each other from
  *			position on:
  *			2 * d, n	d offsets that are not done, then n that are
@@ -39,7 +39,7 @@
 #define CHUNK_BYTES			9	/* size of a bitmap item */
 
 /* upper limit of everything except the done ranges */
-#define FIXED_MAX			(160 + ORDERED_MAX_DELIVERIES * 15)
+#define FIXED_MAX			(160 + ORDERED_MAX_DELIVERIES * 18)
 
 /* ---- encoding ---- */
 
@@ -294,7 +294,9 @@ group_ordered_encode(const OrderedState *state, char *blob)
 		const OrderedDelivery *d = &state->deliveries[i];
 
 		put_varint(&w, d->to - from);
-		put_varint(&w, d->deliveries);
+		put_varint(&w, (uint64) d->deliveries << 1 | (d->excused > 0));
+		if (d->excused > 0)
+			put_varint(&w, d->excused);
 		put_bytes(&w, &d->token, sizeof(uint64));
 		from = d->to;
 	}
@@ -428,13 +430,16 @@ group_ordered_decode(OrderedState *state, const char *blob, int len)
 	{
 		OrderedDelivery *d = &state->deliveries[i];
 		int64		length = get_varint(&r);
-		int64		count = get_varint(&r);
+		int64		head = get_varint(&r);
+		int64		count = head >> 1;
+		int64		excused = (head & 1) != 0 ? get_varint(&r) : 0;
 
 		if (length < 1 || length > state->delivered - from ||
-			count > PG_INT32_MAX)
+			count > PG_INT32_MAX || excused > count)
 			report_corrupt();
 		d->to = from = from + length;
 		d->deliveries = (int32) count;
+		d->excused = (int32) excused;
 		get_bytes(&r, &d->token, sizeof(uint64));
 	}
 	state->ndeliveries = (int) ndeliveries;

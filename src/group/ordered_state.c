@@ -142,7 +142,7 @@ group_ordered_init_progress(OrderedState *state, const GroupProgress *progress)
 	state->ndeliveries = 1;
 	state->deliveries[0].to = state->delivered;
 	state->deliveries[0].token = 0;
-	state->deliveries[0].deliveries = 0;
+	state->deliveries[0].deliveries = state->deliveries[0].excused = 0;
 }
 
 /*
@@ -236,7 +236,8 @@ compact_deliveries(OrderedState *state)
 
 	for (int i = 1; i < state->ndeliveries; i++)
 	{
-		if (d[i].token == d[n].token && d[i].deliveries == d[n].deliveries)
+		if (d[i].token == d[n].token && d[i].deliveries == d[n].deliveries &&
+			d[i].excused == d[n].excused)
 			d[n].to = d[i].to;
 		else
 			d[++n] = d[i];
@@ -256,6 +257,7 @@ compact_deliveries(OrderedState *state)
 		{
 			d[best + 1].token = d[best].token;
 			d[best + 1].deliveries = d[best].deliveries;
+			d[best + 1].excused = d[best].excused;
 		}
 		state->ndeliveries--;
 		memmove(d + best, d + best + 1,
@@ -456,6 +458,7 @@ redeliver(OrderedState *state, int64 off, uint64 token)
 	}
 	parts[nparts].to = off + 1;
 	parts[nparts].token = token;
+	parts[nparts].excused = d[i].excused;
 	parts[nparts++].deliveries = deliveries;
 	if (d[i].to > off + 1)
 		parts[nparts++] = d[i];
@@ -490,6 +493,7 @@ group_ordered_deliver(OrderedState *state, int64 off, uint64 token)
 		entry->to = off + 1;
 		entry->token = token;
 		entry->deliveries = 1;
+		entry->excused = 0;
 		compact_deliveries(state);
 		state->delivered = off + 1;
 	}
@@ -511,6 +515,14 @@ group_ordered_next_deliveries(const OrderedState *state, int64 off)
 	return deliveries < PG_INT32_MAX ? deliveries + 1 : deliveries;
 }
 
+int32
+group_ordered_excused(const OrderedState *state, int64 off)
+{
+	if (off < state->position || off >= state->delivered)
+		return 0;
+	return group_ordered_find_delivery(state, off)->excused;
+}
+
 void
 group_ordered_dismiss(OrderedState *state, int64 off)
 {
@@ -528,11 +540,46 @@ group_ordered_dismiss(OrderedState *state, int64 off)
 		state->retry_offset = state->retry_at = 0;
 }
 
+/* one more delivery of the messages in [from, to) is excused */
+static void
+excuse(OrderedState *state, int64 from, int64 to)
+{
+	OrderedDelivery old[ORDERED_MAX_DELIVERIES + 2];
+	int			nold = state->ndeliveries;
+	int64		start = state->position;
+	int			n = 0;
+
+	if (from >= to)
+		return;
+	memcpy(old, state->deliveries, nold * sizeof(OrderedDelivery));
+	for (int i = 0; i < nold; i++)
+	{
+		int64		ends[3] = {Min(from, old[i].to), Min(to, old[i].to), old[i].to};
+
+		/* before the range, in it, after it */
+		for (int part = 0; part < lengthof(ends); part++)
+		{
+			OrderedDelivery *d = &state->deliveries[n];
+
+			if (ends[part] <= start)
+				continue;
+			*d = old[i];
+			d->to = start = ends[part];
+			if (part == 1 && d->excused < d->deliveries)
+				d->excused++;
+			n++;
+		}
+	}
+	state->ndeliveries = n;
+	compact_deliveries(state);
+}
+
 void
 group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at)
 {
 	Assert(off < state->cursor && group_ordered_is_undone(state, off));
 
+	excuse(state, off + 1, state->cursor);
 	state->cursor = off;
 	state->retry_at = retry_at;
 	state->retry_offset = retry_at != 0 ? off : 0;

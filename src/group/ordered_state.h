@@ -49,6 +49,8 @@ typedef struct OrderedDelivery
 	uint64		token;			/* of the lease under which they were given
 								 * last */
 	int32		deliveries;
+	int32		excused;		/* deliveries that ended because a message
+								 * before them was given back */
 } OrderedDelivery;
 
 /* the state of a partition; see the picture above for the offsets */
@@ -153,6 +155,12 @@ extern int	group_ordered_deliver(OrderedState *state, int64 off, uint64 token);
 extern int32 group_ordered_next_deliveries(const OrderedState *state, int64 off);
 
 /*
+ * Deliveries of the message that say nothing about it.  They do not count for
+ * max_deliveries.
+ */
+extern int32 group_ordered_excused(const OrderedState *state, int64 off);
+
+/*
  * Mark the message at off (>= cursor) as done instead of handing it out, and
  * move the cursor after it.
  */
@@ -179,7 +187,8 @@ extern bool group_ordered_release_if_idle(OrderedState *state);
 
 /*
  * Hand out again what was handed out from off on, but not before retry_at (0:
- * at once).  off must be an undone message below the cursor.
+ * at once).  off must be an undone message below the cursor.  The messages
+ * after it are excused.
  */
 extern void group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at);
 

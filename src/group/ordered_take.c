@@ -57,8 +57,9 @@ look_at_state(const GroupConsumer *consumer, int partition, const OrderedState *
 	if (state->leased && state->deadline <= now &&
 		group_ordered_next_undone(state, from, state->cursor, &run))
 	{
+		const OrderedDelivery *delivery = group_ordered_find_delivery(state, run.from);
 		TimestampTz at = group_retry_time(consumer->group,
-										  group_ordered_find_delivery(state, run.from)->deliveries,
+										  delivery->deliveries - delivery->excused,
 										  state->deadline);
 
 		if (at > now)
@@ -164,7 +165,7 @@ hand_out(Delivery *d, LogReader *reader, int64 off)
 	row.msg_id = LOG_MSG_ID(d->partition, off);
 	row.produced_at = log_reader_produced_at(reader);
 	row.note = again ? 1 : group_ordered_next_deliveries(state, off);
-	verdict = group_judge(consumer, &row);
+	verdict = group_judge(consumer, &row, again ? 0 : group_ordered_excused(state, off));
 	if (verdict == GROUP_STOP)
 		return false;
 	if (verdict == GROUP_DELIVER)

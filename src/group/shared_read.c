@@ -138,7 +138,7 @@ judge_message(ReadClaims *read, TimestampTz produced_at)
 		.note = group_inflight_top(before)->deliveries + 1
 	};
 
-	switch (group_judge(consumer, &row))
+	switch (group_judge(consumer, &row, 0))
 	{
 		case GROUP_DELIVER:
 			group_messages_add(consumer->messages, take->rel, consumer->slot, &row);

@@ -47,6 +47,8 @@ SELECT streamq.nack('s', 'g', 1);
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g', lease => '10 ms');
 SELECT streamq.nack('s', 'g', 1, reason => 'failed');
 SELECT pg_sleep(0.02);
+SELECT msg_id, deliveries FROM streamq.consume('s', 'g', lease => '1 ms');
+SELECT pg_sleep(0.01);
 SELECT msg_id, deliveries FROM streamq.consume('s', 'g');
 SELECT key, payload, headers FROM dead OFFSET 1;
 SELECT acked_offset, lag, in_flight, dead_lettered FROM streamq.consumer_groups WHERE stream = 's'::regclass;

@@ -78,6 +78,8 @@ SELECT streamq.nack('s', 'few', 0, reason => 'broken');
 SELECT acked_offset, in_flight, dead_lettered FROM streamq.consumer_groups WHERE group_name = 'few';
 SELECT streamq.ack('s', 'few', 0), streamq.ack('s', 'few', 1);
 SELECT streamq.nack('s', 'few', 2);
+SELECT got('few');
+SELECT streamq.nack('s', 'few', 2);
 SELECT acked_offset, in_flight, dead_lettered FROM streamq.consumer_groups WHERE group_name = 'few';
 
 -- So it is if the lease ran out.
