@@ -69,7 +69,7 @@ INSERT INTO s SELECT timestamptz '2026-01-01' + i * interval '1 s', 'k' || i % 2
 	FROM generate_series(1, 5000) i;
 SELECT count(streamq.produce('msgs', jsonb_build_object('i', i), 'key' || i % 7)) FROM generate_series(1, 500) i;
 });
-is($primary->safe_psql('postgres', q{SELECT count(*) FROM streamq.consume('s', 'g', 300)}), 300, 'consume');
+is($primary->safe_psql('postgres', q{SELECT count(*) FROM streamq.consume('s', 'g', 300, consumer => 'c')}), 300, 'consume');
 $primary->safe_psql('postgres', q{
 SELECT streamq.ack(m.stream, 'g', m.first_msg_id + 10) FROM streamq.leases m WHERE group_name = 'g';
 SELECT streamq.ack_through(stream, 'g', first_msg_id + 5) FROM streamq.leases WHERE group_name = 'g';

@@ -57,10 +57,12 @@ is($standby->safe_psql('postgres', $rows), $primary->safe_psql('postgres', $rows
 my $partitions = q{SELECT p.stream, p.partition, first_offset, next_offset, stable_offset, bytes, extents, reserved_extents, messages, oldest_at, newest_at
 	FROM streamq.partitions p JOIN pg_class c ON c.oid = stream WHERE relpersistence = 'p' ORDER BY 1, 2};
 is($standby->safe_psql('postgres', $partitions), $primary->safe_psql('postgres', $partitions), 'the partitions of every stream');
-my $groups = q{SELECT stream, group_name, partition, acked_offset, lag, in_flight, redelivered, dead_lettered, expired, last_consumed_at
+# a standby does not know that sessions of the primary have ended, so leases
+# that ended with them are left out
+my $groups = q{SELECT stream, group_name, partition, acked_offset, lag, redelivered, dead_lettered, expired, last_consumed_at
 	FROM streamq.consumer_groups ORDER BY 1, 2, 3};
 is($standby->safe_psql('postgres', $groups), $primary->safe_psql('postgres', $groups), 'the groups');
-my $leases = q{SELECT * FROM streamq.leases ORDER BY 1, 2, 3, 4};
+my $leases = q{SELECT * FROM streamq.leases WHERE consumer NOT LIKE 'pid %' ORDER BY 1, 2, 3, 4};
 is($standby->safe_psql('postgres', $leases), $primary->safe_psql('postgres', $leases), 'the leases');
 my $jobs = q{SELECT name, source, watermark, rows_processed, late_rows, errors FROM streamq.jobs ORDER BY 1};
 is($standby->safe_psql('postgres', $jobs), $primary->safe_psql('postgres', $jobs), 'the jobs');
