@@ -378,6 +378,14 @@ add_page(Relation rel, const ConsumerGroup *group, uint32 number, RegistryHeader
 	log_state_write(rel, page_key(group, number), (char *) header, sizeof(RegistryHeader));
 }
 
+void
+group_registry_create(Relation rel, const ConsumerGroup *group)
+{
+	RegistryHeader header = {.clean_at = REGISTRY_KEEP};
+
+	add_page(rel, group, 0, &header);
+}
+
 /*
  * Enter a name that is not in the registry.  The header with the number is
  * written before the slot, so that the number is not given again if only the

@@ -31,6 +31,12 @@ typedef struct GroupRegistered
 } GroupRegistered;
 
 /*
+ * Make the registry of a new group, so that its first consumers need no space
+ * in the file.
+ */
+extern void group_registry_create(Relation rel, const ConsumerGroup *group);
+
+/*
  * Return the number of a consumer in the group, and note that this session
  * uses the name.  Numbers begin with 1 and are never reused in a group.
  * consume() calls this once, before it takes messages (GroupConsumer.number).

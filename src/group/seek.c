@@ -13,6 +13,7 @@
 #include "group/group_catalog.h"
 #include "group/group_ring.h"
 #include "group/mode.h"
+#include "group/registry.h"
 #include "group/seek.h"
 #include "log/log.h"
 #include "log/reader.h"
@@ -61,6 +62,7 @@ group_start(Relation rel, const ConsumerGroup *group, const GroupPlace *place)
 	int			npartitions = log_partition_count(rel);
 
 	stream_flow_change_mark(RelationGetRelid(rel));
+	group_registry_create(rel, group);
 	for (int p = 0; p < npartitions; p++)
 	{
 		GroupProgress progress = {.position = group_find_place(rel, p, place)};

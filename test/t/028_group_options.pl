@@ -101,7 +101,8 @@ $node->safe_psql('src', q{COMMIT PREPARED 'letter'});
 is($node->safe_psql('src', $letters), '0 1 4', 'and is there when its transaction commits');
 is($node->safe_psql('src', $figures), '2|7|3', 'with its message done');
 is($node->safe_psql('src', q{SELECT streamq.redrive('app.s', 'lost')}), '3', 'all of them can be redriven');
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 is($node->safe_psql('src', q{SELECT string_agg(payload::text || '/' || deliveries, ' ') FROM streamq.consume('app.s', 'lost', 3, consumer => 'me')}),
 	'0/1 1/1 4/1', 'and are delivered after a restart');
 
