@@ -319,6 +319,9 @@ shared_leases(Relation rel, const ConsumerGroup *group, int partition,
 		lease.consumer = find_name(consumers, nconsumers, leases.leases[i].consumer);
 		lease.expires_at = leases.leases[i].deadline;
 		lease.deliveries = leases.leases[i].deliveries;
+		lease.count = 0;
+		for (int l = i; l < next; l++)
+			lease.count += leases.leases[l].to - leases.leases[l].from;
 		add(&lease, arg);
 	}
 	pfree(leases.leases);

@@ -29,6 +29,16 @@ SELECT * FROM consumers ORDER BY consumer;
 SELECT streamq.ack('s', 'g', 1), streamq.ack('s', 'g', 3);
 SELECT consumer, partitions, in_flight FROM consumers WHERE consumer = 'a';
 
+-- The modes that share a partition.
+CREATE TABLE modes AS SELECT unnest('{shared, key_shared}'::text[]) AS mode;
+SELECT streamq.create_group('s', mode, mode => mode) FROM modes;
+SELECT mode, name, count(msg_id) FROM modes, unnest('{a, b}'::text[]) name,
+	LATERAL streamq.consume('s', mode, 12, consumer => name, partitions => '{0, 2}') GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT mode, streamq.ack_batch('s', mode, '{1, 3, 12}') FROM modes;
+SELECT group_name, count(*), sum(in_flight) FROM consumers JOIN modes ON group_name = mode GROUP BY 1 ORDER BY 1;
+SELECT streamq.drop_group('s', mode) FROM modes;
+DROP TABLE modes;
+
 -- A name that rolled back is not given twice.
 BEGIN;
 SELECT count(*) FROM streamq.consume('s', 'other', 1, consumer => 'x', auto_ack => true);
