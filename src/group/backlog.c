@@ -292,8 +292,8 @@ find_oldest(Relation rel, const ConsumerGroup *group, int64 *oldest)
 
 /*
  * Take the oldest messages from a group until n messages fit.  The append lock
- * is held in ExclusiveLock.  A step evicts less than what is too much, because
- * the oldest messages may be in any partition.
+ * is held in ExclusiveLock.  A step evicts only a part of the excess, because
+ * the next oldest messages may be in another partition.
  */
 static void
 evict_from_group(Relation rel, const ConsumerGroup *group, int64 limit, int64 n)

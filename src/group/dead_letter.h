@@ -2,11 +2,12 @@
  * dead_letter.h
  *	  Dead letters: messages that a group will not get again.
  *
- * A message leaves its group when it was delivered too often, when a consumer
- * rejects it, or when the group's filter fails for it.  Then it is written to
- * the group's dead letter, a stream, in the same transaction.  A group without
- * a dead letter only counts it.  Either way, streamq.dead_lettered remembers
- * it for redrive().
+ * A message leaves its group if it was delivered too often, if a consumer
+ * rejects it, or if the group's filter fails for it.  It is written to the
+ * group's dead letter, a stream, in the same transaction.  In a group without
+ * a dead letter, no letter is written, and a message for which the filter
+ * fails is delivered.  In both cases, streamq.dead_lettered has the message
+ * for redrive().
  *
  * The letter is written with the privileges of the group's owner.  If that is
  * impossible, the message stays in the group.

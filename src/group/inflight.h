@@ -35,9 +35,9 @@
 
 /*
  * What the caller may look at and, where it says so, change.  The frontier
- * must be moved after the entries below it have been inserted.  The counts are
- * those of the newest levels, as stored and as they are now in the leaf of the
- * cursor: a change of a transaction that has aborted since counts until
+ * must be moved after the entries below it have been inserted.  The newest
+ * levels are counted, as stored and as they are now in the leaf of the cursor.
+ * If a transaction has aborted since, its change counts until
  * group_inflight_next_due() or another function meets the entry.
  */
 typedef struct InflightHead

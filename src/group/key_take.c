@@ -105,9 +105,9 @@ claim_message(SharedTake *take, const InflightEntry *entry)
 }
 
 /*
- * Claim a message that is free if its key is, and those of the same key that
- * follow it.  Returns the offset of the last message that was dealt with.  The
- * cursor of the tree is anywhere afterwards.
+ * Claim a message, if its key is free, and the messages of the key that follow
+ * it.  Returns the offset of the last message that was dealt with.  The cursor
+ * of the tree may be anywhere afterwards.
  */
 static int64
 claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
