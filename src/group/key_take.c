@@ -33,8 +33,8 @@ StaticAssertDecl(RUN_ROOM <= INFLIGHT_MAX_ROOM, "room is checked once for them")
 /* ---- old messages ---- */
 
 /*
- * The message is free, but its key is not.  If an earlier message will unblock
- * it, nobody needs to look at it until then.
+ * The message is free, but its key is not.  Block the message if an earlier
+ * one will unblock it, so that no consumer looks at it until then.
  */
 static void
 block_message(SharedTake *take, uint32 hash, int64 off)
