@@ -2,12 +2,12 @@
  * dead_letter.h
  *	  Dead letters: messages that a group will not get again.
  *
- * A message leaves its group if it was delivered too often, if a consumer
- * rejects it, or if the group's filter fails for it.  It is written to the
- * group's dead letter, a stream, in the same transaction.  In a group without
- * a dead letter, no letter is written, and a message for which the filter
- * fails is delivered.  In both cases, streamq.dead_lettered has the message
- * for redrive().
+ * A message leaves its group if it was delivered too often, or if a consumer
+ * rejects it.  If the group has a dead letter, which is a stream, the message
+ * is written to it in the same transaction.  The same happens if the group's
+ * filter fails for a message.  A group without a dead letter writes nothing.
+ * With and without a dead letter, streamq.dead_lettered has the messages that
+ * left the group, for redrive().
  *
  * The letter is written with the privileges of the group's owner.  If that is
  * impossible, the message stays in the group.

@@ -14,9 +14,8 @@
  * The LWLock of (group, partition) is held all the time, so the caller must
  * not read the log, run user code, or wait for a lock meanwhile.  A session
  * can have one tree open.  An error releases the lock; what was stored before
- * it stays.  Whoever opens a tree for changes holds the heavyweight lock of
- * the partition (group_lock.h), at least in share mode, until the end of the
- * transaction.
+ * it stays.  A transaction that opens a tree for changes holds the heavyweight
+ * lock of the partition (group_lock.h), at least in share mode, until it ends.
  */
 #ifndef STREAMQ_GROUP_INFLIGHT_H
 #define STREAMQ_GROUP_INFLIGHT_H
