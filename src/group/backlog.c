@@ -3,22 +3,24 @@
  *	  How far the groups of a stream are behind, and what producers do about
  *	  it: the backlog policy of the stream.
  *
- * A producer may append as many messages as the slowest group has room for.
- * Counting that needs the states of all groups, so a producer that has counted
- * leaves the rest of the room in shared memory, where others take from it until
- * it is used up.  Rows count as soon as they are appended, committed or not.
+ * Producers may append messages until the slowest group is as far behind as
+ * the stream allows.  Counting this room needs the states of all groups.  So a
+ * producer that has counted stores the rest of the room in shared memory, and
+ * other producers take from it until it is used up.  Rows count as soon as
+ * they are appended, committed or not.
  *
  * Two heavyweight locks make this exact.  A producer holds the append lock of
- * the stream in ShareLock while it takes room and appends, and in ExclusiveLock
- * while it counts: then no rows are on their way.  It is released at once.
+ * the stream in ShareLock while it takes room and appends.  It holds the lock
+ * in ExclusiveLock while it counts, so no other producer is appending.  The
+ * lock is released at once.
  *
- * A producer that waits for room (policy "block") must not have rows of its own
- * in the stream: consumers stop before them.  With several such producers
- * nobody could go on.  So with this policy a transaction that appends holds the
- * transaction lock of the stream in ShareLock until it ends.  If it has no
- * rows yet, it releases the lock while it waits.  If it has, it takes the lock
- * in ExclusiveLock, which waits for the other transactions with rows; those
- * that want to append more fail by PostgreSQL's deadlock detection.
+ * Consumers stop before the rows of a transaction in progress.  So if
+ * producers with such rows waited for room (policy "block"), nobody could go
+ * on.  Therefore a transaction that appends holds the transaction lock of the
+ * stream in ShareLock until it ends.  A transaction without rows releases the
+ * lock while it waits.  A transaction with rows takes it in ExclusiveLock,
+ * which waits for the other transactions with rows.  If one of these also
+ * wants to append more, PostgreSQL's deadlock detection lets it fail.
  */
 #include "postgres.h"
 
@@ -256,9 +258,9 @@ unlock_append(Relation rel)
 /* ---- eviction ---- */
 
 /*
- * The partition in which the oldest message of a group is that may be evicted,
- * and its offset.  Messages of transactions in progress, and those after them,
- * may not.  Returns -1 if there is none.
+ * Find the oldest message of a group that may be evicted.  Returns its
+ * partition, and its offset in *oldest, or -1 if there is none.  Messages of
+ * transactions in progress, and messages after them, may not be evicted.
  */
 static int
 find_oldest(Relation rel, const ConsumerGroup *group, int64 *oldest)
@@ -292,8 +294,8 @@ find_oldest(Relation rel, const ConsumerGroup *group, int64 *oldest)
 
 /*
  * Take the oldest messages from a group until n messages fit.  The append lock
- * is held in ExclusiveLock.  A step evicts less than what is too much, because
- * the oldest messages may be in any partition.
+ * is held in ExclusiveLock.  A step evicts only a part of the excess, because
+ * the next oldest messages may be in another partition.
  */
 static void
 evict_from_group(Relation rel, const ConsumerGroup *group, int64 limit, int64 n)

@@ -8,10 +8,10 @@
  * consumer has leased already, then from the others, starting with a different
  * one in each pass.
  *
- * Some messages must be delivered after those of other partitions: after
- * partitions were added, or the routing columns of the stream were changed.
- * The positions of the group in all partitions decide how far each partition
- * may be delivered.
+ * If partitions were added, or the routing columns of the stream were changed,
+ * some messages must be delivered after messages of other partitions.  The
+ * positions of the group in all partitions decide how far each partition may
+ * be delivered.
  */
 #include "postgres.h"
 

@@ -32,8 +32,8 @@ typedef struct GroupRetry
 } GroupRetry;
 
 /*
- * The time from which a message may be handed out again that was delivered so
- * often and came back at `from`; `from` itself if the group has no
+ * A message was delivered so often, and came back at `from`.  Returns the time
+ * from which it may be handed out again, which is `from` if the group has no
  * retry_backoff.
  */
 extern TimestampTz group_retry_time(const ConsumerGroup *group, int32 deliveries,

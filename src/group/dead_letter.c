@@ -309,8 +309,9 @@ push_number(JsonbParseState **state, const char *key, int64 value)
 }
 
 /*
- * The headers of the letter: those of the message, and those that say where it
- * comes from.  Headers that are no object become an element of one.
+ * The headers of the letter: the headers of the message, and elements that say
+ * where the message comes from.  If the headers of the message are not an
+ * object, they become the element "headers".
  */
 static Datum
 make_headers(const LetterWriter *w, const LogKeptRow *row, int32 deliveries,

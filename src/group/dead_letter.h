@@ -2,11 +2,12 @@
  * dead_letter.h
  *	  Dead letters: messages that a group will not get again.
  *
- * A message leaves its group when it was delivered too often, when a consumer
- * rejects it, or when the group's filter fails for it.  Then it is written to
- * the group's dead letter, a stream, in the same transaction.  A group without
- * a dead letter only counts it.  Either way, streamq.dead_lettered remembers
- * it for redrive().
+ * A message leaves its group if it was delivered too often, or if a consumer
+ * rejects it.  If the group has a dead letter, which is a stream, the message
+ * is written to it in the same transaction.  The same happens if the group's
+ * filter fails for a message.  A group without a dead letter writes nothing.
+ * With and without a dead letter, streamq.dead_lettered has the messages that
+ * left the group, for redrive().
  *
  * The letter is written with the privileges of the group's owner.  If that is
  * impossible, the message stays in the group.

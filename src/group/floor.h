@@ -3,9 +3,9 @@
  *	  The first messages that groups may still get.
  *
  * With the backlog policy "evict", a group loses its oldest messages when it
- * is too far behind.  They stay in the stream for others.  For the group they
- * are like messages that retention dropped: it has a floor in each partition,
- * and everything below it has expired.
+ * is too far behind.  The messages stay in the stream for other groups.  This
+ * group has a floor in each partition, and treats messages below the floor
+ * like messages that retention has dropped.
  */
 #ifndef STREAMQ_GROUP_FLOOR_H
 #define STREAMQ_GROUP_FLOOR_H
@@ -25,8 +25,9 @@ extern int64 group_expired_offset(Relation rel, const ConsumerGroup *group, int 
 extern bool group_is_evicted(Relation rel, const ConsumerGroup *group, int64 msg_id);
 
 /*
- * Raise the floor.  This stays if the transaction aborts.  The caller has
- * locked out others who raise floors of the stream's groups.
+ * Raise the floor.  An abort of the transaction does not undo this.  The
+ * caller holds a lock so that nobody else raises floors of the stream's
+ * groups.
  */
 extern void group_raise_floor(Relation rel, const ConsumerGroup *group, int partition,
 							  int64 floor);

@@ -13,9 +13,9 @@
 
 /*
  * These are locks on database objects, with the catalog table of groups as the
- * class.  A partition of a group is the group's id with the partition as the
- * sub-object; its registry of consumers is another sub-object.  The names of groups of a stream (by hash), the set of its
- * groups, and its producers are sub-objects of the stream's OID.
+ * class.  Sub-objects of a group's id are its partitions, and its registry of
+ * consumers.  Sub-objects of a stream's OID are the names of its groups (by
+ * hash), the set of its groups, and its producers.
  */
 #define LOCK_SUBID_REGISTRY	0x0100
 #define LOCK_SUBID_PRODUCERS 0xfff0

@@ -213,8 +213,8 @@ streamq_create_group(PG_FUNCTION_ARGS)
 
 /*
  * Lock the name of the group in the arguments, and check that the caller may
- * change it.  The check is made before, too: without privileges the caller
- * must not block others.
+ * change it.  The check is also made before locking, because a caller without
+ * privileges must not block others.
  */
 static void
 lock_group(Relation rel, const char *name, bool for_owner, ConsumerGroup *group)

@@ -82,8 +82,8 @@ group_ring_is_undoable(Oid relid)
 /*
  * A transaction callback would ring before the locks are released, and a
  * consumer that wakes up would find the partition still locked.  So this is a
- * callback of resource owners.  It is called for each of them; the locks of
- * the transaction are released with the top-level one.
+ * callback of resource owners.  It is called for each resource owner, and
+ * rings for the top-level one, with which the locks are released.
  */
 static void
 ring_release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)

@@ -14,9 +14,8 @@
  * The LWLock of (group, partition) is held all the time, so the caller must
  * not read the log, run user code, or wait for a lock meanwhile.  A session
  * can have one tree open.  An error releases the lock; what was stored before
- * it stays.  Whoever opens a tree for changes holds the heavyweight lock of
- * the partition (group_lock.h), at least in share mode, until the end of the
- * transaction.
+ * it stays.  A transaction that opens a tree for changes holds the heavyweight
+ * lock of the partition (group_lock.h), at least in share mode, until it ends.
  */
 #ifndef STREAMQ_GROUP_INFLIGHT_H
 #define STREAMQ_GROUP_INFLIGHT_H
@@ -35,9 +34,9 @@
 
 /*
  * What the caller may look at and, where it says so, change.  The frontier
- * must be moved after the entries below it have been inserted.  The counts are
- * those of the newest levels, as stored and as they are now in the leaf of the
- * cursor: a change of a transaction that has aborted since counts until
+ * must be moved after the entries below it have been inserted.  The newest
+ * levels are counted, as stored and as they are now in the leaf of the cursor.
+ * If a transaction has aborted since, its change counts until
  * group_inflight_next_due() or another function meets the entry.
  */
 typedef struct InflightHead

@@ -7,10 +7,10 @@
  * reader's own, counts.  Only the holder of the exclusive heavyweight lock
  * adds versions.
  *
- * Acknowledgements lose their xids when they are settled, so a snapshot that
- * is older cannot tell any more what it sees as done.  The trail has the
- * position at some times before, each with the newest transaction that had
- * made something done for good by then.
+ * Acknowledgements lose their xids when they are settled, so the entries do
+ * not tell what is done for an older snapshot.  The trail has earlier
+ * positions of the group, each with the newest transaction whose
+ * acknowledgements were settled at that time.
  */
 #include "postgres.h"
 

@@ -9,10 +9,11 @@
 #include "group/store.h"
 
 /*
- * A crash of the server, or an error between two pages of one change, may
- * leave the counts wrong, entries out of the bounds of their leaf, and pages
- * that nobody uses.  So the head has a mark: exact counts are those of this
- * start of the server, with no interrupted change since.
+ * After a crash of the server, or an error between two pages of one change,
+ * the counts may be wrong, entries may be out of the bounds of their leaf, and
+ * there may be pages that nothing refers to.  So the head has a mark.  The
+ * counts are exact if the mark is that of this start of the server, and no
+ * change was interrupted since.
  */
 uint64
 group_inflight_mark(const InflightTree *tree)

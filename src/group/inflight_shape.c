@@ -3,12 +3,14 @@
  *	  Trees of entries: splitting and removing nodes, and pages for them.
  *
  * Each page has its own WAL record, so a crash may come between any two.  The
- * order of the records makes that harmless.  A new page leaves the list of
- * spare pages before the tree refers to it, and an old page joins the list
- * after the tree has ceased to refer to it: a crash leaves pages that nobody
- * uses.  A split writes the new page, then the parent, then the old page: a
- * crash leaves entries in the old page that are out of its bounds, and ignored.
- * The first change after a restart removes both (inflight_repair.c).
+ * order of the records makes that harmless.
+ *
+ * A new page is removed from the list of spare pages before the tree refers to
+ * it, and an old page is added to the list when the tree does not refer to it
+ * any more.  So a crash leaves at most pages that nothing refers to.  A split
+ * writes the new page, then the parent, then the old page.  So a crash leaves
+ * at most entries in the old page that are out of its bounds, which are
+ * ignored.  The first change after a restart removes both (inflight_repair.c).
  */
 #include "postgres.h"
 

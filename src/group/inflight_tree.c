@@ -103,10 +103,10 @@ settle_node(InflightTree *tree, InflightNode *node, InflightJudge judge, void *a
 }
 
 /*
- * VACUUM settles pages too, and takes no lock except the buffer's.  It may have
- * done so since the node was loaded, and counted the xids that it removed as
- * gone from the stream.  So look again, with the buffer locked, before the
- * node is stored.
+ * VACUUM settles pages, too, and takes no lock except the buffer's.  It may
+ * have settled this page since the node was loaded, and then the xids that it
+ * removed must not be stored again.  So settle the node once more before it is
+ * stored, with the buffer locked.
  */
 static void
 settle_again(InflightTree *tree, InflightNode *node)

@@ -2,10 +2,10 @@
  * inflight_tree.h
  *	  An open tree of entries: internals for the inflight files.
  *
- * inflight_tree.c opens, closes, loads and stores; inflight_cursor.c finds and
- * changes entries; inflight_shape.c splits, removes and makes room;
- * inflight_head.c knows the versions and the trail; inflight_repair.c finds out
- * again what is not known after a crash.
+ * inflight_tree.c opens, closes, loads and stores trees; inflight_cursor.c
+ * finds and changes entries; inflight_shape.c splits and removes nodes, and
+ * makes room; inflight_head.c has the versions and the trail;
+ * inflight_repair.c counts entries again after a crash.
  */
 #ifndef STREAMQ_GROUP_INFLIGHT_TREE_H
 #define STREAMQ_GROUP_INFLIGHT_TREE_H

@@ -76,7 +76,7 @@ bury(const GroupConsumer *consumer, const LogKeptRow *row, const char *reason)
 
 /*
  * The filter failed for a message.  Without a dead letter the message is
- * delivered, because the consumer can say best what is wrong with it.
+ * delivered, because the consumer is best able to deal with it.
  */
 static GroupVerdict
 judge_error(const GroupConsumer *consumer, const LogKeptRow *row, const ErrorData *error)

@@ -38,9 +38,10 @@ group_key_clear_blocked(InflightEntry *entry)
 }
 
 /*
- * Messages that are being made done may be so before the one that was done
- * now.  So the next message after them is unblocked.  A level below the newest
- * one is looked at, too, because a rollback may bring it back.
+ * The transactions of messages that are being made done may commit first.  So
+ * such messages are skipped, and the next message after them is unblocked.  A
+ * level below the newest one is looked at, too, because a rollback may bring
+ * it back.
  */
 bool
 group_key_unblock(InflightTree *tree, uint32 hash, int64 off)

@@ -6,19 +6,21 @@
  * messages of a key are neighbours.  Keys with equal hashes are one key here;
  * a message without a key gets a hash of its own.
  *
- * A message can be handed out to a consumer if nobody else has a message of
- * the key, and no earlier message of the key is left.  New messages whose key
- * is taken become waiting entries, because the frontier has to move on: other
- * keys must not wait.
+ * A message can be handed out to a consumer if no other consumer has a message
+ * of the key, and no earlier message of the key is left.  If the key of a new
+ * message is taken, the frontier moves past the message, because other keys
+ * must not wait, and the message gets an entry that waits.
  *
- * There may be many waiting messages behind a stuck key, and looking for
- * messages must not meet them each time.  So a waiting message is blocked: its
- * time is KEY_BLOCKED, and it is not due.  Whatever makes a message done
- * unblocks the next one of its key.  That comes before the end of the
- * transaction, and may turn out to be too early; then the message is blocked
- * again when somebody meets it.  It must never be too late.  So a message may
- * only be blocked behind one that is not done on any of its levels, because
- * then somebody will make that one done, and unblock the next.
+ * If a key is stuck, many of its messages may wait, and a search for messages
+ * must not meet them each time.  So a waiting message is blocked: its time is
+ * KEY_BLOCKED, and it is not due.  A change that makes a message done unblocks
+ * the next one of its key.
+ *
+ * The message is unblocked before the transaction ends, which may be too
+ * early.  It is blocked again when a consumer meets it.  But a message must
+ * not stay blocked for good.  So it may be blocked only if the message before
+ * it is not done on any of its levels: that one will be done later, and will
+ * unblock it.
  */
 #ifndef STREAMQ_GROUP_KEY_SHARED_H
 #define STREAMQ_GROUP_KEY_SHARED_H
@@ -55,8 +57,8 @@ typedef struct KeyPeek
 extern void group_key_peek(SharedTake *take, int64 frontier, KeyPeek *peek);
 
 /*
- * Claim new messages, or make them waiting ones.  Returns false if nothing is
- * left of what the peek found.
+ * Claim new messages, or insert entries for them that wait.  Returns false if
+ * nothing is left of what the peek found.
  */
 extern bool group_key_claim_fresh(SharedTake *take, const KeyPeek *peek);
 

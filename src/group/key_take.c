@@ -33,8 +33,8 @@ StaticAssertDecl(RUN_ROOM <= INFLIGHT_MAX_ROOM, "room is checked once for them")
 /* ---- old messages ---- */
 
 /*
- * The message is free, but its key is not.  If an earlier message will unblock
- * it, nobody needs to look at it until then.
+ * The message is free, but its key is not.  Block the message if an earlier
+ * one will unblock it, so that no consumer looks at it until then.
  */
 static void
 block_message(SharedTake *take, uint32 hash, int64 off)
@@ -105,9 +105,9 @@ claim_message(SharedTake *take, const InflightEntry *entry)
 }
 
 /*
- * Claim a message that is free if its key is, and those of the same key that
- * follow it.  Returns the offset of the last message that was dealt with.  The
- * cursor of the tree is anywhere afterwards.
+ * Claim a message, if its key is free, and the messages of the key that follow
+ * it.  Returns the offset of the last message that was dealt with.  The cursor
+ * of the tree may be anywhere afterwards.
  */
 static int64
 claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)

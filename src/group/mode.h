@@ -14,8 +14,8 @@
  * (ack.c, seek.c), the choice of partitions and waiting (consume.c,
  * consume_pass.c), collecting messages (messages.c), what a session was given
  * (memory.c), ringing doorbells at the end of a transaction (group_ring.c),
- * the fate of single
- * messages (judge.c, dead_letter.c), and access to the pages (store.c).
+ * the fate of single messages (judge.c, dead_letter.c), and access to the
+ * pages (store.c).
  */
 #ifndef STREAMQ_GROUP_MODE_H
 #define STREAMQ_GROUP_MODE_H

@@ -193,8 +193,9 @@ extern bool group_ordered_release_if_idle(OrderedState *state);
 extern void group_ordered_give_back(OrderedState *state, int64 off, TimestampTz retry_at);
 
 /*
- * Note that a message below delivered is to be handed out again.  A message
- * that is not done will be, anyway.  False if there is no room for it.
+ * Note that a message below delivered is to be handed out again.  Nothing is
+ * noted for a message that is not done, because it will be handed out anyway.
+ * Returns false if there is no room.
  */
 extern bool group_ordered_redrive(OrderedState *state, int64 off);
 

@@ -74,7 +74,7 @@ group_ordered_read(Relation rel, const ConsumerGroup *group, int partition,
 	{
 		group_ordered_decode(state, blob, bloblen);
 
-		/* nobody will acknowledge what a session took that is gone */
+		/* a session that has ended will not acknowledge its messages */
 		if (state->leased && group_session_is_gone(state->consumer))
 			state->deadline = Min(state->deadline, 0);
 	}

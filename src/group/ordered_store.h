@@ -34,8 +34,8 @@ extern void group_ordered_check_serializable(Relation rel, const ConsumerGroup *
 /*
  * The state as the current transaction sees it, in the current memory context.
  * If the partition has no state, delivery begins at its first message, or at
- * the position given by a restored dump.  A lease of a session that is gone is
- * over.
+ * the position given by a restored dump.  If the session of a lease has ended,
+ * the lease has ended, too.
  */
 extern void group_ordered_read(Relation rel, const ConsumerGroup *group, int partition,
 							   OrderedState *state);

@@ -150,8 +150,8 @@ is_again(const OrderedState *state, int64 off)
 }
 
 /*
- * Hand out the message in the slot, or do what group_judge() says.  False if
- * it must stay, and what follows with it.
+ * Hand out the message in the slot, or do what group_judge() says.  Returns
+ * false if neither this message nor a later one can be handed out.
  */
 static bool
 hand_out(Delivery *d, LogReader *reader, int64 off)
@@ -244,8 +244,8 @@ deliver_again(Delivery *d)
 }
 
 /*
- * Take room for the new offsets up to off.  What group_judge() dismissed may
- * have become one long done range, which needs less room than was taken.
+ * Take room for the new offsets up to off.  Messages that are not handed out
+ * may have become one long done range, which needs less room than was taken.
  */
 static bool
 take_room(const OrderedState *state, OrderedRoom *room, int64 off)

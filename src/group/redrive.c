@@ -120,8 +120,9 @@ group_forget_buried(int32 group_id)
 }
 
 /*
- * Where the partitions of a stream began when this process looked last.  It is
- * only a sum, because offsets never go back.
+ * The sum of the first offsets of a stream's partitions when this process
+ * looked last.  Offsets never go back, so the sum tells whether one has
+ * changed.
  */
 typedef struct Pruned
 {

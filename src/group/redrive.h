@@ -3,8 +3,8 @@
  *	  The messages that groups have dead-lettered, in the table
  *	  streamq.dead_lettered.
  *
- * Consuming only adds rows.  They go when the message is redriven or was
- * dropped by retention, or with the group.
+ * Consuming only adds rows.  A row is removed when the message is redriven,
+ * when retention has dropped the message, or with the group.
  */
 #ifndef STREAMQ_GROUP_REDRIVE_H
 #define STREAMQ_GROUP_REDRIVE_H

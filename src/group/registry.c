@@ -10,11 +10,10 @@
  * slots.  So a session that knows the slot of its consumer can note that the
  * consumer was seen without that lock, if the slot still has the number.
  *
- * A registry does not grow without limit.  When it has doubled since the last
- * time, consumers leave it that cannot come back under their number: they have
- * no lease, and their session is gone.  A name that an application chose stays
- * for another while, because a program that is restarted should find its
- * number.
+ * A registry must not grow without limit.  When it has doubled since the last
+ * time, consumers are removed that have no lease and whose session has ended.
+ * A name that an application chose stays for some time longer, because a
+ * program that is restarted should find its number.
  */
 #include "postgres.h"
 

@@ -41,8 +41,8 @@ extern void group_registry_create(Relation rel, const ConsumerGroup *group);
  * uses the name.  Numbers begin with 1 and are never reused in a group.
  * consume() calls this once, before it takes messages (GroupConsumer.number).
  *
- * A consumer that has left the registry gets a new number when it comes again.
- * Only consumers without leases whose sessions are gone leave it.
+ * Consumers leave the registry if they have no leases and their sessions have
+ * ended.  Such a consumer gets a new number when it comes again.
  */
 extern uint32 group_registry_enter(Relation rel, const ConsumerGroup *group, const char *name);
 

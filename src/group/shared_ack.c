@@ -175,10 +175,10 @@ compare_offsets(const void *a, const void *b)
 }
 
 /*
- * Keys are those of today's routing columns.  If these have been others, the
- * entries of old messages are elsewhere in the tree.  Nothing tells whether
- * that is so, so look for messages in the whole tree that are not where they
- * should be, unless they are certainly done.
+ * Keys are hashed by the present routing columns.  If the routing columns have
+ * changed, the entries of old messages are elsewhere in the tree.  Nothing
+ * tells whether they have changed.  So if a message has no entry where it
+ * should be, and is not certainly done, look for it in the whole tree.
  */
 static int64
 change_moved(SharedChange *change, const int64 *offsets, int n)
@@ -301,7 +301,7 @@ group_shared_acknowledge(Relation rel, const ConsumerGroup *group, int partition
 	return end_done(&change, count);
 }
 
-/* messages of the consumer that has the last one, and those of this session */
+/* messages of the consumer that has the last one, or of this session */
 static bool
 decide_through(SharedChange *change, const InflightEntry *entry, int64 from, int64 *until,
 			   InflightLevel *level)

@@ -2,9 +2,9 @@
  * shared_gone.c
  *	  Leases of sessions that have ended, in the shared modes.
  *
- * Nobody will acknowledge what such a session took.  The lease of a consumer
- * with a name of its own is left alone, because the application may use the
- * name in another session.
+ * Such a session will not acknowledge its messages.  If the application chose
+ * the name of the consumer, its leases stay, because another session may use
+ * the name.
  */
 #include "postgres.h"
 

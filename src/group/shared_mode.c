@@ -162,8 +162,8 @@ count_entry(const InflightEntry *entry, void *arg)
 }
 
 /*
- * The tree is read without a lock on the whole, so the figures are only about
- * those of one point in time.
+ * The tree is read without a lock on all of it, so the figures are of slightly
+ * different times.
  */
 static void
 shared_figures(Relation rel, const ConsumerGroup *group, int partition,
@@ -288,8 +288,8 @@ find_name(const GroupRegistered *consumers, int n, uint32 number)
 }
 
 /*
- * A lease covers one message.  Messages that follow each other, or have only
- * finished ones between them, are shown together if their leases are alike.
+ * A lease covers one message.  Messages are shown together if their leases are
+ * alike, and there are only finished messages between them.
  */
 static void
 shared_leases(Relation rel, const ConsumerGroup *group, int partition,

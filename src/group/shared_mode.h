@@ -9,7 +9,7 @@
  * A claim or an acknowledgement is a level of an entry in a tree
  * (inflight.h).  No lock is held to the end of the transaction except the
  * heavyweight lock of (group, partition) in share mode, which conflicts only
- * with those who move, drop or change the group.
+ * with moving, dropping or changing the group.
  */
 #ifndef STREAMQ_GROUP_SHARED_MODE_H
 #define STREAMQ_GROUP_SHARED_MODE_H

@@ -98,7 +98,7 @@ advance(ReadClaims *read, int64 to)
 		read->off = read->take->claims[read->claim].before.from;
 }
 
-/* all claimed messages below off become something else */
+/* the same fix for all claimed messages below off */
 static void
 fix_below(ReadClaims *read, FixKind kind, int64 off)
 {

@@ -16,8 +16,8 @@
 #include "group/shared_mode.h"
 
 /*
- * A level above 0 may go away at any time, so an entry with one is always
- * looked at.
+ * The transaction of a level above 0 may end at any time, so an entry with
+ * such a level is always looked at.
  */
 static TimestampTz
 entries_due(const ConsumerGroup *group, const InflightEntry *entries, int n)

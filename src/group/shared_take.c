@@ -6,9 +6,9 @@
  * A message is claimed by a level with the xid of this transaction.  Other
  * consumers leave it alone from then on, and a rollback gives it back at once.
  *
- * The log is never read with the tree open.  So new messages are looked for
- * first, beyond what is wanted, because others may move the frontier before
- * the tree is open.
+ * The log is never read with the tree open.  So a consumer looks for new
+ * messages before it opens the tree.  It looks for more messages than it
+ * wants, because other consumers may move the frontier in the meantime.
  */
 #include "postgres.h"
 
@@ -255,8 +255,8 @@ expire_fresh(SharedTake *take, int64 from, int64 to)
 
 /*
  * Claim messages that the peek found.  The frontier moves with each entry, so
- * that the tree may be closed between two of them.  Returns false if others
- * took them all, and it is worth to peek again.
+ * that the tree may be closed between two of them.  Returns false if other
+ * consumers took all of them, and it is worth looking for more.
  */
 static bool
 claim_fresh(SharedTake *take, const LogPeek *peek)

@@ -3,8 +3,8 @@
  *	  Handing out messages in the shared modes: the parts of one take.
  *
  * Messages are claimed first, with the tree open, and read afterwards, without
- * any lock.  Then claims are corrected that were of no use: messages that are
- * gone, do not pass the filter, or are not wanted any more.
+ * any lock.  Then claims are corrected if the message is gone, does not match
+ * the filter, or is not wanted any more.
  */
 #ifndef STREAMQ_GROUP_SHARED_TAKE_H
 #define STREAMQ_GROUP_SHARED_TAKE_H

@@ -76,8 +76,8 @@ add_rows(StreamWriter *writer, const ProduceRows *rows, const StreamDedup *dedup
 }
 
 /*
- * The ids of all rows, from those of the new ones: remember these, and look up
- * the others.
+ * Make the array of msg_ids of all rows.  The msg_ids of new rows are known,
+ * and are remembered; those of duplicates are looked up.
  */
 static void
 end_dedup(Produce *produce, const ProduceRows *rows, StreamDedup *dedup)

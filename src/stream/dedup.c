@@ -2,17 +2,19 @@
  * dedup.c
  *	  Recognizing messages that were produced before, by their dedup_id.
  *
- * The msg_id of a message is known only after the message was appended, so its
- * id is stored after that, and a duplicate that is found then would be too
- * late.  So a producer locks its ids, looks them up, appends the new messages,
- * stores their ids, and unlocks the ids.  From then on, the stored ids keep
- * others away until the transaction ends: who finds an id whose transaction is
- * in progress gives up its locks, waits for that transaction, and looks again.
+ * An id is stored with the msg_id of its message, which is known only after
+ * the message was appended.  If a producer found a duplicate only then, it
+ * would be too late.  So a producer locks its ids, looks them up, appends the
+ * new messages, stores their ids, and unlocks the ids.
  *
- * A lock is held during one call, not to the end of the transaction.  A few ids
- * are locked one by one, by a hash.  For more of them, the set of all ids of
- * the stream is locked.  Waiting for a transaction with locks held would let a
- * third producer wait, too.
+ * Locks are held during one call, not to the end of the transaction.  After
+ * that, another producer of the same id finds the stored id.  If its
+ * transaction is in progress, the producer releases its locks, waits for that
+ * transaction, and looks again.  With locks held, a third producer would have
+ * to wait, too.
+ *
+ * A few ids are locked one by one, by a hash.  For a larger number, the set of
+ * all ids of the stream is locked.
  */
 #include "postgres.h"
 

@@ -38,9 +38,9 @@ extern bool stream_dedup_is_new(const StreamDedup *dedup, int i);
 extern int	stream_dedup_count_new(const StreamDedup *dedup);
 
 /*
- * msg_ids has an element for each message.  Remember those of the new
- * messages, and fill in those of the others.  An id whose message was not
- * written (STREAM_NOT_WRITTEN) stays unknown.
+ * msg_ids has an element for each message.  Remember the elements of new
+ * messages, and fill in the elements of duplicates.  If a message was not
+ * written (STREAM_NOT_WRITTEN), its id is not remembered.
  */
 extern void stream_dedup_end(StreamDedup *dedup, int64 *msg_ids);
 

@@ -70,9 +70,9 @@ open_table(int table, LOCKMODE lockmode)
 }
 
 /*
- * Long ids would make keys too large for an index.  The key of a long id has
- * the id's hash, which nobody can make collide, and is longer than that of any
- * short id.
+ * Long ids would make keys too large for an index.  So the key of a long id
+ * has a cryptographic hash of the id.  Such a key is longer than the key of
+ * any short id.
  */
 bytea *
 stream_dedup_key(Oid relid, Datum id)
@@ -433,10 +433,10 @@ is_lock_timeout(const ErrorData *error)
 }
 
 /*
- * Lock a table to truncate it.  Producers lock it for a moment, when they look
- * up ids, and new ones have to wait while we wait.  So this does not wait for
- * long: a transaction that has inserted into the table may still be in
- * progress.
+ * Lock a table to truncate it.  Producers that look up ids hold a lock on it
+ * for a moment, so it is worth waiting for them.  But a transaction that has
+ * inserted into the table may be in progress for long, and while this waits,
+ * other producers have to wait, too.  So this does not wait for long.
  */
 static bool
 lock_table(int table)

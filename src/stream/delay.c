@@ -42,8 +42,8 @@ open_table(LOCKMODE lockmode, bool missing_ok)
 /* ---- telling the process that appends them ---- */
 
 /*
- * Also after abort: the process may have passed a message whose removal was
- * rolled back.
+ * The process is also woken after an abort, because it may have skipped a
+ * message whose removal was rolled back.
  */
 static void
 xact_callback(XactEvent event, void *arg)

@@ -2,8 +2,8 @@
  * delivery.c
  *	  Appending messages that waited for their deliver_at.
  *
- * Messages are appended, and removed from the table, in one transaction: a
- * crash repeats either both or nothing.
+ * Messages are appended, and removed from the table, in one transaction.  So a
+ * crash cannot lose or repeat a message.
  *
  * The rows that were removed leave old versions, in the table and in its
  * index.  While somebody holds a snapshot they stay, and an index scan from
@@ -188,8 +188,8 @@ read_message(DueMessage *message, HeapTuple row, TupleDesc desc)
 }
 
 /*
- * Read and lock messages that are due.  A message that somebody else has
- * locked is being taken back.
+ * Read and lock messages that are due.  Rows that another transaction has
+ * locked are skipped, because it is cancelling these messages.
  */
 static DueMessage *
 read_due(TimestampTz from, TimestampTz now, int *n)
@@ -238,8 +238,9 @@ read_next(TimestampTz from)
 
 /*
  * When should the process look again?  A message that is due and still there
- * belongs to a busy stream, or is being taken back.  The end of the latter is
- * told, but the lock may be somebody else's.
+ * belongs to a busy stream, or is being cancelled.  A transaction that cancels
+ * a message wakes the process when it ends.  But the row may be locked for
+ * another reason, so the process also looks again after some time.
  */
 static TimestampTz
 find_next(TimestampTz from, TimestampTz now)

@@ -158,8 +158,8 @@ stream_flow_is_blocked(Oid relid)
 /* ---- ends of transactions ---- */
 
 /*
- * The marks change when the xid has left the proc array: who counts with the
- * new mark sees what this transaction did.
+ * The marks change when the xid has left the proc array.  So a producer that
+ * counts with the new mark sees the effects of this transaction.
  */
 static void
 xact_callback(XactEvent event, void *arg)
@@ -229,11 +229,12 @@ stream_flow_init(void)
 
 /*
  * The token bucket is kept as the time at which it will be full.  A producer
- * takes its tokens at once, which may empty the bucket below zero, and then
- * sleeps until what was missing has come in.  So producers get their turn in
- * the order of their arrival, and a batch may be larger than the bucket.
+ * takes its tokens at once, which may leave less than nothing in the bucket,
+ * and sleeps until the tokens that were missing before it came have been
+ * added.  So producers get their turns in the order of their arrival, and a
+ * batch may be larger than the bucket.
  *
- * A producer that is cancelled while it sleeps has taken tokens in vain.
+ * If a producer is cancelled while it sleeps, its tokens are lost.
  */
 void
 stream_rate_wait(Relation rel, double max_rate, int64 nmessages)
