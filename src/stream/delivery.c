@@ -22,6 +22,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -292,19 +293,24 @@ append_run(Relation rel, DueMessage *messages, int n)
 	stream_writer_end(writer);
 }
 
-/* append as the stream's owner, who runs its triggers and expressions */
+/*
+ * Append as the stream's owner, who runs its triggers and expressions.  What
+ * they set must not reach the streams of other owners.
+ */
 static void
 append_batch(void *arg)
 {
 	DueBatch   *batch = arg;
 	Oid			save_user;
 	int			save_context;
+	int			nestlevel;
 	int			first = 0;
 
 	GetUserIdAndSecContext(&save_user, &save_context);
 	SetUserIdAndSecContext(batch->rel->rd_rel->relowner,
 						   save_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
 	for (int i = 1; i <= batch->n; i++)
 	{
 		if (i < batch->n && batch->messages[i].partition == batch->messages[first].partition)
@@ -312,6 +318,7 @@ append_batch(void *arg)
 		append_run(batch->rel, batch->messages + first, i - first);
 		first = i;
 	}
+	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 	for (int i = 0; i < batch->n; i++)
 	{

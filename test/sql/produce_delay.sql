@@ -170,6 +170,18 @@ RESET ROLE;
 CALL wait_until($$(SELECT count(*) = 1 FROM delay.o)$$);
 SELECT * FROM o;
 SELECT streamq.produce('o', 'y', dedup_id => 'x') IS NOT NULL;
+-- what a trigger sets does not reach other streams
+CREATE TABLE p (payload text, path text) USING streamq;
+CREATE FUNCTION set_path() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'elsewhere', false); RETURN new; END $$;
+CREATE FUNCTION get_path() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.path := current_setting('search_path'); RETURN new; END $$;
+CREATE TABLE q (payload text) USING streamq;
+CREATE TRIGGER set_path BEFORE INSERT ON q FOR EACH ROW EXECUTE FUNCTION set_path();
+CREATE TRIGGER get_path BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION get_path();
+SELECT streamq.produce('q', 'x', deliver_at => clock_timestamp() + interval '20 ms');
+CALL wait_until($$(SELECT count(*) = 1 FROM delay.q)$$);
+SELECT streamq.produce('p', 'x', deliver_at => clock_timestamp() + interval '20 ms');
+CALL wait_until($$(SELECT count(*) = 1 FROM delay.p)$$);
+SELECT payload, path <> 'elsewhere' AS unchanged FROM p;
 
 -- TRUNCATE leaves them, DROP does not
 TRUNCATE s;
