@@ -51,9 +51,11 @@ struct GroupFilter
 {
 	const ConsumerGroup *group;
 	const Expr *expr;
-	ExprContext *econtext;		/* NULL: has to be prepared */
+	MemoryContext context;		/* parent of the next one */
+	MemoryContext state_context;	/* of the fields below; NULL: they have to
+									 * be prepared */
+	ExprContext *econtext;
 	ExprState  *state;
-	MemoryContext context;		/* of the state */
 };
 
 /* ---- checks ---- */
@@ -371,10 +373,13 @@ evaluate(void *arg)
 	Datum		result;
 
 	group_become_owner(filter->group, &identity);
-	if (filter->econtext == NULL)
+	if (filter->state_context == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(filter->context);
+		MemoryContext old;
 
+		filter->state_context = AllocSetContextCreate(filter->context, "streamq filter state",
+													  ALLOCSET_SMALL_SIZES);
+		old = MemoryContextSwitchTo(filter->state_context);
 		filter->econtext = CreateStandaloneExprContext();
 		filter->state = ExecInitExpr(unconstify(Expr *, filter->expr), NULL);
 		MemoryContextSwitchTo(old);
@@ -413,8 +418,9 @@ group_filter_matches(GroupFilter *filter, TupleTableSlot *slot, ErrorData **erro
 	if (*error != NULL)
 	{
 		/* functions may have left anything in the state */
-		filter->econtext = NULL;
-		filter->state = NULL;
+		if (filter->state_context != NULL)
+			MemoryContextDelete(filter->state_context);
+		filter->state_context = NULL;
 	}
 	return evaluation.matches;
 }
@@ -422,8 +428,10 @@ group_filter_matches(GroupFilter *filter, TupleTableSlot *slot, ErrorData **erro
 void
 group_filter_end(GroupFilter *filter)
 {
-	if (filter->econtext != NULL)
-		FreeExprContext(filter->econtext, true);
+	if (filter->state_context == NULL)
+		return;
+	FreeExprContext(filter->econtext, true);
+	MemoryContextDelete(filter->state_context);
 }
 
 /* ---- columns ---- */

@@ -76,14 +76,24 @@ bury(const GroupConsumer *consumer, const LogKeptRow *row, const char *reason)
 
 /*
  * The filter failed for a message.  Without a dead letter the message is
- * delivered, because the consumer is best able to deal with it.
+ * delivered, because the consumer is best able to deal with it.  A call may
+ * bury any number of messages, so they leave nothing in memory.
  */
 static GroupVerdict
-judge_error(const GroupConsumer *consumer, const LogKeptRow *row, const ErrorData *error)
+judge_error(const GroupConsumer *consumer, const LogKeptRow *row, ErrorData *error)
 {
-	if (consumer->group->has_dead_letter &&
-		bury(consumer, row, psprintf("filter: %s", error->message)))
-		return GROUP_BURY;
+	if (consumer->group->has_dead_letter)
+	{
+		char	   *reason = psprintf("filter: %s", error->message);
+		bool		buried = bury(consumer, row, reason);
+
+		pfree(reason);
+		if (buried)
+		{
+			FreeErrorData(error);
+			return GROUP_BURY;
+		}
+	}
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("the filter of consumer group \"%s\" failed for message %lld of stream \"%s\"",

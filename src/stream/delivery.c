@@ -22,6 +22,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -30,9 +31,11 @@
 #include "base/try.h"
 #include "compat.h"
 #include "log/log.h"
+#include "log/options.h"
 #include "log/reader.h"
 #include "stream/dedup.h"
 #include "stream/delivery.h"
+#include "stream/flow.h"
 #include "stream/writer.h"
 
 /* messages appended in one transaction */
@@ -40,6 +43,9 @@
 
 /* ms until a stream whose lock was not free is tried again */
 #define BUSY_RETRY		200
+
+/* ms after which one that has no room in its max_rate is tried again at most */
+#define RATE_RETRY		10000
 
 /* ms until a message that somebody has locked is looked at again */
 #define LOCKED_RETRY	1000
@@ -76,7 +82,7 @@ typedef struct DueBatch
 	int			n;
 } DueBatch;
 
-/* streams whose lock was not free, until when they are left alone */
+/* streams that cannot be written to now, until when they are left alone */
 typedef struct BusyStream
 {
 	Oid			relid;
@@ -85,16 +91,16 @@ typedef struct BusyStream
 
 static List *busy = NIL;
 
-/* ---- streams that are locked ---- */
+/* ---- streams that are left alone ---- */
 
 static void
-note_busy(Oid relid, TimestampTz now)
+note_busy(Oid relid, TimestampTz until)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	BusyStream *entry = palloc(sizeof(BusyStream));
 
 	entry->relid = relid;
-	entry->until = TimestampTzPlusMilliseconds(now, BUSY_RETRY);
+	entry->until = until;
 	busy = lappend(busy, entry);
 	MemoryContextSwitchTo(old);
 }
@@ -293,19 +299,24 @@ append_run(Relation rel, DueMessage *messages, int n)
 	stream_writer_end(writer);
 }
 
-/* append as the stream's owner, who runs its triggers and expressions */
+/*
+ * Append as the stream's owner, who runs its triggers and expressions.  What
+ * they set must not reach the streams of other owners.
+ */
 static void
 append_batch(void *arg)
 {
 	DueBatch   *batch = arg;
 	Oid			save_user;
 	int			save_context;
+	int			nestlevel;
 	int			first = 0;
 
 	GetUserIdAndSecContext(&save_user, &save_context);
 	SetUserIdAndSecContext(batch->rel->rd_rel->relowner,
 						   save_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
 	for (int i = 1; i <= batch->n; i++)
 	{
 		if (i < batch->n && batch->messages[i].partition == batch->messages[first].partition)
@@ -313,6 +324,7 @@ append_batch(void *arg)
 		append_run(batch->rel, batch->messages + first, i - first);
 		first = i;
 	}
+	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 	for (int i = 0; i < batch->n; i++)
 	{
@@ -375,14 +387,30 @@ is_being_restored(const DueBatch *batch, TimestampTz now)
 	return found < expected;
 }
 
-/* the messages of one stream; false if they have to wait */
+/*
+ * Does max_rate allow to append now?  If not, *until is the time to ask again.
+ */
 static bool
+has_rate(Relation rel, TimestampTz now, TimestampTz *until)
+{
+	double		max_rate = log_options_flow(rel).max_rate;
+	TimestampTz ready;
+
+	if (max_rate == 0 || (ready = stream_rate_ready_at(rel, max_rate)) <= now)
+		return true;
+	*until = Min(ready, TimestampTzPlusMilliseconds(now, RATE_RETRY));
+	return false;
+}
+
+/* the messages of one stream, unless they have to wait */
+static void
 deliver_stream(DueMessage *messages, int n, TimestampTz now)
 {
 	DueBatch	batch = {NULL, messages, n};
+	TimestampTz until = TimestampTzPlusMilliseconds(now, BUSY_RETRY);
 	bool		ok = false;
 
-	/* DDL must not stop the messages of other streams */
+	/* neither DDL nor max_rate must stop the messages of other streams */
 	if (ConditionalLockRelationOid(messages[0].stream, RowExclusiveLock))
 	{
 		batch.rel = try_table_open(messages[0].stream, NoLock);
@@ -391,16 +419,16 @@ deliver_stream(DueMessage *messages, int n, TimestampTz now)
 			/* the stream is gone, and with it its messages */
 			for (int i = 0; i < n; i++)
 				messages[i].done = true;
-			return true;
+			return;
 		}
-		ok = log_is_accessible(batch.rel) && !is_being_restored(&batch, now);
+		ok = log_is_accessible(batch.rel) && !is_being_restored(&batch, now) &&
+			has_rate(batch.rel, now, &until);
 		if (ok)
 			append_stream(&batch);
 		table_close(batch.rel, NoLock);
 	}
 	if (!ok)
-		note_busy(messages[0].stream, now);
-	return ok;
+		note_busy(messages[0].stream, until);
 }
 
 /* ---- changing the table ---- */
@@ -461,6 +489,7 @@ stream_delivery_run(StreamDelivery *delivery)
 	int			first = 0;
 	TimestampTz last;
 
+	stream_rate_never_sleep();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	messages = read_due(delivery->from, now, &n);
@@ -470,7 +499,7 @@ stream_delivery_run(StreamDelivery *delivery)
 	{
 		if (i < n && messages[i].stream == messages[first].stream)
 			continue;
-		(void) deliver_stream(messages + first, i - first, now);
+		deliver_stream(messages + first, i - first, now);
 		first = i;
 	}
 	delete_done(messages, n);

@@ -227,6 +227,34 @@ stream_flow_init(void)
 /* longest sleep at a time, in ms */
 #define RATE_NAP	10000
 
+static bool never_sleep = false;
+
+void
+stream_rate_never_sleep(void)
+{
+	never_sleep = true;
+}
+
+/* is the time in shared memory one of another rate? */
+static bool
+is_other_rate(LogFlow *shared, double max_rate)
+{
+	uint64		rate;
+
+	memcpy(&rate, &max_rate, sizeof(rate));
+	return pg_atomic_read_u64(&shared->rate) != rate;
+}
+
+TimestampTz
+stream_rate_ready_at(Relation rel, double max_rate)
+{
+	LogFlow    *shared = log_flow(rel);
+
+	if (is_other_rate(shared, max_rate))
+		return DT_NOBEGIN;
+	return (TimestampTz) ((double) pg_atomic_read_u64(&shared->due) - BUCKET_TIME(max_rate));
+}
+
 /*
  * The token bucket is kept as the time at which it will be full.  A producer
  * takes its tokens at once, which may leave less than nothing in the bucket,
@@ -250,7 +278,7 @@ stream_rate_wait(Relation rel, double max_rate, int64 nmessages)
 
 	/* with a new rate, the bucket begins full */
 	memcpy(&rate, &max_rate, sizeof(rate));
-	if (pg_atomic_read_u64(&shared->rate) != rate)
+	if (is_other_rate(shared, max_rate))
 	{
 		pg_atomic_write_u64(&shared->due, 0);
 		pg_atomic_write_u64(&shared->rate, rate);
@@ -263,6 +291,9 @@ stream_rate_wait(Relation rel, double max_rate, int64 nmessages)
 		full = (uint64) Min(ready + cost, (double) PG_INT64_MAX / 2);
 	} while (!pg_atomic_compare_exchange_u64(&shared->due, &due, full));
 
+	if (never_sleep)
+		return;
+
 	/* how far the bucket was below zero before this producer came */
 	ready -= bucket;
 	for (;;)
@@ -271,7 +302,7 @@ stream_rate_wait(Relation rel, double max_rate, int64 nmessages)
 
 		CHECK_FOR_INTERRUPTS();
 		left = (ready - (double) GetCurrentTimestamp()) / 1000;
-		if (left <= 0 || pg_atomic_read_u64(&shared->rate) != rate)
+		if (left <= 0 || is_other_rate(shared, max_rate))
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Min(left + 1, RATE_NAP), PG_WAIT_EXTENSION);

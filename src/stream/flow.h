@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "utils/rel.h"
 
 /*
@@ -17,6 +18,14 @@
  * Interrupts are served.
  */
 extern void stream_rate_wait(Relation rel, double max_rate, int64 nmessages);
+
+/*
+ * For a process that appends to many streams: from now on it does not sleep,
+ * but counts what it appends.  It asks when it may append without exceeding
+ * max_rate, which may be in the past.
+ */
+extern void stream_rate_never_sleep(void);
+extern TimestampTz stream_rate_ready_at(Relation rel, double max_rate);
 
 /*
  * The room that a producer counted in a stream is valid while the stream has

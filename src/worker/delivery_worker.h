@@ -17,8 +17,9 @@ extern int	worker_delivery_wanted(void);
 extern void worker_delivery_wake(TimestampTz due);
 
 /*
- * Nobody knows what a prepared transaction has added.  If there is no process
- * yet, the scheduler will find the messages soon.
+ * A prepared transaction has ended.  Nobody knows which messages it had added,
+ * or taken back if it was rolled back.  If there is no process yet, the
+ * scheduler will find the messages soon.
  */
 extern void worker_delivery_look_again(void);
 

@@ -143,8 +143,14 @@ worker_guard_begin_command(Node *parsetree, ProcessUtilityContext context,
 {
 	/* the tree may be gone after execution */
 	command->tag = nodeTag(parsetree);
-	command->commit_prepared = command->tag == T_TransactionStmt &&
-		((TransactionStmt *) parsetree)->kind == TRANS_STMT_COMMIT_PREPARED;
+	command->commit_prepared = command->rollback_prepared = false;
+	if (command->tag == T_TransactionStmt)
+	{
+		TransactionStmtKind kind = ((TransactionStmt *) parsetree)->kind;
+
+		command->commit_prepared = kind == TRANS_STMT_COMMIT_PREPARED;
+		command->rollback_prepared = kind == TRANS_STMT_ROLLBACK_PREPARED;
+	}
 	command->listen = command->tag == T_ListenStmt ?
 		pstrdup(((ListenStmt *) parsetree)->conditionname) : NULL;
 	command->dboid = InvalidOid;
@@ -171,6 +177,8 @@ worker_guard_end_command(const WorkerCommand *command)
 		signal_note_commit_prepared();
 		worker_delivery_look_again();
 	}
+	else if (command->rollback_prepared)
+		worker_delivery_look_again();
 	else if (command->listen != NULL)
 		count_listener(command->listen);
 	else if (command->tag == T_CreatedbStmt || command->tag == T_AlterDatabaseStmt)

@@ -15,6 +15,7 @@ typedef struct WorkerCommand
 {
 	NodeTag		tag;
 	bool		commit_prepared;
+	bool		rollback_prepared;
 	char	   *listen;			/* channel of a LISTEN */
 	Oid			dboid;			/* the database that the command wants for
 								 * itself */

@@ -120,6 +120,20 @@ SELECT streamq.alter_group('s', 'dead', filter => '');
 SELECT streamq.redrive('s', 'dead');
 SELECT got('dead');
 
+-- Messages for which it fails leave nothing in memory.
+CREATE FUNCTION is_small() RETURNS bool LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT count(*) < 20 FROM pg_backend_memory_contexts WHERE name = 'ExprContext');
+END $$;
+CREATE TABLE many (payload text) USING streamq;
+CREATE TABLE dead_many (payload text) USING streamq;
+INSERT INTO many SELECT 'x' FROM generate_series(1, 200);
+INSERT INTO many VALUES ('last');
+SELECT streamq.create_group('many', 'g', dead_letter => 'dead_many',
+	filter => $$CASE payload WHEN 'last' THEN group_filter.is_small() ELSE payload::int > 0 END$$);
+SELECT msg_id, payload FROM streamq.consume('many', 'g');
+SELECT count(*) FROM dead_many;
+
 -- It is evaluated with the privileges of the group's owner.
 SET client_min_messages = warning;
 CREATE TABLE secret (id int);

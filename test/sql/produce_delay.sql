@@ -170,6 +170,28 @@ RESET ROLE;
 CALL wait_until($$(SELECT count(*) = 1 FROM delay.o)$$);
 SELECT * FROM o;
 SELECT streamq.produce('o', 'y', dedup_id => 'x') IS NOT NULL;
+-- what a trigger sets does not reach other streams
+CREATE TABLE p (payload text, path text) USING streamq;
+CREATE FUNCTION set_path() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'elsewhere', false); RETURN new; END $$;
+CREATE FUNCTION get_path() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.path := current_setting('search_path'); RETURN new; END $$;
+CREATE TABLE q (payload text) USING streamq;
+CREATE TRIGGER set_path BEFORE INSERT ON q FOR EACH ROW EXECUTE FUNCTION set_path();
+CREATE TRIGGER get_path BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION get_path();
+SELECT streamq.produce('q', 'x', deliver_at => clock_timestamp() + interval '20 ms');
+CALL wait_until($$(SELECT count(*) = 1 FROM delay.q)$$);
+SELECT streamq.produce('p', 'x', deliver_at => clock_timestamp() + interval '20 ms');
+CALL wait_until($$(SELECT count(*) = 1 FROM delay.p)$$);
+SELECT payload, path <> 'elsewhere' AS unchanged FROM p;
+
+-- a stream that has used up its max_rate does not keep others waiting
+CREATE TABLE r (payload text) USING streamq;
+SELECT streamq.alter_stream('r', partitions => 2, max_rate => 0.01);
+SELECT streamq.produce('r', i::text, partition => i % 2, deliver_at => now() + interval '50 ms') FROM generate_series(1, 4) i;
+CALL wait_until($$(SELECT count(*) = 4 FROM delay.r)$$);
+SELECT streamq.produce('r', 'late', deliver_at => now() + interval '20 ms'), streamq.produce('p', 'y', deliver_at => now() + interval '30 ms');
+CALL wait_until($$(SELECT count(*) = 2 FROM delay.p)$$);
+SELECT count(*) FROM r;
+SELECT attempts, streamq.cancel_delayed(stream, delayed_id) FROM streamq.delayed_messages WHERE stream = 'r'::regclass;
 
 -- TRUNCATE leaves them, DROP does not
 TRUNCATE s;

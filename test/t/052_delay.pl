@@ -108,6 +108,18 @@ ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM s WHERE payloa
 $node->safe_psql('postgres', q(COMMIT PREPARED 'p'));
 ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM s WHERE payload = '"prepared"')), 'its message comes after its commit');
 
+# The process passes a message that a prepared transaction has taken back.
+$node->safe_psql('postgres', q(
+SELECT streamq.produce('s', '"kept"', deliver_at => clock_timestamp() + interval '500 ms');
+BEGIN;
+SELECT streamq.cancel_delayed(stream, delayed_id) FROM streamq.delayed_messages;
+PREPARE TRANSACTION 'p';
+SELECT streamq.produce('s', '"after"', deliver_at => clock_timestamp() + interval '600 ms');
+));
+ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM s WHERE payload = '"after"')), 'a prepared transaction takes a message back');
+$node->safe_psql('postgres', q(ROLLBACK PREPARED 'p'));
+ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM s WHERE payload = '"kept"')), 'the message comes after its rollback');
+
 # A standby waits; when it is promoted, it goes on.
 $node->backup('b');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

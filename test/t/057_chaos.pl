@@ -214,8 +214,11 @@ sub check_all
 			(SELECT grp, msg_id FROM acked WHERE $of EXCEPT ALL
 				SELECT grp, msg_id FROM $groups, ($produced) p)) x GROUP BY 1"),
 		'', "$name: at least once: every message is acknowledged once");
+	# in ordered mode, some may be counted too high if there are many ranges of
+	# messages with equal deliveries
 	is(sql("SELECT grp, count(*), min(msg_id) FROM (SELECT grp, msg_id FROM delivered WHERE $of
-				GROUP BY grp, msg_id HAVING count(*) <> max(deliveries) OR count(DISTINCT deliveries) <> count(*)) x GROUP BY 1"),
+				GROUP BY grp, msg_id HAVING count(DISTINCT deliveries) <> count(*) OR count(*) > max(deliveries)
+					OR (count(*) < max(deliveries) AND grp NOT LIKE '%ordered')) x GROUP BY 1"),
 		'', "$name: at least once: deliveries are counted from 1, without gaps");
 	is(sql("SELECT grp, count(*), min(n) FROM (SELECT grp, n,
 				lag(n) OVER (PARTITION BY grp, key ORDER BY nth) AS before
