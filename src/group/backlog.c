@@ -20,7 +20,9 @@
  * stream in ShareLock until it ends.  A transaction without rows releases the
  * lock while it waits.  A transaction with rows takes it in ExclusiveLock,
  * which waits for the other transactions with rows.  If one of these also
- * wants to append more, PostgreSQL's deadlock detection lets it fail.
+ * wants to append more, PostgreSQL's deadlock detection lets it fail.  A
+ * transaction that has consumed from the stream never waits for room, and takes
+ * the lock only if it is free.
  */
 #include "postgres.h"
 
@@ -245,7 +247,7 @@ take_room(Relation rel, int64 n)
 static void
 lock_append(Relation rel, LOCKMODE mode)
 {
-	(void) group_lock_producer(RelationGetRelid(rel), GROUP_PRODUCER_APPEND, mode);
+	(void) group_lock_producer(RelationGetRelid(rel), GROUP_PRODUCER_APPEND, mode, true);
 	append_mode = mode;
 }
 
@@ -448,7 +450,13 @@ enter_or_wait(Relation rel, int64 n)
 	Backlog		backlog;
 	LogFlowOptions options;
 
-	if (group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock) == GROUP_LOCK_HELD)
+	/*
+	 * A transaction that has consumed from the stream does not wait for room.
+	 * So it need not wait for a producer that does, and must not: its commit
+	 * may be what makes room.
+	 */
+	if (group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock,
+							!group_ring_is_undoable(relid)) == GROUP_LOCK_HELD)
 		xact_mode = ShareLock;
 	for (;;)
 	{
@@ -471,7 +479,7 @@ enter_or_wait(Relation rel, int64 n)
 
 		if (xact_mode == ShareLock)
 		{
-			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ExclusiveLock);
+			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ExclusiveLock, true);
 			xact_mode = ExclusiveLock;
 			continue;
 		}
@@ -485,7 +493,7 @@ enter_or_wait(Relation rel, int64 n)
 			group_unlock_producer(relid, GROUP_PRODUCER_XACT, ShareLock);
 		wait_for_room(rel, seen);
 		if (xact_mode == NoLock)
-			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock);
+			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock, true);
 	}
 	stream_flow_unblock();
 }

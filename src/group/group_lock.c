@@ -82,13 +82,20 @@ group_unlock_registry(int32 group_id)
 }
 
 GroupLock
-group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode)
+group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode, bool wait)
 {
 	LOCKTAG		tag;
 
 	set_locktag(&tag, relid, LOCK_SUBID_PRODUCERS + which);
-	return LockAcquire(&tag, mode, false, false) == LOCKACQUIRE_OK ?
-		GROUP_LOCK_TAKEN : GROUP_LOCK_HELD;
+	switch (LockAcquire(&tag, mode, false, !wait))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			return GROUP_LOCK_BUSY;
+		case LOCKACQUIRE_OK:
+			return GROUP_LOCK_TAKEN;
+		default:
+			return GROUP_LOCK_HELD;
+	}
 }
 
 void

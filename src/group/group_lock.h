@@ -55,8 +55,12 @@ typedef enum GroupProducerLock
 	GROUP_PRODUCER_APPEND
 } GroupProducerLock;
 
-/* returns GROUP_LOCK_HELD if the transaction has it in this mode already */
-extern GroupLock group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
+/*
+ * Returns GROUP_LOCK_HELD if the transaction has it in this mode already, and
+ * GROUP_LOCK_BUSY if another transaction has it and `wait` is false.
+ */
+extern GroupLock group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode,
+									 bool wait);
 extern void group_unlock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
 
 /*

@@ -415,6 +415,7 @@ group_inflight_position(InflightTree *tree)
 {
 	int64		best = tree->head.frontier;
 	bool		exclusive = tree->exclusive;
+	InflightHead head;
 	InflightNode *leaf = group_inflight_leaf(tree);
 	TimestampTz due;
 	int64		least;
@@ -426,10 +427,15 @@ group_inflight_position(InflightTree *tree)
 		group_inflight_lower(tree, tree->height, due, least);
 	}
 
-	/* nodes off the path are not stored */
+	/*
+	 * Nodes off the path are not stored, so what is settled in them must not
+	 * be counted yet.
+	 */
+	head = tree->head;
 	tree->exclusive = false;
 	find_least(tree, tree->nodes[0], 0, &best);
 	tree->exclusive = exclusive;
+	tree->head = head;
 	return best;
 }
 

@@ -111,8 +111,9 @@ group_inflight_collect(InflightTree *tree, InflightPages *pages)
 {
 	InflightDiskHead *disk = &tree->disk;
 	bool		exclusive = tree->exclusive;
+	InflightHead head = tree->head;
 
-	/* nodes off the path are not stored */
+	/* nodes off the path are neither stored nor counted */
 	tree->exclusive = false;
 	add_page(pages, 0);
 	for (int i = 0; i < disk->nspares; i++)
@@ -131,6 +132,7 @@ group_inflight_collect(InflightTree *tree, InflightPages *pages)
 		add_node(tree, root, 0, pages);
 	}
 	tree->exclusive = exclusive;
+	tree->head = head;
 	qsort(pages->numbers, pages->n, sizeof(uint32), compare_numbers);
 	pages->end = disk->next_number;
 	disk->garbage = 0;

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -38,8 +39,9 @@
 #include "stream/flow.h"
 #include "stream/writer.h"
 
-/* messages appended in one transaction */
+/* messages appended in one transaction, and bytes of their payloads */
 #define MAX_MESSAGES	1000
+#define MAX_BYTES		(16 * 1024 * 1024)
 
 /* ms until a stream whose lock was not free is tried again */
 #define BUSY_RETRY		200
@@ -194,16 +196,18 @@ read_message(DueMessage *message, HeapTuple row, TupleDesc desc)
 }
 
 /*
- * Read and lock messages that are due.  Rows that another transaction has
- * locked are skipped, because it is cancelling these messages.
+ * Read and lock messages that are due; *more is true if there may be others.
+ * Rows that another transaction has locked are skipped, because it is cancelling
+ * these messages.
  */
 static DueMessage *
-read_due(TimestampTz from, TimestampTz now, int *n)
+read_due(TimestampTz from, TimestampTz now, int *n, bool *more)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[3] = {TIMESTAMPTZOID, TIMESTAMPTZOID, OIDARRAYOID};
 	Datum		args[3] = {TimestampTzGetDatum(from), TimestampTzGetDatum(now), busy_streams(now)};
 	DueMessage *messages;
+	Size		bytes = 0;
 
 	run_plan(&plan,
 			 "SELECT ctid, stream::pg_catalog.oid, due_at, partition, key, payload, headers, "
@@ -214,11 +218,21 @@ read_due(TimestampTz from, TimestampTz now, int *n)
 			 " FOR UPDATE SKIP LOCKED",
 			 3, types, args, NULL, SPI_OK_SELECT);
 	*n = SPI_processed;
+	*more = *n == MAX_MESSAGES;
 	messages = palloc0(Max(*n, 1) * sizeof(DueMessage));
 	for (int i = 0; i < *n; i++)
 	{
+		StreamValue *payload = &messages[i].message.payload;
+
 		messages[i].number = i;
 		read_message(&messages[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		if (!payload->isnull)
+			bytes += toast_raw_datum_size(payload->value);
+		if (bytes > MAX_BYTES && i > 0)
+		{
+			*n = i;
+			*more = true;
+		}
 	}
 	return messages;
 }
@@ -492,7 +506,7 @@ stream_delivery_run(StreamDelivery *delivery)
 	stream_rate_never_sleep();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	messages = read_due(delivery->from, now, &n);
+	messages = read_due(delivery->from, now, &n, &delivery->more);
 	last = n > 0 ? messages[n - 1].due_at : delivery->from;
 	qsort(messages, n, sizeof(DueMessage), compare_streams);
 	for (int i = 1; i <= n; i++)
@@ -508,7 +522,6 @@ stream_delivery_run(StreamDelivery *delivery)
 	/* messages of busy streams stay where they are */
 	if (busy == NIL)
 		delivery->from = last;
-	delivery->more = n == MAX_MESSAGES;
 	delivery->next = delivery->more ? now : find_next(delivery->from, now);
 	SPI_finish();
 	PopActiveSnapshot();

@@ -162,4 +162,17 @@ SELECT count(*) FROM streamq.consume('keyless', 'g', 2, consumer => 'a');
 SELECT count(*) FROM streamq.consume('keyless', 'g', 10, consumer => 'b');
 SELECT * FROM streamq.check_stream('s');
 
+-- A message is counted as dead-lettered once, whoever meets it first.
+CREATE TABLE big (key text, payload text) USING streamq;
+CREATE TABLE dead (key text, payload text, headers jsonb) USING streamq;
+SELECT streamq.alter_stream('big', partitions => 2);
+SELECT streamq.produce('big', 'x', partition => 1);
+SELECT count(*) FROM unnest(streamq.produce_batch('big', array_fill('x'::text, '{1000}'), ARRAY(SELECT i::text FROM generate_series(1, 1000) i), partition => 0));
+SELECT streamq.create_group('big', 'g', mode => 'key_shared', dead_letter => 'dead', max_in_flight => 2000);
+SELECT count(*) FROM streamq.consume('big', 'g', 2000);
+SELECT streamq.nack_batch('big', 'g', ARRAY(SELECT generate_series(200, 999, 3)), retry_after => '0');
+SELECT streamq.reject_batch('big', 'g', ARRAY(SELECT generate_series(0, 99)));
+SELECT count(m) FROM generate_series(1, 10), streamq.consume('big', 'g', 1) m;
+SELECT partition, dead_lettered FROM streamq.consumer_groups WHERE stream = 'big'::regclass ORDER BY 1;
+
 DROP SCHEMA group_key_shared CASCADE;

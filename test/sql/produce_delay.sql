@@ -192,6 +192,15 @@ SELECT streamq.produce('r', 'late', deliver_at => now() + interval '20 ms'), str
 CALL wait_until($$(SELECT count(*) = 2 FROM delay.p)$$);
 SELECT count(*) FROM r;
 SELECT attempts, streamq.cancel_delayed(stream, delayed_id) FROM streamq.delayed_messages WHERE stream = 'r'::regclass;
+-- messages that are large are appended in several transactions
+CREATE TABLE l (payload text, xid xid8 DEFAULT pg_current_xact_id()) USING streamq;
+BEGIN;
+SELECT streamq.produce('l', repeat('x', 9000000), deliver_at => clock_timestamp() + interval '50 ms') FROM generate_series(1, 3);
+SELECT FROM pg_sleep(0.1);
+COMMIT;
+CALL wait_until($$(SELECT count(*) = 3 FROM delay.l)$$);
+SELECT count(DISTINCT xid), sum(length(payload)) FROM l;
+DROP TABLE l;
 
 -- TRUNCATE leaves them, DROP does not
 TRUNCATE s;
