@@ -1,5 +1,6 @@
 -- Ways to call consume and ack, in each mode: loops with an EXCEPTION block around each
 -- message, cursors, isolation levels, savepoints.
+\pset footer off
 CREATE SCHEMA group_callers;
 SET search_path = group_callers;
 SET client_min_messages = warning;
