@@ -336,48 +336,35 @@ shared_progress(Relation rel, const ConsumerGroup *group, int partition,
 		group_restored_progress(rel, group, partition, progress);
 }
 
+/* group_shared_has_keys() tells the functions which mode it is */
+#define SHARED_FUNCTIONS \
+	.max_in_flight = SHARED_MAX_IN_FLIGHT, \
+	.pages = &group_inflight_pages, \
+	.start = shared_start, \
+	.move = shared_move, \
+	.close = shared_close, \
+	.look = group_shared_look, \
+	.take = group_shared_take, \
+	.acknowledge = group_shared_acknowledge, \
+	.acknowledge_through = group_shared_acknowledge_through, \
+	.give_back = group_shared_give_back, \
+	.bury = group_shared_bury, \
+	.redeliver = group_shared_redeliver, \
+	.extend = group_shared_extend, \
+	.is_idle = shared_is_idle, \
+	.needed_offset = shared_needed_offset, \
+	.figures = shared_figures, \
+	.leases = shared_leases, \
+	.progress = shared_progress
+
 const GroupMode group_shared_mode = {
 	.name = "shared",
-	.max_in_flight = SHARED_MAX_IN_FLIGHT,
 	.page_kind = GROUP_SHARED_PAGE_KIND,
-	.pages = &group_inflight_pages,
-	.start = shared_start,
-	.move = shared_move,
-	.close = shared_close,
-	.look = group_shared_look,
-	.take = group_shared_take,
-	.acknowledge = group_shared_acknowledge,
-	.acknowledge_through = group_shared_acknowledge_through,
-	.give_back = group_shared_give_back,
-	.bury = group_shared_bury,
-	.redeliver = group_shared_redeliver,
-	.extend = group_shared_extend,
-	.is_idle = shared_is_idle,
-	.needed_offset = shared_needed_offset,
-	.figures = shared_figures,
-	.leases = shared_leases,
-	.progress = shared_progress
+	SHARED_FUNCTIONS
 };
 
 const GroupMode group_key_shared_mode = {
 	.name = "key_shared",
-	.max_in_flight = SHARED_MAX_IN_FLIGHT,
 	.page_kind = GROUP_KEY_SHARED_PAGE_KIND,
-	.pages = &group_inflight_pages,
-	.start = shared_start,
-	.move = shared_move,
-	.close = shared_close,
-	.look = group_shared_look,
-	.take = group_shared_take,
-	.acknowledge = group_shared_acknowledge,
-	.acknowledge_through = group_shared_acknowledge_through,
-	.give_back = group_shared_give_back,
-	.bury = group_shared_bury,
-	.redeliver = group_shared_redeliver,
-	.extend = group_shared_extend,
-	.is_idle = shared_is_idle,
-	.needed_offset = shared_needed_offset,
-	.figures = shared_figures,
-	.leases = shared_leases,
-	.progress = shared_progress
+	SHARED_FUNCTIONS
 };

@@ -3,11 +3,13 @@
 use strict;
 use warnings;
 
-use IPC::Run;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
 
 my $node = PostgreSQL::Test::Cluster->new('wait');
 $node->init;
@@ -27,46 +29,10 @@ FROM unnest('{ordered, shared, key_shared}'::text[]) mode;
 CREATE TABLE heap (n int) USING heap;
 ));
 
-# Sessions run statements one after the other, each followed by a mark.
-sub session
-{
-	my %s = (in => '', out => '');
-	$s{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
-		'<', \$s{in}, '>', \$s{out}, '2>&1', IPC::Run::timeout(120));
-	return \%s;
-}
-
-sub send_to
-{
-	my ($s, $sql) = @_;
-	$s->{in} .= "$sql;\n\\echo --done\n";
-	while (length $s->{in})
-	{
-		$s->{run}->pump_nb;
-		usleep(1000);
-	}
-	return;
-}
-
-sub answer
-{
-	my ($s) = @_;
-	$s->{run}->pump until $s->{out} =~ s/^(.*?)\n?--done\n//s;
-	return $1;
-}
-
-sub finish
-{
-	my ($s) = @_;
-	$s->{in} .= "\\q\n";
-	$s->{run}->finish;
-	return;
-}
-
 sub start_waiting
 {
 	my ($group, $timeout) = @_;
-	my $session = session();
+	my $session = session($node);
 
 	send_to($session, "CALL streamq.wait_for_messages('events', '$group', '$timeout')");
 	$node->poll_query_until('postgres',
