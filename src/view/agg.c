@@ -105,6 +105,20 @@ view_agg_make_set(int ncalls)
 	return set;
 }
 
+static void
+init_combine(ViewAggCall *call, Aggref *aggref, Oid combinefn)
+{
+	Oid			argtypes[] = {call->transtype};
+	Expr	   *fnexpr;
+
+	view_agg_check_execute(combinefn, view_agg_function_owner(aggref->aggfnoid));
+	fmgr_info(combinefn, &call->combinefn);
+	build_aggregate_transfn_expr(argtypes, 1, 0, false,
+								 call->transtype, aggref->inputcollid,
+								 combinefn, InvalidOid, &fnexpr, NULL);
+	fmgr_info_set_expr((Node *) fnexpr, &call->combinefn);
+}
+
 /*
  * Look up the functions of one aggregate.  The final function is left to the
  * caller, because only readers of the view need it.
@@ -147,15 +161,7 @@ view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype)
 
 	if (call->internal)
 	{
-		Oid			combine_argtypes[] = {transtype};
-
-		view_agg_check_execute(form->aggcombinefn, owner);
-		fmgr_info(form->aggcombinefn, &call->combinefn);
-		build_aggregate_transfn_expr(combine_argtypes, 1, 0, false,
-									 transtype, aggref->inputcollid,
-									 form->aggcombinefn, InvalidOid, &fnexpr, NULL);
-		fmgr_info_set_expr((Node *) fnexpr, &call->combinefn);
-
+		init_combine(call, aggref, form->aggcombinefn);
 		view_agg_check_execute(form->aggserialfn, owner);
 		fmgr_info(form->aggserialfn, &call->serialfn);
 		build_aggregate_serialfn_expr(form->aggserialfn, &fnexpr);
@@ -222,6 +228,8 @@ view_agg_set_create(ViewQuery *vq)
 		ListCell   *lc2;
 
 		view_agg_init_call(call, agg->aggref, agg->transtype);
+		if (view_is_merging(vq) && !agg->internal)
+			init_combine(call, agg->aggref, agg->combinefn);
 		call->args = palloc(sizeof(ExprState *) * Max(1, list_length(agg->aggref->args)));
 		foreach(lc2, agg->aggref->args)
 			call->args[call->nargs++] =
@@ -354,6 +362,58 @@ view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext)
 {
 	for (int i = 0; i < set->ncalls; i++)
 		advance_one(set, &set->calls[i], &values[i], econtext);
+	ResetExprContext(set->tmpcontext);
+}
+
+/* add one state to another, as an Agg node does with partial results */
+static void
+combine_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ViewAggValue *other)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	MemoryContext old;
+	Datum		result;
+
+	/* a strict transition function would not have left null either */
+	if (call->transfn.fn_strict &&
+		((value->isnull && !value->none) || (other->isnull && !other->none)))
+	{
+		if (!value->isnull)
+			replace_state(set, call, value, (Datum) 0, true);
+		value->none = false;
+		return;
+	}
+	if (call->combinefn.fn_strict)
+	{
+		if (other->isnull)
+			return;
+		if (value->isnull)
+		{
+			*value = *other;
+			return;
+		}
+	}
+
+	old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
+	InitFunctionCallInfoData(*fcinfo, &call->combinefn, 2, call->collation,
+							 (fmNodePtr) set->aggstate, NULL);
+	fcinfo->args[0].value = value->value;
+	fcinfo->args[0].isnull = value->isnull;
+	fcinfo->args[1].value = MakeExpandedObjectReadOnly(other->value, other->isnull,
+													   call->translen);
+	fcinfo->args[1].isnull = other->isnull;
+	set->aggstate->curpertrans = &call->pertrans;
+	result = FunctionCallInvoke(fcinfo);
+	set->aggstate->curpertrans = NULL;
+	MemoryContextSwitchTo(old);
+
+	replace_state(set, call, value, result, fcinfo->isnull);
+}
+
+void
+view_agg_combine(ViewAggSet *set, ViewAggValue *values, ViewAggValue *others)
+{
+	for (int i = 0; i < set->ncalls; i++)
+		combine_one(set, &set->calls[i], &values[i], &others[i]);
 	ResetExprContext(set->tmpcontext);
 }
 

@@ -158,7 +158,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("Only the window function streamq.tumble() can be used there.")));
+				 errhint("Only the window functions streamq.tumble() and streamq.session() can be used there.")));
 	if (from->window_rti != 0)
 		view_refuse("more than one window function", NULL);
 	from->window_rti = rti;

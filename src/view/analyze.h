@@ -27,6 +27,7 @@ typedef struct ViewAgg
 {
 	Aggref	   *aggref;
 	Oid			transtype;		/* with polymorphic types resolved */
+	Oid			combinefn;		/* InvalidOid: none */
 	bool		internal;		/* state is stored in serialized form */
 	Oid			storedtype;		/* type of the state column */
 	Oid			storedcollation;
@@ -48,6 +49,13 @@ typedef struct ViewQuery
 	List	   *aggs;			/* of ViewAgg, without duplicates */
 	bool		single_group;	/* no GROUP BY, so one row even without input */
 } ViewQuery;
+
+/* do the windows of the query merge (sessions)? */
+static inline bool
+view_is_merging(const ViewQuery *vq)
+{
+	return vq->window_rti != 0 && vq->window.kind->merging;
+}
 
 /*
  * Parse and analyze the text as the query of a continuous view, with the

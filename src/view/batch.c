@@ -16,6 +16,7 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/session.h"
 #include "view/state_table.h"
 #include "view/view_job.h"
 #include "view/window.h"
@@ -32,6 +33,7 @@ typedef struct ViewRound
 {
 	ViewQuery  *vq;
 	ViewStateTable *state;
+	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewWindow *windows;		/* windows of the current row */
@@ -82,13 +84,19 @@ is_late(const JobRound *round, const ViewWindow *window)
 }
 
 static void
+evaluate_keys(ViewRound *view)
+{
+	for (int i = 0; i < view->state->nkeys; i++)
+		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
+													   &view->keynulls[i]);
+}
+
+static void
 advance_group(ViewRound *view, const ViewWindow *window)
 {
 	ViewStateGroup *group;
 
-	for (int i = 0; i < view->state->nkeys; i++)
-		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
-													   &view->keynulls[i]);
+	evaluate_keys(view);
 	group = view_state_find_group(view->state, window->start, window->end,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
@@ -102,6 +110,33 @@ take_unwindowed(ViewRound *view)
 
 	if (passes_where(view))
 		advance_group(view, &whole);
+}
+
+/*
+ * Take a row in a query with sessions.  Whether it is late depends on the
+ * session that it would be part of.
+ */
+static bool
+take_in_session(JobRound *round, ViewRound *view, Timestamp event)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	ViewSessionPlace place;
+	bool		late;
+
+	if (!passes_where(view))
+		return false;
+	(void) spec->kind->assign(spec, event, view->windows);
+	evaluate_keys(view);
+	view_session_find(view->sessions, view->keyvalues, view->keynulls, view->windows, &place);
+	late = is_late(round, &place.bounds);
+	if (!late || !round->batch->job.event_time.drop_late)
+	{
+		ViewSession *session = view_session_enter(view->sessions, view->keyvalues,
+												  view->keynulls, &place);
+
+		view_agg_advance(view->aggs, session->row.aggs, view->econtext);
+	}
+	return late;
 }
 
 /* take a row in a query with windows; it may be in several of them */
@@ -121,7 +156,13 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 	if (isnull || TIMESTAMP_NOT_FINITE(event))
 		return;
 
-	n = spec->kind->assign(spec, event, view->windows);
+	if (view->sessions)
+	{
+		late = take_in_session(round, view, event);
+		n = 0;
+	}
+	else
+		n = spec->kind->assign(spec, event, view->windows);
 	for (int i = 0; i < n; i++)
 	{
 		const ViewWindow *window = &view->windows[i];
@@ -199,6 +240,9 @@ view_begin_round(JobRound *round)
 		view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
 	view->aggs = view_agg_set_create(vq);
 	view->state = view_state_open(batch->state, vq, view->aggs);
+	if (view_is_merging(vq))
+		view->sessions = view_sessions_begin(view->state,
+											 batch->had_watermark ? batch->watermark : DT_NOBEGIN);
 	round->state = view;
 }
 
@@ -214,7 +258,10 @@ view_flush_round(JobRound *round)
 {
 	ViewRound  *view = round->state;
 
-	view_state_flush(view->state);
+	if (view->sessions)
+		view_sessions_flush(view->sessions);
+	else
+		view_state_flush(view->state);
 	if (view->window_slot)
 		ExecDropSingleTupleTableSlot(view->window_slot);
 }
@@ -247,11 +294,15 @@ view_end_batch(JobBatch *job_batch)
 
 	if (vq->window_rti == 0 || !job_batch->stats.has_watermark)
 		return;
-	if (batch->had_watermark &&
-		(batch->watermark == watermark ||
-		 !vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first)))
+	if (batch->had_watermark && batch->watermark == watermark)
 		return;
-	closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
+	if (!view_is_merging(vq) && batch->had_watermark &&
+		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
+		return;
+	if (view_is_merging(vq))
+		closed = view_sessions_close(view_state_open(batch->state, vq, NULL), watermark);
+	else
+		closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
 									  !batch->had_watermark, first,
 									  batch->watermark, watermark);
 	if (closed > 0)
