@@ -70,3 +70,10 @@ LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
 AS 'MODULE_PATHNAME', 'streamq_session';
 COMMENT ON FUNCTION streamq.session(pg_catalog.timestamp, pg_catalog.interval)
 IS 'in a continuous view: the session of the row, which ends when its group has no row for the length of the gap';
+
+CREATE FUNCTION streamq.session(ts pg_catalog.date, gap pg_catalog.interval)
+RETURNS TABLE (window_start pg_catalog.timestamp, window_end pg_catalog.timestamp)
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME', 'streamq_session';
+COMMENT ON FUNCTION streamq.session(pg_catalog.date, pg_catalog.interval)
+IS 'in a continuous view: the session of the row, which ends when its group has no row for the length of the gap; a date is its midnight';

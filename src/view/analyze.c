@@ -13,6 +13,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -20,6 +21,7 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
@@ -231,6 +233,12 @@ analyze_window(ViewQuery *vq)
 	/* this adds defaults, orders named arguments, and folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
 	vq->event_time = linitial(func->args);
+	/* the windows of dates have bounds of type timestamp */
+	if (exprType((Node *) vq->event_time) == DATEOID)
+		vq->event_time = (Expr *) makeFuncExpr(F_TIMESTAMP_DATE, TIMESTAMPOID,
+											   list_make1(vq->event_time),
+											   InvalidOid, InvalidOid,
+											   COERCE_EXPLICIT_CAST);
 	vq->event_type = exprType((Node *) vq->event_time);
 	vq->window.kind = view_window_find_kind(func->funcid);
 	vq->window.kind->take_arguments(&vq->window, list_copy_tail(func->args, 1));

@@ -199,6 +199,19 @@ close_scan(ViewSessions *sessions)
 	sessions->scan = NULL;
 }
 
+/* the scan may allocate memory that it needs until it ends */
+static bool
+next_stored(ViewSessions *sessions, bool forward)
+{
+	MemoryContext old = MemoryContextSwitchTo(sessions->state->mcxt);
+	bool		found = index_getnext_slot(sessions->scan,
+										   forward ? ForwardScanDirection : BackwardScanDirection,
+										   sessions->slot);
+
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
 /*
  * Find the stored session of the group that begins last at or before a time,
  * or first after it.  The slot has it, with all columns.
@@ -221,8 +234,7 @@ find_stored(ViewSessions *sessions, ViewSessionGroup *group, Timestamp when, boo
 				after ? F_TIMESTAMP_GT : F_TIMESTAMP_LE, TimestampGetDatum(when));
 	index_rescan(sessions->scan, keys, 2, NULL, 0);
 
-	while (index_getnext_slot(sessions->scan,
-							  after ? ForwardScanDirection : BackwardScanDirection, slot))
+	while (next_stored(sessions, after))
 	{
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
