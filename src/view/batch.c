@@ -16,7 +16,7 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
-#include "view/session.h"
+#include "view/sessions.h"
 #include "view/state_table.h"
 #include "view/view_job.h"
 #include "view/window.h"
@@ -303,8 +303,8 @@ view_end_batch(JobBatch *job_batch)
 		closed = view_sessions_close(view_state_open(batch->state, vq, NULL), watermark);
 	else
 		closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
-									  !batch->had_watermark, first,
-									  batch->watermark, watermark);
+										  !batch->had_watermark, first,
+										  batch->watermark, watermark);
 	if (closed > 0)
 		signal_note_closed(job_batch->job.target, watermark, closed);
 }

@@ -5,7 +5,7 @@
  *
  * Which session a row is in depends on the other rows of its group.  A
  * function of one row cannot know that, so session() is only a mark in the
- * query of a continuous view, where session.c keeps the sessions.
+ * query of a continuous view, where sessions.c keeps the sessions.
  */
 #include "postgres.h"
 

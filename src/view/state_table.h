@@ -22,7 +22,7 @@
 
 /*
  * columns: [window_start, window_end, [due,]] group_hash, key_n …, agg_n …,
- * sealed.  Only windows that merge have "due" (session.c).
+ * sealed.  Only windows that merge have "due" (sessions.c).
  */
 #define VIEW_STATE_DUE_ATTNO	3
 
@@ -62,7 +62,7 @@ typedef struct ViewStateTable
 	Oid			index;
 	Oid			due_index;		/* of windows that merge */
 	bool		windowed;
-	bool		merging;		/* its windows merge (session.c) */
+	bool		merging;		/* its windows merge (sessions.c) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;

@@ -51,7 +51,7 @@ struct ViewWindowKind
 	const char *function;		/* name of the function in schema streamq */
 
 	/*
-	 * Windows of a group that overlap or touch become one (session.c).  Then
+	 * Windows of a group that overlap or touch become one (sessions.c).  Then
 	 * assign gives the window of the row alone, and may_close is not called.
 	 */
 	bool		merging;

@@ -1,5 +1,5 @@
 /*
- * session.c
+ * sessions.c
  *	  The sessions of a continuous view: windows of a group that merge.
  *
  * A row makes a session [event time, event time + gap].  Sessions of a group
@@ -43,7 +43,7 @@
 #include "compat.h"
 #include "view/agg.h"
 #include "view/interval.h"
-#include "view/session.h"
+#include "view/sessions.h"
 #include "view/state_internal.h"
 #include "view/state_table.h"
 

@@ -1,9 +1,9 @@
 /*
- * session.h
+ * sessions.h
  *	  The sessions of a continuous view: windows of a group that merge.
  */
-#ifndef STREAMQ_VIEW_SESSION_H
-#define STREAMQ_VIEW_SESSION_H
+#ifndef STREAMQ_VIEW_SESSIONS_H
+#define STREAMQ_VIEW_SESSIONS_H
 
 #include "postgres.h"
 
