@@ -27,7 +27,6 @@ typedef struct ViewAgg
 {
 	Aggref	   *aggref;
 	Oid			transtype;		/* with polymorphic types resolved */
-	Oid			combinefn;		/* InvalidOid: none */
 	bool		internal;		/* state is stored in serialized form */
 	Oid			storedtype;		/* type of the state column */
 	Oid			storedcollation;

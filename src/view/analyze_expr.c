@@ -155,7 +155,6 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 	agg->transtype = resolve_aggregate_transtype(aggref->aggfnoid,
 												 form->aggtranstype,
 												 argtypes, nargs);
-	agg->combinefn = form->aggcombinefn;
 	agg->internal = agg->transtype == INTERNALOID;
 	if (agg->internal &&
 		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||

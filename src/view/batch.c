@@ -129,7 +129,7 @@ take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 	evaluate_keys(view);
 	view_session_find(view->sessions, view->keyvalues, view->keynulls, view->windows, &place);
 	late = is_late(round, &place.bounds);
-	if (!late || !round->batch->job.event_time.drop_late)
+	if (!late || round->batch->job.event_time.late != JOB_LATE_DROP)
 	{
 		ViewSession *session = view_session_enter(view->sessions, view->keyvalues,
 												  view->keynulls, &place);
@@ -144,7 +144,7 @@ static void
 take_windowed(JobRound *round, ViewRound *view, int partition)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	bool		drop_late = round->batch->job.event_time.drop_late;
+	bool		drop_late = round->batch->job.event_time.late == JOB_LATE_DROP;
 	bool		late = false;
 	bool		isnull;
 	Timestamp	event;

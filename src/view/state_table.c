@@ -250,13 +250,6 @@ grow(ViewStateTable *state)
 	state->nbuckets = nbuckets;
 }
 
-static bool
-is_sealed(bytea *sealed, int i)
-{
-	return sealed != NULL && i / BITS_PER_BYTE < VARSIZE_ANY_EXHDR(sealed) &&
-		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
-}
-
 /* keep the stored keys: the view shows the first of several equal values */
 static void
 take_keys(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
@@ -304,7 +297,7 @@ view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group, Datum *values
 		int			att = state->first + state->nkeys + i;
 
 		view_agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
-					  is_sealed(sealed, i));
+					  sealed != NULL && view_agg_is_sealed(sealed, i));
 	}
 	state->loading = false;
 }
