@@ -524,9 +524,14 @@ group_inflight_close(InflightTree *tree)
 InflightHead *
 group_inflight_head(InflightTree *tree)
 {
+	return &tree->head;
+}
+
+InflightHead *
+group_inflight_counted_head(InflightTree *tree)
+{
 	InflightNode *leaf = group_inflight_leaf(tree);
 
-	/* the counts include what was changed in the leaf and is not stored yet */
 	if (tree->exclusive && leaf->loaded)
 		add_counts(tree, leaf);
 	return &tree->head;
