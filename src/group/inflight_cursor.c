@@ -459,7 +459,7 @@ group_inflight_replace(InflightTree *tree, const InflightEntry *with, int n)
 		entry[i].slot = i == 0 ? slot : -1;
 	}
 	leaf->n += n - 1;
-	leaf->dirty = true;
+	leaf->dirty = tree->changed = true;
 	tree->next = tree->current + n;
 	tree->current = -1;
 	if (grows)
@@ -494,7 +494,7 @@ group_inflight_insert(InflightTree *tree, const InflightEntry *entry)
 		leaf->u.entries[i] = part;
 		leaf->u.entries[i].slot = -1;
 		leaf->n++;
-		leaf->dirty = true;
+		leaf->dirty = tree->changed = true;
 		tree->next = i + 1;
 		tree->current = -1;
 		group_inflight_make_fit(tree);

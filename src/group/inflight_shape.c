@@ -107,7 +107,7 @@ group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 		if (disk->next_number >= INFLIGHT_UNMADE)
 			elog(ERROR, "consumer group \"%s\" has no more numbers of pages", group->name);
 		disk->spares[disk->nspares++] = disk->next_number++ | INFLIGHT_UNMADE;
-		tree->head_dirty = true;
+		group_inflight_head_changed(tree);
 	}
 	for (int i = 0; i < disk->nspares; i++)
 		if (disk->spares[i] & INFLIGHT_UNMADE)
@@ -128,7 +128,7 @@ group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 			if (tree->disk.spares[i] == (keys[k].number | INFLIGHT_UNMADE))
 			{
 				tree->disk.spares[i] = keys[k].number;
-				tree->head_dirty = true;
+				group_inflight_head_changed(tree);
 			}
 	group_inflight_close(tree);
 }
