@@ -99,7 +99,7 @@ group_shared_take_open(SharedTake *take)
 
 	Assert(take->tree == NULL);
 	take->tree = group_shared_open(take->rel, take->group, take->partition);
-	head = group_inflight_head(take->tree);
+	head = group_inflight_counted_head(take->tree);
 	/* the tree counts what was claimed since only when it stores a leaf */
 	take->places = take->consumer->auto_ack ? PG_INT64_MAX :
 		Max(0, take->group->max_in_flight - head->available - head->leased);
@@ -379,7 +379,7 @@ take_fresh(SharedTake *take)
 static void
 note_wake_up(SharedTake *take)
 {
-	InflightHead *head = group_inflight_head(take->tree);
+	InflightHead *head = group_inflight_counted_head(take->tree);
 
 	take->leased = head->leased;
 	if (take->nclaims == 0 && head->available + head->leased + head->done > MANY_ENTRIES &&
