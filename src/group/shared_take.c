@@ -468,6 +468,13 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 		taken->busy = true;
 		return;
 	}
+	if (!group_is_current(rel, group))
+	{
+		if (lock == GROUP_LOCK_TAKEN)
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_SHARE);
+		taken->busy = true;
+		return;
+	}
 	init_take(&take, consumer, partition, limit);
 	take.position = taken->position;
 	while (group_wants_more(consumer) && !take.stopped)
