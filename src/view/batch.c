@@ -106,10 +106,10 @@ take_unwindowed(ViewRound *view)
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, int partition)
+take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	bool		drop_late = round->batch->job.event_time.drop_late;
+	bool		drop_late = round->batch->job.event_time.late == JOB_LATE_DROP;
 	bool		late = false;
 	bool		isnull;
 	Timestamp	event;
@@ -139,7 +139,7 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 	}
 	if (late)
 		round->stats.late_rows++;
-	job_advance_watermark(round, partition, event);
+	job_advance_watermark(round, input, event);
 }
 
 void
@@ -155,7 +155,7 @@ view_take_row(JobRound *round, JobInput *input)
 
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
 	if (view->vq->window_rti != 0)
-		take_windowed(round, view, input->partition);
+		take_windowed(round, view, input);
 	else
 		take_unwindowed(view);
 	MemoryContextSwitchTo(old);

@@ -167,7 +167,7 @@ start_at_latest(int32 job_id, Oid source)
 {
 	Relation	rel = log_open_stream(source, NoLock);
 	int			npartitions = log_partition_count(rel);
-	JobProgress *progress = job_read_progress(job_id, npartitions);
+	JobProgress *progress = job_read_progress(job_id, npartitions, 0);
 
 	for (int i = 0; i < npartitions; i++)
 	{
@@ -267,7 +267,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	check_options(&options);
 
 	if (!PG_ARGISNULL(7))
-		job.timeout = duration_arg(fcinfo, 7, "job_timeout");
+		options.job_timeout = duration_arg(fcinfo, 7, "job_timeout");
 
 	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
 	if (OidIsValid(existing))

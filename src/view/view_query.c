@@ -20,7 +20,6 @@
 #include "parser/analyze.h"
 #include "parser/parse_func.h"
 #include "parser/parser.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -49,10 +48,6 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 	Aggref	   *aggref = agg->aggref;
 	HeapTuple	tup;
 	Oid			finalfn;
-	Datum	   *types;
-	int			ntypes = 0;
-	ArrayType  *array;
-	ListCell   *lc;
 	Node	   *result_type;
 
 	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
@@ -65,11 +60,6 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
 		exprCollation((Node *) state) == aggref->aggcollid)
 		return (Node *) state;
-
-	types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
-	foreach(lc, aggref->aggargtypes)
-		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
-	array = construct_array(types, ntypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT);
 
 	result_type = (Node *) makeNullConst(aggref->aggtype, -1,
 										 get_typcollation(aggref->aggtype));
@@ -88,8 +78,7 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 	return (Node *) makeFuncExpr(rs->result_func, aggref->aggtype,
 								 list_make4(makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
 													  ObjectIdGetDatum(aggref->aggfnoid), false, true),
-											makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
-													  PointerGetDatum(array), false, false),
+											view_agg_argument_types(aggref),
 											state,
 											result_type),
 								 aggref->aggcollid, aggref->inputcollid,
