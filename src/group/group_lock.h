@@ -61,6 +61,7 @@ typedef enum GroupProducerLock
  */
 extern GroupLock group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode,
 									 bool wait);
+
 /*
  * Does a transaction wait for this process, directly or through others, that
  * has appended to the stream, or has locked a partition of the group?
