@@ -247,6 +247,13 @@ flatten_group_vars(Query *query, Node *node)
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
 #endif
 
+/* 18: the executor can run any query again */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
+#else
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
+#endif
+
 /* 18: an iterator is needed to see the members of an equivalence class */
 #include "optimizer/paths.h"
 #if PG_VERSION_NUM < 180000
