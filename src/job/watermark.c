@@ -9,12 +9,31 @@
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 
+/* has each of the sources had an event?  A join has to wait for both. */
+static bool
+sources_have_begun(const JobBatch *batch, const JobProgress *progress)
+{
+	bool		first = false;
+	bool		other = batch->other_source == NULL;
+
+	for (int i = 0; i < batch->ninputs; i++)
+	{
+		if (i < batch->npartitions)
+			first |= progress[i].has_event;
+		else
+			other |= progress[i].has_event;
+	}
+	return first && other;
+}
+
 void
 job_compute_watermark(JobRound *round)
 {
 	JobBatch   *batch = round->batch;
 	Timestamp	least = DT_NOEND;
 
+	if (!sources_have_begun(batch, round->progress))
+		return;
 	for (int i = 0; i < batch->ninputs; i++)
 	{
 		/* an empty partition does not hold the watermark back */
