@@ -189,8 +189,10 @@ SELECT streamq.create_pipe('mine', 'SELECT a.id AS a FROM a JOIN b ON a.at = b.a
 RESET ROLE;
 GRANT SELECT (at) ON b TO join_user;
 SET ROLE join_user;
+BEGIN;
 SELECT streamq.create_pipe('mine', 'SELECT a.id AS a FROM a JOIN b ON a.at = b.at', 'pairs');
 SELECT streamq.pause('mine');
+COMMIT;
 RESET ROLE;
 TRUNCATE pairs;
 INSERT INTO a VALUES (100, 'x', '2024-01-01');
