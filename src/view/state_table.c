@@ -86,6 +86,12 @@ find_index(Relation rel, bool windowed)
 	return result;
 }
 
+Oid
+view_state_index(Relation rel, const ViewQuery *vq)
+{
+	return find_index(rel, vq->window_rti != 0);
+}
+
 ViewStateTable *
 view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 {
