@@ -328,6 +328,15 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_BEGIN_CUSTOM_SLOT(css, ops)		((void) 0)
 #endif
 
+/* 18: the executor does not ask whether it runs a query only once */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_EXECUTOR_RUN_EXTRA	, bool execute_once
+#define COMPAT_EXECUTOR_RUN_ARG		, execute_once
+#else
+#define COMPAT_EXECUTOR_RUN_EXTRA
+#define COMPAT_EXECUTOR_RUN_ARG
+#endif
+
 /* 18: functions that write EXPLAIN's properties have headers of their own */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

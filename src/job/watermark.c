@@ -7,6 +7,7 @@
 #include "datatype/timestamp.h"
 #include "utils/timestamp.h"
 
+#include "job/input.h"
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 #include "log/log.h"
@@ -22,6 +23,16 @@ typedef struct Clocked
 	TimestampTz next_idle;		/* when the next partition becomes idle;
 								 * DT_NOEND: none */
 } Clocked;
+
+/* has the input rows that were not read yet? */
+static bool
+has_unread(const JobBatch *batch, int input)
+{
+	int			partition;
+	Relation	source = job_input_source(batch, input, &partition);
+
+	return log_next_offset(source, partition) > batch->progress[input].next_offset;
+}
 
 /*
  * Look at the partitions.  With `unread`, a partition is not idle if it has
@@ -39,7 +50,7 @@ look(Clocked *result, const JobBatch *batch, const JobProgress *progress, Timest
 	result->event = DT_NOEND;
 	result->last_at = DT_NOBEGIN;
 	result->next_idle = DT_NOEND;
-	for (int i = 0; i < batch->npartitions; i++)
+	for (int i = 0; i < batch->ninputs; i++)
 	{
 		const JobProgress *p = &progress[i];
 
@@ -54,7 +65,7 @@ look(Clocked *result, const JobBatch *batch, const JobProgress *progress, Timest
 			if (timeout != JOB_NO_LIMIT)
 				result->next_idle = Min(result->next_idle, p->last_at + timeout);
 		}
-		else if (!unread || log_next_offset(batch->source, i) <= p->next_offset)
+		else if (!unread || !has_unread(batch, i))
 			continue;
 		result->all_idle = false;
 		result->event = Min(result->event, p->max_event);

@@ -142,7 +142,7 @@ take_unwindowed(ViewRound *view)
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, JobInput *input)
+take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
 	JobLatePolicy policy = round->batch->job.event_time.late;
@@ -184,7 +184,7 @@ take_windowed(JobRound *round, ViewRound *view, JobInput *input)
 		if (policy == JOB_LATE_ROUTE)
 			route_row(round, view, input->slot);
 	}
-	job_advance_watermark(round, input->partition, event);
+	job_advance_watermark(round, input, event);
 }
 
 void

@@ -48,11 +48,12 @@ typedef struct WorkerJob
 {
 	int32		job_id;
 	Oid			source;
+	Oid			other_source;	/* InvalidOid: none */
 	int			timeout;		/* ms; -1: streamq.job_timeout */
 	bool		gone;			/* dropped or paused: will be removed */
 	bool		counted;		/* in its doorbell, see signal_add_job */
 	bool		caught_up;
-	uint64		seen;			/* the doorbell's count when it caught up */
+	WorkerSeen	seen;			/* the doorbells' counts when it caught up */
 	TimestampTz last_turn;		/* when it ended */
 	TimestampTz due;			/* when it wants a turn without a ring; 0:
 								 * never */
@@ -129,7 +130,11 @@ static void
 set_counted(Oid dboid, WorkerJob *job, bool counted)
 {
 	if (job->counted != counted)
+	{
 		signal_add_job(dboid, job->source, counted ? 1 : -1);
+		if (OidIsValid(job->other_source))
+			signal_add_job(dboid, job->other_source, counted ? 1 : -1);
+	}
 	job->counted = counted;
 }
 
@@ -232,6 +237,7 @@ hold_job(WorkerJob *job)
 	job->holder_generation = worker_slot->generation;
 	worker_slot->job_id = job->job_id;
 	worker_slot->source = job->source;
+	worker_slot->other_source = job->other_source;
 }
 
 /* the worker gives up its job */
@@ -240,6 +246,7 @@ release_job(WorkerJob *job)
 {
 	worker_slot->job_id = 0;
 	worker_slot->source = InvalidOid;
+	worker_slot->other_source = InvalidOid;
 	if (job == NULL)
 		return;
 	if (job->gone)
@@ -254,7 +261,9 @@ wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
 {
 	if (job->gone || job->not_before > now)
 		return false;
-	return !job->caught_up || signal_count(job->source) != job->seen ||
+	return !job->caught_up || signal_count(job->source) != job->seen.source ||
+		(OidIsValid(job->other_source) &&
+		 signal_count(job->other_source) != job->seen.other_source) ||
 		(job->due != 0 && job->due <= now) ||
 		TimestampDifferenceExceeds(job->last_turn, now,
 								   (int) Min((int64) worker_naptime * naptimes, INT_MAX));
@@ -270,7 +279,7 @@ put_off(WorkerJob *job, TimestampTz now, int least, int most)
 }
 
 static void
-note_outcome(WorkerJob *job, WorkerOutcome outcome, uint64 seen, TimestampTz due,
+note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz due,
 			 TimestampTz now)
 {
 	if (outcome == TURN_NONE)
@@ -442,6 +451,7 @@ worker_pool_set_list(List *list)
 			memset(job, 0, sizeof(*job));
 			job->job_id = info->job_id;
 			job->source = info->source;
+			job->other_source = info->other_source;
 			job->holder = -1;
 		}
 		job->gone = false;
@@ -559,7 +569,7 @@ choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
 }
 
 bool
-worker_pool_next(WorkerOutcome outcome, uint64 seen, TimestampTz due, long *timeout)
+worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due, long *timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	WorkerJob  *own;
@@ -591,6 +601,12 @@ worker_pool_next(WorkerOutcome outcome, uint64 seen, TimestampTz due, long *time
 		/* a job that has to wait needs no worker: the scheduler wakes one */
 		if (own != NULL && !own->gone)
 			worker_wake_scheduler(MyDatabaseId);
+		release_job(own);
+		own = NULL;
+	}
+	else if (own->caught_up && OidIsValid(own->other_source))
+	{
+		/* a worker can sleep on one doorbell only */
 		release_job(own);
 		own = NULL;
 	}
