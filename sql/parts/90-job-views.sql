@@ -43,7 +43,7 @@ COMMENT ON COLUMN streamq.jobs.errors IS 'messages that the job left out because
 COMMENT ON COLUMN streamq.jobs.last_error IS 'the last error; for the owner of the job';
 COMMENT ON COLUMN streamq.jobs.worker_pid IS 'process that runs the job now; null: none';
 COMMENT ON COLUMN streamq.jobs.watermark_delay IS 'how far the watermark is behind the greatest event time';
-COMMENT ON COLUMN streamq.jobs.late_rows_policy IS 'what is done with late rows: update (the view is corrected) or drop';
+COMMENT ON COLUMN streamq.jobs.late_rows_policy IS 'what is done with late rows: update (the view is corrected), drop, or route (to another stream)';
 COMMENT ON COLUMN streamq.jobs.allowed_lateness IS 'how long a window takes rows as if it were open after the watermark has passed its end';
 COMMENT ON COLUMN streamq.jobs.query IS 'the query as it was given to create_continuous_view()';
 COMMENT ON COLUMN streamq.jobs.created_at IS 'time at which the job was created';
