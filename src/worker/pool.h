@@ -60,7 +60,7 @@ typedef struct WorkerSeen
 {
 	uint64		source;
 	uint64		other_source;
-}			WorkerSeen;
+} WorkerSeen;
 
 /*
  * End the turn with the worker's job, and begin the next turn with the job that
