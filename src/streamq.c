@@ -19,7 +19,9 @@
 #include "log/admission.h"
 #include "log/log.h"
 #include "log/space.h"
+#include "pipe/pipe.h"
 #include "plan/plan.h"
+#include "query/query.h"
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "sql/sql.h"
@@ -139,8 +141,10 @@ _PG_init(void)
 	group_init();
 	job_init();
 	view_init();
+	pipe_init();
 	worker_init();
 	plan_init(plan_functions_table);
+	query_init();
 	hooks_init();
 
 	prev_shmem_request_hook = shmem_request_hook;

@@ -279,6 +279,14 @@ try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 	return result;
 }
 
+/* have so many messages failed that the job has to pause? */
+static bool
+at_error_limit(const JobBatch *batch)
+{
+	return batch->job.enabled && batch->job.error_limit != JOB_NO_LIMIT &&
+		batch->stats.errors - batch->stats.errors_before >= batch->job.error_limit;
+}
+
 bool
 job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 {
@@ -316,6 +324,11 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 				break;
 			limit = Min(limit * 2, max_rows);
 			batch->bad = failed;
+			if (at_error_limit(batch))
+			{
+				batch->pause = true;
+				return false;
+			}
 
 			/* continue as long as the cause of an error is in doubt */
 			if (deadline != 0 && !failed &&

@@ -11,22 +11,18 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "base/catalog.h"
+#include "base/command.h"
 #include "base/loaded.h"
 #include "compat.h"
 #include "view/analyze.h"
@@ -48,54 +44,21 @@ view_state_agg_attno(ViewQuery *vq, int i)
 Oid
 view_state_owner(void)
 {
-	HeapTuple	tup = base_row_by_oid(ExtensionRelationId, ExtensionOidIndexId,
-									  Anum_pg_extension_oid,
-									  get_extension_oid(STREAMQ_SCHEMA, false));
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "extension \"%s\" has no owner", STREAMQ_SCHEMA);
-	return ((Form_pg_extension) GETSTRUCT(tup))->extowner;
+	return base_extension_owner();
 }
 
 /* run utility statements as the owner of the extension */
 static void
 run_as_owner(const char *sql)
 {
-	Oid			save_user;
-	int			save_context;
-	int			nestlevel;
+	BaseIdentity identity;
 
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(view_state_owner(),
-						   save_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("default_tablespace", "", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	base_become_extension_owner(&identity);
 	SPI_connect();
 	if (SPI_execute(sql, false, 0) < 0)
 		elog(ERROR, "could not execute \"%s\"", sql);
 	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(save_user, save_context);
-}
-
-static char *
-collation_name(Oid collation)
-{
-	HeapTuple	tup = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tup);
-	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
-										NameStr(form->collname));
-	ReleaseSysCache(tup);
-	return result;
+	base_become_caller(&identity);
 }
 
 static void
@@ -107,7 +70,7 @@ append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
 										  FORMAT_TYPE_TYPEMOD_GIVEN |
 										  FORMAT_TYPE_FORCE_QUALIFY));
 	if (OidIsValid(collation))
-		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
+		appendStringInfo(sql, " COLLATE %s", base_collation_name(collation));
 }
 
 /* upper limit of a row's width after adding a column of the type */
