@@ -29,6 +29,7 @@ typedef struct ViewBatch
 	ViewQuery  *vq;
 	Relation	state;
 	ViewEmit   *emit;			/* NULL: nothing is emitted */
+	int64		sessions_closed;
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
@@ -302,7 +303,8 @@ view_begin_round(JobRound *round)
 	view->state = view_state_open(batch->state, vq, view->aggs);
 	if (view_is_merging(vq))
 		view->sessions = view_sessions_begin(view->state,
-											 batch->had_watermark ? batch->watermark : DT_NOBEGIN);
+											 batch->had_watermark ? batch->watermark : DT_NOBEGIN,
+											 round->batch->job.event_time.retention);
 	round->state = view;
 }
 
@@ -355,13 +357,18 @@ view_finish(JobBatch *job_batch)
 {
 	ViewBatch  *batch = job_batch->loaded;
 	JobStats   *stats = &job_batch->stats;
+	int64		retention = job_batch->job.event_time.retention;
 	int64		removed;
 
 	if (batch->vq->window_rti == 0 || !stats->has_watermark)
 		return false;
 	if (batch->emit)
 		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
-	if (job_batch->job.event_time.retention == JOB_NO_LIMIT)
+	if (view_is_merging(batch->vq))
+		batch->sessions_closed =
+			view_sessions_close(view_state_open(batch->state, batch->vq, NULL), stats->watermark,
+								retention);
+	if (retention == JOB_NO_LIMIT)
 		return false;
 	removed = view_remove_windows(&job_batch->job, batch->vq, batch->state, stats->watermark);
 	return removed >= VIEW_REMOVE_ROWS;
@@ -390,11 +397,11 @@ view_end_batch(JobBatch *job_batch)
 		return;
 	if (batch->had_watermark && batch->watermark == watermark)
 		return;
-	if (!view_is_merging(vq) && batch->had_watermark &&
-		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
-		return;
 	if (view_is_merging(vq))
-		closed = view_sessions_close(view_state_open(batch->state, vq, NULL), watermark);
+		closed = batch->sessions_closed;
+	else if (batch->had_watermark &&
+			 !vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
+		return;
 	else
 		closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
 										  !batch->had_watermark, first,

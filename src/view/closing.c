@@ -20,6 +20,7 @@
 
 #include "view/closing.h"
 #include "view/result_table.h"
+#include "view/sessions.h"
 #include "view/state_table.h"
 
 /* the end of the last window to which a row belongs */
@@ -58,13 +59,16 @@ next_end(const ViewWindow *row, Timestamp last, Timestamp watermark)
 bool
 view_find_open_window(ViewQuery *vq, Relation state, Timestamp watermark, Timestamp *end)
 {
-	Oid			index = view_state_index(state, vq);
+	Oid			index;
 	Timestamp	first = DT_NOBEGIN;
 	bool		found = false;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	if (view_is_merging(vq))
+		return view_sessions_next_end(view_state_open(state, vq, NULL), watermark, end);
+	index = view_state_index(state, vq);
 	if (watermark > MIN_TIMESTAMP)
 		(void) vq->window.kind->may_close(&vq->window, watermark, watermark, &first);
 	ScanKeyInit(&key, WINDOW_START_ATTNO, BTGreaterEqualStrategyNumber, F_TIMESTAMP_GE,
@@ -129,14 +133,16 @@ int64
 view_remove_windows(const JobRow *job, ViewQuery *vq, Relation state, Timestamp watermark)
 {
 	int64		retention = job->event_time.retention;
-	int64		removed;
+	int64		removed = 0;
 	Timestamp	until;
 
 	if (watermark < MIN_TIMESTAMP + retention)
 		return 0;
 	until = watermark - retention;
-	removed = remove_rows(&vq->window, state, view_state_index(state, vq), true, until,
-						  VIEW_REMOVE_ROWS);
+	/* sessions are removed where they are closed (sessions.c) */
+	if (!view_is_merging(vq))
+		removed = remove_rows(&vq->window, state, view_state_index(state, vq), true, until,
+							  VIEW_REMOVE_ROWS);
 	if (OidIsValid(job->results))
 	{
 		ViewResultTable *results = view_result_open(job->results, vq);
