@@ -2,17 +2,17 @@
  * join_batch.c
  *	  What a pipe that joins two streams does with rows.
  *
- * A round collects the new messages of both sides, and then runs up to six
+ * A round collects the new messages of both sides, and then runs up to four
  * statements:
  *	1. new messages of the left side are joined with the right side's table
  *	2. they are put into the left side's table
  *	3. new messages of the right side are joined with the left side's table,
  *	   which by now has the new ones, too
  *	4. they are put into the right side's table
- *	5. in an outer join, closed messages without a match are written
- *	6. messages that cannot have a match any more are deleted
  *
- * Lateness is judged row by row, but messages close at the end of a round.
+ * At the end of the batch, an outer join writes closed messages without a
+ * match, and messages that cannot have a match any more are deleted.  Lateness
+ * is judged row by row.
  */
 #include "postgres.h"
 
@@ -29,10 +29,8 @@ typedef struct JoinRound
 {
 	PipeBatch  *batch;
 	QueryRows  *rows[2];
-	bool		has_watermark;	/* before the round */
-	Timestamp	watermark;
 	bool		timeless[2];	/* a message without a finite time has come */
-} JoinRound;
+}			JoinRound;
 
 /* time - distance, within the range of timestamps */
 static Timestamp
@@ -46,7 +44,7 @@ subtract(Timestamp time, int64 distance)
 }
 
 Timestamp
-pipe_join_closed(const PipeJoin *join, int side, Timestamp watermark, int64 grace)
+pipe_join_closed(const PipeJoin * join, int side, Timestamp watermark, int64 grace)
 {
 	return subtract(subtract(watermark, side == PIPE_LEFT ? join->high : -join->low), grace);
 }
@@ -63,8 +61,6 @@ pipe_join_begin_round(JobRound *round)
 	state->rows[PIPE_LEFT] = query_rows_create(batch->source, batch->npartitions);
 	state->rows[PIPE_RIGHT] = query_rows_create(batch->other_source,
 												batch->ninputs - batch->npartitions);
-	state->has_watermark = round->stats.has_watermark;
-	state->watermark = round->stats.watermark;
 	round->state = state;
 }
 
@@ -103,6 +99,17 @@ pipe_join_take_row(JobRound *round, JobInput *input)
 
 /* ---- the end of a round ---- */
 
+/* the times up to which messages of each side are closed */
+static void
+closed_by(Timestamp *closed, const JobBatch *batch, bool has_watermark, Timestamp watermark)
+{
+	PipeJoin   *join = ((PipeBatch *) batch->loaded)->join;
+
+	for (int side = 0; side < 2; side++)
+		closed[side] = !has_watermark ? DT_NOBEGIN :
+			pipe_join_closed(join, side, watermark, batch->job.event_time.lateness);
+}
+
 /* join new messages of a side, and keep them */
 static void
 join_side(JobRound *round, int side, const Timestamp *closed)
@@ -128,47 +135,58 @@ join_side(JobRound *round, int side, const Timestamp *closed)
 	query_run(plan, text, rows, None_Receiver);
 }
 
-/* write the closed messages of a side that have no match */
-static void
-write_alone(JobRound *round, int side, const Timestamp *from, const Timestamp *to)
-{
-	JoinRound  *state = round->state;
-	PipeBatch  *batch = state->batch;
-	const JobRow *job = &round->batch->job;
-	Query	   *query;
-	PlannedStmt *plan;
-	char	   *text;
-
-	if (!pipe_join_keeps(batch->join, side) ||
-		(from[side] == to[side] && !state->timeless[side]))
-		return;
-	query = pipe_join_query(job, batch->join, batch->query,
-							side == PIPE_LEFT ? JOIN_ALONE_LEFT : JOIN_ALONE_RIGHT, from, to);
-	plan = pipe_plan(job, batch->target, batch->columns, query, 0, 1000, &text);
-	round->stats.rows_written += query_run(plan, text, NULL, None_Receiver);
-}
-
 void
 pipe_join_flush_round(JobRound *round)
 {
 	JoinRound  *state = round->state;
-	PipeJoin   *join = state->batch->join;
-	const JobRow *job = &round->batch->job;
-	int64		grace = job->event_time.lateness;
-	Timestamp	from[2] = {DT_NOBEGIN, DT_NOBEGIN};
-	Timestamp	to[2] = {DT_NOBEGIN, DT_NOBEGIN};
+	PipeBatch  *batch = state->batch;
+	Timestamp	closed[2];
 
+	closed_by(closed, round->batch, batch->had_watermark, batch->watermark);
 	for (int side = 0; side < 2; side++)
 	{
-		if (state->has_watermark)
-			from[side] = pipe_join_closed(join, side, state->watermark, grace);
-		if (round->stats.has_watermark)
-			to[side] = pipe_join_closed(join, side, round->stats.watermark, grace);
+		join_side(round, side, closed);
+		batch->timeless[side] |= state->timeless[side];
+		query_rows_end(state->rows[side]);
 	}
-	join_side(round, PIPE_LEFT, from);
-	join_side(round, PIPE_RIGHT, from);
+}
+
+/* ---- the end of a batch ---- */
+
+/* write the closed messages of a side that have no match */
+static void
+write_alone(JobBatch *job_batch, int side, const Timestamp *from, const Timestamp *to)
+{
+	PipeBatch  *batch = job_batch->loaded;
+	const JobRow *job = &job_batch->job;
+	Query	   *query;
+	PlannedStmt *plan;
+	char	   *text;
+
+	query = pipe_join_query(job, batch->join, batch->query,
+							side == PIPE_LEFT ? JOIN_ALONE_LEFT : JOIN_ALONE_RIGHT, from, to);
+	plan = pipe_plan(job, batch->target, batch->columns, query, 0, 1000, &text);
+	job_batch->stats.rows_written += query_run(plan, text, NULL, None_Receiver);
+}
+
+bool
+pipe_join_finish(JobBatch *job_batch)
+{
+	PipeBatch  *batch = job_batch->loaded;
+	PipeJoin   *join = batch->join;
+	JobStats   *stats = &job_batch->stats;
+	bool		moved[2];
+	Timestamp	from[2];
+	Timestamp	to[2];
+
+	closed_by(from, job_batch, batch->had_watermark, batch->watermark);
+	closed_by(to, job_batch, stats->has_watermark, stats->watermark);
 	for (int side = 0; side < 2; side++)
-		write_alone(round, side, from, to);
+	{
+		moved[side] = from[side] != to[side] || batch->timeless[side];
+		if (moved[side] && pipe_join_keeps(join, side))
+			write_alone(job_batch, side, from, to);
+	}
 
 	/*
 	 * A message that is not late matches nothing older than this on the other
@@ -176,11 +194,36 @@ pipe_join_flush_round(JobRound *round)
 	 */
 	for (int side = 0; side < 2; side++)
 	{
-		if (state->timeless[side] || from[side] != to[side])
-			pipe_join_delete(job, join, side,
-							 round->stats.has_watermark ?
-							 subtract(subtract(round->stats.watermark, join->high - join->low), grace) :
-							 DT_NOBEGIN);
-		query_rows_end(state->rows[side]);
+		if (moved[side])
+			pipe_join_delete(&job_batch->job, join, side,
+							 stats->has_watermark ?
+							 subtract(subtract(stats->watermark, join->high - join->low),
+									  job_batch->job.event_time.lateness) : DT_NOBEGIN);
 	}
+	return false;
+}
+
+bool
+pipe_join_next_end(JobBatch *job_batch, Timestamp *end)
+{
+	PipeBatch  *batch = job_batch->loaded;
+	const JobStats *stats = &job_batch->stats;
+	int64		grace = job_batch->job.event_time.lateness;
+	Timestamp	closed[2];
+	bool		found = false;
+
+	closed_by(closed, job_batch, stats->has_watermark, stats->watermark);
+	for (int side = 0; side < 2; side++)
+	{
+		Timestamp	time;
+		Timestamp	side_end;
+
+		if (!pipe_join_keeps(batch->join, side) ||
+			!pipe_join_next(&job_batch->job, batch->join, side, closed[side], &time))
+			continue;
+		side_end = time - (pipe_join_closed(batch->join, side, 0, grace));
+		*end = found ? Min(*end, side_end) : side_end;
+		found = true;
+	}
+	return found;
 }

@@ -84,7 +84,7 @@ append_columns(StringInfo sql, Relation stream)
 
 /* the columns of a side that conditions of the join compare by equality */
 static Bitmapset *
-equal_columns(Node *node, const PipeJoin *join, int side)
+equal_columns(Node *node, const PipeJoin * join, int side)
 {
 	Bitmapset  *columns = NULL;
 	ListCell   *lc;
@@ -114,7 +114,7 @@ equal_columns(Node *node, const PipeJoin *join, int side)
 }
 
 static void
-create_table(const JobRow *job, const PipeJoin *join, Query *query, int side, Oid *result)
+create_table(const JobRow *job, const PipeJoin * join, Query *query, int side, Oid *result)
 {
 	char	   *name = psprintf(ROWS_TABLE_NAME, side_names[side], job->job_id);
 	Relation	stream = table_open(join->stream[side], NoLock);
@@ -163,7 +163,7 @@ tie_tables(const JobRow *job)
 }
 
 void
-pipe_join_create_tables(JobRow *job, const PipeJoin *join, Query *query)
+pipe_join_create_tables(JobRow *job, const PipeJoin * join, Query *query)
 {
 	BaseIdentity identity;
 
@@ -184,7 +184,7 @@ pipe_join_has_tables(int32 job_id)
 /* ---- keeping and deleting messages ---- */
 
 PlannedStmt *
-pipe_join_plan_keep(const JobRow *job, const PipeJoin *join, int side, Query *query,
+pipe_join_plan_keep(const JobRow *job, const PipeJoin * join, int side, Query *query,
 					double nrows, char **text)
 {
 	Oid			stream = join->stream[side];
@@ -219,20 +219,51 @@ pipe_join_plan_keep(const JobRow *job, const PipeJoin *join, int side, Query *qu
 	return query_plan(insert, *text, nrows);
 }
 
-void
-pipe_join_delete(const JobRow *job, const PipeJoin *join, int side, Timestamp up_to)
+/*
+ * Run a statement about the messages of a side, as the owner of the tables.
+ * A SELECT has one value.
+ */
+static bool
+run_about_rows(const PipeJoin * join, const char *sql, Timestamp value, Timestamp *result)
 {
-	char	   *sql = psprintf("DELETE FROM %s.%s WHERE column_%d OPERATOR(pg_catalog.<=) $1 "
-							   "OR column_%d IS NULL OR column_%d OPERATOR(pg_catalog.=) 'infinity'",
-							   STREAMQ_SCHEMA, get_rel_name(rows_table(job, side)),
-							   join->time[side], join->time[side], join->time[side]);
-	Datum		value = TimestampGetDatum(up_to);
+	Datum		argument = TimestampGetDatum(value);
+	Oid			type = join->time_type;
 	BaseIdentity identity;
+	bool		isnull = true;
 
 	base_become_extension_owner(&identity);
 	SPI_connect();
-	if (SPI_execute_with_args(sql, 1, (Oid *) &join->time_type, &value, NULL, false, 0) < 0)
+	if (SPI_execute_with_args(sql, 1, &type, &argument, NULL, false, 0) < 0)
 		elog(ERROR, "could not execute \"%s\"", sql);
+	if (result)
+		*result = DatumGetTimestamp(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+												  1, &isnull));
 	SPI_finish();
 	base_become_caller(&identity);
+	return !isnull;
+}
+
+bool
+pipe_join_next(const JobRow *job, const PipeJoin * join, int side, Timestamp after,
+			   Timestamp *time)
+{
+	return run_about_rows(join,
+						  psprintf("SELECT pg_catalog.min(column_%d) FROM %s.%s "
+								   "WHERE column_%d OPERATOR(pg_catalog.>) $1",
+								   join->time[side], STREAMQ_SCHEMA,
+								   get_rel_name(rows_table(job, side)), join->time[side]),
+						  after, time);
+}
+
+void
+pipe_join_delete(const JobRow *job, const PipeJoin * join, int side, Timestamp up_to)
+{
+	int			column = join->time[side];
+
+	(void) run_about_rows(join,
+						  psprintf("DELETE FROM %s.%s WHERE column_%d OPERATOR(pg_catalog.<=) $1 "
+								   "OR column_%d IS NULL OR column_%d OPERATOR(pg_catalog.=) 'infinity'",
+								   STREAMQ_SCHEMA, get_rel_name(rows_table(job, side)),
+								   column, column, column),
+						  up_to, NULL);
 }

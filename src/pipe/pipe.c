@@ -96,6 +96,8 @@ static const JobKind pipe_kind = {
 	.begin_round = pipe_begin_round,
 	.take_row = pipe_take_row,
 	.flush_round = pipe_flush_round,
+	.finish = pipe_finish,
+	.next_end = pipe_next_end,
 	.close = pipe_close
 };
 
@@ -125,7 +127,7 @@ enum
 /* fail if the caller may not do what the pipe will do, or if it cannot work */
 static void
 try_plan(const JobRow *job, Relation target, const PipeColumns *columns, Query *query,
-		 const PipeJoin *join)
+		 const PipeJoin * join)
 {
 	char	   *text;
 
@@ -188,7 +190,7 @@ streamq_create_pipe(PG_FUNCTION_ARGS)
 	char	   *text = job_text_arg(fcinfo, ARG_QUERY, "query");
 	Oid			into = job_relation_arg(fcinfo, ARG_INTO, "into_stream");
 	JobOptions	options = {.start_at = job_text_arg(fcinfo, ARG_START_AT, "start_at")};
-	JobRow		job = {.kind = PIPE_JOB_KIND,.name = name};
+	JobRow		job = {.kind = PIPE_JOB_KIND, .name = name};
 	Oid			streams[2] = {InvalidOid, InvalidOid};
 	int			nstreams;
 	PipeColumns *columns;
@@ -227,6 +229,7 @@ streamq_create_pipe(PG_FUNCTION_ARGS)
 		pipe_join_create_tables(&job, join, query);
 	job.settings = job_collect_settings();
 	job.query = text;
+
 	job.query_tree = pipe_write_columns(columns);
 	job_insert(&job, &options);
 	try_plan(&job, target, columns, query, join);

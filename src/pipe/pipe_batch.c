@@ -90,6 +90,8 @@ pipe_load(JobBatch *job_batch)
 		query_check_row_security(job->other_source, job_batch->owner, PIPE_JOB_KIND);
 		batch->query = job_view_query(job->target);
 		batch->join = pipe_join_analyze(batch->query);
+		batch->had_watermark = job_batch->stats.has_watermark;
+		batch->watermark = job_batch->stats.watermark;
 		pipe_join_check_privileges(job, batch->target, batch->columns, batch->query);
 		return batch;
 	}
@@ -198,4 +200,19 @@ pipe_flush_round(JobRound *round)
 		ExecDropSingleTupleTableSlot(pipe->projection->pi_state.resultslot);
 		FreeExprContext(pipe->econtext, true);
 	}
+}
+
+/* ---- joins ---- */
+
+bool
+pipe_finish(JobBatch *job_batch)
+{
+	return ((PipeBatch *) job_batch->loaded)->join != NULL && pipe_join_finish(job_batch);
+}
+
+bool
+pipe_next_end(JobBatch *job_batch, Timestamp *end)
+{
+	return ((PipeBatch *) job_batch->loaded)->join != NULL &&
+		pipe_join_next_end(job_batch, end);
 }

@@ -89,12 +89,17 @@ typedef struct PipeBatch
 	/* two streams */
 	Query	   *query;
 	PipeJoin   *join;			/* NULL: one stream */
+	bool		had_watermark;	/* before the batch */
+	Timestamp	watermark;
+	bool		timeless[2];	/* a message without a finite time has come */
 } PipeBatch;
 
 extern void *pipe_load(JobBatch *batch);
 extern void pipe_begin_round(JobRound *round);
 extern void pipe_take_row(JobRound *round, JobInput *input);
 extern void pipe_flush_round(JobRound *round);
+extern bool pipe_finish(JobBatch *batch);
+extern bool pipe_next_end(JobBatch *batch, Timestamp *end);
 extern void pipe_close(JobBatch *batch);
 
 #endif

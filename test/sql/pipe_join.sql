@@ -144,6 +144,28 @@ DROP TABLE b CASCADE;
 SELECT count(*) FROM streamq.jobs;
 SELECT count(*) FROM pg_class WHERE relname LIKE 'pipe\_%' AND relkind IN ('r', 'v');
 
+-- ---- a quiet stream does not hold back what is written alone
+
+CREATE TABLE b (id int, k text, at timestamptz) USING streamq;
+SELECT streamq.create_pipe('idle', $$
+	SELECT a.id AS a, b.id AS b FROM a LEFT JOIN b
+	ON a.k = b.k AND b.at BETWEEN a.at AND a.at + interval '50 ms' $$, 'pairs', idle_timeout => '100 ms');
+TRUNCATE pairs;
+INSERT INTO b VALUES (21, 'x', '2024-06-01');
+INSERT INTO a VALUES (22, 'x', '2024-06-01'), (23, 'x', '2024-06-02');
+-- nothing comes any more
+DO $$
+BEGIN
+	FOR i IN 1 .. 600 LOOP
+		EXIT WHEN (SELECT count(*) FROM pairs WHERE a > 20) = 2;
+		PERFORM pg_sleep(0.1);
+		COMMIT;
+	END LOOP;
+END $$;
+SELECT * FROM pairs WHERE a > 20 ORDER BY 1;
+SELECT streamq.drop_pipe('idle');
+DROP TABLE b;
+
 -- ---- refusals
 
 CREATE TABLE b (id int, k text, at timestamptz, local timestamp) USING streamq;
