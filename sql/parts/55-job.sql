@@ -3,32 +3,63 @@
 CREATE TABLE streamq.job (
 	job_id pg_catalog.int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind pg_catalog.text NOT NULL
-		CHECK (kind OPERATOR(pg_catalog.=) 'continuous view'),
+		CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['continuous view', 'pipe', 'handler']::pg_catalog.text[])),
+	name pg_catalog.text UNIQUE,
 	target pg_catalog.regclass NOT NULL UNIQUE,
 	source pg_catalog.regclass NOT NULL,
-	state_table pg_catalog.regclass NOT NULL,
+	state_table pg_catalog.regclass,
+	result_table pg_catalog.regclass,
+	emit_into pg_catalog.regclass,
+	late_stream pg_catalog.regclass,
+	dead_letter pg_catalog.regclass,
 	enabled pg_catalog.bool NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
+	start_at pg_catalog.text NOT NULL,
 	watermark_delay pg_catalog.interval NOT NULL
 		CHECK (watermark_delay OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
 	late_rows_policy pg_catalog.text NOT NULL
-		CHECK (late_rows_policy OPERATOR(pg_catalog.=) 'update' OR late_rows_policy OPERATOR(pg_catalog.=) 'drop'),
+		CHECK (late_rows_policy OPERATOR(pg_catalog.=) ANY (ARRAY['update', 'drop', 'route']::pg_catalog.text[])),
 	allowed_lateness pg_catalog.interval NOT NULL
 		CHECK (allowed_lateness OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
-	start_at pg_catalog.text NOT NULL
-		CHECK (start_at OPERATOR(pg_catalog.=) 'earliest' OR start_at OPERATOR(pg_catalog.=) 'latest'),
+	idle_timeout pg_catalog.interval
+		CHECK (idle_timeout OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
+	retention pg_catalog.interval
+		CHECK (retention OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	job_timeout pg_catalog.interval
+		CHECK (job_timeout OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	error_limit pg_catalog.int8
+		CHECK (error_limit OPERATOR(pg_catalog.>) 0),
+	batch_size pg_catalog.int4
+		CHECK (batch_size OPERATOR(pg_catalog.>) 0),
+	max_deliveries pg_catalog.int4
+		CHECK (max_deliveries OPERATOR(pg_catalog.>) 0),
+	retry_backoff pg_catalog.interval
+		CHECK (retry_backoff OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	retry_backoff_max pg_catalog.interval
+		CHECK (retry_backoff_max OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
 	format pg_catalog.int4 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
-	definition pg_catalog.text,
-	job_timeout pg_catalog.interval
-		CHECK (job_timeout OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval)
+	definition pg_catalog.text
 );
-COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view';
-COMMENT ON COLUMN streamq.job.target IS 'the view that the job keeps up to date';
+COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, handler';
+COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
+COMMENT ON COLUMN streamq.job.target IS 'the view that belongs to the job, and whose owner owns the job';
 COMMENT ON COLUMN streamq.job.source IS 'the stream that the job reads';
 COMMENT ON COLUMN streamq.job.state_table IS 'table that holds the state of a continuous view';
+COMMENT ON COLUMN streamq.job.result_table IS 'table with the results that a continuous view has emitted';
+COMMENT ON COLUMN streamq.job.emit_into IS 'stream or table to which the job writes its results';
+COMMENT ON COLUMN streamq.job.late_stream IS 'stream to which late rows go';
+COMMENT ON COLUMN streamq.job.dead_letter IS 'stream to which a handler writes messages that it could not handle';
+COMMENT ON COLUMN streamq.job.start_at IS 'where the job began to read: earliest, latest or a time';
+COMMENT ON COLUMN streamq.job.idle_timeout IS 'time after which a quiet partition does not hold the watermark back; null: it always does';
+COMMENT ON COLUMN streamq.job.retention IS 'how long closed windows are kept; null: for ever';
+COMMENT ON COLUMN streamq.job.error_limit IS 'number of failing messages after which the job pauses; null: no limit';
+COMMENT ON COLUMN streamq.job.batch_size IS 'most messages in a call of a handler';
+COMMENT ON COLUMN streamq.job.max_deliveries IS 'how often a handler is called for a message that fails';
+COMMENT ON COLUMN streamq.job.retry_backoff IS 'time before a handler is called again for a message that failed; doubled each time';
+COMMENT ON COLUMN streamq.job.retry_backoff_max IS 'limit of that time; null: no limit';
 COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
 COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
 COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
@@ -52,11 +83,15 @@ CREATE TABLE streamq.job_stats (
 	rows_processed pg_catalog.int8 NOT NULL,
 	late_rows pg_catalog.int8 NOT NULL,
 	errors pg_catalog.int8 NOT NULL,
+	errors_before pg_catalog.int8 NOT NULL,
 	failing pg_catalog.bool NOT NULL,
 	last_error pg_catalog.text,
 	watermark pg_catalog.timestamptz,
-	expired pg_catalog.int8 NOT NULL
+	expired pg_catalog.int8 NOT NULL,
+	rows_written pg_catalog.int8 NOT NULL
 ) WITH (fillfactor = 30);
+COMMENT ON COLUMN streamq.job_stats.errors_before IS 'errors that do not count for the limit: those before the job was resumed last';
+COMMENT ON COLUMN streamq.job_stats.rows_written IS 'rows that the job has written to emit_into';
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (

@@ -41,28 +41,40 @@
  * version of the contents of streamq.job; job_format() adds the server's
  * version
  */
-#define JOB_FORMAT	2
+#define JOB_FORMAT	3
 
 enum
 {
 	Anum_job_job_id = 1,
 	Anum_job_kind,
+	Anum_job_name,
 	Anum_job_target,
 	Anum_job_source,
 	Anum_job_state_table,
+	Anum_job_result_table,
+	Anum_job_emit_into,
+	Anum_job_late_stream,
+	Anum_job_dead_letter,
 	Anum_job_enabled,
 	Anum_job_created_at,
+	Anum_job_start_at,
 	Anum_job_watermark_delay,
 	Anum_job_late_rows_policy,
 	Anum_job_allowed_lateness,
-	Anum_job_start_at,
+	Anum_job_idle_timeout,
+	Anum_job_retention,
+	Anum_job_job_timeout,
+	Anum_job_error_limit,
+	Anum_job_batch_size,
+	Anum_job_max_deliveries,
+	Anum_job_retry_backoff,
+	Anum_job_retry_backoff_max,
 	Anum_job_format,
 	Anum_job_settings,
 	Anum_job_query,
 	Anum_job_query_tree,
 	Anum_job_definition,
-	Anum_job_job_timeout,
-	Natts_job = Anum_job_job_timeout
+	Natts_job = Anum_job_definition
 };
 
 enum
@@ -80,11 +92,13 @@ enum
 	Anum_stats_rows_processed,
 	Anum_stats_late_rows,
 	Anum_stats_errors,
+	Anum_stats_errors_before,
 	Anum_stats_failing,
 	Anum_stats_last_error,
 	Anum_stats_watermark,
 	Anum_stats_expired,
-	Natts_stats = Anum_stats_expired
+	Anum_stats_rows_written,
+	Natts_stats = Anum_stats_rows_written
 };
 
 enum
@@ -129,12 +143,69 @@ get_text(HeapTuple tup, int attno, TupleDesc desc)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+/* a month counts as 30 days, as in comparisons of intervals */
 static int64
 interval_micros(Datum value)
 {
 	Interval   *interval = DatumGetIntervalP(value);
 
-	return interval->time + interval->day * USECS_PER_DAY;
+	return interval->time + (interval->day + interval->month * (int64) DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
+static Oid
+get_oid(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* an interval in microseconds; null is JOB_NO_LIMIT */
+static int64
+get_micros(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? JOB_NO_LIMIT : interval_micros(value);
+}
+
+static int32
+get_int4(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+static void
+read_options(HeapTuple tup, TupleDesc desc, JobRow *job)
+{
+	char	   *late = get_text(tup, Anum_job_late_rows_policy, desc);
+	Datum		value;
+	bool		isnull;
+
+	job->event_time.delay = get_micros(tup, Anum_job_watermark_delay, desc);
+	job->event_time.late = strcmp(late, "drop") == 0 ? JOB_LATE_DROP :
+		strcmp(late, "route") == 0 ? JOB_LATE_ROUTE : JOB_LATE_UPDATE;
+	job->event_time.lateness = get_micros(tup, Anum_job_allowed_lateness, desc);
+	job->event_time.idle_timeout = get_micros(tup, Anum_job_idle_timeout, desc);
+	job->event_time.retention = get_micros(tup, Anum_job_retention, desc);
+	job->handling.batch_size = get_int4(tup, Anum_job_batch_size, desc);
+	job->handling.max_deliveries = get_int4(tup, Anum_job_max_deliveries, desc);
+	job->handling.backoff = Max(0, get_micros(tup, Anum_job_retry_backoff, desc));
+	job->handling.backoff_max = get_micros(tup, Anum_job_retry_backoff_max, desc);
+
+	value = heap_getattr(tup, Anum_job_error_limit, desc, &isnull);
+	job->error_limit = isnull ? JOB_NO_LIMIT : DatumGetInt64(value);
+	value = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
+	if (!isnull)
+	{
+		job->timeout = palloc(sizeof(Interval));
+		*job->timeout = *DatumGetIntervalP(value);
+	}
 }
 
 /*
@@ -145,32 +216,31 @@ static void
 read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 {
 	bool		isnull;
-	char	   *late = get_text(tup, Anum_job_late_rows_policy, desc);
-	Datum		timeout;
 
 	memset(job, 0, sizeof(*job));
-	job->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
+	job->job_id = get_int4(tup, Anum_job_job_id, desc);
 	job->kind = get_text(tup, Anum_job_kind, desc);
-	job->target = DatumGetObjectId(heap_getattr(tup, Anum_job_target, desc, &isnull));
-	job->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
-	job->state = DatumGetObjectId(heap_getattr(tup, Anum_job_state_table, desc, &isnull));
+	job->name = get_text(tup, Anum_job_name, desc);
+	job->target = get_oid(tup, Anum_job_target, desc);
+	job->source = get_oid(tup, Anum_job_source, desc);
+	job->state = get_oid(tup, Anum_job_state_table, desc);
+	job->results = get_oid(tup, Anum_job_result_table, desc);
+	job->emit_into = get_oid(tup, Anum_job_emit_into, desc);
+	job->late_stream = get_oid(tup, Anum_job_late_stream, desc);
+	job->dead_letter = get_oid(tup, Anum_job_dead_letter, desc);
 	job->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
-	job->event_time.drop_late = strcmp(late, "drop") == 0;
-	job->event_time.delay =
-		interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
-	job->event_time.lateness =
-		interval_micros(heap_getattr(tup, Anum_job_allowed_lateness, desc, &isnull));
-	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
+	read_options(tup, desc, job);
+	job->format = get_int4(tup, Anum_job_format, desc);
 	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
 	job->query = get_text(tup, Anum_job_query, desc);
 	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
 	job->definition = get_text(tup, Anum_job_definition, desc);
-	timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
-	if (!isnull)
-	{
-		job->timeout = palloc(sizeof(Interval));
-		*job->timeout = *DatumGetIntervalP(timeout);
-	}
+}
+
+const char *
+job_name(const JobRow *job)
+{
+	return job->name ? job->name : get_rel_name(job->target);
 }
 
 int32
@@ -195,31 +265,74 @@ job_insert_stats(int32 job_id)
 	CommandCounterIncrement();
 }
 
+static void
+set_oid(Datum *values, bool *nulls, int attno, Oid value)
+{
+	values[attno - 1] = ObjectIdGetDatum(value);
+	nulls[attno - 1] = !OidIsValid(value);
+}
+
+static void
+set_interval(Datum *values, bool *nulls, int attno, Interval *value)
+{
+	values[attno - 1] = IntervalPGetDatum(value);
+	nulls[attno - 1] = value == NULL;
+}
+
+/* set the columns of a new row to the options */
+static void
+set_options(Datum *values, bool *nulls, const JobOptions *options)
+{
+	Interval   *zero = palloc0(sizeof(Interval));
+
+	values[Anum_job_start_at - 1] = CStringGetTextDatum(options->start_at);
+	set_interval(values, nulls, Anum_job_watermark_delay,
+				 options->watermark_delay ? options->watermark_delay : zero);
+	values[Anum_job_late_rows_policy - 1] =
+		CStringGetTextDatum(options->late_rows ? options->late_rows : "update");
+	set_interval(values, nulls, Anum_job_allowed_lateness,
+				 options->allowed_lateness ? options->allowed_lateness : zero);
+	set_interval(values, nulls, Anum_job_idle_timeout, options->idle_timeout);
+	set_interval(values, nulls, Anum_job_retention, options->retention);
+	set_interval(values, nulls, Anum_job_job_timeout, options->job_timeout);
+	values[Anum_job_error_limit - 1] = Int64GetDatum(options->error_limit);
+	nulls[Anum_job_error_limit - 1] = options->error_limit == 0;
+	values[Anum_job_batch_size - 1] = Int32GetDatum(options->batch_size);
+	nulls[Anum_job_batch_size - 1] = options->batch_size == 0;
+	values[Anum_job_max_deliveries - 1] = Int32GetDatum(options->max_deliveries);
+	nulls[Anum_job_max_deliveries - 1] = options->max_deliveries == 0;
+	set_interval(values, nulls, Anum_job_retry_backoff, options->retry_backoff);
+	set_interval(values, nulls, Anum_job_retry_backoff_max, options->retry_backoff_max);
+}
+
 void
 job_insert(JobRow *job, const JobOptions *options)
 {
 	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
-	Datum		values[Natts_job];
+	Datum		values[Natts_job] = {0};
 	bool		nulls[Natts_job] = {0};
 
 	values[Anum_job_job_id - 1] = Int32GetDatum(job->job_id);
 	values[Anum_job_kind - 1] = CStringGetTextDatum(job->kind);
+	if (job->name)
+		values[Anum_job_name - 1] = CStringGetTextDatum(job->name);
+	else
+		nulls[Anum_job_name - 1] = true;
 	values[Anum_job_target - 1] = ObjectIdGetDatum(job->target);
 	values[Anum_job_source - 1] = ObjectIdGetDatum(job->source);
-	values[Anum_job_state_table - 1] = ObjectIdGetDatum(job->state);
+	set_oid(values, nulls, Anum_job_state_table, job->state);
+	set_oid(values, nulls, Anum_job_result_table, job->results);
+	set_oid(values, nulls, Anum_job_emit_into, job->emit_into);
+	set_oid(values, nulls, Anum_job_late_stream, job->late_stream);
+	set_oid(values, nulls, Anum_job_dead_letter, job->dead_letter);
 	values[Anum_job_enabled - 1] = BoolGetDatum(true);
 	values[Anum_job_created_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(options->watermark_delay);
-	values[Anum_job_late_rows_policy - 1] = CStringGetTextDatum(options->late_rows);
-	values[Anum_job_allowed_lateness - 1] = IntervalPGetDatum(options->allowed_lateness);
-	values[Anum_job_start_at - 1] = CStringGetTextDatum(options->start_at);
+	set_options(values, nulls, options);
 	values[Anum_job_format - 1] = Int32GetDatum(job_format());
 	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
 	nulls[Anum_job_definition - 1] = true;
-	values[Anum_job_job_timeout - 1] = PointerGetDatum(job->timeout);
-	nulls[Anum_job_job_timeout - 1] = job->timeout == NULL;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 
@@ -352,14 +465,14 @@ job_list(void)
 	{
 		JobInfo    *info = palloc0(sizeof(JobInfo));
 		TupleDesc	desc = RelationGetDescr(rel);
-		Datum		timeout;
+		int64		timeout;
 		bool		isnull;
 
 		info->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
 		info->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
 		info->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
-		timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
-		info->timeout = isnull ? -1 : (int) Min(INT_MAX, (interval_micros(timeout) + 999) / 1000);
+		timeout = get_micros(tup, Anum_job_job_timeout, desc);
+		info->timeout = timeout == JOB_NO_LIMIT ? -1 : (int) Min(INT_MAX, (timeout + 999) / 1000);
 		result = lappend(result, info);
 	}
 	systable_endscan(scan);
@@ -493,11 +606,13 @@ read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
 	stats->rows_processed = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_processed, desc, &isnull));
 	stats->late_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_late_rows, desc, &isnull));
 	stats->errors = DatumGetInt64(heap_getattr(tup, Anum_stats_errors, desc, &isnull));
+	stats->errors_before = DatumGetInt64(heap_getattr(tup, Anum_stats_errors_before, desc, &isnull));
 	stats->failing = DatumGetBool(heap_getattr(tup, Anum_stats_failing, desc, &isnull));
 	stats->last_error = get_text(tup, Anum_stats_last_error, desc);
 	stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
 	stats->has_watermark = !isnull;
 	stats->expired = DatumGetInt64(heap_getattr(tup, Anum_stats_expired, desc, &isnull));
+	stats->rows_written = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_written, desc, &isnull));
 }
 
 static bool
@@ -550,6 +665,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	values[Anum_stats_rows_processed - 1] = Int64GetDatum(stats->rows_processed);
 	values[Anum_stats_late_rows - 1] = Int64GetDatum(stats->late_rows);
 	values[Anum_stats_errors - 1] = Int64GetDatum(stats->errors);
+	values[Anum_stats_errors_before - 1] = Int64GetDatum(stats->errors_before);
 	values[Anum_stats_failing - 1] = BoolGetDatum(stats->failing);
 	if (stats->last_error)
 		values[Anum_stats_last_error - 1] = CStringGetTextDatum(clip_message(stats->last_error));
@@ -558,6 +674,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
 	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
 	values[Anum_stats_expired - 1] = Int64GetDatum(stats->expired);
+	values[Anum_stats_rows_written - 1] = Int64GetDatum(stats->rows_written);
 
 	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, tid, tup);

@@ -13,27 +13,57 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* options for event time */
+/* what is done with late rows */
+typedef enum JobLatePolicy
+{
+	JOB_LATE_UPDATE,			/* they correct the results */
+	JOB_LATE_DROP,				/* they are counted and ignored */
+	JOB_LATE_ROUTE				/* they go to the job's late_stream */
+} JobLatePolicy;
+
+/* options for event time; times are microseconds */
 typedef struct JobEventTime
 {
-	int64		delay;			/* delay of the watermark, microseconds */
-	bool		drop_late;		/* drop late rows; otherwise they correct the
-								 * results */
-	int64		lateness;		/* rows are not late yet within this time,
-								 * microseconds */
+	int64		delay;			/* delay of the watermark */
+	JobLatePolicy late;
+	int64		lateness;		/* rows are not late yet within this time */
+	int64		idle_timeout;	/* a partition that has been quiet for this
+								 * long does not hold the watermark back;
+								 * JOB_NO_LIMIT: it always does */
+	int64		retention;		/* closed windows are kept for this long;
+								 * JOB_NO_LIMIT: for ever */
 } JobEventTime;
 
-/* a row of streamq.job */
+/* a limit that was not set */
+#define JOB_NO_LIMIT	INT64CONST(-1)
+
+/* options of a handler */
+typedef struct JobHandling
+{
+	int			batch_size;		/* most messages in a call */
+	int			max_deliveries;
+	int64		backoff;		/* microseconds before the first retry */
+	int64		backoff_max;	/* or JOB_NO_LIMIT */
+} JobHandling;
+
+/* a row of streamq.job; a relation that the job does not have is InvalidOid */
 typedef struct JobRow
 {
 	int32		job_id;
 	char	   *kind;
-	Oid			target;			/* relation that it produces; its owner owns
-								 * the job */
+	char	   *name;			/* NULL: the job is called like its target */
+	Oid			target;			/* view of the job; its owner owns the job */
 	Oid			source;			/* stream that it reads */
 	Oid			state;			/* table for its state */
+	Oid			results;		/* table of the results that it has emitted */
+	Oid			emit_into;		/* stream or table that gets the results */
+	Oid			late_stream;
+	Oid			dead_letter;
 	bool		enabled;
 	JobEventTime event_time;
+	JobHandling handling;
+	int64		error_limit;	/* pause after so many failing messages;
+								 * JOB_NO_LIMIT: never */
 	int32		format;
 	Interval   *timeout;		/* for a batch; NULL: the setting */
 	char	   *query;			/* as the user wrote it */
@@ -49,10 +79,12 @@ typedef struct JobStats
 	int64		late_rows;
 	int64		expired;		/* offsets that expired before they were read */
 	int64		errors;
+	int64		errors_before;	/* errors before the last resume() */
 	bool		failing;		/* the last batch failed */
 	char	   *last_error;
 	bool		has_watermark;
 	Timestamp	watermark;
+	int64		rows_written;	/* rows written to emit_into */
 } JobStats;
 
 /* a row of streamq.job_progress: how far a job is in a partition */
@@ -79,21 +111,37 @@ extern void job_insert_stats(int32 job_id);
 /* reset a job to the start; writes query_tree and the current format */
 extern void job_reset(JobRow *job);
 
-/* options of a new job, as given by the user */
+/*
+ * Options of a new job, as given by the user.  NULL or 0 means that the option
+ * was not given, or that the kind of job does not have it.
+ */
 typedef struct JobOptions
 {
-	const char *late_rows;
-	Interval   *watermark_delay;
-	Interval   *allowed_lateness;
 	const char *start_at;
+	const char *late_rows;		/* NULL: update */
+	Interval   *watermark_delay;	/* NULL: 0 */
+	Interval   *allowed_lateness;	/* NULL: 0 */
+	Interval   *idle_timeout;
+	Interval   *retention;
+	Interval   *job_timeout;
+	int64		error_limit;
+	int			batch_size;
+	int			max_deliveries;
+	Interval   *retry_backoff;
+	Interval   *retry_backoff_max;
 } JobOptions;
 
 extern int32 job_next_id(void);
+
+/* insert a job with the relations, names and queries of *job */
 extern void job_insert(JobRow *job, const JobOptions *options);
 
 /* false if there is none */
 extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
+
+/* the name of a job in messages */
+extern const char *job_name(const JobRow *job);
 
 /*
  * May this view belong to a job?  This is called for every view of the

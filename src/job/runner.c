@@ -255,7 +255,7 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot run job \"%s\" from within its own batch",
-						get_rel_name(job.target)),
+						job_name(&job)),
 				 errdetail("The query of the job calls a function that runs the job.")));
 	running = &self;
 	PG_TRY();

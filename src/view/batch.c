@@ -109,7 +109,7 @@ static void
 take_windowed(JobRound *round, ViewRound *view, int partition)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	bool		drop_late = round->batch->job.event_time.drop_late;
+	bool		drop_late = round->batch->job.event_time.late == JOB_LATE_DROP;
 	bool		late = false;
 	bool		isnull;
 	Timestamp	event;

@@ -267,7 +267,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	check_options(&options);
 
 	if (!PG_ARGISNULL(7))
-		job.timeout = duration_arg(fcinfo, 7, "job_timeout");
+		options.job_timeout = duration_arg(fcinfo, 7, "job_timeout");
 
 	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
 	if (OidIsValid(existing))
