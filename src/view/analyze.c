@@ -13,6 +13,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -20,6 +21,7 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
@@ -27,6 +29,9 @@
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
 #include "view/window.h"
+
+/* most windows of a row that is processed once for each of them */
+#define MAX_UNSLICED_WINDOWS	1000
 
 void
 view_refuse(const char *what, const char *hint)
@@ -158,7 +163,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("Only the window function streamq.tumble() can be used there.")));
+				 errhint("Only the window functions of streamq, such as streamq.tumble(), can be used there.")));
 	if (from->window_rti != 0)
 		view_refuse("more than one window function", NULL);
 	from->window_rti = rti;
@@ -231,14 +236,69 @@ analyze_window(ViewQuery *vq)
 	/* this adds defaults, orders named arguments, and folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
 	vq->event_time = linitial(func->args);
+	/* a date is its midnight */
+	if (exprType((Node *) vq->event_time) == DATEOID)
+		vq->event_time = (Expr *) makeFuncExpr(F_TIMESTAMP_DATE, TIMESTAMPOID,
+											   list_make1(vq->event_time), InvalidOid,
+											   InvalidOid, COERCE_EXPLICIT_CAST);
 	vq->event_type = exprType((Node *) vq->event_time);
+	vq->windowed = true;
 	vq->window.kind = view_window_find_kind(func->funcid);
-	vq->window.kind->take_arguments(&vq->window, list_copy_tail(func->args, 1));
+	vq->window_args = list_copy_tail(func->args, 1);
+	vq->window.kind->take_arguments(&vq->window, vq->window_args);
 	if (!contain_vars_of_level((Node *) vq->event_time, 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("event time of a continuous view must come from the stream"),
 				 errhint("Give the window function a column of the stream.")));
+}
+
+/*
+ * Windows that overlap are kept in slices.  This is not possible if a row has
+ * another meaning in each of its windows: then it is processed once for each.
+ */
+static void
+choose_slices(ViewQuery *vq)
+{
+	if (vq->window.kind->find_slice == NULL)
+		return;
+	vq->sliced = !view_rows_use_window(vq);
+	vq->merged = vq->sliced;
+	if (!vq->sliced && vq->window.max_windows > MAX_UNSLICED_WINDOWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use columns of the window in expressions over rows that are in more than %d windows",
+						MAX_UNSLICED_WINDOWS),
+				 errdetail("A row is in up to %lld windows.", (long long) vq->window.max_windows),
+				 errhint("Use them in GROUP BY, in the select list or in HAVING.")));
+}
+
+/* GROUP BY must tell windows apart */
+static void
+check_grouping(ViewQuery *vq, bool has_window)
+{
+	ListCell   *lc;
+
+	if (vq->window_rti == 0)
+		return;
+	if (!has_window)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("GROUP BY of a continuous view over windows must contain the window"),
+				 errhint("Add window_start or window_end to GROUP BY.")));
+	if (!vq->window.kind->same_start)
+		return;
+	foreach(lc, vq->query->groupClause)
+	{
+		Var		   *var = (Var *) get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
+
+		if (IsA(var, Var) && var->varno == vq->window_rti && var->varattno == WINDOW_END_ATTNO)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("GROUP BY of a continuous view over cumulating windows must contain window_end"),
+			 errdetail("Several windows have the same start.")));
 }
 
 static void
@@ -341,13 +401,11 @@ view_analyze(Query *query)
 		view_check_row_expression(vq, (Node *) vq->where);
 	}
 
+	if (vq->window_rti != 0)
+		choose_slices(vq);
 	foreach(lc, query->groupClause)
 		view_add_group_expression(vq, lfirst_node(SortGroupClause, lc), &has_window);
-	if (vq->window_rti != 0 && !has_window)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("GROUP BY of a continuous view over windows must contain the window"),
-				 errhint("Add window_start or window_end to GROUP BY.")));
+	check_grouping(vq, has_window);
 	vq->single_group = query->groupClause == NIL;
 
 	view_collect_aggregates(vq, (Node *) query->targetList);

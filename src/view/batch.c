@@ -35,6 +35,8 @@ typedef struct ViewRound
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewWindow *windows;		/* windows of the current row */
+	ViewSlice	slice;			/* slice of the last row, if has_slice */
+	bool		has_slice;
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
 	ExprState  *where;
@@ -72,24 +74,25 @@ passes_where(ViewRound *view)
 	return !isnull && DatumGetBool(value);
 }
 
+/* is a row late for a window that ends then? */
 static bool
-is_late(const JobRound *round, const ViewWindow *window)
+is_late(const JobRound *round, Timestamp end)
 {
 	int64		lateness = round->batch->job.event_time.lateness;
 
-	return round->stats.has_watermark && window->end <= PG_INT64_MAX - lateness &&
-		round->stats.watermark >= window->end + lateness;
+	return round->stats.has_watermark && end <= PG_INT64_MAX - lateness &&
+		round->stats.watermark >= end + lateness;
 }
 
 static void
-advance_group(ViewRound *view, const ViewWindow *window)
+advance_group(ViewRound *view, const ViewWindow *window, Timestamp counts_after)
 {
 	ViewStateGroup *group;
 
 	for (int i = 0; i < view->state->nkeys; i++)
 		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
 													   &view->keynulls[i]);
-	group = view_state_find_group(view->state, window->start, window->end,
+	group = view_state_find_group(view->state, window, counts_after,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
 }
@@ -101,27 +104,21 @@ take_unwindowed(ViewRound *view)
 	static const ViewWindow whole = {0, 0};
 
 	if (passes_where(view))
-		advance_group(view, &whole);
+		advance_group(view, &whole, DT_NOBEGIN);
 }
 
-/* take a row in a query with windows; it may be in several of them */
-static void
-take_windowed(JobRound *round, ViewRound *view, int partition)
+/*
+ * Take a row into its windows, one after the other.  Returns whether it is late
+ * for any of them.
+ */
+static bool
+take_in_windows(JobRound *round, ViewRound *view, Timestamp event)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
 	bool		drop_late = round->batch->job.event_time.late == JOB_LATE_DROP;
 	bool		late = false;
-	bool		isnull;
-	Timestamp	event;
-	int			n;
+	int			n = spec->kind->assign(spec, event, view->windows);
 
-	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
-														view->econtext, &isnull));
-	/* without an event time there is no window, as in the query run by hand */
-	if (isnull || TIMESTAMP_NOT_FINITE(event))
-		return;
-
-	n = spec->kind->assign(spec, event, view->windows);
 	for (int i = 0; i < n; i++)
 	{
 		const ViewWindow *window = &view->windows[i];
@@ -129,15 +126,70 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 		show_window(view, window);
 		if (!passes_where(view))
 			continue;
-		if (is_late(round, window))
+		if (is_late(round, window->end))
 		{
 			late = true;
 			if (drop_late)
 				continue;
 		}
-		advance_group(view, window);
+		advance_group(view, window, DT_NOBEGIN);
 	}
-	if (late)
+	return late;
+}
+
+/*
+ * Take a row into its slice.  Returns whether it is late for any of the slice's
+ * windows.
+ *
+ * If late rows are dropped, and the row is late for some of the windows only,
+ * it goes to a state that does not count for them.
+ */
+static bool
+take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	const JobEventTime *options = &round->batch->job.event_time;
+	ViewSlice  *slice = &view->slice;
+	Timestamp	counts_after = DT_NOBEGIN;
+	bool		late;
+
+	/* rows that follow each other are often in the same slice */
+	if (!view->has_slice || event < slice->range.start || event >= slice->range.end)
+	{
+		view->has_slice = false;
+		view->has_slice = spec->kind->find_slice(spec, event, slice);
+		if (!view->has_slice)
+			return false;
+	}
+	if (!passes_where(view))
+		return false;
+	late = is_late(round, slice->first_end);
+	if (late && options->late == JOB_LATE_DROP)
+	{
+		if (is_late(round, slice->last_end))
+			return true;
+		(void) spec->kind->find_end(spec, round->stats.watermark - options->lateness,
+									&counts_after);
+	}
+	advance_group(view, &slice->range, counts_after);
+	return late;
+}
+
+/* take a row in a query with windows; it may be in several of them */
+static void
+take_windowed(JobRound *round, ViewRound *view, int partition)
+{
+	bool		isnull;
+	Timestamp	event;
+
+	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
+														view->econtext, &isnull));
+	/* without an event time there is no window, as in the query run by hand */
+	if (isnull || TIMESTAMP_NOT_FINITE(event))
+		return;
+
+	if (view->vq->sliced ? take_in_slice(round, view, event) :
+		take_in_windows(round, view, event))
 		round->stats.late_rows++;
 	job_advance_watermark(round, partition, event);
 }
@@ -154,7 +206,7 @@ view_take_row(JobRound *round, JobInput *input)
 	econtext->ecxt_innertuple = NULL;
 
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	if (view->vq->window_rti != 0)
+	if (view->vq->windowed)
 		take_windowed(round, view, input->partition);
 	else
 		take_unwindowed(view);
@@ -183,10 +235,11 @@ view_begin_round(JobRound *round)
 
 	view->vq = vq;
 	view->econtext = CreateStandaloneExprContext();
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 	{
 		view->event_time = view_compile_expression(vq, vq->event_time);
-		view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
+		if (!vq->sliced)
+			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
 	}
 	if (vq->where)
@@ -241,19 +294,23 @@ view_end_batch(JobBatch *job_batch)
 {
 	ViewBatch  *batch = job_batch->loaded;
 	ViewQuery  *vq = batch->vq;
+	ViewStateTable *state;
 	Timestamp	watermark = job_batch->stats.watermark;
 	Timestamp	first = 0;
 	int64		closed;
 
-	if (vq->window_rti == 0 || !job_batch->stats.has_watermark)
+	if (!vq->windowed || !job_batch->stats.has_watermark)
 		return;
 	if (batch->had_watermark &&
 		(batch->watermark == watermark ||
 		 !vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first)))
 		return;
-	closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
-									  !batch->had_watermark, first,
-									  batch->watermark, watermark);
+	state = view_state_open(batch->state, vq, NULL);
+	closed = vq->sliced ?
+		view_state_count_sliced_windows(state, &vq->window, !batch->had_watermark, first,
+										batch->watermark, watermark) :
+		view_state_count_windows(state, !batch->had_watermark, first,
+								 batch->watermark, watermark);
 	if (closed > 0)
 		signal_note_closed(job_batch->job.target, watermark, closed);
 }

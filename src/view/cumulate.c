@@ -165,7 +165,8 @@ find_end(const ViewWindowSpec *spec, Timestamp limit, Timestamp *end)
 	int64		step = view_ruler_length(&spec->step);
 	int64		mark = view_ruler_floor(view_ruler_mark(&steps, limit), step);
 
-	*end = view_ruler_time(&steps, mark);
+	if (end)
+		*end = view_ruler_time(&steps, mark);
 	return mark / step;
 }
 
@@ -188,6 +189,7 @@ may_close(const ViewWindowSpec *spec, Timestamp from, Timestamp to,
 
 const ViewWindowKind view_cumulate = {
 	.function = "cumulate",
+	.same_start = true,
 	.take_arguments = take_arguments,
 	.assign = assign,
 	.may_close = may_close,

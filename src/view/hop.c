@@ -172,7 +172,8 @@ find_end(const ViewWindowSpec *spec, Timestamp limit, Timestamp *end)
 	/* the windows that contain the limit end after it */
 	set_windows(&hop, limit, &spec->step, &spec->size, spec->origin);
 	start = hop.first - hop.slide;
-	*end = view_ruler_time(&hop.ruler, start + hop.size);
+	if (end)
+		*end = view_ruler_time(&hop.ruler, start + hop.size);
 	return start / hop.slide;
 }
 

@@ -32,15 +32,22 @@
 #include "view/state_table.h"
 
 AttrNumber
+view_state_first_attno(ViewQuery *vq)
+{
+	return vq->sliced ? VIEW_STATE_COUNTS_AFTER_ATTNO + 1 :
+		vq->windowed ? WINDOW_END_ATTNO + 1 : 1;
+}
+
+AttrNumber
 view_state_key_attno(ViewQuery *vq, int i)
 {
-	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + i;
+	return view_state_first_attno(vq) + 1 + i;
 }
 
 AttrNumber
 view_state_agg_attno(ViewQuery *vq, int i)
 {
-	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + list_length(vq->keys) + i;
+	return view_state_key_attno(vq, list_length(vq->keys)) + i;
 }
 
 Oid
@@ -138,8 +145,10 @@ check_width(ViewQuery *vq)
 	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
 	ListCell   *lc;
 
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 		width = add_width(add_width(width, vq->event_type), vq->event_type);
+	if (vq->sliced)
+		width = add_width(width, vq->event_type);
 	width = add_width(width, INT8OID);
 	foreach(lc, vq->keys)
 		width = add_width(width, ((ViewKey *) lfirst(lc))->type);
@@ -161,7 +170,7 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 {
 	StringInfoData sql;
 	char		name[NAMEDATALEN];
-	bool		windowed = vq->window_rti != 0;
+	bool		windowed = vq->windowed;
 	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
 	Oid			state;
 	ListCell   *lc;
@@ -176,6 +185,8 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 
 		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
 						 type, type);
+		if (vq->sliced)
+			appendStringInfo(&sql, "counts_after %s NOT NULL, ", type);
 	}
 	appendStringInfoString(&sql, "group_hash pg_catalog.int8 NOT NULL");
 	foreach(lc, vq->keys)

@@ -51,7 +51,7 @@
  * refused.
  */
 static Oid
-find_index(Relation rel, bool windowed)
+find_index(Relation rel, bool windowed, AttrNumber hash)
 {
 	Oid			result = InvalidOid;
 	ListCell   *lc;
@@ -73,7 +73,7 @@ find_index(Relation rel, bool windowed)
 			index->rd_rel->relam == BTREE_AM_OID &&
 			index->rd_indoption[0] == 0 &&
 			form->indnkeyatts == (windowed ? 2 : 1) && form->indkey.values[0] == 1 &&
-			(!windowed || form->indkey.values[1] == 3))
+			form->indkey.values[form->indnkeyatts - 1] == hash)
 			result = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 	}
@@ -93,8 +93,10 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	ListCell   *lc;
 
 	state->rel = rel;
-	state->index = find_index(rel, vq->window_rti != 0);
-	state->windowed = vq->window_rti != 0;
+	state->windowed = vq->windowed;
+	state->sliced = vq->sliced;
+	state->first = view_state_first_attno(vq);
+	state->index = find_index(rel, vq->windowed, state->first);
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
@@ -108,7 +110,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 		sk->collation = key->collation;
 		sk->len = type->typlen;
 		sk->byval = type->typbyval;
-		fmgr_info(get_opcode(key->eqop), &sk->eq);
+		fmgr_info(get_opcode(key->clause->eqop), &sk->eq);
 
 		/*
 		 * an attribute without an equality operator may have been added to
@@ -121,7 +123,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 							format_type_be(key->type))));
 
 		/* values that are equal for GROUP BY must have the same hash */
-		if (type->eq_opr == key->eqop)
+		if (type->eq_opr == key->clause->eqop)
 			sk->hash = view_key_hash_create(key->type, key->collation);
 	}
 	state->nbuckets = 1024;
@@ -164,10 +166,12 @@ keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls, Datum *bkeys, bool
 }
 
 static uint64
-bucket_hash(uint64 group_hash, Timestamp start)
+bucket_hash(uint64 group_hash, Timestamp start, Timestamp counts_after)
 {
+	Timestamp	times[2] = {start, counts_after};
+
 	return hash_combine64(group_hash,
-						  hash_bytes_extended((unsigned char *) &start, sizeof(start), 0));
+						  hash_bytes_extended((unsigned char *) times, sizeof(times), 0));
 }
 
 static void
@@ -247,7 +251,7 @@ static bool
 take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
-	int			first = VIEW_STATE_FIRST_ATTNO(state->windowed);
+	int			first = state->first;
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 	bytea	   *sealed = NULL;
@@ -255,6 +259,8 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 
 	heap_deform_tuple(tup, desc, values, nulls);
 	same = (!state->windowed || DatumGetTimestamp(values[0]) == group->window_start) &&
+		(!state->sliced ||
+		 DatumGetTimestamp(values[VIEW_STATE_COUNTS_AFTER_ATTNO - 1]) == group->counts_after) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
 		keys_equal(state, group->keys, group->nulls, values + first, nulls + first);
 	if (same)
@@ -296,7 +302,7 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 	if (state->windowed)
 		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_TIMESTAMP_EQ,
 					TimestampGetDatum(group->window_start));
-	ScanKeyInit(&keys[nkeys++], VIEW_STATE_FIRST_ATTNO(state->windowed), BTEqualStrategyNumber,
+	ScanKeyInit(&keys[nkeys++], state->first, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum((int64) group->hash));
 
 	scan = systable_beginscan(state->rel, state->index, true,
@@ -310,18 +316,18 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 }
 
 ViewStateGroup *
-view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
+view_state_find_group(ViewStateTable *state, const ViewWindow *window, Timestamp counts_after,
 					  Datum *keys, bool *nulls)
 {
 	uint64		hash = hash_keys(state, keys, nulls);
-	uint64		slot = bucket_hash(hash, start);
+	uint64		slot = bucket_hash(hash, window->start, counts_after);
 	ViewStateGroup *group;
 	MemoryContext old;
 
 	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)
 	{
 		if (group->bucket_hash == slot && group->hash == hash &&
-			group->window_start == start &&
+			group->window_start == window->start && group->counts_after == counts_after &&
 			keys_equal(state, group->keys, group->nulls, keys, nulls))
 			return group;
 	}
@@ -333,8 +339,9 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	group = palloc0(sizeof(ViewStateGroup));
 	group->hash = hash;
 	group->bucket_hash = slot;
-	group->window_start = start;
-	group->window_end = end;
+	group->window_start = window->start;
+	group->window_end = window->end;
+	group->counts_after = counts_after;
 	group->keys = palloc(sizeof(Datum) * Max(1, state->nkeys));
 	group->nulls = palloc(sizeof(bool) * Max(1, state->nkeys));
 	for (int i = 0; i < state->nkeys; i++)
@@ -377,6 +384,8 @@ form_group(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nu
 		values[att++] = TimestampGetDatum(group->window_start);
 		values[att++] = TimestampGetDatum(group->window_end);
 	}
+	if (state->sliced)
+		values[att++] = TimestampGetDatum(group->counts_after);
 	values[att++] = Int64GetDatum((int64) group->hash);
 	for (int i = 0; i < state->nkeys; i++, att++)
 	{

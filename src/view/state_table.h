@@ -20,8 +20,15 @@
 /* name of a state table, with the job's id */
 #define VIEW_STATE_TABLE_NAME	"view_state_%d"
 
-/* columns: [window_start, window_end,] group_hash, key_n …, agg_n …, sealed */
-#define VIEW_STATE_FIRST_ATTNO(windowed)	((windowed) ? 3 : 1)
+/*
+ * columns: [window_start, window_end, [counts_after,]] group_hash, key_n …,
+ * agg_n …, sealed
+ *
+ * If windows are sliced, window_start and window_end are those of a slice.
+ * Then counts_after is usually -infinity.  Otherwise the row counts only for
+ * windows that end later than that: its messages are late for the others.
+ */
+#define VIEW_STATE_COUNTS_AFTER_ATTNO	3
 
 /* a group in memory, in one window */
 typedef struct ViewStateGroup
@@ -31,6 +38,7 @@ typedef struct ViewStateGroup
 	uint64		bucket_hash;	/* hash of keys and window */
 	Timestamp	window_start;
 	Timestamp	window_end;
+	Timestamp	counts_after;	/* of slices; otherwise -infinity */
 	Datum	   *keys;
 	Datum	   *toasted;		/* TOAST pointers to the stored keys; 0: not
 								 * external */
@@ -57,6 +65,8 @@ typedef struct ViewStateTable
 	Relation	rel;
 	Oid			index;
 	bool		windowed;
+	bool		sliced;
+	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;
 	ViewAggSet *aggs;
@@ -74,7 +84,8 @@ extern Oid	view_state_create(ViewQuery *vq, int32 job_id, Oid role);
 extern Oid	view_state_owner(void);
 extern void view_state_grant(Oid state, Oid role, bool grant);
 
-/* column of a key or aggregate, counted from 0 */
+/* columns: the hash; a key or aggregate, counted from 0 */
+extern AttrNumber view_state_first_attno(ViewQuery *vq);
 extern AttrNumber view_state_key_attno(ViewQuery *vq, int i);
 extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 
@@ -84,8 +95,8 @@ extern ViewStateTable *view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *
  * Find the group with these values: in memory, in the table, or a new one with
  * initial states.  The values are copied.
  */
-extern ViewStateGroup *view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
-											 Datum *keys, bool *nulls);
+extern ViewStateGroup *view_state_find_group(ViewStateTable *state, const ViewWindow *window,
+											 Timestamp counts_after, Datum *keys, bool *nulls);
 
 /* write all groups in memory to the table */
 extern void view_state_flush(ViewStateTable *state);
@@ -97,5 +108,10 @@ extern void view_state_flush(ViewStateTable *state);
  */
 extern int64 view_state_count_windows(ViewStateTable *state, bool all, Timestamp first_start,
 									  Timestamp from, Timestamp to);
+
+/* the same if the rows are of slices (state_slices.c) */
+extern int64 view_state_count_sliced_windows(ViewStateTable *state, const ViewWindowSpec *spec,
+											 bool all, Timestamp first_start,
+											 Timestamp from, Timestamp to);
 
 #endif

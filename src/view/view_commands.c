@@ -150,11 +150,12 @@ view_store_single_group(ViewQuery *vq, Oid state_oid)
 {
 	Relation	rel;
 	ViewStateTable *state;
+	static const ViewWindow whole = {0, 0};
 
 	rel = table_open(state_oid, RowExclusiveLock);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	state = view_state_open(rel, vq, view_agg_set_create(vq));
-	(void) view_state_find_group(state, 0, 0, NULL, NULL);
+	(void) view_state_find_group(state, &whole, DT_NOBEGIN, NULL, NULL);
 	view_state_flush(state);
 	PopActiveSnapshot();
 	table_close(rel, NoLock);

@@ -7,6 +7,11 @@
  * streamq.aggregate_result() on state columns, and HAVING is WHERE.  A
  * condition streamq.is_loaded() is added, because without the library the
  * state is not kept up to date.
+ *
+ * If a group may have several rows, the query has GROUP BY, HAVING, and calls
+ * of streamq.aggregate_merge() within aggregate_result().  If rows are of
+ * slices of windows, it joins each row with the slice's windows: a call of the
+ * window function that the user's query calls, for the start of the slice.
  */
 #include "postgres.h"
 
@@ -17,9 +22,12 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/tlist.h"
 #include "parser/analyze.h"
 #include "parser/parse_func.h"
+#include "parser/parse_oper.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -37,23 +45,110 @@ typedef struct RewriteState
 {
 	ViewQuery  *vq;
 	Oid			result_func;	/* streamq.aggregate_result */
+	Oid			merge_func;		/* streamq.aggregate_merge */
+	AttrNumber	sealed;			/* column of the state table */
+	bool		has_aggs;		/* calls of aggregate_merge() were made */
 } RewriteState;
+
+/* range table of the query */
+#define STATE_RTI		1
+#define WINDOWS_RTI		2		/* of slices */
+
+/* the aggregate and its argument types, as arguments of our functions */
+static Const *
+aggregate_const(Aggref *aggref)
+{
+	return makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
+					 ObjectIdGetDatum(aggref->aggfnoid), false, true);
+}
+
+static Const *
+argument_types_const(Aggref *aggref)
+{
+	Datum	   *types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
+	int			ntypes = 0;
+	ListCell   *lc;
+
+	foreach(lc, aggref->aggargtypes)
+		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
+					 PointerGetDatum(construct_array(types, ntypes, REGTYPEOID, sizeof(Oid),
+													 true, TYPALIGN_INT)),
+					 false, false);
+}
+
+/* a null constant of a type, with a collation if that is not the type's own */
+static Node *
+collated_null(Oid type, Oid collation)
+{
+	Node	   *result = (Node *) makeNullConst(type, -1, get_typcollation(type));
+
+	if (OidIsValid(collation) && OidIsValid(get_typcollation(type)) &&
+		collation != get_typcollation(type))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		collate->arg = (Expr *) result;
+		collate->collOid = collation;
+		collate->location = -1;
+		result = (Node *) collate;
+	}
+	return result;
+}
+
+/*
+ * The state of an aggregate: a column, or the merged states of the group's
+ * rows.
+ */
+static Node *
+state_expression(RewriteState *rs, ViewAgg *agg, int i)
+{
+	Var		   *column = makeVar(STATE_RTI, view_state_agg_attno(rs->vq, i), agg->storedtype, -1,
+								 agg->storedcollation, 0);
+	Aggref	   *merge;
+	List	   *args;
+	ListCell   *lc;
+
+	if (!rs->vq->merged)
+		return (Node *) column;
+
+	args = list_make4(aggregate_const(agg->aggref), argument_types_const(agg->aggref), column,
+					  makeVar(STATE_RTI, rs->sealed, BYTEAOID, -1, InvalidOid, 0));
+	args = lappend(args, makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(i),
+								   false, true));
+	args = lappend(args, collated_null(TEXTOID, agg->aggref->inputcollid));
+
+	merge = makeNode(Aggref);
+	merge->aggfnoid = rs->merge_func;
+	merge->aggtype = agg->storedtype;
+	merge->aggcollid = agg->storedcollation;
+	merge->inputcollid = agg->aggref->inputcollid;
+	merge->aggkind = AGGKIND_NORMAL;
+	merge->aggsplit = AGGSPLIT_SIMPLE;
+	merge->aggno = -1;
+	merge->aggtransno = -1;
+	merge->location = -1;
+	foreach(lc, args)
+	{
+		merge->aggargtypes = lappend_oid(merge->aggargtypes, exprType(lfirst(lc)));
+		merge->args = lappend(merge->args,
+							  makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1, NULL,
+											  false));
+	}
+	rs->has_aggs = true;
+	return (Node *) merge;
+}
 
 /*
  * The value of an aggregate: the state itself if that is the result, otherwise
  * a call of aggregate_result().
  */
 static Node *
-finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
+finish_expression(RewriteState *rs, ViewAgg *agg, Node *state)
 {
 	Aggref	   *aggref = agg->aggref;
 	HeapTuple	tup;
 	Oid			finalfn;
-	Datum	   *types;
-	int			ntypes = 0;
-	ArrayType  *array;
-	ListCell   *lc;
-	Node	   *result_type;
 
 	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
 	if (!HeapTupleIsValid(tup))
@@ -63,37 +158,30 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 
 	/* the state is the result */
 	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
-		exprCollation((Node *) state) == aggref->aggcollid)
-		return (Node *) state;
-
-	types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
-	foreach(lc, aggref->aggargtypes)
-		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
-	array = construct_array(types, ntypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT);
-
-	result_type = (Node *) makeNullConst(aggref->aggtype, -1,
-										 get_typcollation(aggref->aggtype));
-	if (OidIsValid(aggref->inputcollid) &&
-		OidIsValid(get_typcollation(aggref->aggtype)) &&
-		aggref->inputcollid != get_typcollation(aggref->aggtype))
-	{
-		CollateExpr *collate = makeNode(CollateExpr);
-
-		collate->arg = (Expr *) result_type;
-		collate->collOid = aggref->inputcollid;
-		collate->location = -1;
-		result_type = (Node *) collate;
-	}
+		exprCollation(state) == aggref->aggcollid)
+		return state;
 
 	return (Node *) makeFuncExpr(rs->result_func, aggref->aggtype,
-								 list_make4(makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
-													  ObjectIdGetDatum(aggref->aggfnoid), false, true),
-											makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
-													  PointerGetDatum(array), false, false),
+								 list_make4(aggregate_const(aggref), argument_types_const(aggref),
 											state,
-											result_type),
+											collated_null(aggref->aggtype, aggref->inputcollid)),
 								 aggref->aggcollid, aggref->inputcollid,
 								 COERCE_EXPLICIT_CALL);
+}
+
+static Var *
+key_column(ViewQuery *vq, int i)
+{
+	ViewKey    *key = list_nth(vq->keys, i);
+
+	return makeVar(STATE_RTI, view_state_key_attno(vq, i), key->type, key->typmod,
+				   key->collation, 0);
+}
+
+static Var *
+window_column(ViewQuery *vq, AttrNumber attno)
+{
+	return makeVar(vq->sliced ? WINDOWS_RTI : STATE_RTI, attno, vq->event_type, -1, InvalidOid, 0);
 }
 
 /*
@@ -115,8 +203,7 @@ rewrite_mutator(Node *node, void *context)
 		ViewKey    *key = lfirst(lc);
 
 		if (equal(key->expr, node))
-			return (Node *) makeVar(1, view_state_key_attno(vq, foreach_current_index(lc)),
-									key->type, key->typmod, key->collation, 0);
+			return (Node *) key_column(vq, foreach_current_index(lc));
 	}
 	if (IsA(node, Aggref))
 	{
@@ -126,8 +213,7 @@ rewrite_mutator(Node *node, void *context)
 
 			if (equal(agg->aggref, node))
 				return finish_expression(rs, agg,
-										 makeVar(1, view_state_agg_attno(vq, foreach_current_index(lc)),
-												 agg->storedtype, -1, agg->storedcollation, 0));
+										 state_expression(rs, agg, foreach_current_index(lc)));
 		}
 		elog(ERROR, "aggregate not found");
 	}
@@ -138,43 +224,115 @@ rewrite_mutator(Node *node, void *context)
 		/* the parser accepts grouped columns only */
 		if (var->varno != vq->window_rti)
 			elog(ERROR, "column is not grouped");
-		return (Node *) makeVar(1, var->varattno, var->vartype, var->vartypmod,
-								var->varcollid, 0);
+		return (Node *) window_column(vq, var->varattno);
 	}
 	return expression_tree_mutator(node, rewrite_mutator, context);
+}
+
+/* group by a column, with the operators of a GROUP BY clause of its type */
+static void
+group_by(Query *query, Var *column, const SortGroupClause *operators)
+{
+	SortGroupClause *clause = copyObject(operators);
+	TargetEntry *tle = tlist_member((Expr *) column, query->targetList);
+
+	if (tle == NULL)
+	{
+		tle = makeTargetEntry((Expr *) column, list_length(query->targetList) + 1, NULL, true);
+		query->targetList = lappend(query->targetList, tle);
+	}
+	tle->ressortgroupref = list_length(query->groupClause) + 1;
+	clause->tleSortGroupRef = tle->ressortgroupref;
+	query->groupClause = lappend(query->groupClause, clause);
+}
+
+/* make the query merge the rows of each window and group */
+static void
+add_grouping(Query *query, ViewQuery *vq)
+{
+	ListCell   *lc;
+
+	if (vq->windowed)
+	{
+		SortGroupClause *clause = makeNode(SortGroupClause);
+
+		get_sort_group_operators(vq->event_type, true, true, false, &clause->sortop,
+								 &clause->eqop, NULL, &clause->hashable);
+		group_by(query, window_column(vq, WINDOW_START_ATTNO), clause);
+		group_by(query, window_column(vq, WINDOW_END_ATTNO), clause);
+	}
+	foreach(lc, vq->keys)
+		group_by(query, key_column(vq, foreach_current_index(lc)),
+				 ((ViewKey *) lfirst(lc))->clause);
+}
+
+/*
+ * SELECT * FROM the state table, joined with the windows of slices.
+ *
+ * The parser makes the range table.  It looks up names, so it runs as a role
+ * that has USAGE on the schema.
+ */
+static Query *
+make_from(ViewQuery *vq, Oid state)
+{
+	StringInfoData sql;
+	Query	   *query;
+	RawStmt    *raw;
+	Oid			save_user;
+	int			save_context;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
+					 quote_identifier(get_rel_name(state)));
+	if (vq->sliced)
+	{
+		appendStringInfo(&sql, ", %s.%s(state.window_start", STREAMQ_SCHEMA,
+						 vq->window.kind->function);
+		for (int i = 0; i < list_length(vq->window_args); i++)
+			appendStringInfoString(&sql, ", NULL");
+		appendStringInfoString(&sql, ") windows WHERE windows.window_end "
+							   "OPERATOR(pg_catalog.>) state.counts_after");
+	}
+
+	raw = linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT));
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(view_state_owner(), save_context | SECURITY_LOCAL_USERID_CHANGE);
+	query = parse_analyze_fixedparams(raw, sql.data, NULL, 0, NULL);
+	SetUserIdAndSecContext(save_user, save_context);
+
+	if (vq->sliced)
+	{
+		RangeTblEntry *rte = rt_fetch(WINDOWS_RTI, query->rtable);
+		RangeTblFunction *rtfunc = linitial_node(RangeTblFunction, rte->functions);
+		FuncExpr   *func = castNode(FuncExpr, rtfunc->funcexpr);
+
+		func->args = lcons(linitial(func->args), copyObject(vq->window_args));
+	}
+	return query;
 }
 
 Query *
 view_make_query(ViewQuery *vq, Oid state)
 {
-	RewriteState rs;
+	RewriteState rs = {.vq = vq};
 	Query	   *query;
-	RawStmt    *raw;
 	List	   *tlist = NIL;
+	Node	   *having;
 	ListCell   *lc;
-	char	   *sql;
 	Oid			loaded;
-	Oid			save_user;
-	int			save_context;
-	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+	Oid			result_args[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+	Oid			merge_args[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYELEMENTOID, BYTEAOID,
+	INT4OID, TEXTOID};
 
-	rs.vq = vq;
 	rs.result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
 											   makeString("aggregate_result")),
-									4, argtypes, false);
+									lengthof(result_args), result_args, false);
+	rs.merge_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
+											  makeString("aggregate_merge")),
+								   lengthof(merge_args), merge_args, false);
+	rs.sealed = view_state_agg_attno(vq, list_length(vq->aggs));
 
-	/*
-	 * Let the parser make the range table entry.  It looks up names, so this
-	 * runs as a role that has USAGE on the schema.
-	 */
-	sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
-				   quote_identifier(get_rel_name(state)));
-	raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(view_state_owner(), save_context | SECURITY_LOCAL_USERID_CHANGE);
-	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
-	SetUserIdAndSecContext(save_user, save_context);
-
+	query = make_from(vq, state);
 	foreach(lc, vq->query->targetList)
 	{
 		TargetEntry *old = lfirst_node(TargetEntry, lc);
@@ -187,11 +345,20 @@ view_make_query(ViewQuery *vq, Oid state)
 										pstrdup(old->resname), false));
 	}
 	query->targetList = tlist;
+	having = rewrite_mutator(vq->query->havingQual, &rs);
+	if (vq->merged)
+	{
+		add_grouping(query, vq);
+		query->havingQual = having;
+		query->hasAggs = rs.has_aggs;
+		having = NULL;
+	}
 	loaded = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA), makeString("is_loaded")),
 							0, NULL, false);
 	query->jointree->quals =
-		make_and_qual((Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid, InvalidOid,
-											COERCE_EXPLICIT_CALL),
-					  rewrite_mutator(vq->query->havingQual, &rs));
+		make_and_qual(make_and_qual(query->jointree->quals,
+									(Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid,
+														  InvalidOid, COERCE_EXPLICIT_CALL)),
+					  having);
 	return query;
 }

@@ -63,6 +63,7 @@ typedef struct ViewSlice
 struct ViewWindowKind
 {
 	const char *function;		/* name of the function in schema streamq */
+	bool		same_start;		/* several windows have the same start */
 
 	/*
 	 * Take the arguments after the event time, with constants folded and
@@ -91,8 +92,9 @@ struct ViewWindowKind
 	 * find_slice finds the slice that contains a time; false if the time is
 	 * in no window.
 	 *
-	 * find_end finds the greatest end, at or before a limit, of all windows.
-	 * It returns the number of that end, as ends are numbered in their order.
+	 * find_end finds the greatest end, at or before a limit, of all windows;
+	 * `end` may be NULL.  It returns the number of that end, as ends are
+	 * numbered in their order.
 	 */
 	bool		(*find_slice) (const ViewWindowSpec *spec, Timestamp event,
 							   ViewSlice *slice);
