@@ -135,6 +135,36 @@ AS 'MODULE_PATHNAME', 'streamq_aggregate_result';
 COMMENT ON FUNCTION streamq.aggregate_result(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog."any", pg_catalog.anyelement)
 IS 'value of an aggregate for a stored state; the last argument names its type';
 
+-- A group may have several rows in a state table.  The view's query merges
+-- their states.  The aggregate's combine function may be anything, so this
+-- runs in the leader of a parallel query, too.
+CREATE FUNCTION streamq.aggregate_merge_add(state pg_catalog.internal, aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+											stored pg_catalog.anyelement, sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text)
+RETURNS pg_catalog.internal
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_merge_add';
+COMMENT ON FUNCTION streamq.aggregate_merge_add(pg_catalog.internal, pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'transition function of aggregate_merge()';
+
+CREATE FUNCTION streamq.aggregate_merge_final(state pg_catalog.internal, aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+											  stored pg_catalog.anyelement, sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text)
+RETURNS pg_catalog.anyelement
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_merge_final';
+COMMENT ON FUNCTION streamq.aggregate_merge_final(pg_catalog.internal, pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'final function of aggregate_merge()';
+
+CREATE AGGREGATE streamq.aggregate_merge(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[], stored pg_catalog.anyelement,
+										 sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text) (
+	SFUNC = streamq.aggregate_merge_add,
+	STYPE = pg_catalog.internal,
+	FINALFUNC = streamq.aggregate_merge_final,
+	FINALFUNC_EXTRA,
+	PARALLEL = RESTRICTED
+);
+COMMENT ON AGGREGATE streamq.aggregate_merge(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'one stored state from those of several rows of a group; the collation of the last argument is that of the aggregate''s input';
+
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';

@@ -74,7 +74,7 @@ view_state_count_sliced_windows(ViewStateTable *state, const ViewWindowSpec *spe
 	Timestamp	start = all ? DT_NOBEGIN : first_start;
 	Timestamp	counted = all ? DT_NOBEGIN : from;
 	bool		inclusive = true;
-	Timestamp	counts_after;
+	Timestamp	counts_after = DT_NOBEGIN;
 	int64		count = 0;
 
 	while (next_slice(state, &start, inclusive, to, &counts_after))

@@ -166,9 +166,9 @@ keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls, Datum *bkeys, bool
 }
 
 static uint64
-bucket_hash(uint64 group_hash, Timestamp start, Timestamp counts_after)
+bucket_hash(uint64 group_hash, const ViewWindow *window, Timestamp counts_after)
 {
-	Timestamp	times[2] = {start, counts_after};
+	Timestamp	times[3] = {window->start, window->end, counts_after};
 
 	return hash_combine64(group_hash,
 						  hash_bytes_extended((unsigned char *) times, sizeof(times), 0));
@@ -198,13 +198,6 @@ grow(ViewStateTable *state)
 	pfree(state->buckets);
 	state->buckets = buckets;
 	state->nbuckets = nbuckets;
-}
-
-static bool
-is_sealed(bytea *sealed, int i)
-{
-	return sealed != NULL && i / BITS_PER_BYTE < VARSIZE_ANY_EXHDR(sealed) &&
-		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
 }
 
 /* keep the stored keys: the view shows the first of several equal values */
@@ -258,7 +251,9 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	bool		same;
 
 	heap_deform_tuple(tup, desc, values, nulls);
-	same = (!state->windowed || DatumGetTimestamp(values[0]) == group->window_start) &&
+	same = (!state->windowed ||
+			(DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
+			 DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
 		(!state->sliced ||
 		 DatumGetTimestamp(values[VIEW_STATE_COUNTS_AFTER_ATTNO - 1]) == group->counts_after) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
@@ -277,7 +272,7 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 			int			att = first + state->nkeys + i;
 
 			view_agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
-						  is_sealed(sealed, i));
+						  sealed != NULL && view_agg_is_sealed(sealed, i));
 		}
 		state->loading = false;
 	}
@@ -320,14 +315,15 @@ view_state_find_group(ViewStateTable *state, const ViewWindow *window, Timestamp
 					  Datum *keys, bool *nulls)
 {
 	uint64		hash = hash_keys(state, keys, nulls);
-	uint64		slot = bucket_hash(hash, window->start, counts_after);
+	uint64		slot = bucket_hash(hash, window, counts_after);
 	ViewStateGroup *group;
 	MemoryContext old;
 
 	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)
 	{
 		if (group->bucket_hash == slot && group->hash == hash &&
-			group->window_start == window->start && group->counts_after == counts_after &&
+			group->window_start == window->start && group->window_end == window->end &&
+			group->counts_after == counts_after &&
 			keys_equal(state, group->keys, group->nulls, keys, nulls))
 			return group;
 	}

@@ -69,6 +69,9 @@ define_view(Oid namespaceid, const char *relname, Query *query)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
+		/* grouping columns that are not selected come last */
+		if (tle->resjunk)
+			break;
 		if (type_is_collatable(exprType((Node *) tle->expr)) &&
 			!OidIsValid(exprCollation((Node *) tle->expr)))
 			ereport(ERROR,

@@ -15,6 +15,16 @@
 extern Query *view_make_query(ViewQuery *vq, Oid state);
 
 /*
+ * Make the call of streamq.aggregate_merge() that merges the states of
+ * aggregate n in several rows of a group.  `sealed` is the column of that
+ * name.
+ */
+extern Aggref *view_agg_merge_expression(ViewAgg *agg, int n, Expr *state, Expr *sealed);
+
+/* the aggregate's argument types as a constant of type regtype[] */
+extern Const *view_agg_argument_types(Aggref *aggref);
+
+/*
  * record that the view depends on the objects in the query, and the state
  * table on the view
  */

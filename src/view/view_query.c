@@ -28,7 +28,6 @@
 #include "parser/parse_oper.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -45,37 +44,12 @@ typedef struct RewriteState
 {
 	ViewQuery  *vq;
 	Oid			result_func;	/* streamq.aggregate_result */
-	Oid			merge_func;		/* streamq.aggregate_merge */
-	AttrNumber	sealed;			/* column of the state table */
 	bool		has_aggs;		/* calls of aggregate_merge() were made */
 } RewriteState;
 
 /* range table of the query */
 #define STATE_RTI		1
 #define WINDOWS_RTI		2		/* of slices */
-
-/* the aggregate and its argument types, as arguments of our functions */
-static Const *
-aggregate_const(Aggref *aggref)
-{
-	return makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
-					 ObjectIdGetDatum(aggref->aggfnoid), false, true);
-}
-
-static Const *
-argument_types_const(Aggref *aggref)
-{
-	Datum	   *types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
-	int			ntypes = 0;
-	ListCell   *lc;
-
-	foreach(lc, aggref->aggargtypes)
-		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
-	return makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
-					 PointerGetDatum(construct_array(types, ntypes, REGTYPEOID, sizeof(Oid),
-													 true, TYPALIGN_INT)),
-					 false, false);
-}
 
 /* a null constant of a type, with a collation if that is not the type's own */
 static Node *
@@ -105,38 +79,14 @@ state_expression(RewriteState *rs, ViewAgg *agg, int i)
 {
 	Var		   *column = makeVar(STATE_RTI, view_state_agg_attno(rs->vq, i), agg->storedtype, -1,
 								 agg->storedcollation, 0);
-	Aggref	   *merge;
-	List	   *args;
-	ListCell   *lc;
+	Var		   *sealed;
 
 	if (!rs->vq->merged)
 		return (Node *) column;
-
-	args = list_make4(aggregate_const(agg->aggref), argument_types_const(agg->aggref), column,
-					  makeVar(STATE_RTI, rs->sealed, BYTEAOID, -1, InvalidOid, 0));
-	args = lappend(args, makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(i),
-								   false, true));
-	args = lappend(args, collated_null(TEXTOID, agg->aggref->inputcollid));
-
-	merge = makeNode(Aggref);
-	merge->aggfnoid = rs->merge_func;
-	merge->aggtype = agg->storedtype;
-	merge->aggcollid = agg->storedcollation;
-	merge->inputcollid = agg->aggref->inputcollid;
-	merge->aggkind = AGGKIND_NORMAL;
-	merge->aggsplit = AGGSPLIT_SIMPLE;
-	merge->aggno = -1;
-	merge->aggtransno = -1;
-	merge->location = -1;
-	foreach(lc, args)
-	{
-		merge->aggargtypes = lappend_oid(merge->aggargtypes, exprType(lfirst(lc)));
-		merge->args = lappend(merge->args,
-							  makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1, NULL,
-											  false));
-	}
+	sealed = makeVar(STATE_RTI, view_state_agg_attno(rs->vq, list_length(rs->vq->aggs)),
+					 BYTEAOID, -1, InvalidOid, 0);
 	rs->has_aggs = true;
-	return (Node *) merge;
+	return (Node *) view_agg_merge_expression(agg, i, (Expr *) column, (Expr *) sealed);
 }
 
 /*
@@ -162,7 +112,9 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Node *state)
 		return state;
 
 	return (Node *) makeFuncExpr(rs->result_func, aggref->aggtype,
-								 list_make4(aggregate_const(aggref), argument_types_const(aggref),
+								 list_make4(makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
+													  ObjectIdGetDatum(aggref->aggfnoid), false, true),
+											view_agg_argument_types(aggref),
 											state,
 											collated_null(aggref->aggtype, aggref->inputcollid)),
 								 aggref->aggcollid, aggref->inputcollid,
@@ -231,7 +183,7 @@ rewrite_mutator(Node *node, void *context)
 
 /* group by a column, with the operators of a GROUP BY clause of its type */
 static void
-group_by(Query *query, Var *column, const SortGroupClause *operators)
+group_by(Query *query, Var *column, SortGroupClause *operators)
 {
 	SortGroupClause *clause = copyObject(operators);
 	TargetEntry *tle = tlist_member((Expr *) column, query->targetList);
@@ -321,16 +273,10 @@ view_make_query(ViewQuery *vq, Oid state)
 	ListCell   *lc;
 	Oid			loaded;
 	Oid			result_args[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
-	Oid			merge_args[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYELEMENTOID, BYTEAOID,
-	INT4OID, TEXTOID};
 
 	rs.result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
 											   makeString("aggregate_result")),
 									lengthof(result_args), result_args, false);
-	rs.merge_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
-											  makeString("aggregate_merge")),
-								   lengthof(merge_args), merge_args, false);
-	rs.sealed = view_state_agg_attno(vq, list_length(vq->aggs));
 
 	query = make_from(vq, state);
 	foreach(lc, vq->query->targetList)
