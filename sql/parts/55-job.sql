@@ -7,6 +7,7 @@ CREATE TABLE streamq.job (
 	name pg_catalog.text UNIQUE,
 	target pg_catalog.regclass NOT NULL UNIQUE,
 	source pg_catalog.regclass NOT NULL,
+	other_source pg_catalog.regclass,
 	state_table pg_catalog.regclass,
 	result_table pg_catalog.regclass,
 	emit_into pg_catalog.regclass,
@@ -47,6 +48,7 @@ COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, h
 COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
 COMMENT ON COLUMN streamq.job.target IS 'the view that belongs to the job, and whose owner owns the job';
 COMMENT ON COLUMN streamq.job.source IS 'the stream that the job reads';
+COMMENT ON COLUMN streamq.job.other_source IS 'the second stream that the job reads; null if there is none';
 COMMENT ON COLUMN streamq.job.state_table IS 'table that holds the state of a continuous view';
 COMMENT ON COLUMN streamq.job.result_table IS 'table with the results that a continuous view has emitted';
 COMMENT ON COLUMN streamq.job.emit_into IS 'stream or table to which the job writes its results';
@@ -76,6 +78,7 @@ CREATE TABLE streamq.job_progress (
 	max_event_time pg_catalog.timestamptz,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
+COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
 CREATE TABLE streamq.job_stats (
@@ -96,6 +99,7 @@ COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (
 	job_id pg_catalog.int4 NOT NULL,
+	stream pg_catalog.regclass NOT NULL,
 	msg_id pg_catalog.int8 NOT NULL,
 	at pg_catalog.timestamptz NOT NULL,
 	sqlstate pg_catalog.text NOT NULL,

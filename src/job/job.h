@@ -26,6 +26,7 @@ typedef struct JobInfo
 {
 	int32		job_id;
 	Oid			source;			/* stream that the job reads */
+	Oid			other_source;	/* second stream; InvalidOid: none */
 	bool		enabled;		/* not paused */
 	int			timeout;		/* ms for a batch; 0: no limit, -1: the
 								 * setting */

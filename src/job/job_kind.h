@@ -49,7 +49,7 @@ typedef struct JobRelation
 /* a message that failed */
 typedef struct JobBadRow
 {
-	int			partition;
+	int			input;
 	int64		off;
 	int			sqlerrcode;
 	char	   *message;
@@ -62,10 +62,13 @@ typedef struct JobBatch
 	JobRow		job;
 	Oid			owner;			/* role that processes the rows */
 	Relation	source;
-	int			npartitions;
+	Relation	other_source;	/* NULL: none */
+	int			npartitions;	/* of the source */
+	int			ninputs;		/* partitions of both */
 	Snapshot	snapshot;		/* decides which rows of the stream are
 								 * visible */
-	JobProgress *progress;		/* as of the last successful round */
+	JobProgress *progress;		/* of each input, as of the last successful
+								 * round */
 	JobStats	stats;
 	void	   *loaded;			/* result of the kind's load function */
 
@@ -78,9 +81,14 @@ typedef struct JobBatch
 	bool		doubts_differ;
 } JobBatch;
 
-/* a partition of the source with rows to read */
+/*
+ * A partition with rows to read.  Inputs are numbered: first the partitions of
+ * the source, then those of the second source.
+ */
 typedef struct JobInput
 {
+	int			number;
+	Relation	source;
 	int			partition;
 	TupleTableSlot *slot;
 	bool		has_row;		/* the slot has a row that was not taken yet */
@@ -171,9 +179,9 @@ extern void job_compute_watermark(JobRound *round);
  * job's delay.  It never moves back.
  */
 static inline void
-job_advance_watermark(JobRound *round, int partition, Timestamp event)
+job_advance_watermark(JobRound *round, const JobInput *input, Timestamp event)
 {
-	JobProgress *progress = &round->progress[partition];
+	JobProgress *progress = &round->progress[input->number];
 
 	if (progress->has_event && progress->max_event >= event)
 		return;

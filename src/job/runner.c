@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "job/job.h"
+#include "job/input.h"
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 #include "job/round.h"
@@ -144,9 +145,12 @@ rebuild(JobBatch *batch, ItemPointer stats_tid)
 static bool
 has_input(JobBatch *batch)
 {
-	for (int i = 0; i < batch->npartitions; i++)
+	for (int i = 0; i < batch->ninputs; i++)
 	{
-		if (log_next_offset(batch->source, i) > batch->progress[i].next_offset)
+		int			partition;
+		Relation	source = job_input_source(batch, i, &partition);
+
+		if (log_next_offset(source, partition) > batch->progress[i].next_offset)
 			return true;
 	}
 	return false;
@@ -180,7 +184,7 @@ write_batch(JobBatch *batch, ItemPointer stats_tid)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (batch->kind->end_batch)
 		batch->kind->end_batch(batch);
-	job_write_progress(batch->job.job_id, batch->progress, batch->npartitions);
+	job_write_progress(batch->job.job_id, batch->progress, batch->ninputs);
 	job_write_stats(batch->job.job_id, &batch->stats, stats_tid);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
@@ -200,7 +204,14 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 
 	batch->source = log_open_stream(batch->job.source, NoLock);
 	batch->npartitions = log_partition_count(batch->source);
-	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions);
+	batch->ninputs = batch->npartitions;
+	if (OidIsValid(batch->job.other_source))
+	{
+		batch->other_source = log_open_stream(batch->job.other_source, NoLock);
+		batch->ninputs += log_partition_count(batch->other_source);
+	}
+	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions,
+										batch->ninputs - batch->npartitions);
 
 	if (has_input(batch) || batch->stats.failing)
 	{
@@ -208,7 +219,7 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 
 		more = process_input(batch, max_rows, timed, rows);
 		batch->stats.failing = false;
-		for (int i = 0; i < batch->npartitions; i++)
+		for (int i = 0; i < batch->ninputs; i++)
 			changed |= batch->progress[i].changed;
 		if (changed)
 			write_batch(batch, &stats_tid);
@@ -216,6 +227,8 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 			batch->kind->close(batch);
 	}
 
+	if (batch->other_source)
+		table_close(batch->other_source, NoLock);
 	table_close(batch->source, NoLock);
 	return more ? JOB_MORE : JOB_CAUGHT_UP;
 }

@@ -177,7 +177,7 @@ take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, int partition)
+take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	bool		isnull;
 	Timestamp	event;
@@ -191,7 +191,7 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 	if (view->vq->sliced ? take_in_slice(round, view, event) :
 		take_in_windows(round, view, event))
 		round->stats.late_rows++;
-	job_advance_watermark(round, partition, event);
+	job_advance_watermark(round, input, event);
 }
 
 void
@@ -207,7 +207,7 @@ view_take_row(JobRound *round, JobInput *input)
 
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
 	if (view->vq->windowed)
-		take_windowed(round, view, input->partition);
+		take_windowed(round, view, input);
 	else
 		take_unwindowed(view);
 	MemoryContextSwitchTo(old);

@@ -171,7 +171,7 @@ start_at_latest(int32 job_id, Oid source)
 {
 	Relation	rel = log_open_stream(source, NoLock);
 	int			npartitions = log_partition_count(rel);
-	JobProgress *progress = job_read_progress(job_id, npartitions);
+	JobProgress *progress = job_read_progress(job_id, npartitions, 0);
 
 	for (int i = 0; i < npartitions; i++)
 	{
