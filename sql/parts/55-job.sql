@@ -181,13 +181,17 @@ CREATE FUNCTION streamq.create_continuous_view(
 	watermark_delay pg_catalog.interval DEFAULT '0',
 	late_rows pg_catalog.text DEFAULT 'update',
 	allowed_lateness pg_catalog.interval DEFAULT '0',
+	late_stream pg_catalog.regclass DEFAULT NULL,
+	emit_into pg_catalog.regclass DEFAULT NULL,
+	idle_timeout pg_catalog.interval DEFAULT NULL,
 	start_at pg_catalog.text DEFAULT 'earliest',
+	retention pg_catalog.interval DEFAULT NULL,
 	if_not_exists pg_catalog.bool DEFAULT false,
 	job_timeout pg_catalog.interval DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
-COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool, pg_catalog.interval)
+COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)

@@ -77,6 +77,9 @@ extern void job_apply_settings(ArrayType *settings);
  */
 extern void job_check_duration(const Interval *value, const char *arg);
 
+/* is a duration that was checked zero? */
+extern bool job_is_zero(const Interval *value);
+
 /* owner of a relation as other commands see it; InvalidOid if there is none */
 extern Oid	job_relation_owner(Oid relid);
 

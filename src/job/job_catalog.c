@@ -429,7 +429,8 @@ job_is_view(Oid relid)
 bool
 job_find_by_state(Oid state, JobRow *job)
 {
-	return find_by_relation(Anum_job_state_table, state, NULL, job);
+	return find_by_relation(Anum_job_state_table, state, NULL, job) ||
+		find_by_relation(Anum_job_result_table, state, NULL, job);
 }
 
 void

@@ -155,6 +155,8 @@ extern const char *job_name(const JobRow *job);
  * anything else from the catalog.
  */
 extern bool job_may_have_target(Oid target);
+
+/* find a job by its state table or its result table */
 extern bool job_find_by_state(Oid state, JobRow *job);
 
 /* find a job by a name given by the user; fail with 42704 if there is none */

@@ -71,6 +71,7 @@ typedef struct JobBatch
 								 * round */
 	JobStats	stats;
 	void	   *loaded;			/* result of the kind's load function */
+	bool		changed;		/* positions and counters must be written */
 
 	/* private to round.c */
 	TimestampTz deadline;		/* then a worker continues with another job;
@@ -150,6 +151,13 @@ struct JobKind
 	void		(*take_row) (JobRound *round, JobInput *input);
 	bool		(*is_row_innocent) (JobRound *round);
 	void		(*flush_round) (JobRound *round);
+
+	/*
+	 * Called after the rounds.  This is for work that no single row causes,
+	 * so an error fails the batch.  Returns true if there is more to do, and
+	 * sets batch->changed if it changed something.  May be NULL.
+	 */
+	bool		(*finish) (JobBatch *batch);
 
 	/*
 	 * Called if the batch succeeded and changed something, as the role that

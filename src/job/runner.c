@@ -173,6 +173,13 @@ process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 		batch->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), JOB_BATCH_TIME);
 	more = job_run_rounds(batch, max_rows, rows);
 	UnregisterSnapshot(batch->snapshot);
+	if (batch->kind->finish)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		more |= batch->kind->finish(batch);
+		PopActiveSnapshot();
+		CommandCounterIncrement();
+	}
 	become_caller(&identity);
 	return more;
 }
@@ -215,13 +222,12 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 
 	if (has_input(batch) || batch->stats.failing)
 	{
-		bool		changed = batch->stats.failing;
-
+		batch->changed = batch->stats.failing;
 		more = process_input(batch, max_rows, timed, rows);
 		batch->stats.failing = false;
 		for (int i = 0; i < batch->ninputs; i++)
-			changed |= batch->progress[i].changed;
-		if (changed)
+			batch->changed |= batch->progress[i].changed;
+		if (batch->changed)
 			write_batch(batch, &stats_tid);
 		if (batch->kind->close)
 			batch->kind->close(batch);

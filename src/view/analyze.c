@@ -30,7 +30,8 @@
 #include "view/analyze_internal.h"
 #include "view/window.h"
 
-/* most windows of a row that is processed once for each of them */
+/* most windows of a row, and of one that is processed once for each of them */
+#define MAX_WINDOWS				1000000
 #define MAX_UNSLICED_WINDOWS	1000
 
 void
@@ -262,6 +263,11 @@ choose_slices(ViewQuery *vq)
 {
 	if (vq->window.kind->find_slice == NULL)
 		return;
+	if (vq->window.max_windows > MAX_WINDOWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of a continuous view cannot be in more than %d windows", MAX_WINDOWS),
+				 errdetail("A row is in up to %lld windows.", (long long) vq->window.max_windows)));
 	vq->sliced = !view_rows_use_window(vq);
 	vq->merged = vq->sliced;
 	if (!vq->sliced && vq->window.max_windows > MAX_UNSLICED_WINDOWS)

@@ -16,6 +16,8 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/emit.h"
+#include "view/late.h"
 #include "view/state_table.h"
 #include "view/view_job.h"
 #include "view/window.h"
@@ -24,6 +26,7 @@ typedef struct ViewBatch
 {
 	ViewQuery  *vq;
 	Relation	state;
+	ViewEmit   *emit;			/* NULL: nothing is emitted */
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
@@ -31,9 +34,11 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
+	ViewEmit   *emit;
 	ViewStateTable *state;
 	ViewAggSet *aggs;
 	ExprContext *econtext;
+	ViewLateRows *late;			/* NULL: no row was routed yet */
 	ViewWindow *windows;		/* windows of the current row */
 	ViewSlice	slice;			/* slice of the last row, if has_slice */
 	bool		has_slice;
@@ -74,14 +79,81 @@ passes_where(ViewRound *view)
 	return !isnull && DatumGetBool(value);
 }
 
-/* is a row late for a window that ends then? */
+/* has the watermark reached a time that is so long after another one? */
+static bool
+has_passed(const JobRound *round, Timestamp time, int64 after)
+{
+	return round->stats.has_watermark && time <= PG_INT64_MAX - after &&
+		round->stats.watermark >= time + after;
+}
+
+/*
+ * A row is late for a window that ends at a time if the watermark has reached
+ * the end, and the lateness that is allowed is over.  If the window has been
+ * removed because of the job's retention, the row is late whatever the
+ * lateness.
+ */
 static bool
 is_late(const JobRound *round, Timestamp end)
 {
-	int64		lateness = round->batch->job.event_time.lateness;
+	const JobEventTime *options = &round->batch->job.event_time;
 
-	return round->stats.has_watermark && end <= PG_INT64_MAX - lateness &&
-		round->stats.watermark >= end + lateness;
+	return has_passed(round, end, options->lateness) ||
+		(options->retention != JOB_NO_LIMIT && has_passed(round, end, options->retention));
+}
+
+/*
+ * How long after its end does a window take no more rows?  JOB_NO_LIMIT if it
+ * always takes them.
+ */
+static int64
+left_out_after(const JobRound *round)
+{
+	const JobEventTime *options = &round->batch->job.event_time;
+
+	if (options->late == JOB_LATE_UPDATE)
+		return options->retention;
+	return options->retention == JOB_NO_LIMIT ? options->lateness :
+		Min(options->retention, options->lateness);
+}
+
+/* is a row left out of a window that ends at a time? */
+static bool
+is_left_out(const JobRound *round, Timestamp end)
+{
+	int64		after = left_out_after(round);
+
+	return after != JOB_NO_LIMIT && has_passed(round, end, after);
+}
+
+/* write a late row to the job's late_stream */
+static void
+route_row(JobRound *round, ViewRound *view, TupleTableSlot *slot)
+{
+	if (view->late == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(round->mcxt);
+
+		view->late = view_late_begin(round->batch->source, round->batch->job.late_stream);
+		MemoryContextSwitchTo(old);
+	}
+	view_late_add(view->late, slot);
+}
+
+/* a state of a slice has changed, which counts for windows that end later */
+static void
+touch_slice(ViewRound *view, Timestamp counts_after, uint64 hash)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	int			n = spec->kind->assign(spec, view->slice.range.start, view->windows);
+
+	for (int i = 0; i < n; i++)
+	{
+		const ViewWindow *window = &view->windows[i];
+
+		if (window->end > counts_after && view_emit_wants(view->emit, window->end))
+			view_emit_touch(view->emit, window->start, window->end, hash);
+	}
 }
 
 static void
@@ -95,6 +167,15 @@ advance_group(ViewRound *view, const ViewWindow *window, Timestamp counts_after)
 	group = view_state_find_group(view->state, window, counts_after,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
+	if (view->emit == NULL)
+		return;
+	if (view->vq->sliced)
+	{
+		if (view_emit_wants(view->emit, view->slice.first_end))
+			touch_slice(view, counts_after, group->hash);
+	}
+	else if (view_emit_wants(view->emit, window->end))
+		view_emit_touch(view->emit, window->start, window->end, group->hash);
 }
 
 /* take a row in a query without windows, which has one for all time */
@@ -115,7 +196,6 @@ static bool
 take_in_windows(JobRound *round, ViewRound *view, Timestamp event)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	bool		drop_late = round->batch->job.event_time.late == JOB_LATE_DROP;
 	bool		late = false;
 	int			n = spec->kind->assign(spec, event, view->windows);
 
@@ -126,12 +206,9 @@ take_in_windows(JobRound *round, ViewRound *view, Timestamp event)
 		show_window(view, window);
 		if (!passes_where(view))
 			continue;
-		if (is_late(round, window->end))
-		{
-			late = true;
-			if (drop_late)
-				continue;
-		}
+		late |= is_late(round, window->end);
+		if (is_left_out(round, window->end))
+			continue;
 		advance_group(view, window, DT_NOBEGIN);
 	}
 	return late;
@@ -141,17 +218,15 @@ take_in_windows(JobRound *round, ViewRound *view, Timestamp event)
  * Take a row into its slice.  Returns whether it is late for any of the slice's
  * windows.
  *
- * If late rows are dropped, and the row is late for some of the windows only,
- * it goes to a state that does not count for them.
+ * If the row is left out of some of the windows only, it goes to a state that
+ * does not count for them.
  */
 static bool
 take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	const JobEventTime *options = &round->batch->job.event_time;
 	ViewSlice  *slice = &view->slice;
 	Timestamp	counts_after = DT_NOBEGIN;
-	bool		late;
 
 	/* rows that follow each other are often in the same slice */
 	if (!view->has_slice || event < slice->range.start || event >= slice->range.end)
@@ -163,21 +238,20 @@ take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
 	}
 	if (!passes_where(view))
 		return false;
-	late = is_late(round, slice->first_end);
-	if (late && options->late == JOB_LATE_DROP)
+	if (is_left_out(round, slice->first_end))
 	{
-		if (is_late(round, slice->last_end))
+		if (is_left_out(round, slice->last_end))
 			return true;
-		(void) spec->kind->find_end(spec, round->stats.watermark - options->lateness,
+		(void) spec->kind->find_end(spec, round->stats.watermark - left_out_after(round),
 									&counts_after);
 	}
 	advance_group(view, &slice->range, counts_after);
-	return late;
+	return is_late(round, slice->first_end);
 }
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
+take_windowed(JobRound *round, ViewRound *view, JobInput *input)
 {
 	bool		isnull;
 	Timestamp	event;
@@ -190,7 +264,11 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 
 	if (view->vq->sliced ? take_in_slice(round, view, event) :
 		take_in_windows(round, view, event))
+	{
 		round->stats.late_rows++;
+		if (round->batch->job.event_time.late == JOB_LATE_ROUTE)
+			route_row(round, view, input->slot);
+	}
 	job_advance_watermark(round, input, event);
 }
 
@@ -234,11 +312,12 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
+	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->windowed)
 	{
 		view->event_time = view_compile_expression(vq, vq->event_time);
-		if (!vq->sliced)
+		if (!vq->sliced || view->emit)
 			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
 	}
@@ -268,6 +347,8 @@ view_flush_round(JobRound *round)
 	ViewRound  *view = round->state;
 
 	view_state_flush(view->state);
+	if (view->late)
+		view_late_write(view->late);
 	if (view->window_slot)
 		ExecDropSingleTupleTableSlot(view->window_slot);
 }
@@ -285,7 +366,22 @@ view_load(JobBatch *job_batch)
 	batch->state = table_open(job_batch->job.state, NoLock);
 	batch->had_watermark = job_batch->stats.has_watermark;
 	batch->watermark = job_batch->stats.watermark;
+	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
+		view_late_check(job_batch->source, job_batch->job.late_stream);
+	if (OidIsValid(job_batch->job.emit_into))
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
+									   batch->watermark);
 	return batch;
+}
+
+bool
+view_finish(JobBatch *job_batch)
+{
+	ViewBatch  *batch = job_batch->loaded;
+
+	if (batch->emit && job_batch->stats.has_watermark)
+		job_batch->stats.rows_written += view_emit_run(batch->emit, job_batch->stats.watermark);
+	return false;
 }
 
 /* count the windows that the batch has closed */

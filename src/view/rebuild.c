@@ -161,7 +161,7 @@ view_rebuild(JobRow *job, Oid owner)
 	empty_table(state);
 	job->query_tree = nodeToString(query);
 	job_reset(job);
-	view_record_dependencies(job->target, job->state, query);
+	view_record_dependencies(job, query);
 	if (vq->single_group)
 		view_store_single_group(vq, job->state);
 	table_close(state, NoLock);
@@ -169,25 +169,16 @@ view_rebuild(JobRow *job, Oid owner)
 }
 
 /*
- * Record dependencies of a restored job: the view needs the stream, and the
- * state table belongs to the view.  view_rebuild() records more, but a paused
- * job does not get there.
+ * Record dependencies of a restored job.  view_rebuild() records more, but a
+ * paused job does not get there.
  */
 static void
 tie_restored(int32 job_id)
 {
 	JobRow		job;
-	ObjectAddress view;
-	ObjectAddress source;
-	ObjectAddress state;
 
-	if (!job_read(job_id, &job))
-		return;
-	ObjectAddressSet(view, RelationRelationId, job.target);
-	ObjectAddressSet(source, RelationRelationId, job.source);
-	ObjectAddressSet(state, RelationRelationId, job.state);
-	recordDependencyOn(&view, &source, DEPENDENCY_NORMAL);
-	recordDependencyOn(&state, &view, DEPENDENCY_INTERNAL);
+	if (job_read(job_id, &job))
+		view_tie(&job);
 }
 
 /*

@@ -12,6 +12,8 @@
  * of streamq.aggregate_merge() within aggregate_result().  If rows are of
  * slices of windows, it joins each row with the slice's windows: a call of the
  * window function that the user's query calls, for the start of the slice.
+ *
+ * Emission reads the rows of closed windows by a similar query.
  */
 #include "postgres.h"
 
@@ -24,7 +26,9 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/tlist.h"
 #include "parser/analyze.h"
+#include "parser/parse_clause.h"
 #include "parser/parse_func.h"
+#include "parser/parse_node.h"
 #include "parser/parse_oper.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
@@ -193,29 +197,40 @@ group_by(Query *query, Var *column, SortGroupClause *operators)
 		tle = makeTargetEntry((Expr *) column, list_length(query->targetList) + 1, NULL, true);
 		query->targetList = lappend(query->targetList, tle);
 	}
-	tle->ressortgroupref = list_length(query->groupClause) + 1;
-	clause->tleSortGroupRef = tle->ressortgroupref;
+	clause->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);
 	query->groupClause = lappend(query->groupClause, clause);
+}
+
+/* the operators that GROUP BY uses for a type, unless it is told others */
+static SortGroupClause *
+usual_operators(Oid type)
+{
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	get_sort_group_operators(type, true, true, false, &clause->sortop, &clause->eqop, NULL,
+							 &clause->hashable);
+	return clause;
 }
 
 /* make the query merge the rows of each window and group */
 static void
-add_grouping(Query *query, ViewQuery *vq)
+add_grouping(RewriteState *rs, Query *query, Node *having)
 {
+	ViewQuery  *vq = rs->vq;
 	ListCell   *lc;
 
 	if (vq->windowed)
 	{
-		SortGroupClause *clause = makeNode(SortGroupClause);
+		SortGroupClause *operators = usual_operators(vq->event_type);
 
-		get_sort_group_operators(vq->event_type, true, true, false, &clause->sortop,
-								 &clause->eqop, NULL, &clause->hashable);
-		group_by(query, window_column(vq, WINDOW_START_ATTNO), clause);
-		group_by(query, window_column(vq, WINDOW_END_ATTNO), clause);
+		group_by(query, window_column(vq, WINDOW_START_ATTNO), operators);
+		group_by(query, window_column(vq, WINDOW_END_ATTNO), operators);
 	}
 	foreach(lc, vq->keys)
 		group_by(query, key_column(vq, foreach_current_index(lc)),
 				 ((ViewKey *) lfirst(lc))->clause);
+	query->hasAggs = rs->has_aggs;
+	query->havingQual = having;
 }
 
 /*
@@ -225,7 +240,7 @@ add_grouping(Query *query, ViewQuery *vq)
  * that has USAGE on the schema.
  */
 static Query *
-make_from(ViewQuery *vq, Oid state)
+parse_scan(ViewQuery *vq, Oid state)
 {
 	StringInfoData sql;
 	Query	   *query;
@@ -263,48 +278,160 @@ make_from(ViewQuery *vq, Oid state)
 	return query;
 }
 
-Query *
-view_make_query(ViewQuery *vq, Oid state)
+static void
+init_rewrite(RewriteState *rs, ViewQuery *vq)
 {
-	RewriteState rs = {.vq = vq};
-	Query	   *query;
-	List	   *tlist = NIL;
-	Node	   *having;
+	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+
+	rs->vq = vq;
+	rs->has_aggs = false;
+	rs->result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
+												makeString("aggregate_result")),
+									 4, argtypes, false);
+}
+
+/* add the outputs of the user's query to a target list */
+static List *
+add_outputs(RewriteState *rs, List *tlist)
+{
 	ListCell   *lc;
-	Oid			loaded;
-	Oid			result_args[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
 
-	rs.result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
-											   makeString("aggregate_result")),
-									lengthof(result_args), result_args, false);
-
-	query = make_from(vq, state);
-	foreach(lc, vq->query->targetList)
+	foreach(lc, rs->vq->query->targetList)
 	{
 		TargetEntry *old = lfirst_node(TargetEntry, lc);
 
 		if (old->resjunk)
 			continue;
 		tlist = lappend(tlist,
-						makeTargetEntry((Expr *) rewrite_mutator((Node *) old->expr, &rs),
+						makeTargetEntry((Expr *) rewrite_mutator((Node *) old->expr, rs),
 										list_length(tlist) + 1,
 										pstrdup(old->resname), false));
 	}
-	query->targetList = tlist;
-	having = rewrite_mutator(vq->query->havingQual, &rs);
-	if (vq->merged)
-	{
-		add_grouping(query, vq);
-		query->havingQual = having;
-		query->hasAggs = rs.has_aggs;
-		having = NULL;
-	}
+	return tlist;
+}
+
+/* add a condition of WHERE, and HAVING of the user's query */
+static void
+add_conditions(RewriteState *rs, Query *query, Node *condition)
+{
+	Node	   *having = rewrite_mutator(rs->vq->query->havingQual, rs);
+
+	query->jointree->quals = make_and_qual(query->jointree->quals, condition);
+	if (rs->vq->merged)
+		add_grouping(rs, query, having);
+	else
+		query->jointree->quals = make_and_qual(query->jointree->quals, having);
+}
+
+Query *
+view_make_query(ViewQuery *vq, Oid state)
+{
+	RewriteState rs;
+	Query	   *query = parse_scan(vq, state);
+	Oid			loaded;
+
+	init_rewrite(&rs, vq);
+	query->targetList = add_outputs(&rs, NIL);
 	loaded = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA), makeString("is_loaded")),
 							0, NULL, false);
-	query->jointree->quals =
-		make_and_qual(make_and_qual(query->jointree->quals,
-									(Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid,
-														  InvalidOid, COERCE_EXPLICIT_CALL)),
-					  having);
+	add_conditions(&rs, query, (Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid, InvalidOid,
+													 COERCE_EXPLICIT_CALL));
+	return query;
+}
+
+/* ---- the rows of some windows ---- */
+
+static Node *
+make_parameter(int n, Oid type)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = n;
+	param->paramtype = type;
+	param->paramtypmod = -1;
+	param->location = -1;
+	return (Node *) param;
+}
+
+/* compare a column of the state table or of a window with a parameter */
+static Node *
+compare(Var *column, const char *op, int parameter)
+{
+	return (Node *) make_op(make_parsestate(NULL),
+							list_make2(makeString("pg_catalog"), makeString(pstrdup(op))),
+							(Node *) column, make_parameter(parameter, column->vartype), NULL, -1);
+}
+
+/* sort by a column, if its type has an order */
+static void
+add_sort(Query *query, AttrNumber resno)
+{
+	TargetEntry *tle = list_nth_node(TargetEntry, query->targetList, resno - 1);
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	get_sort_group_operators(exprType((Node *) tle->expr), false, false, false,
+							 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+	if (!OidIsValid(clause->sortop))
+		return;
+	clause->tleSortGroupRef = assignSortGroupRef(tle, query->targetList);
+	query->sortClause = lappend(query->sortClause, clause);
+}
+
+/*
+ * A slice is within its windows, so conditions on the start of a window imply
+ * those on the start of the state's row, for which there is an index.
+ */
+static List *
+window_conditions(ViewQuery *vq, Var *hash, ViewWindowChoice choice)
+{
+	Var		   *row_start = makeVar(STATE_RTI, WINDOW_START_ATTNO, vq->event_type, -1,
+									InvalidOid, 0);
+	Var		   *start = window_column(vq, WINDOW_START_ATTNO);
+	Var		   *end = window_column(vq, WINDOW_END_ATTNO);
+
+	if (choice == VIEW_CLOSED_WINDOWS)
+		return list_make4(compare(row_start, ">=", 3), compare(row_start, "<", 2),
+						  compare(end, ">", 1), compare(end, "<=", 2));
+	return list_make5(compare(row_start, ">=", 1), compare(row_start, "<", 2),
+					  compare(start, "=", 1), compare(end, "=", 2),
+					  make_scalar_array_op(make_parsestate(NULL),
+										   list_make2(makeString("pg_catalog"), makeString("=")),
+										   true, (Node *) hash, make_parameter(3, INT8ARRAYOID),
+										   -1));
+}
+
+Query *
+view_make_window_query(ViewQuery *vq, Oid state, ViewWindowChoice choice)
+{
+	RewriteState rs;
+	Query	   *query = parse_scan(vq, state);
+	AttrNumber	hash_attno = view_state_first_attno(vq);
+	Var		   *hash = makeVar(STATE_RTI, hash_attno, INT8OID, -1, InvalidOid, 0);
+	List	   *prefix = list_make3(window_column(vq, WINDOW_START_ATTNO),
+									window_column(vq, WINDOW_END_ATTNO), hash);
+	List	   *tlist = NIL;
+	ListCell   *lc;
+
+	init_rewrite(&rs, vq);
+	foreach(lc, vq->keys)
+		prefix = lappend(prefix, key_column(vq, foreach_current_index(lc)));
+	foreach(lc, prefix)
+	{
+		AttrNumber	resno = foreach_current_index(lc) + 1;
+
+		tlist = lappend(tlist, makeTargetEntry(lfirst(lc), resno, psprintf("column_%d", resno),
+											   false));
+	}
+	query->targetList = add_outputs(&rs, tlist);
+	add_conditions(&rs, query,
+				   (Node *) make_ands_explicit(window_conditions(vq, hash, choice)));
+	if (vq->merged)
+		group_by(query, hash, usual_operators(INT8OID));
+
+	add_sort(query, WINDOW_END_ATTNO);
+	add_sort(query, WINDOW_START_ATTNO);
+	for (int i = WINDOW_END_ATTNO + 2; i <= list_length(prefix); i++)
+		add_sort(query, i);
 	return query;
 }

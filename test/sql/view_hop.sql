@@ -49,6 +49,9 @@ INSERT INTO queries (name, query) VALUES
 	sum(n) * 2 AS n2, count(*) + 1 AS n1
 	FROM s, streamq.hop(at, '20 minutes', '1 hour') GROUP BY window_start, date_trunc('hour', window_start), window_end, upper(k)
 	HAVING window_start > '2024-01-01 02:00' AND count(*) > 0$$),
+('hop_nulls', $$SELECT window_start, sum(nullif(n, n)) AS s0, sum(CASE WHEN n % 5 = 0 THEN n END) AS s5, max(nullif(n, n)) AS m0,
+	bool_and(CASE WHEN n % 7 = 0 THEN n > 50 END) AS b, avg(CASE WHEN n % 11 = 0 THEN n END) AS a
+	FROM s, streamq.hop(at, '5 minutes', '20 minutes') GROUP BY 1$$),
 ('hop_keys', $$SELECT window_start, k FROM s, streamq.hop(at, '20 minutes', '1 hour') GROUP BY 1, 2$$),
 -- the window within expressions over rows: each row is taken into each window
 ('hop_inside', $$SELECT window_start, at - window_start > '30 minutes' AS second_half, count(*) AS n,
@@ -115,6 +118,41 @@ FROM generate_series(1, 500) g;
 SELECT name, streamq.run_job(name, 77) FROM dropping;
 SELECT dropping.name, n AS differences, j.late_rows - late AS late
 FROM dropping, drop_differences(dropping.name, dropping.query, delay, lateness), streamq.jobs j WHERE j.name = dropping.name;
+
+-- what is emitted, and what is corrected afterwards: the last revisions are the view's rows of closed windows
+CREATE TABLE out_hop (window_start timestamptz, window_end timestamptz, k int, n bigint, latest timestamptz,
+	revision int, deleted bool) USING streamq;
+CREATE TABLE out_cumulate (LIKE out_hop) USING streamq;
+CREATE TABLE out_drop (LIKE out_hop) USING streamq;
+CREATE TABLE emitting (name text, query text, target regclass, late text);
+INSERT INTO emitting VALUES ('emit_hop', 'streamq.hop(at, ''5 minutes'', ''23 minutes'')', 'out_hop', 'update'),
+	('emit_cumulate', 'streamq.cumulate(at, ''5 minutes'', ''30 minutes'')', 'out_cumulate', 'update'),
+	('emit_drop', 'streamq.hop(at, ''5 minutes'', ''20 minutes'')', 'out_drop', 'drop');
+SELECT streamq.create_continuous_view(name, format('SELECT window_start, window_end, k, count(*) AS n, max(at) AS latest FROM d, %s GROUP BY 1, 2, 3
+		HAVING count(*) %% 10 <> 3', query),
+	late_rows => late, emit_into => target, watermark_delay => '2 minutes') FROM emitting;
+SELECT count(streamq.pause(name)) FROM emitting;
+CREATE FUNCTION emit_differences(name text, target regclass) RETURNS TABLE (differences bigint, emitted bool, corrected bool, deleted bool)
+LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('CREATE TEMP VIEW last AS SELECT DISTINCT ON (window_start, window_end, k) * FROM %s
+		ORDER BY window_start, window_end, k, revision DESC', target);
+	EXECUTE format('SELECT count(*) FROM (
+			(SELECT * FROM %1$I WHERE window_end <= streamq.watermark(%1$L) EXCEPT ALL SELECT window_start, window_end, k, n, latest FROM last WHERE NOT deleted)
+			UNION ALL
+			(SELECT window_start, window_end, k, n, latest FROM last WHERE NOT deleted EXCEPT ALL SELECT * FROM %1$I WHERE window_end <= streamq.watermark(%1$L))) x',
+		name) INTO differences;
+	SELECT count(*) > 0, count(*) FILTER (WHERE l.revision > 0) > 0, count(*) FILTER (WHERE l.deleted) > 0
+	INTO emitted, corrected, deleted FROM last l;
+	DROP VIEW pg_temp.last;
+	RETURN NEXT;
+END $$;
+SELECT name, streamq.run_job(name, 40) FROM emitting;
+SELECT name, e.* FROM emitting, emit_differences(name, target) e;
+INSERT INTO d SELECT '2024-01-01 02:00'::timestamptz + g * '7 s'::interval - (g * 7919 % 1009) * '3 s'::interval, g % 2
+FROM generate_series(1, 500) g;
+SELECT name, streamq.run_job(name, 77) FROM emitting;
+SELECT name, e.* FROM emitting, emit_differences(name, target) e;
 
 SET client_min_messages = warning;
 DROP SCHEMA hop_test CASCADE;

@@ -69,6 +69,7 @@ SELECT * FROM attempt('SELECT max(window_end - at) FROM s, streamq.hop(at, ''1 s
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, ''7 min'', ''1 h'') w GROUP BY window_end');
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, ''1 min'', ''1 h'') w GROUP BY window_start');
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, k * interval ''1 s'', ''1 h'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT window_end FROM s, streamq.hop(at, ''1 ms'', ''1 day'') w GROUP BY window_end');
 SELECT * FROM attempt('SELECT window_end FROM s, streamq.cumulate(at, ''1 s'', ''1 h'') w WHERE window_end > at + interval ''2 s'' GROUP BY window_end');
 
 -- clauses
