@@ -337,6 +337,20 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_EXECUTOR_RUN_ARG
 #endif
 
+/* 16: privileges to check are in a list of their own */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_CHECK_PERMISSIONS(plan)	ExecCheckRTPerms((plan)->rtable, true)
+#else
+#define COMPAT_CHECK_PERMISSIONS(plan)	ExecCheckPermissions((plan)->rtable, (plan)->permInfos, true)
+#endif
+
+/* 18: a plan may be run once only; the caller includes executor/executor.h */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
+#else
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
+#endif
+
 /* 18: functions that write EXPLAIN's properties have headers of their own */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

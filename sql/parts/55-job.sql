@@ -4,7 +4,7 @@ CREATE TABLE streamq.job (
 	job_id pg_catalog.int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind pg_catalog.text NOT NULL
 		CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['continuous view', 'pipe', 'handler']::pg_catalog.text[])),
-	name pg_catalog.text UNIQUE,
+	name pg_catalog.text COLLATE pg_catalog."C" UNIQUE,
 	target pg_catalog.regclass NOT NULL UNIQUE,
 	source pg_catalog.regclass NOT NULL,
 	other_source pg_catalog.regclass,

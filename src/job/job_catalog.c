@@ -17,6 +17,7 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
@@ -433,13 +434,48 @@ job_find_by_state(Oid state, JobRow *job)
 		find_by_relation(Anum_job_result_table, state, NULL, job);
 }
 
+bool
+job_find_named(const char *name, JobRow *job)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, true);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	ScanKeyEntryInitialize(&key, 0, Anum_job_name, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum(name));
+	scan = systable_beginscan(rel, base_catalog_index(rel, "job_name_key"), true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	found = HeapTupleIsValid(tup);
+	if (found)
+		read_job_tuple(tup, RelationGetDescr(rel), job);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* find the job of a view that users call by the view's name */
+static bool
+find_view_named(const char *name, JobRow *job)
+{
+	List	   *names = NIL;
+	Oid			relid;
+
+	/* a name of a pipe or handler may be no name of a relation */
+	if (!SplitIdentifierString(pstrdup(name), '.', &names) || names == NIL)
+		return false;
+	names = textToQualifiedNameList(cstring_to_text(name));
+	relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	return OidIsValid(relid) && job_find_by_target(relid, job) && job->name == NULL;
+}
+
 void
 job_find_by_name(const char *name, JobRow *job)
 {
-	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
-	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
-
-	if (!OidIsValid(relid) || !job_find_by_target(relid, job))
+	if (!job_find_named(name, job) && !find_view_named(name, job))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("job \"%s\" does not exist", name),
@@ -513,12 +549,6 @@ set_column(int32 job_id, int attno, Datum value, bool isnull)
 }
 
 void
-job_set_enabled(int32 job_id, bool enabled)
-{
-	set_column(job_id, Anum_job_enabled, BoolGetDatum(enabled), false);
-}
-
-void
 job_set_timeout(int32 job_id, Interval *timeout)
 {
 	set_column(job_id, Anum_job_job_timeout, PointerGetDatum(timeout), timeout == NULL);
@@ -563,37 +593,23 @@ job_delete(int32 job_id)
 }
 
 void
+job_set_current(JobRow *job)
+{
+	job->format = job_format();
+	set_column(job->job_id, Anum_job_format, Int32GetDatum(job->format), false);
+	set_column(job->job_id, Anum_job_query_tree, CStringGetTextDatum(job->query_tree), false);
+}
+
+void
 job_reset(JobRow *job)
 {
-	Relation	rel;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	JobStats	stats = {0};
+	JobStats	stats;
 	ItemPointerData tid;
 
 	/* delete errors and progress */
 	delete_parts(job->job_id, 2);
 	CommandCounterIncrement();
-
-	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
-	scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-	{
-		Datum		values[Natts_job] = {0};
-		bool		nulls[Natts_job] = {0};
-		bool		replace[Natts_job] = {0};
-
-		values[Anum_job_format - 1] = Int32GetDatum(job_format());
-		replace[Anum_job_format - 1] = true;
-		values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
-		replace[Anum_job_query_tree - 1] = true;
-		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
-		CatalogTupleUpdate(rel, &tup->t_self, tup);
-	}
-	systable_endscan(scan);
-	table_close(rel, NoLock);
-
+	job_set_current(job);
 	if (job_read_stats(job->job_id, &stats, &tid))
 	{
 		memset(&stats, 0, sizeof(stats));
@@ -686,6 +702,21 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	CatalogTupleUpdate(rel, tid, tup);
 	base_tidcache_store(rel, job_id, &tup->t_self);
 	table_close(rel, NoLock);
+}
+
+void
+job_set_enabled(int32 job_id, bool enabled)
+{
+	JobStats	stats;
+	ItemPointerData tid;
+
+	set_column(job_id, Anum_job_enabled, BoolGetDatum(enabled), false);
+	if (enabled && job_read_stats(job_id, &stats, &tid) && stats.errors_before != stats.errors)
+	{
+		stats.errors_before = stats.errors;
+		job_write_stats(job_id, &stats, &tid);
+		CommandCounterIncrement();
+	}
 }
 
 /* key of a row of job_progress in the cache of TIDs */

@@ -117,6 +117,9 @@ extern void job_insert_stats(int32 job_id);
 /* reset a job to the start; writes query_tree and the current format */
 extern void job_reset(JobRow *job);
 
+/* write query_tree and the current format; positions and counters stay */
+extern void job_set_current(JobRow *job);
+
 /*
  * Options of a new job, as given by the user.  NULL or 0 means that the option
  * was not given, or that the kind of job does not have it.
@@ -146,6 +149,10 @@ extern void job_insert(JobRow *job, const JobOptions *options);
 extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
 
+
+/* find a job that has a name of its own */
+extern bool job_find_named(const char *name, JobRow *job);
+
 /* the name of a job in messages */
 extern const char *job_name(const JobRow *job);
 
@@ -161,6 +168,8 @@ extern bool job_find_by_state(Oid state, JobRow *job);
 
 /* find a job by a name given by the user; fail with 42704 if there is none */
 extern void job_find_by_name(const char *name, JobRow *job);
+
+/* when a job is enabled, its errors so far no longer count for the limit */
 extern void job_set_enabled(int32 job_id, bool enabled);
 extern void job_set_timeout(int32 job_id, Interval *timeout);
 

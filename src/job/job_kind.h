@@ -32,8 +32,10 @@ typedef struct JobKind JobKind;
 typedef enum JobRole
 {
 	JOB_SOURCE,					/* stream that the job reads */
-	JOB_TARGET,					/* relation that the job produces */
-	JOB_STATE					/* relation for its own state */
+	JOB_TARGET,					/* relation that the job writes to or produces */
+	JOB_STATE,					/* relation for its own state */
+	JOB_VIEW,					/* view that belongs to the job */
+	JOB_OTHER					/* relation that its query reads */
 } JobRole;
 
 /* a relation that a job uses */
@@ -44,7 +46,7 @@ typedef struct JobRelation
 	LOCKMODE	lockmode;		/* lock that a batch needs */
 } JobRelation;
 
-#define JOB_MAX_RELATIONS	8
+#define JOB_MAX_RELATIONS	32
 
 /* a message that failed */
 typedef struct JobBadRow
@@ -72,6 +74,7 @@ typedef struct JobBatch
 	JobStats	stats;
 	void	   *loaded;			/* result of the kind's load function */
 	bool		changed;		/* positions and counters must be written */
+	bool		pause;			/* too many messages failed: pause the job */
 
 	/* private to round.c */
 	TimestampTz deadline;		/* then a worker continues with another job;

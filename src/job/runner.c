@@ -192,6 +192,15 @@ write_batch(JobBatch *batch, ItemPointer stats_tid)
 	if (batch->kind->end_batch)
 		batch->kind->end_batch(batch);
 	job_write_progress(batch->job.job_id, batch->progress, batch->ninputs);
+	if (batch->pause)
+	{
+		batch->stats.last_error =
+			psprintf("paused after %lld failing messages, the last one with: %s",
+					 (long long) (batch->stats.errors - batch->stats.errors_before),
+					 batch->stats.last_error);
+		job_set_enabled(batch->job.job_id, false);
+		job_note_changed();
+	}
 	job_write_stats(batch->job.job_id, &batch->stats, stats_tid);
 	PopActiveSnapshot();
 	CommandCounterIncrement();

@@ -23,6 +23,7 @@
 #include "base/loaded.h"
 #include "compat.h"
 #include "job/job.h"
+#include "job/job_args.h"
 #include "job/job_catalog.h"
 #include "log/log.h"
 #include "worker/worker.h"
@@ -54,8 +55,7 @@ static void
 find_own_job(const char *name, JobRow *job)
 {
 	job_find_by_name(name, job);
-	if (!object_ownercheck(RelationRelationId, job->target, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(job->target));
+	job_check_owner(job);
 }
 
 static void

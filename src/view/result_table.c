@@ -128,13 +128,13 @@ view_result_find(ViewResultTable *results, const Datum *values, const bool *null
 	row->tuple = NULL;
 	foreach(lc, view_result_list(results, DatumGetTimestamp(values[0]), DatumGetInt64(values[2])))
 	{
-		ViewResultRow *candidate = lfirst(lc);
+		ViewResultRow *other = lfirst(lc);
 
-		/* cumulating windows have the same start */
-		if (DatumGetTimestamp(candidate->values[1]) == DatumGetTimestamp(values[1]) &&
-			has_keys(results, candidate, values, nulls))
+		/* cumulating windows and sessions may have the same start */
+		if (DatumGetTimestamp(other->values[1]) == DatumGetTimestamp(values[1]) &&
+			has_keys(results, other, values, nulls))
 		{
-			*row = *candidate;
+			*row = *other;
 			return;
 		}
 	}

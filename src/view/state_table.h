@@ -21,14 +21,17 @@
 #define VIEW_STATE_TABLE_NAME	"view_state_%d"
 
 /*
- * columns: [window_start, window_end, [counts_after,]] group_hash, key_n …,
- * agg_n …, sealed
+ * columns: [window_start, window_end, [counts_after | due,]] group_hash,
+ * key_n …, agg_n …, sealed
  *
  * If windows are sliced, window_start and window_end are those of a slice.
  * Then counts_after is usually -infinity.  Otherwise the row counts only for
  * windows that end later than that: its messages are late for the others.
+ *
+ * Only windows that merge have "due" (sessions.c).
  */
 #define VIEW_STATE_COUNTS_AFTER_ATTNO	3
+#define VIEW_STATE_DUE_ATTNO	3
 
 /* a group in memory, in one window */
 typedef struct ViewStateGroup
@@ -39,6 +42,7 @@ typedef struct ViewStateGroup
 	Timestamp	window_start;
 	Timestamp	window_end;
 	Timestamp	counts_after;	/* of slices; otherwise -infinity */
+	Timestamp	due;			/* of windows that merge */
 	Datum	   *keys;
 	Datum	   *toasted;		/* TOAST pointers to the stored keys; 0: not
 								 * external */
@@ -64,8 +68,10 @@ typedef struct ViewStateTable
 {
 	Relation	rel;
 	Oid			index;
+	Oid			due_index;		/* of windows that merge */
 	bool		windowed;
 	bool		sliced;
+	bool		merging;		/* its windows merge (sessions.c) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;

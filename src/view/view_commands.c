@@ -16,20 +16,16 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_rewrite.h"
-#include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "commands/view.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteSupport.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "base/argument.h"
@@ -38,7 +34,7 @@
 #include "compat.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
-#include "log/log.h"
+#include "job/job_define.h"
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/emit.h"
@@ -135,27 +131,6 @@ view_record_dependencies(const JobRow *job, Query *query)
 	view_tie(job);
 }
 
-/* collect the settings that may influence how the query processes a row */
-static ArrayType *
-collect_settings(void)
-{
-	static const char *const names[] = {
-		"search_path", "TimeZone", "DateStyle", "IntervalStyle",
-		"extra_float_digits", "bytea_output", "xmlbinary", "xmloption",
-		"lc_monetary", "lc_numeric", "lc_time", "default_text_search_config",
-		"array_nulls", "transform_null_equals",
-	};
-	Datum		values[lengthof(names) * 2];
-	int			n = 0;
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		values[n++] = CStringGetTextDatum(names[i]);
-		values[n++] = CStringGetTextDatum(GetConfigOption(names[i], false, false));
-	}
-	return construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT);
-}
-
 /*
  * \d+ shows how the view is stored, so add a comment that tells where the
  * query is
@@ -185,23 +160,6 @@ view_store_single_group(ViewQuery *vq, Oid state_oid)
 	PopActiveSnapshot();
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
-}
-
-/* start the job after all current messages */
-static void
-start_at_latest(int32 job_id, Oid source)
-{
-	Relation	rel = log_open_stream(source, NoLock);
-	int			npartitions = log_partition_count(rel);
-	JobProgress *progress = job_read_progress(job_id, npartitions, 0);
-
-	for (int i = 0; i < npartitions; i++)
-	{
-		progress[i].next_offset = log_next_offset(rel, i);
-		progress[i].changed = true;
-	}
-	job_write_progress(job_id, progress, npartitions);
-	table_close(rel, NoLock);
 }
 
 /* skip ids of restored state tables, which have the ids of other jobs */
@@ -337,12 +295,7 @@ read_options(FunctionCallInfo fcinfo, JobOptions *options, JobRow *job)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must be greater than zero", "idle_timeout")));
-	if (strcmp(options->start_at, "earliest") != 0 && strcmp(options->start_at, "latest") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"%s\": \"%s\"", "start_at",
-						options->start_at),
-				 errhint("Use \"earliest\" or \"latest\".")));
+	job_check_start(options->start_at);
 }
 
 /* check the streams that the view writes to */
@@ -435,15 +388,14 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	}
 	view_record_dependencies(&job, query);
 	describe_view(job.target, job.source);
-	job.settings = collect_settings();
+	job.settings = job_collect_settings();
 	job.query = text;
 
 	job.query_tree = nodeToString(query);
 	job_insert(&job, &options);
 	if (vq->single_group)
 		view_store_single_group(vq, job.state);
-	if (strcmp(options.start_at, "latest") == 0)
-		start_at_latest(job.job_id, job.source);
+	job_set_start(job.job_id, job.source, options.start_at);
 	job_note_changed();
 	PG_RETURN_OID(job.target);
 }

@@ -391,7 +391,11 @@ window_conditions(ViewQuery *vq, Var *hash, ViewWindowChoice choice)
 	Var		   *end = window_column(vq, WINDOW_END_ATTNO);
 
 	if (choice == VIEW_CLOSED_WINDOWS)
-		return list_make4(compare(row_start, ">=", 3), compare(row_start, "<", 2),
+		return list_make4(view_is_merging(vq) ?
+						  compare(makeVar(STATE_RTI, VIEW_STATE_DUE_ATTNO, vq->event_type, -1,
+										  InvalidOid, 0), "<=", 2) :
+						  compare(row_start, ">=", 3),
+						  compare(row_start, "<", 2),
 						  compare(end, ">", 1), compare(end, "<=", 2));
 	return list_make5(compare(row_start, ">=", 1), compare(row_start, "<", 2),
 					  compare(start, "=", 1), compare(end, "=", 2),

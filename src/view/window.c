@@ -16,6 +16,7 @@ static const ViewWindowKind *const kinds[] = {
 	&view_tumble,
 	&view_hop,
 	&view_cumulate,
+	&view_session,
 };
 
 const ViewWindowKind *

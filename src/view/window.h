@@ -66,6 +66,12 @@ struct ViewWindowKind
 	bool		same_start;		/* several windows have the same start */
 
 	/*
+	 * Windows of a group that overlap or touch become one (sessions.c).  Then
+	 * assign gives the window of the row alone, and may_close is not called.
+	 */
+	bool		merging;
+
+	/*
 	 * Take the arguments after the event time, with constants folded and
 	 * defaults filled in, and set max_windows.  Raises errors for the user.
 	 */
@@ -135,5 +141,6 @@ extern void view_window_out_of_range(void) pg_attribute_noreturn();
 extern const ViewWindowKind view_tumble;
 extern const ViewWindowKind view_hop;
 extern const ViewWindowKind view_cumulate;
+extern const ViewWindowKind view_session;
 
 #endif
