@@ -143,6 +143,7 @@ _PG_init(void)
 	log_space_hook = stream_retention_make_room;
 	log_enter_hook = group_backlog_enter;
 	log_leave_hook = group_backlog_leave;
+	log_room_hook = group_backlog_room;
 	signal_init();
 	stream_flow_init();
 	stream_delay_init();
