@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "state/state.h"
 #include "view/closing.h"
 #include "view/result_table.h"
 #include "view/sessions.h"
@@ -107,6 +108,7 @@ remove_rows(const ViewWindowSpec *spec, Relation rel, Oid index, bool sliced, Ti
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	StateWriter *writer = state_is_table(rel) ? state_begin_write(rel) : NULL;
 
 	ScanKeyInit(&key, WINDOW_START_ATTNO, BTLessStrategyNumber, F_TIMESTAMP_LT,
 				TimestampGetDatum(until));
@@ -119,13 +121,18 @@ remove_rows(const ViewWindowSpec *spec, Relation rel, Oid index, bool sliced, Ti
 		read_window(rel, tuple, &row);
 		if ((sliced ? last_end(spec, &row) : row.end) <= until)
 		{
-			CatalogTupleDelete(rel, &tuple->t_self);
+			if (writer)
+				state_delete(writer, &tuple->t_self);
+			else
+				CatalogTupleDelete(rel, &tuple->t_self);
 			removed++;
 		}
 		else if (spec->kind->ends_in_order)
 			break;
 	}
 	systable_endscan(scan);
+	if (writer)
+		state_end_write(writer);
 	return removed;
 }
 

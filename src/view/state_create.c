@@ -25,6 +25,7 @@
 #include "base/command.h"
 #include "base/loaded.h"
 #include "compat.h"
+#include "state/state.h"
 #include "view/analyze.h"
 #include "view/result_table.h"
 #include "view/state_table.h"
@@ -185,7 +186,7 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 		append_column(&sql, "agg", foreach_current_index(lc), agg->storedtype,
 					  -1, agg->storedcollation);
 	}
-	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING heap WITH (fillfactor = 75)");
+	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING " STATE_ACCESS_METHOD);
 	run_as_owner(sql.data);
 
 	state = get_relname_relid(name, nsp);
