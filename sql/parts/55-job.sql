@@ -3,32 +3,65 @@
 CREATE TABLE streamq.job (
 	job_id pg_catalog.int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind pg_catalog.text NOT NULL
-		CHECK (kind OPERATOR(pg_catalog.=) 'continuous view'),
+		CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['continuous view', 'pipe', 'handler']::pg_catalog.text[])),
+	name pg_catalog.text COLLATE pg_catalog."C" UNIQUE,
 	target pg_catalog.regclass NOT NULL UNIQUE,
 	source pg_catalog.regclass NOT NULL,
-	state_table pg_catalog.regclass NOT NULL,
+	other_source pg_catalog.regclass,
+	state_table pg_catalog.regclass,
+	result_table pg_catalog.regclass,
+	emit_into pg_catalog.regclass,
+	late_stream pg_catalog.regclass,
+	dead_letter pg_catalog.regclass,
 	enabled pg_catalog.bool NOT NULL,
 	created_at pg_catalog.timestamptz NOT NULL,
+	start_at pg_catalog.text NOT NULL,
 	watermark_delay pg_catalog.interval NOT NULL
 		CHECK (watermark_delay OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
 	late_rows_policy pg_catalog.text NOT NULL
-		CHECK (late_rows_policy OPERATOR(pg_catalog.=) 'update' OR late_rows_policy OPERATOR(pg_catalog.=) 'drop'),
+		CHECK (late_rows_policy OPERATOR(pg_catalog.=) ANY (ARRAY['update', 'drop', 'route']::pg_catalog.text[])),
 	allowed_lateness pg_catalog.interval NOT NULL
 		CHECK (allowed_lateness OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
-	start_at pg_catalog.text NOT NULL
-		CHECK (start_at OPERATOR(pg_catalog.=) 'earliest' OR start_at OPERATOR(pg_catalog.=) 'latest'),
+	idle_timeout pg_catalog.interval
+		CHECK (idle_timeout OPERATOR(pg_catalog.>) '0'::pg_catalog.interval),
+	retention pg_catalog.interval
+		CHECK (retention OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	job_timeout pg_catalog.interval
+		CHECK (job_timeout OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	error_limit pg_catalog.int8
+		CHECK (error_limit OPERATOR(pg_catalog.>) 0),
+	batch_size pg_catalog.int4
+		CHECK (batch_size OPERATOR(pg_catalog.>) 0),
+	max_deliveries pg_catalog.int4
+		CHECK (max_deliveries OPERATOR(pg_catalog.>) 0),
+	retry_backoff pg_catalog.interval
+		CHECK (retry_backoff OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
+	retry_backoff_max pg_catalog.interval
+		CHECK (retry_backoff_max OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval),
 	format pg_catalog.int4 NOT NULL,
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
-	definition pg_catalog.text,
-	job_timeout pg_catalog.interval
-		CHECK (job_timeout OPERATOR(pg_catalog.>=) '0'::pg_catalog.interval)
+	definition pg_catalog.text
 );
-COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view';
-COMMENT ON COLUMN streamq.job.target IS 'the view that the job keeps up to date';
+COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, handler';
+COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
+COMMENT ON COLUMN streamq.job.target IS 'the view that belongs to the job, and whose owner owns the job';
 COMMENT ON COLUMN streamq.job.source IS 'the stream that the job reads';
+COMMENT ON COLUMN streamq.job.other_source IS 'the second stream that the job reads; null if there is none';
 COMMENT ON COLUMN streamq.job.state_table IS 'table that holds the state of a continuous view';
+COMMENT ON COLUMN streamq.job.result_table IS 'table with the results that a continuous view has emitted';
+COMMENT ON COLUMN streamq.job.emit_into IS 'stream or table to which the job writes its results';
+COMMENT ON COLUMN streamq.job.late_stream IS 'stream to which late rows go';
+COMMENT ON COLUMN streamq.job.dead_letter IS 'stream to which a handler writes messages that it could not handle';
+COMMENT ON COLUMN streamq.job.start_at IS 'where the job began to read: earliest, latest or a time';
+COMMENT ON COLUMN streamq.job.idle_timeout IS 'time after which a quiet partition does not hold the watermark back; null: it always does';
+COMMENT ON COLUMN streamq.job.retention IS 'how long closed windows are kept; null: for ever';
+COMMENT ON COLUMN streamq.job.error_limit IS 'number of failing messages after which the job pauses; null: no limit';
+COMMENT ON COLUMN streamq.job.batch_size IS 'most messages in a call of a handler';
+COMMENT ON COLUMN streamq.job.max_deliveries IS 'how often a handler is called for a message that fails';
+COMMENT ON COLUMN streamq.job.retry_backoff IS 'time before a handler is called again for a message that failed; doubled each time';
+COMMENT ON COLUMN streamq.job.retry_backoff_max IS 'limit of that time; null: no limit';
 COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
 COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
 COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
@@ -45,6 +78,7 @@ CREATE TABLE streamq.job_progress (
 	max_event_time pg_catalog.timestamptz,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
+COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
 CREATE TABLE streamq.job_stats (
@@ -52,15 +86,20 @@ CREATE TABLE streamq.job_stats (
 	rows_processed pg_catalog.int8 NOT NULL,
 	late_rows pg_catalog.int8 NOT NULL,
 	errors pg_catalog.int8 NOT NULL,
+	errors_before pg_catalog.int8 NOT NULL,
 	failing pg_catalog.bool NOT NULL,
 	last_error pg_catalog.text,
 	watermark pg_catalog.timestamptz,
-	expired pg_catalog.int8 NOT NULL
+	expired pg_catalog.int8 NOT NULL,
+	rows_written pg_catalog.int8 NOT NULL
 ) WITH (fillfactor = 30);
+COMMENT ON COLUMN streamq.job_stats.errors_before IS 'errors that do not count for the limit: those before the job was resumed last';
+COMMENT ON COLUMN streamq.job_stats.rows_written IS 'rows that the job has written to emit_into';
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (
 	job_id pg_catalog.int4 NOT NULL,
+	stream pg_catalog.regclass NOT NULL,
 	msg_id pg_catalog.int8 NOT NULL,
 	at pg_catalog.timestamptz NOT NULL,
 	sqlstate pg_catalog.text NOT NULL,
@@ -100,6 +139,36 @@ AS 'MODULE_PATHNAME', 'streamq_aggregate_result';
 COMMENT ON FUNCTION streamq.aggregate_result(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog."any", pg_catalog.anyelement)
 IS 'value of an aggregate for a stored state; the last argument names its type';
 
+-- A group may have several rows in a state table.  The view's query merges
+-- their states.  The aggregate's combine function may be anything, so this
+-- runs in the leader of a parallel query, too.
+CREATE FUNCTION streamq.aggregate_merge_add(state pg_catalog.internal, aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+											stored pg_catalog.anyelement, sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text)
+RETURNS pg_catalog.internal
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_merge_add';
+COMMENT ON FUNCTION streamq.aggregate_merge_add(pg_catalog.internal, pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'transition function of aggregate_merge()';
+
+CREATE FUNCTION streamq.aggregate_merge_final(state pg_catalog.internal, aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+											  stored pg_catalog.anyelement, sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text)
+RETURNS pg_catalog.anyelement
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_merge_final';
+COMMENT ON FUNCTION streamq.aggregate_merge_final(pg_catalog.internal, pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'final function of aggregate_merge()';
+
+CREATE AGGREGATE streamq.aggregate_merge(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[], stored pg_catalog.anyelement,
+										 sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text) (
+	SFUNC = streamq.aggregate_merge_add,
+	STYPE = pg_catalog.internal,
+	FINALFUNC = streamq.aggregate_merge_final,
+	FINALFUNC_EXTRA,
+	PARALLEL = RESTRICTED
+);
+COMMENT ON AGGREGATE streamq.aggregate_merge(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'one stored state from those of several rows of a group; the collation of the last argument is that of the aggregate''s input';
+
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
@@ -112,13 +181,17 @@ CREATE FUNCTION streamq.create_continuous_view(
 	watermark_delay pg_catalog.interval DEFAULT '0',
 	late_rows pg_catalog.text DEFAULT 'update',
 	allowed_lateness pg_catalog.interval DEFAULT '0',
+	late_stream pg_catalog.regclass DEFAULT NULL,
+	emit_into pg_catalog.regclass DEFAULT NULL,
+	idle_timeout pg_catalog.interval DEFAULT NULL,
 	start_at pg_catalog.text DEFAULT 'earliest',
+	retention pg_catalog.interval DEFAULT NULL,
 	if_not_exists pg_catalog.bool DEFAULT false,
 	job_timeout pg_catalog.interval DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
-COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool, pg_catalog.interval)
+COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)

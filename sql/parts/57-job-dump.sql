@@ -5,7 +5,12 @@
 CREATE TABLE streamq.job_dump (
 	target pg_catalog.text NOT NULL,
 	source pg_catalog.text NOT NULL,
-	state_table pg_catalog.text NOT NULL,
+	other_source pg_catalog.text,
+	state_table pg_catalog.text,
+	result_table pg_catalog.text,
+	emit_into pg_catalog.text,
+	late_stream pg_catalog.text,
+	dead_letter pg_catalog.text,
 	options pg_catalog.jsonb NOT NULL
 );
 COMMENT ON TABLE streamq.job_dump IS 'jobs on their way through a dump; always empty';
@@ -20,22 +25,37 @@ REVOKE ALL ON FUNCTION streamq.job_definition(pg_catalog.int4) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION streamq.job_definition(pg_catalog.int4) TO pg_read_all_data;
 COMMENT ON FUNCTION streamq.job_definition(pg_catalog.int4) IS 'query of a job with the current, qualified names of what it reads';
 
+-- Null if the relation does not exist.
+CREATE FUNCTION streamq.relation_name(relation pg_catalog.oid) RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.oid OPERATOR(pg_catalog.=) relation
+$$;
+COMMENT ON FUNCTION streamq.relation_name(pg_catalog.oid) IS 'name of a relation with its schema; null if there is none';
+
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT pg_catalog.format('%I.%I', tn.nspname, t.relname),
-	pg_catalog.format('%I.%I', sn.nspname, s.relname),
-	pg_catalog.format('%I.%I', 'streamq', b.relname),
+SELECT streamq.relation_name(j.target),
+	streamq.relation_name(j.source),
+	streamq.relation_name(j.other_source),
+	streamq.relation_name(j.state_table),
+	streamq.relation_name(j.result_table),
+	streamq.relation_name(j.emit_into),
+	streamq.relation_name(j.late_stream),
+	streamq.relation_name(j.dead_letter),
 	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
-		ARRAY['job_id', 'target', 'source', 'state_table', 'format', 'query_tree']::pg_catalog.text[]
+		ARRAY['job_id', 'target', 'source', 'other_source', 'state_table', 'result_table', 'emit_into', 'late_stream',
+			  'dead_letter', 'format', 'query_tree']::pg_catalog.text[]
 		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id))
 FROM streamq.job j
-JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) j.target
-JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.relnamespace
-JOIN pg_catalog.pg_class s ON s.oid OPERATOR(pg_catalog.=) j.source
-JOIN pg_catalog.pg_namespace sn ON sn.oid OPERATOR(pg_catalog.=) s.relnamespace
-JOIN pg_catalog.pg_class b ON b.oid OPERATOR(pg_catalog.=) j.state_table
+WHERE streamq.relation_name(j.target) IS NOT NULL
+  AND streamq.relation_name(j.source) IS NOT NULL
 ORDER BY j.job_id
 $$;
 REVOKE ALL ON FUNCTION streamq.dump_jobs() FROM PUBLIC;
@@ -52,15 +72,26 @@ INSERT INTO streamq.job OVERRIDING SYSTEM VALUE
 SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
 	j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
 		'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
-		'target', t.oid, 'source', s.oid, 'state_table', b.oid,
+		'target', t.oid, 'source', s.oid,
+		'other_source', pg_catalog.to_regclass(j.other_source)::pg_catalog.oid,
+		'state_table', pg_catalog.to_regclass(j.state_table)::pg_catalog.oid,
+		'result_table', pg_catalog.to_regclass(j.result_table)::pg_catalog.oid,
+		'emit_into', pg_catalog.to_regclass(j.emit_into)::pg_catalog.oid,
+		'late_stream', pg_catalog.to_regclass(j.late_stream)::pg_catalog.oid,
+		'dead_letter', pg_catalog.to_regclass(j.dead_letter)::pg_catalog.oid,
 		'format', 0, 'query_tree', ''))).*
-FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_am a, pg_catalog.pg_class b
+FROM pg_catalog.pg_class t, pg_catalog.pg_class s, pg_catalog.pg_am a
 WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.oid
   AND t.relkind OPERATOR(pg_catalog.=) 'v'
   AND s.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.source)::pg_catalog.oid
   AND a.oid OPERATOR(pg_catalog.=) s.relam
   AND a.amname OPERATOR(pg_catalog.=) 'streamq'
-  AND b.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.state_table)::pg_catalog.oid
+  AND (j.other_source IS NULL OR pg_catalog.to_regclass(j.other_source) IS NOT NULL)
+  AND (j.state_table IS NULL OR pg_catalog.to_regclass(j.state_table) IS NOT NULL)
+  AND (j.result_table IS NULL OR pg_catalog.to_regclass(j.result_table) IS NOT NULL)
+  AND (j.emit_into IS NULL OR pg_catalog.to_regclass(j.emit_into) IS NOT NULL)
+  AND (j.late_stream IS NULL OR pg_catalog.to_regclass(j.late_stream) IS NOT NULL)
+  AND (j.dead_letter IS NULL OR pg_catalog.to_regclass(j.dead_letter) IS NOT NULL)
 ON CONFLICT DO NOTHING
 RETURNING job_id
 $$;

@@ -521,6 +521,8 @@ group_shared_redeliver(Relation rel, const ConsumerGroup *group, int partition,
 	int64		last = n > 0 ? offsets[n - 1] : -1;
 	int			accepted = 0;
 
+	(void) group_shared_lock(rel, group, partition);
+	group_check_current(rel, group);
 	init_change(&change, rel, group, partition, NULL);
 	begin_change(&change);
 	for (int i = 0; i < nspots; i++)

@@ -67,21 +67,29 @@ group_shared_look(const GroupConsumer *consumer, int partition, TimestampTz now,
 
 		/* group_shared_take() creates the state */
 		group_restored_progress(consumer->rel, group, partition, &progress);
-		outlook->position = progress.position;
+		outlook->position = outlook->next = progress.position;
 		if (progress.position < log_next_offset(consumer->rel, partition))
 			outlook->promise = GROUP_PROMISES_MESSAGES;
 		return;
 	}
 
 	/*
+	 * Which entries have come back is not looked up: they are at or after the
+	 * position.  Messages without an entry are at or after the frontier.
+	 *
 	 * A consumer that is refused for max_in_flight must leave a note in the
 	 * state, so let it try if there is none.
 	 */
-	if (due <= now ||
-		(head.frontier < log_next_offset(consumer->rel, partition) &&
-		 (consumer->auto_ack || !head.limited ||
-		  head.available + head.leased < group->max_in_flight)))
+	outlook->next = outlook->position;
+	if (due <= now)
 		outlook->promise = GROUP_PROMISES_MESSAGES;
+	else if (head.frontier < log_next_offset(consumer->rel, partition) &&
+			 (consumer->auto_ack || !head.limited ||
+			  head.available + head.leased < group->max_in_flight))
+	{
+		outlook->promise = GROUP_PROMISES_MESSAGES;
+		outlook->next = head.frontier;
+	}
 	else
 	{
 		outlook->wake_at = due;
@@ -486,6 +494,13 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 
 	if (lock == GROUP_LOCK_BUSY)
 	{
+		taken->busy = true;
+		return;
+	}
+	if (!group_is_current(rel, group))
+	{
+		if (lock == GROUP_LOCK_TAKEN)
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_SHARE);
 		taken->busy = true;
 		return;
 	}

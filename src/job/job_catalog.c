@@ -17,6 +17,7 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
@@ -41,28 +42,41 @@
  * version of the contents of streamq.job; job_format() adds the server's
  * version
  */
-#define JOB_FORMAT	2
+#define JOB_FORMAT	3
 
 enum
 {
 	Anum_job_job_id = 1,
 	Anum_job_kind,
+	Anum_job_name,
 	Anum_job_target,
 	Anum_job_source,
+	Anum_job_other_source,
 	Anum_job_state_table,
+	Anum_job_result_table,
+	Anum_job_emit_into,
+	Anum_job_late_stream,
+	Anum_job_dead_letter,
 	Anum_job_enabled,
 	Anum_job_created_at,
+	Anum_job_start_at,
 	Anum_job_watermark_delay,
 	Anum_job_late_rows_policy,
 	Anum_job_allowed_lateness,
-	Anum_job_start_at,
+	Anum_job_idle_timeout,
+	Anum_job_retention,
+	Anum_job_job_timeout,
+	Anum_job_error_limit,
+	Anum_job_batch_size,
+	Anum_job_max_deliveries,
+	Anum_job_retry_backoff,
+	Anum_job_retry_backoff_max,
 	Anum_job_format,
 	Anum_job_settings,
 	Anum_job_query,
 	Anum_job_query_tree,
 	Anum_job_definition,
-	Anum_job_job_timeout,
-	Natts_job = Anum_job_job_timeout
+	Natts_job = Anum_job_definition
 };
 
 enum
@@ -80,16 +94,19 @@ enum
 	Anum_stats_rows_processed,
 	Anum_stats_late_rows,
 	Anum_stats_errors,
+	Anum_stats_errors_before,
 	Anum_stats_failing,
 	Anum_stats_last_error,
 	Anum_stats_watermark,
 	Anum_stats_expired,
-	Natts_stats = Anum_stats_expired
+	Anum_stats_rows_written,
+	Natts_stats = Anum_stats_rows_written
 };
 
 enum
 {
 	Anum_error_job_id = 1,
+	Anum_error_stream,
 	Anum_error_msg_id,
 	Anum_error_at,
 	Anum_error_sqlstate,
@@ -129,12 +146,69 @@ get_text(HeapTuple tup, int attno, TupleDesc desc)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+/* a month counts as 30 days, as in comparisons of intervals */
 static int64
 interval_micros(Datum value)
 {
 	Interval   *interval = DatumGetIntervalP(value);
 
-	return interval->time + interval->day * USECS_PER_DAY;
+	return interval->time + (interval->day + interval->month * (int64) DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
+static Oid
+get_oid(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* an interval in microseconds; null is JOB_NO_LIMIT */
+static int64
+get_micros(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? JOB_NO_LIMIT : interval_micros(value);
+}
+
+static int32
+get_int4(HeapTuple tup, int attno, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, attno, desc, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+static void
+read_options(HeapTuple tup, TupleDesc desc, JobRow *job)
+{
+	char	   *late = get_text(tup, Anum_job_late_rows_policy, desc);
+	Datum		value;
+	bool		isnull;
+
+	job->event_time.delay = get_micros(tup, Anum_job_watermark_delay, desc);
+	job->event_time.late = strcmp(late, "drop") == 0 ? JOB_LATE_DROP :
+		strcmp(late, "route") == 0 ? JOB_LATE_ROUTE : JOB_LATE_UPDATE;
+	job->event_time.lateness = get_micros(tup, Anum_job_allowed_lateness, desc);
+	job->event_time.idle_timeout = get_micros(tup, Anum_job_idle_timeout, desc);
+	job->event_time.retention = get_micros(tup, Anum_job_retention, desc);
+	job->handling.batch_size = get_int4(tup, Anum_job_batch_size, desc);
+	job->handling.max_deliveries = get_int4(tup, Anum_job_max_deliveries, desc);
+	job->handling.backoff = Max(0, get_micros(tup, Anum_job_retry_backoff, desc));
+	job->handling.backoff_max = get_micros(tup, Anum_job_retry_backoff_max, desc);
+
+	value = heap_getattr(tup, Anum_job_error_limit, desc, &isnull);
+	job->error_limit = isnull ? JOB_NO_LIMIT : DatumGetInt64(value);
+	value = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
+	if (!isnull)
+	{
+		job->timeout = palloc(sizeof(Interval));
+		*job->timeout = *DatumGetIntervalP(value);
+	}
 }
 
 /*
@@ -145,32 +219,32 @@ static void
 read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 {
 	bool		isnull;
-	char	   *late = get_text(tup, Anum_job_late_rows_policy, desc);
-	Datum		timeout;
 
 	memset(job, 0, sizeof(*job));
-	job->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
+	job->job_id = get_int4(tup, Anum_job_job_id, desc);
 	job->kind = get_text(tup, Anum_job_kind, desc);
-	job->target = DatumGetObjectId(heap_getattr(tup, Anum_job_target, desc, &isnull));
-	job->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
-	job->state = DatumGetObjectId(heap_getattr(tup, Anum_job_state_table, desc, &isnull));
+	job->name = get_text(tup, Anum_job_name, desc);
+	job->target = get_oid(tup, Anum_job_target, desc);
+	job->source = get_oid(tup, Anum_job_source, desc);
+	job->other_source = get_oid(tup, Anum_job_other_source, desc);
+	job->state = get_oid(tup, Anum_job_state_table, desc);
+	job->results = get_oid(tup, Anum_job_result_table, desc);
+	job->emit_into = get_oid(tup, Anum_job_emit_into, desc);
+	job->late_stream = get_oid(tup, Anum_job_late_stream, desc);
+	job->dead_letter = get_oid(tup, Anum_job_dead_letter, desc);
 	job->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
-	job->event_time.drop_late = strcmp(late, "drop") == 0;
-	job->event_time.delay =
-		interval_micros(heap_getattr(tup, Anum_job_watermark_delay, desc, &isnull));
-	job->event_time.lateness =
-		interval_micros(heap_getattr(tup, Anum_job_allowed_lateness, desc, &isnull));
-	job->format = DatumGetInt32(heap_getattr(tup, Anum_job_format, desc, &isnull));
+	read_options(tup, desc, job);
+	job->format = get_int4(tup, Anum_job_format, desc);
 	job->settings = DatumGetArrayTypePCopy(heap_getattr(tup, Anum_job_settings, desc, &isnull));
 	job->query = get_text(tup, Anum_job_query, desc);
 	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
 	job->definition = get_text(tup, Anum_job_definition, desc);
-	timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
-	if (!isnull)
-	{
-		job->timeout = palloc(sizeof(Interval));
-		*job->timeout = *DatumGetIntervalP(timeout);
-	}
+}
+
+const char *
+job_name(const JobRow *job)
+{
+	return job->name ? job->name : get_rel_name(job->target);
 }
 
 int32
@@ -195,31 +269,75 @@ job_insert_stats(int32 job_id)
 	CommandCounterIncrement();
 }
 
+static void
+set_oid(Datum *values, bool *nulls, int attno, Oid value)
+{
+	values[attno - 1] = ObjectIdGetDatum(value);
+	nulls[attno - 1] = !OidIsValid(value);
+}
+
+static void
+set_interval(Datum *values, bool *nulls, int attno, Interval *value)
+{
+	values[attno - 1] = IntervalPGetDatum(value);
+	nulls[attno - 1] = value == NULL;
+}
+
+/* set the columns of a new row to the options */
+static void
+set_options(Datum *values, bool *nulls, const JobOptions *options)
+{
+	Interval   *zero = palloc0(sizeof(Interval));
+
+	values[Anum_job_start_at - 1] = CStringGetTextDatum(options->start_at);
+	set_interval(values, nulls, Anum_job_watermark_delay,
+				 options->watermark_delay ? options->watermark_delay : zero);
+	values[Anum_job_late_rows_policy - 1] =
+		CStringGetTextDatum(options->late_rows ? options->late_rows : "update");
+	set_interval(values, nulls, Anum_job_allowed_lateness,
+				 options->allowed_lateness ? options->allowed_lateness : zero);
+	set_interval(values, nulls, Anum_job_idle_timeout, options->idle_timeout);
+	set_interval(values, nulls, Anum_job_retention, options->retention);
+	set_interval(values, nulls, Anum_job_job_timeout, options->job_timeout);
+	values[Anum_job_error_limit - 1] = Int64GetDatum(options->error_limit);
+	nulls[Anum_job_error_limit - 1] = options->error_limit == 0;
+	values[Anum_job_batch_size - 1] = Int32GetDatum(options->batch_size);
+	nulls[Anum_job_batch_size - 1] = options->batch_size == 0;
+	values[Anum_job_max_deliveries - 1] = Int32GetDatum(options->max_deliveries);
+	nulls[Anum_job_max_deliveries - 1] = options->max_deliveries == 0;
+	set_interval(values, nulls, Anum_job_retry_backoff, options->retry_backoff);
+	set_interval(values, nulls, Anum_job_retry_backoff_max, options->retry_backoff_max);
+}
+
 void
 job_insert(JobRow *job, const JobOptions *options)
 {
 	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
-	Datum		values[Natts_job];
+	Datum		values[Natts_job] = {0};
 	bool		nulls[Natts_job] = {0};
 
 	values[Anum_job_job_id - 1] = Int32GetDatum(job->job_id);
 	values[Anum_job_kind - 1] = CStringGetTextDatum(job->kind);
+	if (job->name)
+		values[Anum_job_name - 1] = CStringGetTextDatum(job->name);
+	else
+		nulls[Anum_job_name - 1] = true;
 	values[Anum_job_target - 1] = ObjectIdGetDatum(job->target);
 	values[Anum_job_source - 1] = ObjectIdGetDatum(job->source);
-	values[Anum_job_state_table - 1] = ObjectIdGetDatum(job->state);
+	set_oid(values, nulls, Anum_job_other_source, job->other_source);
+	set_oid(values, nulls, Anum_job_state_table, job->state);
+	set_oid(values, nulls, Anum_job_result_table, job->results);
+	set_oid(values, nulls, Anum_job_emit_into, job->emit_into);
+	set_oid(values, nulls, Anum_job_late_stream, job->late_stream);
+	set_oid(values, nulls, Anum_job_dead_letter, job->dead_letter);
 	values[Anum_job_enabled - 1] = BoolGetDatum(true);
 	values[Anum_job_created_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	values[Anum_job_watermark_delay - 1] = IntervalPGetDatum(options->watermark_delay);
-	values[Anum_job_late_rows_policy - 1] = CStringGetTextDatum(options->late_rows);
-	values[Anum_job_allowed_lateness - 1] = IntervalPGetDatum(options->allowed_lateness);
-	values[Anum_job_start_at - 1] = CStringGetTextDatum(options->start_at);
+	set_options(values, nulls, options);
 	values[Anum_job_format - 1] = Int32GetDatum(job_format());
 	values[Anum_job_settings - 1] = PointerGetDatum(job->settings);
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
 	nulls[Anum_job_definition - 1] = true;
-	values[Anum_job_job_timeout - 1] = PointerGetDatum(job->timeout);
-	nulls[Anum_job_job_timeout - 1] = job->timeout == NULL;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 
@@ -312,16 +430,52 @@ job_is_view(Oid relid)
 bool
 job_find_by_state(Oid state, JobRow *job)
 {
-	return find_by_relation(Anum_job_state_table, state, NULL, job);
+	return find_by_relation(Anum_job_state_table, state, NULL, job) ||
+		find_by_relation(Anum_job_result_table, state, NULL, job);
+}
+
+bool
+job_find_named(const char *name, JobRow *job)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, AccessShareLock, true);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	ScanKeyEntryInitialize(&key, 0, Anum_job_name, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum(name));
+	scan = systable_beginscan(rel, base_catalog_index(rel, "job_name_key"), true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	found = HeapTupleIsValid(tup);
+	if (found)
+		read_job_tuple(tup, RelationGetDescr(rel), job);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* find the job of a view that users call by the view's name */
+static bool
+find_view_named(const char *name, JobRow *job)
+{
+	List	   *names = NIL;
+	Oid			relid;
+
+	/* a name of a pipe or handler may be no name of a relation */
+	if (!SplitIdentifierString(pstrdup(name), '.', &names) || names == NIL)
+		return false;
+	names = textToQualifiedNameList(cstring_to_text(name));
+	relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+	return OidIsValid(relid) && job_find_by_target(relid, job) && job->name == NULL;
 }
 
 void
 job_find_by_name(const char *name, JobRow *job)
 {
-	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
-	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
-
-	if (!OidIsValid(relid) || !job_find_by_target(relid, job))
+	if (!job_find_named(name, job) && !find_view_named(name, job))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("job \"%s\" does not exist", name),
@@ -352,14 +506,15 @@ job_list(void)
 	{
 		JobInfo    *info = palloc0(sizeof(JobInfo));
 		TupleDesc	desc = RelationGetDescr(rel);
-		Datum		timeout;
+		int64		timeout;
 		bool		isnull;
 
 		info->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
-		info->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
+		info->source = get_oid(tup, Anum_job_source, desc);
+		info->other_source = get_oid(tup, Anum_job_other_source, desc);
 		info->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
-		timeout = heap_getattr(tup, Anum_job_job_timeout, desc, &isnull);
-		info->timeout = isnull ? -1 : (int) Min(INT_MAX, (interval_micros(timeout) + 999) / 1000);
+		timeout = get_micros(tup, Anum_job_job_timeout, desc);
+		info->timeout = timeout == JOB_NO_LIMIT ? -1 : (int) Min(INT_MAX, (timeout + 999) / 1000);
 		result = lappend(result, info);
 	}
 	systable_endscan(scan);
@@ -391,12 +546,6 @@ set_column(int32 job_id, int attno, Datum value, bool isnull)
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
-}
-
-void
-job_set_enabled(int32 job_id, bool enabled)
-{
-	set_column(job_id, Anum_job_enabled, BoolGetDatum(enabled), false);
 }
 
 void
@@ -444,37 +593,23 @@ job_delete(int32 job_id)
 }
 
 void
+job_set_current(JobRow *job)
+{
+	job->format = job_format();
+	set_column(job->job_id, Anum_job_format, Int32GetDatum(job->format), false);
+	set_column(job->job_id, Anum_job_query_tree, CStringGetTextDatum(job->query_tree), false);
+}
+
+void
 job_reset(JobRow *job)
 {
-	Relation	rel;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	JobStats	stats = {0};
+	JobStats	stats;
 	ItemPointerData tid;
 
 	/* delete errors and progress */
 	delete_parts(job->job_id, 2);
 	CommandCounterIncrement();
-
-	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
-	scan = scan_job(rel, "job_pkey", Anum_job_job_id, job->job_id, NULL);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-	{
-		Datum		values[Natts_job] = {0};
-		bool		nulls[Natts_job] = {0};
-		bool		replace[Natts_job] = {0};
-
-		values[Anum_job_format - 1] = Int32GetDatum(job_format());
-		replace[Anum_job_format - 1] = true;
-		values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
-		replace[Anum_job_query_tree - 1] = true;
-		tup = heap_modify_tuple(tup, RelationGetDescr(rel), values, nulls, replace);
-		CatalogTupleUpdate(rel, &tup->t_self, tup);
-	}
-	systable_endscan(scan);
-	table_close(rel, NoLock);
-
+	job_set_current(job);
 	if (job_read_stats(job->job_id, &stats, &tid))
 	{
 		memset(&stats, 0, sizeof(stats));
@@ -493,11 +628,13 @@ read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
 	stats->rows_processed = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_processed, desc, &isnull));
 	stats->late_rows = DatumGetInt64(heap_getattr(tup, Anum_stats_late_rows, desc, &isnull));
 	stats->errors = DatumGetInt64(heap_getattr(tup, Anum_stats_errors, desc, &isnull));
+	stats->errors_before = DatumGetInt64(heap_getattr(tup, Anum_stats_errors_before, desc, &isnull));
 	stats->failing = DatumGetBool(heap_getattr(tup, Anum_stats_failing, desc, &isnull));
 	stats->last_error = get_text(tup, Anum_stats_last_error, desc);
 	stats->watermark = DatumGetTimestamp(heap_getattr(tup, Anum_stats_watermark, desc, &isnull));
 	stats->has_watermark = !isnull;
 	stats->expired = DatumGetInt64(heap_getattr(tup, Anum_stats_expired, desc, &isnull));
+	stats->rows_written = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_written, desc, &isnull));
 }
 
 static bool
@@ -550,6 +687,7 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	values[Anum_stats_rows_processed - 1] = Int64GetDatum(stats->rows_processed);
 	values[Anum_stats_late_rows - 1] = Int64GetDatum(stats->late_rows);
 	values[Anum_stats_errors - 1] = Int64GetDatum(stats->errors);
+	values[Anum_stats_errors_before - 1] = Int64GetDatum(stats->errors_before);
 	values[Anum_stats_failing - 1] = BoolGetDatum(stats->failing);
 	if (stats->last_error)
 		values[Anum_stats_last_error - 1] = CStringGetTextDatum(clip_message(stats->last_error));
@@ -558,11 +696,27 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	values[Anum_stats_watermark - 1] = TimestampTzGetDatum(stats->watermark);
 	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
 	values[Anum_stats_expired - 1] = Int64GetDatum(stats->expired);
+	values[Anum_stats_rows_written - 1] = Int64GetDatum(stats->rows_written);
 
 	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, tid, tup);
 	base_tidcache_store(rel, job_id, &tup->t_self);
 	table_close(rel, NoLock);
+}
+
+void
+job_set_enabled(int32 job_id, bool enabled)
+{
+	JobStats	stats;
+	ItemPointerData tid;
+
+	set_column(job_id, Anum_job_enabled, BoolGetDatum(enabled), false);
+	if (enabled && job_read_stats(job_id, &stats, &tid) && stats.errors_before != stats.errors)
+	{
+		stats.errors_before = stats.errors;
+		job_write_stats(job_id, &stats, &tid);
+		CommandCounterIncrement();
+	}
 }
 
 /* key of a row of job_progress in the cache of TIDs */
@@ -582,21 +736,22 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 }
 
 JobProgress *
-job_read_progress(int32 job_id, int npartitions)
+job_read_progress(int32 job_id, int npartitions, int nother)
 {
 	Relation	rel = base_catalog_open("job_progress", Natts_progress, AccessShareLock, false);
 	TupleDesc	desc = RelationGetDescr(rel);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	JobProgress *result = palloc0(sizeof(JobProgress) * npartitions);
+	JobProgress *result = palloc0(sizeof(JobProgress) * (npartitions + nother));
 	bool		all = true;
 
-	for (int i = 0; i < npartitions; i++)
+	for (int i = 0; i < npartitions + nother; i++)
 	{
-		HeapTuple	tup = base_tidcache_fetch(rel, PROGRESS_KEY(job_id, i), snapshot);
+		int			input = i < npartitions ? i : JOB_OTHER_INPUT(i - npartitions);
+		HeapTuple	tup = base_tidcache_fetch(rel, PROGRESS_KEY(job_id, input), snapshot);
 
-		result[i].partition = i;
+		result[i].partition = input;
 		if (tup && is_row_of(tup, desc, Anum_progress_job_id, job_id) &&
-			is_row_of(tup, desc, Anum_progress_partition, i))
+			is_row_of(tup, desc, Anum_progress_partition, input))
 			read_progress_tuple(tup, desc, &result[i]);
 		else
 			all = false;
@@ -610,13 +765,18 @@ job_read_progress(int32 job_id, int npartitions)
 		while (HeapTupleIsValid(tup = systable_getnext(scan)))
 		{
 			bool		isnull;
-			int			partition = DatumGetInt32(heap_getattr(tup, Anum_progress_partition,
-															   desc, &isnull));
+			int			input = DatumGetInt32(heap_getattr(tup, Anum_progress_partition,
+														   desc, &isnull));
+			int			i = input;
 
-			if (partition < 0 || partition >= npartitions)
+			if (input >= JOB_OTHER_INPUT(0))
+				i = input < JOB_OTHER_INPUT(nother) ? npartitions + input - JOB_OTHER_INPUT(0) : -1;
+			else if (input >= npartitions)
+				i = -1;
+			if (i < 0)
 				continue;
-			read_progress_tuple(tup, desc, &result[partition]);
-			base_tidcache_store(rel, PROGRESS_KEY(job_id, partition), &tup->t_self);
+			read_progress_tuple(tup, desc, &result[i]);
+			base_tidcache_store(rel, PROGRESS_KEY(job_id, input), &tup->t_self);
 		}
 		systable_endscan(scan);
 	}
@@ -628,6 +788,7 @@ job_read_progress(int32 job_id, int npartitions)
 void
 job_hold_retention(Relation rel, int npartitions, int64 *least)
 {
+	Oid			relid = RelationGetRelid(rel);
 	ListCell   *lc;
 
 	foreach(lc, job_list())
@@ -635,9 +796,12 @@ job_hold_retention(Relation rel, int npartitions, int64 *least)
 		JobInfo    *info = lfirst(lc);
 		JobProgress *progress;
 
-		if (info->source != RelationGetRelid(rel))
+		if (info->source == relid)
+			progress = job_read_progress(info->job_id, npartitions, 0);
+		else if (info->other_source == relid)
+			progress = job_read_progress(info->job_id, 0, npartitions);
+		else
 			continue;
-		progress = job_read_progress(info->job_id, npartitions);
 		for (int p = 0; p < npartitions; p++)
 			least[p] = Min(least[p], progress[p].next_offset);
 		pfree(progress);
@@ -645,11 +809,11 @@ job_hold_retention(Relation rel, int npartitions, int64 *least)
 }
 
 void
-job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
+job_write_progress(int32 job_id, JobProgress *progress, int n)
 {
 	Relation	rel = base_catalog_open("job_progress", Natts_progress, RowExclusiveLock, false);
 
-	for (int i = 0; i < npartitions; i++)
+	for (int i = 0; i < n; i++)
 	{
 		JobProgress *p = &progress[i];
 		Datum		values[Natts_progress] = {0};
@@ -677,13 +841,14 @@ job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
 }
 
 void
-job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
+job_add_error(int32 job_id, Oid stream, int64 msg_id, int sqlerrcode, const char *message)
 {
 	Relation	rel = base_catalog_open("job_error_log", Natts_error, RowExclusiveLock, false);
 	Datum		values[Natts_error] = {0};
 	bool		nulls[Natts_error] = {0};
 
 	values[Anum_error_job_id - 1] = Int32GetDatum(job_id);
+	values[Anum_error_stream - 1] = ObjectIdGetDatum(stream);
 	values[Anum_error_msg_id - 1] = Int64GetDatum(msg_id);
 	values[Anum_error_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[Anum_error_sqlstate - 1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));

@@ -13,27 +13,60 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-/* options for event time */
+#include "log/log.h"
+
+/* what is done with late rows */
+typedef enum JobLatePolicy
+{
+	JOB_LATE_UPDATE,			/* they correct the results */
+	JOB_LATE_DROP,				/* they are counted and ignored */
+	JOB_LATE_ROUTE				/* they go to the job's late_stream */
+} JobLatePolicy;
+
+/* options for event time; times are microseconds */
 typedef struct JobEventTime
 {
-	int64		delay;			/* delay of the watermark, microseconds */
-	bool		drop_late;		/* drop late rows; otherwise they correct the
-								 * results */
-	int64		lateness;		/* rows are not late yet within this time,
-								 * microseconds */
+	int64		delay;			/* delay of the watermark */
+	JobLatePolicy late;
+	int64		lateness;		/* rows are not late yet within this time */
+	int64		idle_timeout;	/* a partition that has been quiet for this
+								 * long does not hold the watermark back;
+								 * JOB_NO_LIMIT: it always does */
+	int64		retention;		/* closed windows are kept for this long;
+								 * JOB_NO_LIMIT: for ever */
 } JobEventTime;
 
-/* a row of streamq.job */
+/* a limit that was not set */
+#define JOB_NO_LIMIT	INT64CONST(-1)
+
+/* options of a handler */
+typedef struct JobHandling
+{
+	int			batch_size;		/* most messages in a call */
+	int			max_deliveries;
+	int64		backoff;		/* microseconds before the first retry */
+	int64		backoff_max;	/* or JOB_NO_LIMIT */
+} JobHandling;
+
+/* a row of streamq.job; a relation that the job does not have is InvalidOid */
 typedef struct JobRow
 {
 	int32		job_id;
 	char	   *kind;
-	Oid			target;			/* relation that it produces; its owner owns
-								 * the job */
+	char	   *name;			/* NULL: the job is called like its target */
+	Oid			target;			/* view of the job; its owner owns the job */
 	Oid			source;			/* stream that it reads */
+	Oid			other_source;	/* second stream; InvalidOid: none */
 	Oid			state;			/* table for its state */
+	Oid			results;		/* table of the results that it has emitted */
+	Oid			emit_into;		/* stream or table that gets the results */
+	Oid			late_stream;
+	Oid			dead_letter;
 	bool		enabled;
 	JobEventTime event_time;
+	JobHandling handling;
+	int64		error_limit;	/* pause after so many failing messages;
+								 * JOB_NO_LIMIT: never */
 	int32		format;
 	Interval   *timeout;		/* for a batch; NULL: the setting */
 	char	   *query;			/* as the user wrote it */
@@ -49,16 +82,21 @@ typedef struct JobStats
 	int64		late_rows;
 	int64		expired;		/* offsets that expired before they were read */
 	int64		errors;
+	int64		errors_before;	/* errors before the last resume() */
 	bool		failing;		/* the last batch failed */
 	char	   *last_error;
 	bool		has_watermark;
 	Timestamp	watermark;
+	int64		rows_written;	/* rows written to emit_into */
 } JobStats;
+
+/* number of a partition of the second stream in streamq.job_progress */
+#define JOB_OTHER_INPUT(partition)	(LOG_MAX_PARTITIONS + (partition))
 
 /* a row of streamq.job_progress: how far a job is in a partition */
 typedef struct JobProgress
 {
-	int			partition;
+	int			partition;		/* or JOB_OTHER_INPUT(partition) */
 	int64		next_offset;	/* everything below is processed */
 	bool		has_event;
 	Timestamp	max_event;		/* latest event time so far */
@@ -79,21 +117,44 @@ extern void job_insert_stats(int32 job_id);
 /* reset a job to the start; writes query_tree and the current format */
 extern void job_reset(JobRow *job);
 
-/* options of a new job, as given by the user */
+/* write query_tree and the current format; positions and counters stay */
+extern void job_set_current(JobRow *job);
+
+/*
+ * Options of a new job, as given by the user.  NULL or 0 means that the option
+ * was not given, or that the kind of job does not have it.
+ */
 typedef struct JobOptions
 {
-	const char *late_rows;
-	Interval   *watermark_delay;
-	Interval   *allowed_lateness;
 	const char *start_at;
+	const char *late_rows;		/* NULL: update */
+	Interval   *watermark_delay;	/* NULL: 0 */
+	Interval   *allowed_lateness;	/* NULL: 0 */
+	Interval   *idle_timeout;
+	Interval   *retention;
+	Interval   *job_timeout;
+	int64		error_limit;
+	int			batch_size;
+	int			max_deliveries;
+	Interval   *retry_backoff;
+	Interval   *retry_backoff_max;
 } JobOptions;
 
 extern int32 job_next_id(void);
+
+/* insert a job with the relations, names and queries of *job */
 extern void job_insert(JobRow *job, const JobOptions *options);
 
 /* false if there is none */
 extern bool job_read(int32 job_id, JobRow *job);
 extern bool job_find_by_target(Oid target, JobRow *job);
+
+
+/* find a job that has a name of its own */
+extern bool job_find_named(const char *name, JobRow *job);
+
+/* the name of a job in messages */
+extern const char *job_name(const JobRow *job);
 
 /*
  * May this view belong to a job?  This is called for every view of the
@@ -101,10 +162,14 @@ extern bool job_find_by_target(Oid target, JobRow *job);
  * anything else from the catalog.
  */
 extern bool job_may_have_target(Oid target);
+
+/* find a job by its state table or its result table */
 extern bool job_find_by_state(Oid state, JobRow *job);
 
 /* find a job by a name given by the user; fail with 42704 if there is none */
 extern void job_find_by_name(const char *name, JobRow *job);
+
+/* when a job is enabled, its errors so far no longer count for the limit */
 extern void job_set_enabled(int32 job_id, bool enabled);
 extern void job_set_timeout(int32 job_id, Interval *timeout);
 
@@ -114,12 +179,15 @@ extern void job_delete(int32 job_id);
 extern bool job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 extern void job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 
-/* array of npartitions entries; those that are stored are filled in */
-extern JobProgress *job_read_progress(int32 job_id, int npartitions);
+/*
+ * Array with an entry for each partition of the stream, and then of the second
+ * stream.  Those that are stored are filled in.
+ */
+extern JobProgress *job_read_progress(int32 job_id, int npartitions, int nother);
 
 /* write the entries that changed */
-extern void job_write_progress(int32 job_id, JobProgress *progress, int npartitions);
-extern void job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message);
+extern void job_write_progress(int32 job_id, JobProgress *progress, int n);
+extern void job_add_error(int32 job_id, Oid stream, int64 msg_id, int sqlerrcode, const char *message);
 
 /*
  * Retention holder (see stream_register_retention_holder): a job needs what it

@@ -26,8 +26,11 @@
 #include "job/round.h"
 #include "log/log.h"
 
-/* a round also ends if it uses this much memory */
-#define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
+/* streamq.work_mem: a round ends if it uses this much memory, in kB */
+int			job_work_mem = 65536;
+
+/* most rows between two looks at the memory of the round */
+#define MEMORY_ROWS		16
 
 /* most rounds of a batch */
 #define MAX_ROUNDS		50
@@ -57,7 +60,7 @@ typedef struct RoundState
 	/* used after an error of the round */
 	int64		rows;			/* rows taken so far */
 	RoundStage	stage;
-	int			partition;		/* of the current row */
+	int			input;			/* of the current row */
 	int64		off;
 	bool		more;
 
@@ -93,8 +96,11 @@ out_of_time(RoundState *state)
 static void
 record_bad_row(JobRound *round, const JobBadRow *bad)
 {
-	job_add_error(round->batch->job.job_id, LOG_MSG_ID(bad->partition, bad->off),
-				  bad->sqlerrcode, bad->message);
+	int			partition;
+	Relation	source = job_input_source(round->batch, bad->input, &partition);
+
+	job_add_error(round->batch->job.job_id, RelationGetRelid(source),
+				  LOG_MSG_ID(partition, bad->off), bad->sqlerrcode, bad->message);
 	round->stats.errors++;
 	round->stats.last_error = bad->message;
 	round->stats.rows_processed++;
@@ -112,7 +118,7 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 	while ((input = job_inputs_first(inputs)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (bad && bad->partition == input->partition && bad->off == input->off)
+		if (bad && bad->input == input->number && bad->off == input->off)
 		{
 			record_bad_row(round, bad);
 			job_input_advance(input);
@@ -120,11 +126,11 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 			continue;
 		}
 		if (state->rows >= max_rows || out_of_time(state) ||
-			(state->rows % 256 == 255 &&
-			 MemoryContextMemAllocated(round->mcxt, true) > ROUND_MAX_BYTES))
+			(state->rows % MEMORY_ROWS == MEMORY_ROWS - 1 &&
+			 MemoryContextMemAllocated(round->mcxt, true) > (Size) job_work_mem * 1024))
 			break;
 
-		state->partition = input->partition;
+		state->input = input->number;
 		state->off = input->off;
 		state->stage = STAGE_ROW;
 		take_row(round, input);
@@ -148,8 +154,8 @@ run_round(RoundState *state, int64 max_rows)
 	JobInputs	inputs;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	round->progress = palloc(sizeof(JobProgress) * batch->npartitions);
-	memcpy(round->progress, batch->progress, sizeof(JobProgress) * batch->npartitions);
+	round->progress = palloc(sizeof(JobProgress) * batch->ninputs);
+	memcpy(round->progress, batch->progress, sizeof(JobProgress) * batch->ninputs);
 	round->stats = batch->stats;
 	batch->kind->begin_round(round);
 
@@ -164,7 +170,7 @@ run_round(RoundState *state, int64 max_rows)
 	CommandCounterIncrement();
 
 	/* keep the results of the round */
-	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->npartitions);
+	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->ninputs);
 	batch->stats = round->stats;
 	batch->bad = NULL;
 	MemoryContextSwitchTo(old);
@@ -189,7 +195,7 @@ static void
 set_bad_row(JobBatch *batch, RoundState *state, ErrorData *edata, JobFault fault)
 {
 	batch->bad = palloc(sizeof(JobBadRow));
-	batch->bad->partition = state->partition;
+	batch->bad->input = state->input;
 	batch->bad->off = state->off;
 	batch->bad->sqlerrcode = edata->sqlerrcode;
 	batch->bad->message = edata->message;
@@ -261,6 +267,14 @@ try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 	return result;
 }
 
+/* have so many messages failed that the job has to pause? */
+static bool
+at_error_limit(const JobBatch *batch)
+{
+	return batch->job.enabled && batch->job.error_limit != JOB_NO_LIMIT &&
+		batch->stats.errors - batch->stats.errors_before >= batch->job.error_limit;
+}
+
 bool
 job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 {
@@ -298,6 +312,11 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 				break;
 			limit = Min(limit * 2, max_rows);
 			batch->bad = failed;
+			if (at_error_limit(batch))
+			{
+				batch->pause = true;
+				return false;
+			}
 
 			/* continue as long as the cause of an error is in doubt */
 			if (deadline != 0 && !failed &&

@@ -13,77 +13,34 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/analyze.h"
-#include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
+#include "job/job_define.h"
 #include "log/log.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/view.h"
 #include "view/window.h"
 
 void
 view_refuse(const char *what, const char *hint)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot use %s in a continuous view", what),
-			 hint ? errhint("%s", hint) : 0));
-}
-
-/* an error position refers to the text of the view, not to the SQL call */
-static void
-parse_error_callback(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
+	job_refuse(VIEW_JOB_KIND, what, hint);
 }
 
 Query *
 view_parse_query(const char *text)
 {
-	ErrorContextCallback callback;
-	List	   *raw;
-	RawStmt    *stmt;
-	Query	   *query;
-
-	callback.callback = parse_error_callback;
-	callback.arg = unconstify(char *, text);
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-
-	raw = raw_parser(text, RAW_PARSE_DEFAULT);
-	if (list_length(raw) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("query of a continuous view must be exactly one SELECT"),
-				 errdetail("The text contains %d statements.", list_length(raw))));
-	stmt = linitial_node(RawStmt, raw);
-	if (!IsA(stmt->stmt, SelectStmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("query of a continuous view must be exactly one SELECT"),
-				 errhint("Write SELECT ... FROM a stream, with GROUP BY or aggregates.")));
-	if (((SelectStmt *) stmt->stmt)->intoClause != NULL)
-		view_refuse("SELECT INTO", NULL);
-
-	query = parse_analyze_fixedparams(stmt, text, NULL, 0, NULL);
-	error_context_stack = callback.previous;
-
-	Assert(query->commandType == CMD_SELECT);
-	return query;
+	return job_parse_query(text, VIEW_JOB_KIND,
+						   "Write SELECT ... FROM a stream, with GROUP BY or aggregates.");
 }
 
 /* ---- the FROM clause ---- */
@@ -158,7 +115,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("Only the window function streamq.tumble() can be used there.")));
+				 errhint("Only the window functions streamq.tumble() and streamq.session() can be used there.")));
 	if (from->window_rti != 0)
 		view_refuse("more than one window function", NULL);
 	from->window_rti = rti;
@@ -231,6 +188,12 @@ analyze_window(ViewQuery *vq)
 	/* this adds defaults, orders named arguments, and folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
 	vq->event_time = linitial(func->args);
+	/* the windows of dates have bounds of type timestamp */
+	if (exprType((Node *) vq->event_time) == DATEOID)
+		vq->event_time = (Expr *) makeFuncExpr(F_TIMESTAMP_DATE, TIMESTAMPOID,
+											   list_make1(vq->event_time),
+											   InvalidOid, InvalidOid,
+											   COERCE_EXPLICIT_CAST);
 	vq->event_type = exprType((Node *) vq->event_time);
 	vq->window.kind = view_window_find_kind(func->funcid);
 	vq->window.kind->take_arguments(&vq->window, list_copy_tail(func->args, 1));

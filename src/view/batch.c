@@ -16,6 +16,9 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/emit.h"
+#include "view/late.h"
+#include "view/sessions.h"
 #include "view/state_table.h"
 #include "view/view_job.h"
 #include "view/window.h"
@@ -24,6 +27,7 @@ typedef struct ViewBatch
 {
 	ViewQuery  *vq;
 	Relation	state;
+	ViewEmit   *emit;			/* NULL: nothing is emitted */
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
@@ -31,9 +35,12 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
+	ViewEmit   *emit;
 	ViewStateTable *state;
+	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
+	ViewLateRows *late;			/* NULL: no row was routed yet */
 	ViewWindow *windows;		/* windows of the current row */
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
@@ -81,17 +88,53 @@ is_late(const JobRound *round, const ViewWindow *window)
 		round->stats.watermark >= window->end + lateness;
 }
 
+/*
+ * Has the window been removed because of the job's retention?  Rows are late
+ * for it whatever the policy.
+ */
+static bool
+is_gone(const JobRound *round, const ViewWindow *window)
+{
+	int64		retention = round->batch->job.event_time.retention;
+
+	return retention != JOB_NO_LIMIT && round->stats.has_watermark &&
+		window->end <= PG_INT64_MAX - retention &&
+		round->stats.watermark >= window->end + retention;
+}
+
+/* write a late row to the job's late_stream */
+static void
+route_row(JobRound *round, ViewRound *view, TupleTableSlot *slot)
+{
+	if (view->late == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(round->mcxt);
+
+		view->late = view_late_begin(round->batch->source, round->batch->job.late_stream);
+		MemoryContextSwitchTo(old);
+	}
+	view_late_add(view->late, slot);
+}
+
+static void
+evaluate_keys(ViewRound *view)
+{
+	for (int i = 0; i < view->state->nkeys; i++)
+		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
+													   &view->keynulls[i]);
+}
+
 static void
 advance_group(ViewRound *view, const ViewWindow *window)
 {
 	ViewStateGroup *group;
 
-	for (int i = 0; i < view->state->nkeys; i++)
-		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
-													   &view->keynulls[i]);
+	evaluate_keys(view);
 	group = view_state_find_group(view->state, window->start, window->end,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
+	if (view->emit && view_emit_wants(view->emit, window->end))
+		view_emit_touch(view->emit, window->start, window->end, group->hash);
 }
 
 /* take a row in a query without windows, which has one for all time */
@@ -104,12 +147,53 @@ take_unwindowed(ViewRound *view)
 		advance_group(view, &whole);
 }
 
-/* take a row in a query with windows; it may be in several of them */
+/* the emission must know of a session that it may have emitted */
 static void
-take_windowed(JobRound *round, ViewRound *view, int partition)
+touch_session(ViewRound *view, const ViewSession *session)
+{
+	if (view->emit && view_emit_wants(view->emit, session->row.window_end))
+		view_emit_touch(view->emit, session->row.window_start, session->row.window_end,
+						session->row.hash);
+}
+
+/*
+ * Take a row in a query with sessions; true if it is late.  That depends on
+ * the session that the row would be part of.
+ */
+static bool
+take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	bool		drop_late = round->batch->job.event_time.drop_late;
+	ViewSessionPlace place;
+	ViewSession *session;
+	bool		late;
+
+	if (!passes_where(view))
+		return false;
+	(void) spec->kind->assign(spec, event, view->windows);
+	evaluate_keys(view);
+	view_session_find(view->sessions, view->keyvalues, view->keynulls, view->windows, &place);
+	if (is_gone(round, &place.bounds))
+		return true;
+	late = is_late(round, &place.bounds);
+	if (late && round->batch->job.event_time.late != JOB_LATE_UPDATE)
+		return true;
+
+	/* sessions that become another one are taken back */
+	for (int i = 0; i < place.nsessions; i++)
+		touch_session(view, place.sessions[i]);
+	session = view_session_enter(view->sessions, view->keyvalues, view->keynulls, &place);
+	view_agg_advance(view->aggs, session->row.aggs, view->econtext);
+	touch_session(view, session);
+	return late;
+}
+
+/* take a row in a query with windows; it may be in several of them */
+static void
+take_windowed(JobRound *round, ViewRound *view, JobInput *input)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	JobLatePolicy policy = round->batch->job.event_time.late;
 	bool		late = false;
 	bool		isnull;
 	Timestamp	event;
@@ -121,7 +205,13 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 	if (isnull || TIMESTAMP_NOT_FINITE(event))
 		return;
 
-	n = spec->kind->assign(spec, event, view->windows);
+	if (view->sessions)
+	{
+		late = take_in_session(round, view, event);
+		n = 0;
+	}
+	else
+		n = spec->kind->assign(spec, event, view->windows);
 	for (int i = 0; i < n; i++)
 	{
 		const ViewWindow *window = &view->windows[i];
@@ -129,17 +219,26 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 		show_window(view, window);
 		if (!passes_where(view))
 			continue;
+		if (is_gone(round, window))
+		{
+			late = true;
+			continue;
+		}
 		if (is_late(round, window))
 		{
 			late = true;
-			if (drop_late)
+			if (policy != JOB_LATE_UPDATE)
 				continue;
 		}
 		advance_group(view, window);
 	}
 	if (late)
+	{
 		round->stats.late_rows++;
-	job_advance_watermark(round, partition, event);
+		if (policy == JOB_LATE_ROUTE)
+			route_row(round, view, input->slot);
+	}
+	job_advance_watermark(round, input, event);
 }
 
 void
@@ -155,7 +254,7 @@ view_take_row(JobRound *round, JobInput *input)
 
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
 	if (view->vq->window_rti != 0)
-		take_windowed(round, view, input->partition);
+		take_windowed(round, view, input);
 	else
 		take_unwindowed(view);
 	MemoryContextSwitchTo(old);
@@ -182,6 +281,7 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
+	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->window_rti != 0)
 	{
@@ -199,6 +299,9 @@ view_begin_round(JobRound *round)
 		view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
 	view->aggs = view_agg_set_create(vq);
 	view->state = view_state_open(batch->state, vq, view->aggs);
+	if (view_is_merging(vq))
+		view->sessions = view_sessions_begin(view->state,
+											 batch->had_watermark ? batch->watermark : DT_NOBEGIN);
 	round->state = view;
 }
 
@@ -214,7 +317,12 @@ view_flush_round(JobRound *round)
 {
 	ViewRound  *view = round->state;
 
-	view_state_flush(view->state);
+	if (view->sessions)
+		view_sessions_flush(view->sessions);
+	else
+		view_state_flush(view->state);
+	if (view->late)
+		view_late_write(view->late);
 	if (view->window_slot)
 		ExecDropSingleTupleTableSlot(view->window_slot);
 }
@@ -232,7 +340,22 @@ view_load(JobBatch *job_batch)
 	batch->state = table_open(job_batch->job.state, NoLock);
 	batch->had_watermark = job_batch->stats.has_watermark;
 	batch->watermark = job_batch->stats.watermark;
+	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
+		view_late_check(job_batch->source, job_batch->job.late_stream);
+	if (OidIsValid(job_batch->job.emit_into))
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
+									   batch->watermark);
 	return batch;
+}
+
+bool
+view_finish(JobBatch *job_batch)
+{
+	ViewBatch  *batch = job_batch->loaded;
+
+	if (batch->emit && job_batch->stats.has_watermark)
+		job_batch->stats.rows_written += view_emit_run(batch->emit, job_batch->stats.watermark);
+	return false;
 }
 
 /* count the windows that the batch has closed */
@@ -247,13 +370,17 @@ view_end_batch(JobBatch *job_batch)
 
 	if (vq->window_rti == 0 || !job_batch->stats.has_watermark)
 		return;
-	if (batch->had_watermark &&
-		(batch->watermark == watermark ||
-		 !vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first)))
+	if (batch->had_watermark && batch->watermark == watermark)
 		return;
-	closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
-									  !batch->had_watermark, first,
-									  batch->watermark, watermark);
+	if (!view_is_merging(vq) && batch->had_watermark &&
+		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
+		return;
+	if (view_is_merging(vq))
+		closed = view_sessions_close(view_state_open(batch->state, vq, NULL), watermark);
+	else
+		closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
+										  !batch->had_watermark, first,
+										  batch->watermark, watermark);
 	if (closed > 0)
 		signal_note_closed(job_batch->job.target, watermark, closed);
 }

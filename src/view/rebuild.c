@@ -32,11 +32,8 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
-#include "base/dump.h"
-#include "base/loaded.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
 #include "view/analyze.h"
@@ -161,79 +158,9 @@ view_rebuild(JobRow *job, Oid owner)
 	empty_table(state);
 	job->query_tree = nodeToString(query);
 	job_reset(job);
-	view_record_dependencies(job->target, job->state, query);
+	view_record_dependencies(job, query);
 	if (vq->single_group)
 		view_store_single_group(vq, job->state);
 	table_close(state, NoLock);
 	return true;
-}
-
-/*
- * Record dependencies of a restored job: the view needs the stream, and the
- * state table belongs to the view.  view_rebuild() records more, but a paused
- * job does not get there.
- */
-static void
-tie_restored(int32 job_id)
-{
-	JobRow		job;
-	ObjectAddress view;
-	ObjectAddress source;
-	ObjectAddress state;
-
-	if (!job_read(job_id, &job))
-		return;
-	ObjectAddressSet(view, RelationRelationId, job.target);
-	ObjectAddressSet(source, RelationRelationId, job.source);
-	ObjectAddressSet(state, RelationRelationId, job.state);
-	recordDependencyOn(&view, &source, DEPENDENCY_NORMAL);
-	recordDependencyOn(&state, &view, DEPENDENCY_INTERNAL);
-}
-
-/*
- * job_definition(job_id int4) returns text
- *
- * The query for a dump.  The caller has set search_path so that names are
- * written with their schema.
- */
-PG_FUNCTION_INFO_V1(streamq_job_definition);
-Datum
-streamq_job_definition(PG_FUNCTION_ARGS)
-{
-	JobRow		job;
-	char	   *text;
-
-	base_require_loaded();
-	if (!job_read(PG_GETARG_INT32(0), &job))
-		PG_RETURN_NULL();
-	if (view_is_current(&job))
-		text = pg_get_querydef(castNode(Query, stringToNode(job.query_tree)), false);
-
-	else
-		text = job.definition;
-
-	if (text == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(text));
-}
-
-/*
- * BEFORE INSERT trigger on streamq.job_dump: creates the job, and keeps the
- * row out of the table.
- */
-PG_FUNCTION_INFO_V1(streamq_job_dump_restored);
-Datum
-streamq_job_dump_restored(PG_FUNCTION_ARGS)
-{
-	bool		isnull;
-	Datum		job_id = base_restore_row(fcinfo, "job_dump_restored",
-										  "SELECT streamq.restore_job($1)", &isnull);
-
-	if (!isnull)
-	{
-		job_insert_stats(DatumGetInt32(job_id));
-		tie_restored(DatumGetInt32(job_id));
-	}
-	job_note_changed();
-	PG_RETURN_POINTER(NULL);
 }

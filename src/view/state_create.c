@@ -1,99 +1,72 @@
 /*
  * state_create.c
- *	  Creating the state table of a continuous view, and granting access to
- *	  it.
+ *	  Creating the state table and the result table of a continuous view, and
+ *	  granting access to the state table.
  *
- * The table belongs to the owner of the extension.  A trigger refuses
- * statements that change the view or the table, whoever runs them.
+ * The tables belong to the owner of the extension.  A trigger refuses
+ * statements that change the view or the tables, whoever runs them.
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "base/catalog.h"
+#include "base/command.h"
 #include "base/loaded.h"
 #include "compat.h"
 #include "view/analyze.h"
+#include "view/result_table.h"
 #include "view/state_table.h"
+
+AttrNumber
+view_state_first_attno(ViewQuery *vq)
+{
+	if (vq->window_rti == 0)
+		return 1;
+	return view_is_merging(vq) ? VIEW_STATE_DUE_ATTNO + 1 : WINDOW_END_ATTNO + 1;
+}
 
 AttrNumber
 view_state_key_attno(ViewQuery *vq, int i)
 {
-	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + i;
+	return view_state_first_attno(vq) + 1 + i;
 }
 
 AttrNumber
 view_state_agg_attno(ViewQuery *vq, int i)
 {
-	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + list_length(vq->keys) + i;
+	return view_state_key_attno(vq, list_length(vq->keys)) + i;
 }
 
 Oid
 view_state_owner(void)
 {
-	HeapTuple	tup = base_row_by_oid(ExtensionRelationId, ExtensionOidIndexId,
-									  Anum_pg_extension_oid,
-									  get_extension_oid(STREAMQ_SCHEMA, false));
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "extension \"%s\" has no owner", STREAMQ_SCHEMA);
-	return ((Form_pg_extension) GETSTRUCT(tup))->extowner;
+	return base_extension_owner();
 }
 
 /* run utility statements as the owner of the extension */
 static void
 run_as_owner(const char *sql)
 {
-	Oid			save_user;
-	int			save_context;
-	int			nestlevel;
+	BaseIdentity identity;
 
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(view_state_owner(),
-						   save_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("default_tablespace", "", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	base_become_extension_owner(&identity);
 	SPI_connect();
 	if (SPI_execute(sql, false, 0) < 0)
 		elog(ERROR, "could not execute \"%s\"", sql);
 	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(save_user, save_context);
-}
-
-static char *
-collation_name(Oid collation)
-{
-	HeapTuple	tup = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tup);
-	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
-										NameStr(form->collname));
-	ReleaseSysCache(tup);
-	return result;
+	base_become_caller(&identity);
 }
 
 static void
@@ -105,7 +78,7 @@ append_column(StringInfo sql, const char *name, int n, Oid type, int32 typmod,
 										  FORMAT_TYPE_TYPEMOD_GIVEN |
 										  FORMAT_TYPE_FORCE_QUALIFY));
 	if (OidIsValid(collation))
-		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
+		appendStringInfo(sql, " COLLATE %s", base_collation_name(collation));
 }
 
 /* upper limit of a row's width after adding a column of the type */
@@ -140,6 +113,8 @@ check_width(ViewQuery *vq)
 
 	if (vq->window_rti != 0)
 		width = add_width(add_width(width, vq->event_type), vq->event_type);
+	if (view_is_merging(vq))
+		width = add_width(width, vq->event_type);
 	width = add_width(width, INT8OID);
 	foreach(lc, vq->keys)
 		width = add_width(width, ((ViewKey *) lfirst(lc))->type);
@@ -154,6 +129,20 @@ check_width(ViewQuery *vq)
 				 errdetail("The state of a group has %d columns and up to %zu bytes, but the limits are %d columns and %zu bytes.",
 						   natts, width, MaxHeapAttributeNumber, (Size) MaxHeapTupleSize),
 				 errhint("Make several continuous views, each with some of the aggregates.")));
+}
+
+static void
+create_index(const char *table, const char *columns)
+{
+	run_as_owner(psprintf("CREATE INDEX ON %s.%s (%s)", STREAMQ_SCHEMA, table, columns));
+}
+
+static void
+create_trigger(const char *table)
+{
+	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
+						  STREAMQ_SCHEMA, table, STREAMQ_SCHEMA));
 }
 
 Oid
@@ -176,6 +165,8 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 
 		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
 						 type, type);
+		if (view_is_merging(vq))
+			appendStringInfo(&sql, "due %s NOT NULL, ", type);
 	}
 	appendStringInfoString(&sql, "group_hash pg_catalog.int8 NOT NULL");
 	foreach(lc, vq->keys)
@@ -201,15 +192,58 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("state table \"%s\" was dropped or renamed by an event trigger", name)));
 
-	resetStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE INDEX ON %s.%s (%sgroup_hash)",
-					 STREAMQ_SCHEMA, name, windowed ? "window_start, " : "");
-	run_as_owner(sql.data);
-	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
-						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
-						  STREAMQ_SCHEMA, name, STREAMQ_SCHEMA));
+	create_index(name, view_is_merging(vq) ? "group_hash, window_start" :
+				 windowed ? "window_start, group_hash" : "group_hash");
+	if (view_is_merging(vq))
+		create_index(name, "due");
+	create_trigger(name);
 	view_state_grant(state, role, true);
 	return state;
+}
+
+Oid
+view_result_create(ViewQuery *vq, int32 job_id)
+{
+	StringInfoData sql;
+	char		name[NAMEDATALEN];
+	const char *type = format_type_be_qualified(vq->event_type);
+	int			nouts = 0;
+	Oid			results;
+	ListCell   *lc;
+
+	snprintf(name, sizeof(name), VIEW_RESULT_TABLE_NAME, job_id);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s.%s (window_start %s NOT NULL, window_end %s NOT NULL, "
+					 "group_hash pg_catalog.int8 NOT NULL",
+					 STREAMQ_SCHEMA, name, type, type);
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		append_column(&sql, "key", foreach_current_index(lc), key->type,
+					  key->typmod, key->collation);
+	}
+	foreach(lc, vq->query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *expr = (Node *) tle->expr;
+
+		if (!tle->resjunk)
+			append_column(&sql, "out", nouts++, exprType(expr), exprTypmod(expr),
+						  exprCollation(expr));
+	}
+	appendStringInfoString(&sql, ", revision pg_catalog.int4 NOT NULL, deleted pg_catalog.bool NOT NULL) "
+						   "USING heap WITH (fillfactor = 90)");
+	run_as_owner(sql.data);
+
+	results = get_relname_relid(name, get_namespace_oid(STREAMQ_SCHEMA, false));
+	if (!OidIsValid(results))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("result table \"%s\" was dropped or renamed by an event trigger", name)));
+	run_as_owner(psprintf("CREATE INDEX ON %s.%s (window_start, group_hash)", STREAMQ_SCHEMA, name));
+	create_trigger(name);
+	return results;
 }
 
 void

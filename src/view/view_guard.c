@@ -42,6 +42,12 @@ is_continuous_view(Oid relid)
 void
 view_guard_refuse_change(Oid view)
 {
+	JobRow		job;
+
+	if (job_find_by_target(view, &job) && job.name)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change rows of %s \"%s\"", job.kind, job.name)));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot change continuous view \"%s\"", get_rel_name(view)),
@@ -215,7 +221,7 @@ view_guard_drop_attribute(Oid relid, AttrNumber attno)
 		Relation	state;
 		TupleDesc	desc;
 
-		if (!job_read(info->job_id, &job))
+		if (!job_read(info->job_id, &job) || !OidIsValid(job.state))
 			continue;
 		state = try_table_open(job.state, AccessShareLock);
 		if (state == NULL)
@@ -247,8 +253,8 @@ view_guard_drop_while_running(Oid relid)
 	if (OidIsValid(view) && job_find_by_target(view, &job) && job_is_running_here(job.job_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("cannot drop continuous view \"%s\" from within its own batch",
-						get_rel_name(view))));
+				 errmsg("cannot drop %s \"%s\" from within its own batch", job.kind,
+						job_name(&job))));
 }
 
 /*
@@ -256,10 +262,10 @@ view_guard_drop_while_running(Oid relid)
  * on the view, so refuse security_invoker
  */
 void
-view_guard_view_options(Oid view)
+view_guard_view_options(const JobRow *job)
 {
 	HeapTuple	tup = base_row_by_oid(RelationRelationId, ClassOidIndexId,
-									  Anum_pg_class_oid, view);
+									  Anum_pg_class_oid, job->target);
 	Relation	rel;
 	bytea	   *options;
 
@@ -271,7 +277,6 @@ view_guard_view_options(Oid view)
 	if (options != NULL && ((ViewOptions *) options)->security_invoker)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot set security_invoker of continuous view \"%s\"",
-						get_rel_name(view)),
-				 errdetail("A continuous view reads its state with the privileges of its owner.")));
+				 errmsg("cannot set security_invoker of %s \"%s\"", job->kind, job_name(job)),
+				 errdetail("It works with the privileges of its owner.")));
 }

@@ -13,6 +13,7 @@
 #include "nodes/plannodes.h"
 
 #include "compat.h"
+#include "job/job_catalog.h"
 
 /* called before an attribute of a table or composite type is dropped */
 extern void view_guard_drop_attribute(Oid relid, AttrNumber attno);
@@ -21,7 +22,7 @@ extern void view_guard_drop_attribute(Oid relid, AttrNumber attno);
 extern void view_guard_drop_while_running(Oid relid);
 
 /* called after the running command altered a view, before others see it */
-extern void view_guard_view_options(Oid view);
+extern void view_guard_view_options(const JobRow *job);
 
 /* raise the error that a continuous view cannot be changed (0A000) */
 extern void view_guard_refuse_change(Oid view) pg_attribute_noreturn();

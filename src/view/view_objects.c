@@ -82,9 +82,8 @@ refuse_rule(Oid rule)
 		job.format != JOB_FORMAT_RESTORED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot change the definition of continuous view \"%s\"",
-						get_rel_name(view)),
-				 errhint("Drop the continuous view and create it again.")));
+				 errmsg("cannot change the definition of %s \"%s\"", job.kind, job_name(&job)),
+				 errhint("Drop the %s and create it again.", job.kind)));
 }
 
 void
@@ -127,10 +126,10 @@ view_object(ObjectAccessType access, Oid classId, Oid objectId, int subId)
 		Oid			before = job_relation_owner(objectId);
 		Oid			after = new_owner(objectId);
 
-		view_guard_view_options(objectId);
+		view_guard_view_options(&job);
 
 		/* the owner of a view must be able to read the state table */
-		if (OidIsValid(after) && before != after)
+		if (OidIsValid(job.state) && OidIsValid(after) && before != after)
 		{
 			view_state_grant(job.state, before, false);
 			view_state_grant(job.state, after, true);

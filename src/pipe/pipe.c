@@ -1,0 +1,181 @@
+/*
+ * pipe.c
+ *	  Pipes as a kind of job, and the SQL functions that create and drop them.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/argument.h"
+#include "base/loaded.h"
+#include "compat.h"
+#include "job/job.h"
+#include "job/job_args.h"
+#include "job/job_define.h"
+#include "job/job_kind.h"
+#include "pipe/pipe.h"
+#include "pipe/pipe_internal.h"
+#include "query/query.h"
+
+PG_FUNCTION_INFO_V1(streamq_create_pipe);
+PG_FUNCTION_INFO_V1(streamq_drop_pipe);
+
+/* ---- the kind of job ---- */
+
+static int
+describe(const JobRow *job, JobRelation *relations)
+{
+	Oid			others[JOB_MAX_RELATIONS];
+	int			nothers = job_view_relations(job->target, job->source, others,
+											 JOB_MAX_RELATIONS - 3);
+	int			n = 0;
+
+	relations[n++] = (JobRelation)
+	{
+		job->source, JOB_SOURCE, AccessShareLock
+	};
+	for (int i = 0; i < nothers; i++)
+		if (others[i] != job->emit_into)
+			relations[n++] = (JobRelation)
+		{
+			others[i], JOB_OTHER, AccessShareLock
+		};
+	relations[n++] = (JobRelation)
+	{
+		job->emit_into, JOB_TARGET, RowExclusiveLock
+	};
+	relations[n++] = (JobRelation)
+	{
+		job->target, JOB_VIEW, AccessShareLock
+	};
+	return n;
+}
+
+/*
+ * The view's rule is right for every server that has it.  But a dump has no
+ * dependency on the target, nor the numbers of columns, which may differ.
+ */
+static bool
+is_current(const JobRow *job)
+{
+	return job->format == job_format() &&
+		job_has_dependency(job->target, RelationRelationId, job->emit_into);
+}
+
+static bool
+rebuild(JobRow *job, Oid owner)
+{
+	Query	   *query = job_view_query(job->target);
+	Relation	target;
+
+	/* pg_dump may create an empty view first, and replace it later */
+	if (query_find_source(query, job->source) == 0)
+		return false;
+	target = pipe_open_target(job->emit_into, NoLock);
+	job->query_tree = pipe_write_columns(pipe_match_columns(query, target));
+	table_close(target, NoLock);
+	job_record_dependency(job->target, RelationRelationId, job->emit_into);
+	job_set_current(job);
+	return true;
+}
+
+static const JobKind pipe_kind = {
+	.name = PIPE_JOB_KIND,
+	.describe = describe,
+	.is_current = is_current,
+	.rebuild = rebuild,
+	.load = pipe_load,
+	.begin_round = pipe_begin_round,
+	.take_row = pipe_take_row,
+	.flush_round = pipe_flush_round,
+	.close = pipe_close
+};
+
+void
+pipe_init(void)
+{
+	job_register_kind(&pipe_kind);
+}
+
+/* ---- SQL functions ---- */
+
+/* fail if the caller may not do what the pipe will do, or if it cannot work */
+static void
+try_plan(const JobRow *job, Relation target, const PipeColumns *columns)
+{
+	char	   *text;
+
+	query_check_privileges(pipe_plan(job, target, columns, 1000, &text));
+}
+
+/*
+ * create_pipe(name text, query text, into_stream regclass, start_at text,
+ *			   if_not_exists bool, error_limit int8, job_timeout interval)
+ *
+ * 42710 if there is a job of this name and if_not_exists is false, 0A000 if a
+ * pipe does not support the query, 42501 if the caller may not read the stream
+ * or write into the target, 42703 if a column has no place in the target,
+ * 42P17 if jobs would form a loop, 22023 for invalid options.
+ */
+Datum
+streamq_create_pipe(PG_FUNCTION_ARGS)
+{
+	char	   *name = job_text_arg(fcinfo, 0, "name");
+	char	   *text = job_text_arg(fcinfo, 1, "query");
+	Oid			into = job_relation_arg(fcinfo, 2, "into_stream");
+	JobOptions	options = {.start_at = job_text_arg(fcinfo, 3, "start_at")};
+	JobRow		job = {.kind = PIPE_JOB_KIND, .name = name};
+	PipeColumns *columns;
+	Query	   *query;
+	Relation	target;
+
+	base_require_loaded();
+	PreventCommandIfReadOnly("create_pipe()");
+	if (PG_ARGISNULL(4))
+		base_null_argument("if_not_exists");
+	job_check_start(options.start_at);
+	options.error_limit = job_limit_arg(fcinfo, 5, "error_limit");
+	options.job_timeout = job_duration_arg(fcinfo, 6, "job_timeout");
+	if (!job_check_new_name(PIPE_JOB_KIND, name, PG_GETARG_BOOL(4)))
+		PG_RETURN_VOID();
+
+	query = job_parse_query(text, PIPE_JOB_KIND, "Write SELECT ... FROM a stream.");
+	job.source = pipe_check_query(query);
+	query_check_row_security(job.source, GetUserId(), PIPE_JOB_KIND);
+	target = pipe_open_target(into, RowExclusiveLock);
+	job_check_loop(PIPE_JOB_KIND, name, job.source, &into, 1);
+	columns = pipe_match_columns(query, target);
+
+	job.job_id = job_next_id();
+	job.emit_into = into;
+	job.target = job_create_view(&job, query);
+	job_record_dependency(job.target, RelationRelationId, into);
+	job.settings = job_collect_settings();
+	job.query = text;
+
+	job.query_tree = pipe_write_columns(columns);
+	job_insert(&job, &options);
+	try_plan(&job, target, columns);
+	table_close(target, NoLock);
+	job_set_start(job.job_id, job.source, options.start_at);
+	job_note_changed();
+	PG_RETURN_VOID();
+}
+
+/*
+ * drop_pipe(name text, if_exists bool): 42704 if there is none, 42809 if the
+ * job is no pipe, 42501 unless the caller owns it
+ */
+Datum
+streamq_drop_pipe(PG_FUNCTION_ARGS)
+{
+	job_drop(fcinfo, PIPE_JOB_KIND, "drop_pipe()");
+	PG_RETURN_VOID();
+}
