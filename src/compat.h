@@ -247,6 +247,13 @@ flatten_group_vars(Query *query, Node *node)
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
 #endif
 
+/* 18: the executor can run any query again */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
+#else
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
+#endif
+
 /* 18: an iterator is needed to see the members of an equivalence class */
 #include "optimizer/paths.h"
 #if PG_VERSION_NUM < 180000
@@ -321,18 +328,22 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_BEGIN_CUSTOM_SLOT(css, ops)		((void) 0)
 #endif
 
+/* 18: the executor does not ask whether it runs a query only once */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_EXECUTOR_RUN_EXTRA	, bool execute_once
+#define COMPAT_EXECUTOR_RUN_ARG		, execute_once
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
+#else
+#define COMPAT_EXECUTOR_RUN_EXTRA
+#define COMPAT_EXECUTOR_RUN_ARG
+#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
+#endif
+
 /* 16: privileges to check are in a list of their own */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_CHECK_PERMISSIONS(plan)	ExecCheckRTPerms((plan)->rtable, true)
 #else
 #define COMPAT_CHECK_PERMISSIONS(plan)	ExecCheckPermissions((plan)->rtable, (plan)->permInfos, true)
-#endif
-
-/* 18: a plan may be run once only; the caller includes executor/executor.h */
-#if PG_VERSION_NUM < 180000
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
-#else
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
 #endif
 
 /* 18: functions that write EXPLAIN's properties have headers of their own */

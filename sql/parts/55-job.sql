@@ -7,6 +7,7 @@ CREATE TABLE streamq.job (
 	name pg_catalog.text COLLATE pg_catalog."C" UNIQUE,
 	target pg_catalog.regclass NOT NULL UNIQUE,
 	source pg_catalog.regclass NOT NULL,
+	other_source pg_catalog.regclass,
 	state_table pg_catalog.regclass,
 	result_table pg_catalog.regclass,
 	emit_into pg_catalog.regclass,
@@ -47,6 +48,7 @@ COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, h
 COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
 COMMENT ON COLUMN streamq.job.target IS 'the view that belongs to the job, and whose owner owns the job';
 COMMENT ON COLUMN streamq.job.source IS 'the stream that the job reads';
+COMMENT ON COLUMN streamq.job.other_source IS 'the second stream that the job reads; null if there is none';
 COMMENT ON COLUMN streamq.job.state_table IS 'table that holds the state of a continuous view';
 COMMENT ON COLUMN streamq.job.result_table IS 'table with the results that a continuous view has emitted';
 COMMENT ON COLUMN streamq.job.emit_into IS 'stream or table to which the job writes its results';
@@ -76,6 +78,7 @@ CREATE TABLE streamq.job_progress (
 	max_event_time pg_catalog.timestamptz,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
+COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
 CREATE TABLE streamq.job_stats (
@@ -96,6 +99,7 @@ COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (
 	job_id pg_catalog.int4 NOT NULL,
+	stream pg_catalog.regclass NOT NULL,
 	msg_id pg_catalog.int8 NOT NULL,
 	at pg_catalog.timestamptz NOT NULL,
 	sqlstate pg_catalog.text NOT NULL,
@@ -135,6 +139,36 @@ AS 'MODULE_PATHNAME', 'streamq_aggregate_result';
 COMMENT ON FUNCTION streamq.aggregate_result(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog."any", pg_catalog.anyelement)
 IS 'value of an aggregate for a stored state; the last argument names its type';
 
+-- A group may have several rows in a state table.  The view's query merges
+-- their states.  The aggregate's combine function may be anything, so this
+-- runs in the leader of a parallel query, too.
+CREATE FUNCTION streamq.aggregate_merge_add(state pg_catalog.internal, aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+											stored pg_catalog.anyelement, sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text)
+RETURNS pg_catalog.internal
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_merge_add';
+COMMENT ON FUNCTION streamq.aggregate_merge_add(pg_catalog.internal, pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'transition function of aggregate_merge()';
+
+CREATE FUNCTION streamq.aggregate_merge_final(state pg_catalog.internal, aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[],
+											  stored pg_catalog.anyelement, sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text)
+RETURNS pg_catalog.anyelement
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_merge_final';
+COMMENT ON FUNCTION streamq.aggregate_merge_final(pg_catalog.internal, pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'final function of aggregate_merge()';
+
+CREATE AGGREGATE streamq.aggregate_merge(aggregate pg_catalog.regprocedure, argument_types pg_catalog.regtype[], stored pg_catalog.anyelement,
+										 sealed pg_catalog.bytea, n pg_catalog.int4, collated pg_catalog.text) (
+	SFUNC = streamq.aggregate_merge_add,
+	STYPE = pg_catalog.internal,
+	FINALFUNC = streamq.aggregate_merge_final,
+	FINALFUNC_EXTRA,
+	PARALLEL = RESTRICTED
+);
+COMMENT ON AGGREGATE streamq.aggregate_merge(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
+IS 'one stored state from those of several rows of a group; the collation of the last argument is that of the aggregate''s input';
+
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
@@ -147,13 +181,17 @@ CREATE FUNCTION streamq.create_continuous_view(
 	watermark_delay pg_catalog.interval DEFAULT '0',
 	late_rows pg_catalog.text DEFAULT 'update',
 	allowed_lateness pg_catalog.interval DEFAULT '0',
+	late_stream pg_catalog.regclass DEFAULT NULL,
+	emit_into pg_catalog.regclass DEFAULT NULL,
+	idle_timeout pg_catalog.interval DEFAULT NULL,
 	start_at pg_catalog.text DEFAULT 'earliest',
+	retention pg_catalog.interval DEFAULT NULL,
 	if_not_exists pg_catalog.bool DEFAULT false,
 	job_timeout pg_catalog.interval DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
-COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.bool, pg_catalog.interval)
+COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)

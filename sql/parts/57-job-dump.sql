@@ -5,6 +5,7 @@
 CREATE TABLE streamq.job_dump (
 	target pg_catalog.text NOT NULL,
 	source pg_catalog.text NOT NULL,
+	other_source pg_catalog.text,
 	state_table pg_catalog.text,
 	result_table pg_catalog.text,
 	emit_into pg_catalog.text,
@@ -42,13 +43,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT streamq.relation_name(j.target),
 	streamq.relation_name(j.source),
+	streamq.relation_name(j.other_source),
 	streamq.relation_name(j.state_table),
 	streamq.relation_name(j.result_table),
 	streamq.relation_name(j.emit_into),
 	streamq.relation_name(j.late_stream),
 	streamq.relation_name(j.dead_letter),
 	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
-		ARRAY['job_id', 'target', 'source', 'state_table', 'result_table', 'emit_into', 'late_stream',
+		ARRAY['job_id', 'target', 'source', 'other_source', 'state_table', 'result_table', 'emit_into', 'late_stream',
 			  'dead_letter', 'format', 'query_tree']::pg_catalog.text[]
 		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id))
 FROM streamq.job j
@@ -71,6 +73,7 @@ SELECT (pg_catalog.jsonb_populate_record(NULL::streamq.job,
 	j.options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object(
 		'job_id', pg_catalog.nextval('streamq.job_job_id_seq'::pg_catalog.regclass),
 		'target', t.oid, 'source', s.oid,
+		'other_source', pg_catalog.to_regclass(j.other_source)::pg_catalog.oid,
 		'state_table', pg_catalog.to_regclass(j.state_table)::pg_catalog.oid,
 		'result_table', pg_catalog.to_regclass(j.result_table)::pg_catalog.oid,
 		'emit_into', pg_catalog.to_regclass(j.emit_into)::pg_catalog.oid,
@@ -83,6 +86,7 @@ WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.target)::pg_catalog.
   AND s.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(j.source)::pg_catalog.oid
   AND a.oid OPERATOR(pg_catalog.=) s.relam
   AND a.amname OPERATOR(pg_catalog.=) 'streamq'
+  AND (j.other_source IS NULL OR pg_catalog.to_regclass(j.other_source) IS NOT NULL)
   AND (j.state_table IS NULL OR pg_catalog.to_regclass(j.state_table) IS NOT NULL)
   AND (j.result_table IS NULL OR pg_catalog.to_regclass(j.result_table) IS NOT NULL)
   AND (j.emit_into IS NULL OR pg_catalog.to_regclass(j.emit_into) IS NOT NULL)

@@ -80,7 +80,8 @@ SELECT COALESCE(j.name COLLATE pg_catalog."default", j.target::pg_catalog.text) 
 	   e.msg_id,
 	   e.at,
 	   e.sqlstate,
-	   e.message
+	   e.message,
+	   e.stream
 FROM streamq.job_error_log e
 JOIN streamq.job j ON j.job_id OPERATOR(pg_catalog.=) e.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
@@ -91,4 +92,5 @@ COMMENT ON COLUMN streamq.job_errors.msg_id IS 'the message';
 COMMENT ON COLUMN streamq.job_errors.at IS 'time at which the error was raised';
 COMMENT ON COLUMN streamq.job_errors.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN streamq.job_errors.message IS 'text of the error';
+COMMENT ON COLUMN streamq.job_errors.stream IS 'the stream that the message is in';
 GRANT SELECT ON streamq.job_errors TO PUBLIC;

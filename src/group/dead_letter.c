@@ -387,15 +387,14 @@ add_message(LetterWriter *w, TupleTableSlot *slot, const LogKeptRow *row, int32 
 {
 	const LetterPlan *plan = &w->plan;
 	StreamMessage message = {0};
+	MessageRow	formed = {w->format, slot, row->msg_id, row->produced_at, deliveries};
 	uint32		wanted = MESSAGE_COLUMN(5) | MESSAGE_COLUMN(7);
 	Datum		values[MESSAGE_NATTS];
 	bool		nulls[MESSAGE_NATTS];
 
 	if (plan->form == LETTER_JSON || plan->form == LETTER_STRING)
 		wanted |= MESSAGE_COLUMN(6);
-	stream_message_form(w->format, slot, LOG_MSG_PARTITION(row->msg_id),
-						LOG_MSG_OFFSET(row->msg_id), row->produced_at, deliveries,
-						wanted, values, nulls);
+	stream_message_form(&formed, wanted, values, nulls);
 	switch (plan->form)
 	{
 		case LETTER_PAYLOAD:

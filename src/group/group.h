@@ -12,6 +12,8 @@
 #include "fmgr.h"
 #include "utils/rel.h"
 
+#include "stream/message.h"
+
 extern void group_init(void);	/* called by _PG_init: registers callbacks */
 extern void group_shmem_request(void);
 extern void group_shmem_startup(void);
@@ -67,6 +69,12 @@ extern GroupMessages *group_consume_as(FunctionCallInfo fcinfo, Oid row_type);
  */
 extern bool group_messages_next(GroupMessages *messages, uint32 wanted,
 								Datum *values, bool *nulls);
+
+/*
+ * The same without forming values; not for consume_as().  The row is valid
+ * until the next call.
+ */
+extern bool group_messages_fetch(GroupMessages *messages, MessageRow *row);
 extern void group_messages_rewind(GroupMessages *messages);
 extern void group_messages_end(GroupMessages *messages);
 

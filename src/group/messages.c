@@ -64,14 +64,18 @@ static void
 form_on_trial(void *arg)
 {
 	Trial	   *trial = arg;
-	int64		msg_id = trial->row->msg_id;
+	MessageRow	row = {
+		.format = trial->messages->format,
+		.slot = trial->slot,
+		.msg_id = trial->row->msg_id,
+		.produced_at = trial->row->produced_at,
+		.deliveries = trial->row->note
+	};
 	Datum		values[MESSAGE_NATTS];
 	bool		nulls[MESSAGE_NATTS];
 
 	MemoryContextSwitchTo(trial->context);
-	stream_message_form(trial->messages->format, trial->slot, LOG_MSG_PARTITION(msg_id),
-						LOG_MSG_OFFSET(msg_id), trial->row->produced_at, trial->row->note,
-						trial->messages->wanted, values, nulls);
+	stream_message_form(&row, trial->messages->wanted, values, nulls);
 }
 
 static bool
@@ -165,33 +169,41 @@ group_messages_count(const GroupMessages *messages)
 }
 
 bool
-group_messages_next(GroupMessages *messages, uint32 wanted, Datum *values, bool *nulls)
+group_messages_fetch(GroupMessages *messages, MessageRow *row)
 {
-	TupleTableSlot *slot;
-	LogKeptRow	row;
-	int			partition;
-	int64		off;
+	LogKeptRow	kept;
 
 	if (messages->store == NULL ||
-		(slot = log_row_store_next(messages->store, &row)) == NULL)
+		(row->slot = log_row_store_next(messages->store, &kept)) == NULL)
 		return false;
-	partition = LOG_MSG_PARTITION(row.msg_id);
-	off = LOG_MSG_OFFSET(row.msg_id);
+	row->format = messages->format;
+	row->msg_id = kept.msg_id;
+	row->produced_at = kept.produced_at;
+	row->deliveries = kept.note;
+	return true;
+}
+
+bool
+group_messages_next(GroupMessages *messages, uint32 wanted, Datum *values, bool *nulls)
+{
+	MessageRow	row;
+
+	if (!group_messages_fetch(messages, &row))
+		return false;
 	if (!messages->typed)
 	{
-		stream_message_form(messages->format, slot, partition, off, row.produced_at, row.note,
-							wanted, values, nulls);
+		stream_message_form(&row, wanted, values, nulls);
 		return true;
 	}
 	memset(nulls, 0, GROUP_TYPED_NATTS * sizeof(bool));
 	values[0] = Int64GetDatum(row.msg_id);
-	values[1] = Int32GetDatum(partition);
-	values[2] = Int64GetDatum(off);
+	values[1] = Int32GetDatum(LOG_MSG_PARTITION(row.msg_id));
+	values[2] = Int64GetDatum(LOG_MSG_OFFSET(row.msg_id));
 	values[3] = TimestampTzGetDatum(row.produced_at);
-	values[4] = Int32GetDatum(row.note);
+	values[4] = Int32GetDatum(row.deliveries);
 	nulls[5] = !(wanted & MESSAGE_COLUMN(5));
 	if (!nulls[5])
-		values[5] = ExecFetchSlotHeapTupleDatum(slot);
+		values[5] = ExecFetchSlotHeapTupleDatum(row.slot);
 	return true;
 }
 

@@ -1,6 +1,6 @@
 /*
  * input.c
- *	  The rows that a round reads: the partitions of the source, merged by
+ *	  The rows that a round reads: the partitions of its sources, merged by
  *	  the time at which the rows were appended.
  *
  * Each partition is read up to the first offset of a transaction in progress,
@@ -16,23 +16,37 @@
 #include "log/log.h"
 #include "log/reader.h"
 
+Relation
+job_input_source(const JobBatch *batch, int number, int *partition)
+{
+	if (number < batch->npartitions)
+	{
+		*partition = number;
+		return batch->source;
+	}
+	*partition = number - batch->npartitions;
+	return batch->other_source;
+}
+
 void
 job_inputs_open(JobInputs *inputs, JobRound *round)
 {
 	JobBatch   *batch = round->batch;
 
 	memset(inputs, 0, sizeof(*inputs));
-	inputs->inputs = palloc0(sizeof(JobInput) * batch->npartitions);
-	for (int i = 0; i < batch->npartitions; i++)
+	inputs->inputs = palloc0(sizeof(JobInput) * batch->ninputs);
+	for (int i = 0; i < batch->ninputs; i++)
 	{
 		JobInput   *input = &inputs->inputs[inputs->n];
-		int64		next = log_next_offset(batch->source, i);
+		Relation	source = job_input_source(batch, i, &input->partition);
+		int64		next = log_next_offset(source, input->partition);
 
 		if (next <= round->progress[i].next_offset)
 			continue;
-		input->partition = i;
-		input->slot = log_slot_create(batch->source);
-		input->reader = log_reader_begin(batch->source, i,
+		input->number = i;
+		input->source = source;
+		input->slot = log_slot_create(source);
+		input->reader = log_reader_begin(source, input->partition,
 										 round->progress[i].next_offset, next,
 										 batch->snapshot, true);
 		job_input_advance(input);
@@ -76,7 +90,7 @@ job_inputs_close(JobInputs *inputs, JobRound *round)
 	for (int i = 0; i < inputs->n; i++)
 	{
 		JobInput   *input = &inputs->inputs[i];
-		JobProgress *progress = &round->progress[input->partition];
+		JobProgress *progress = &round->progress[input->number];
 		int64		position = input->has_row ? input->off : log_reader_position(input->reader);
 
 		if (position > progress->next_offset)

@@ -23,6 +23,9 @@ typedef struct JobInputs
 	JobInput   *second;			/* NULL if no other has a row */
 } JobInputs;
 
+/* the stream and partition that an input is */
+extern Relation job_input_source(const JobBatch *batch, int number, int *partition);
+
 /* open the inputs at the round's positions, with the batch's snapshot */
 extern void job_inputs_open(JobInputs *inputs, JobRound *round);
 
@@ -31,13 +34,13 @@ extern JobInput *job_inputs_choose(JobInputs *inputs);
 
 /*
  * is the row of a before that of b?  If the times are equal, the lower
- * partition is
+ * number decides
  */
 static inline bool
 job_input_precedes(const JobInput *a, const JobInput *b)
 {
 	return a->produced_at < b->produced_at ||
-		(a->produced_at == b->produced_at && a->partition < b->partition);
+		(a->produced_at == b->produced_at && a->number < b->number);
 }
 
 /*

@@ -26,6 +26,7 @@ typedef struct JobInfo
 {
 	int32		job_id;
 	Oid			source;			/* stream that the job reads */
+	Oid			other_source;	/* second stream; InvalidOid: none */
 	bool		enabled;		/* not paused */
 	int			timeout;		/* ms for a batch; 0: no limit, -1: the
 								 * setting */
@@ -75,6 +76,9 @@ extern void job_apply_settings(ArrayType *settings);
  * negative
  */
 extern void job_check_duration(const Interval *value, const char *arg);
+
+/* is a duration that was checked zero? */
+extern bool job_is_zero(const Interval *value);
 
 /* owner of a relation as other commands see it; InvalidOid if there is none */
 extern Oid	job_relation_owner(Oid relid);

@@ -51,6 +51,7 @@ enum
 	Anum_job_name,
 	Anum_job_target,
 	Anum_job_source,
+	Anum_job_other_source,
 	Anum_job_state_table,
 	Anum_job_result_table,
 	Anum_job_emit_into,
@@ -105,6 +106,7 @@ enum
 enum
 {
 	Anum_error_job_id = 1,
+	Anum_error_stream,
 	Anum_error_msg_id,
 	Anum_error_at,
 	Anum_error_sqlstate,
@@ -224,6 +226,7 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->name = get_text(tup, Anum_job_name, desc);
 	job->target = get_oid(tup, Anum_job_target, desc);
 	job->source = get_oid(tup, Anum_job_source, desc);
+	job->other_source = get_oid(tup, Anum_job_other_source, desc);
 	job->state = get_oid(tup, Anum_job_state_table, desc);
 	job->results = get_oid(tup, Anum_job_result_table, desc);
 	job->emit_into = get_oid(tup, Anum_job_emit_into, desc);
@@ -321,6 +324,7 @@ job_insert(JobRow *job, const JobOptions *options)
 		nulls[Anum_job_name - 1] = true;
 	values[Anum_job_target - 1] = ObjectIdGetDatum(job->target);
 	values[Anum_job_source - 1] = ObjectIdGetDatum(job->source);
+	set_oid(values, nulls, Anum_job_other_source, job->other_source);
 	set_oid(values, nulls, Anum_job_state_table, job->state);
 	set_oid(values, nulls, Anum_job_result_table, job->results);
 	set_oid(values, nulls, Anum_job_emit_into, job->emit_into);
@@ -426,7 +430,8 @@ job_is_view(Oid relid)
 bool
 job_find_by_state(Oid state, JobRow *job)
 {
-	return find_by_relation(Anum_job_state_table, state, NULL, job);
+	return find_by_relation(Anum_job_state_table, state, NULL, job) ||
+		find_by_relation(Anum_job_result_table, state, NULL, job);
 }
 
 bool
@@ -505,7 +510,8 @@ job_list(void)
 		bool		isnull;
 
 		info->job_id = DatumGetInt32(heap_getattr(tup, Anum_job_job_id, desc, &isnull));
-		info->source = DatumGetObjectId(heap_getattr(tup, Anum_job_source, desc, &isnull));
+		info->source = get_oid(tup, Anum_job_source, desc);
+		info->other_source = get_oid(tup, Anum_job_other_source, desc);
 		info->enabled = DatumGetBool(heap_getattr(tup, Anum_job_enabled, desc, &isnull));
 		timeout = get_micros(tup, Anum_job_job_timeout, desc);
 		info->timeout = timeout == JOB_NO_LIMIT ? -1 : (int) Min(INT_MAX, (timeout + 999) / 1000);
@@ -730,21 +736,22 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 }
 
 JobProgress *
-job_read_progress(int32 job_id, int npartitions)
+job_read_progress(int32 job_id, int npartitions, int nother)
 {
 	Relation	rel = base_catalog_open("job_progress", Natts_progress, AccessShareLock, false);
 	TupleDesc	desc = RelationGetDescr(rel);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	JobProgress *result = palloc0(sizeof(JobProgress) * npartitions);
+	JobProgress *result = palloc0(sizeof(JobProgress) * (npartitions + nother));
 	bool		all = true;
 
-	for (int i = 0; i < npartitions; i++)
+	for (int i = 0; i < npartitions + nother; i++)
 	{
-		HeapTuple	tup = base_tidcache_fetch(rel, PROGRESS_KEY(job_id, i), snapshot);
+		int			input = i < npartitions ? i : JOB_OTHER_INPUT(i - npartitions);
+		HeapTuple	tup = base_tidcache_fetch(rel, PROGRESS_KEY(job_id, input), snapshot);
 
-		result[i].partition = i;
+		result[i].partition = input;
 		if (tup && is_row_of(tup, desc, Anum_progress_job_id, job_id) &&
-			is_row_of(tup, desc, Anum_progress_partition, i))
+			is_row_of(tup, desc, Anum_progress_partition, input))
 			read_progress_tuple(tup, desc, &result[i]);
 		else
 			all = false;
@@ -758,13 +765,18 @@ job_read_progress(int32 job_id, int npartitions)
 		while (HeapTupleIsValid(tup = systable_getnext(scan)))
 		{
 			bool		isnull;
-			int			partition = DatumGetInt32(heap_getattr(tup, Anum_progress_partition,
-															   desc, &isnull));
+			int			input = DatumGetInt32(heap_getattr(tup, Anum_progress_partition,
+														   desc, &isnull));
+			int			i = input;
 
-			if (partition < 0 || partition >= npartitions)
+			if (input >= JOB_OTHER_INPUT(0))
+				i = input < JOB_OTHER_INPUT(nother) ? npartitions + input - JOB_OTHER_INPUT(0) : -1;
+			else if (input >= npartitions)
+				i = -1;
+			if (i < 0)
 				continue;
-			read_progress_tuple(tup, desc, &result[partition]);
-			base_tidcache_store(rel, PROGRESS_KEY(job_id, partition), &tup->t_self);
+			read_progress_tuple(tup, desc, &result[i]);
+			base_tidcache_store(rel, PROGRESS_KEY(job_id, input), &tup->t_self);
 		}
 		systable_endscan(scan);
 	}
@@ -776,6 +788,7 @@ job_read_progress(int32 job_id, int npartitions)
 void
 job_hold_retention(Relation rel, int npartitions, int64 *least)
 {
+	Oid			relid = RelationGetRelid(rel);
 	ListCell   *lc;
 
 	foreach(lc, job_list())
@@ -783,9 +796,12 @@ job_hold_retention(Relation rel, int npartitions, int64 *least)
 		JobInfo    *info = lfirst(lc);
 		JobProgress *progress;
 
-		if (info->source != RelationGetRelid(rel))
+		if (info->source == relid)
+			progress = job_read_progress(info->job_id, npartitions, 0);
+		else if (info->other_source == relid)
+			progress = job_read_progress(info->job_id, 0, npartitions);
+		else
 			continue;
-		progress = job_read_progress(info->job_id, npartitions);
 		for (int p = 0; p < npartitions; p++)
 			least[p] = Min(least[p], progress[p].next_offset);
 		pfree(progress);
@@ -793,11 +809,11 @@ job_hold_retention(Relation rel, int npartitions, int64 *least)
 }
 
 void
-job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
+job_write_progress(int32 job_id, JobProgress *progress, int n)
 {
 	Relation	rel = base_catalog_open("job_progress", Natts_progress, RowExclusiveLock, false);
 
-	for (int i = 0; i < npartitions; i++)
+	for (int i = 0; i < n; i++)
 	{
 		JobProgress *p = &progress[i];
 		Datum		values[Natts_progress] = {0};
@@ -825,13 +841,14 @@ job_write_progress(int32 job_id, JobProgress *progress, int npartitions)
 }
 
 void
-job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message)
+job_add_error(int32 job_id, Oid stream, int64 msg_id, int sqlerrcode, const char *message)
 {
 	Relation	rel = base_catalog_open("job_error_log", Natts_error, RowExclusiveLock, false);
 	Datum		values[Natts_error] = {0};
 	bool		nulls[Natts_error] = {0};
 
 	values[Anum_error_job_id - 1] = Int32GetDatum(job_id);
+	values[Anum_error_stream - 1] = ObjectIdGetDatum(stream);
 	values[Anum_error_msg_id - 1] = Int64GetDatum(msg_id);
 	values[Anum_error_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[Anum_error_sqlstate - 1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));

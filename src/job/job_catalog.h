@@ -13,6 +13,8 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "log/log.h"
+
 /* what is done with late rows */
 typedef enum JobLatePolicy
 {
@@ -54,6 +56,7 @@ typedef struct JobRow
 	char	   *name;			/* NULL: the job is called like its target */
 	Oid			target;			/* view of the job; its owner owns the job */
 	Oid			source;			/* stream that it reads */
+	Oid			other_source;	/* second stream; InvalidOid: none */
 	Oid			state;			/* table for its state */
 	Oid			results;		/* table of the results that it has emitted */
 	Oid			emit_into;		/* stream or table that gets the results */
@@ -87,10 +90,13 @@ typedef struct JobStats
 	int64		rows_written;	/* rows written to emit_into */
 } JobStats;
 
+/* number of a partition of the second stream in streamq.job_progress */
+#define JOB_OTHER_INPUT(partition)	(LOG_MAX_PARTITIONS + (partition))
+
 /* a row of streamq.job_progress: how far a job is in a partition */
 typedef struct JobProgress
 {
-	int			partition;
+	int			partition;		/* or JOB_OTHER_INPUT(partition) */
 	int64		next_offset;	/* everything below is processed */
 	bool		has_event;
 	Timestamp	max_event;		/* latest event time so far */
@@ -156,6 +162,8 @@ extern const char *job_name(const JobRow *job);
  * anything else from the catalog.
  */
 extern bool job_may_have_target(Oid target);
+
+/* find a job by its state table or its result table */
 extern bool job_find_by_state(Oid state, JobRow *job);
 
 /* find a job by a name given by the user; fail with 42704 if there is none */
@@ -171,12 +179,15 @@ extern void job_delete(int32 job_id);
 extern bool job_read_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 extern void job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid);
 
-/* array of npartitions entries; those that are stored are filled in */
-extern JobProgress *job_read_progress(int32 job_id, int npartitions);
+/*
+ * Array with an entry for each partition of the stream, and then of the second
+ * stream.  Those that are stored are filled in.
+ */
+extern JobProgress *job_read_progress(int32 job_id, int npartitions, int nother);
 
 /* write the entries that changed */
-extern void job_write_progress(int32 job_id, JobProgress *progress, int npartitions);
-extern void job_add_error(int32 job_id, int64 msg_id, int sqlerrcode, const char *message);
+extern void job_write_progress(int32 job_id, JobProgress *progress, int n);
+extern void job_add_error(int32 job_id, Oid stream, int64 msg_id, int sqlerrcode, const char *message);
 
 /*
  * Retention holder (see stream_register_retention_holder): a job needs what it

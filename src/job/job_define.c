@@ -381,7 +381,7 @@ job_set_start(int32 job_id, Oid source, const char *start_at)
 		return;
 	rel = log_open_stream(source, NoLock);
 	npartitions = log_partition_count(rel);
-	progress = job_read_progress(job_id, npartitions);
+	progress = job_read_progress(job_id, npartitions, 0);
 	for (int i = 0; i < npartitions; i++)
 	{
 		/*

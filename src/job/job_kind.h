@@ -51,7 +51,7 @@ typedef struct JobRelation
 /* a message that failed */
 typedef struct JobBadRow
 {
-	int			partition;
+	int			input;
 	int64		off;
 	int			sqlerrcode;
 	char	   *message;
@@ -64,12 +64,16 @@ typedef struct JobBatch
 	JobRow		job;
 	Oid			owner;			/* role that processes the rows */
 	Relation	source;
-	int			npartitions;
+	Relation	other_source;	/* NULL: none */
+	int			npartitions;	/* of the source */
+	int			ninputs;		/* partitions of both */
 	Snapshot	snapshot;		/* decides which rows of the stream are
 								 * visible */
-	JobProgress *progress;		/* as of the last successful round */
+	JobProgress *progress;		/* of each input, as of the last successful
+								 * round */
 	JobStats	stats;
 	void	   *loaded;			/* result of the kind's load function */
+	bool		changed;		/* positions and counters must be written */
 	bool		pause;			/* too many messages failed: pause the job */
 
 	/* private to round.c */
@@ -81,9 +85,14 @@ typedef struct JobBatch
 	bool		doubts_differ;
 } JobBatch;
 
-/* a partition of the source with rows to read */
+/*
+ * A partition with rows to read.  Inputs are numbered: first the partitions of
+ * the source, then those of the second source.
+ */
 typedef struct JobInput
 {
+	int			number;
+	Relation	source;
 	int			partition;
 	TupleTableSlot *slot;
 	bool		has_row;		/* the slot has a row that was not taken yet */
@@ -147,6 +156,13 @@ struct JobKind
 	void		(*flush_round) (JobRound *round);
 
 	/*
+	 * Called after the rounds.  This is for work that no single row causes,
+	 * so an error fails the batch.  Returns true if there is more to do, and
+	 * sets batch->changed if it changed something.  May be NULL.
+	 */
+	bool		(*finish) (JobBatch *batch);
+
+	/*
 	 * Called if the batch succeeded and changed something, as the role that
 	 * runs the job.  May be NULL.
 	 */
@@ -174,9 +190,9 @@ extern void job_compute_watermark(JobRound *round);
  * job's delay.  It never moves back.
  */
 static inline void
-job_advance_watermark(JobRound *round, int partition, Timestamp event)
+job_advance_watermark(JobRound *round, const JobInput *input, Timestamp event)
 {
-	JobProgress *progress = &round->progress[partition];
+	JobProgress *progress = &round->progress[input->number];
 
 	if (progress->has_event && progress->max_event >= event)
 		return;

@@ -57,7 +57,7 @@ typedef struct RoundState
 	/* used after an error of the round */
 	int64		rows;			/* rows taken so far */
 	RoundStage	stage;
-	int			partition;		/* of the current row */
+	int			input;			/* of the current row */
 	int64		off;
 	bool		more;
 
@@ -93,8 +93,11 @@ out_of_time(RoundState *state)
 static void
 record_bad_row(JobRound *round, const JobBadRow *bad)
 {
-	job_add_error(round->batch->job.job_id, LOG_MSG_ID(bad->partition, bad->off),
-				  bad->sqlerrcode, bad->message);
+	int			partition;
+	Relation	source = job_input_source(round->batch, bad->input, &partition);
+
+	job_add_error(round->batch->job.job_id, RelationGetRelid(source),
+				  LOG_MSG_ID(partition, bad->off), bad->sqlerrcode, bad->message);
 	round->stats.errors++;
 	round->stats.last_error = bad->message;
 	round->stats.rows_processed++;
@@ -112,7 +115,7 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 	while ((input = job_inputs_first(inputs)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (bad && bad->partition == input->partition && bad->off == input->off)
+		if (bad && bad->input == input->number && bad->off == input->off)
 		{
 			record_bad_row(round, bad);
 			job_input_advance(input);
@@ -124,7 +127,7 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 			 MemoryContextMemAllocated(round->mcxt, true) > ROUND_MAX_BYTES))
 			break;
 
-		state->partition = input->partition;
+		state->input = input->number;
 		state->off = input->off;
 		state->stage = STAGE_ROW;
 		take_row(round, input);
@@ -148,8 +151,8 @@ run_round(RoundState *state, int64 max_rows)
 	JobInputs	inputs;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	round->progress = palloc(sizeof(JobProgress) * batch->npartitions);
-	memcpy(round->progress, batch->progress, sizeof(JobProgress) * batch->npartitions);
+	round->progress = palloc(sizeof(JobProgress) * batch->ninputs);
+	memcpy(round->progress, batch->progress, sizeof(JobProgress) * batch->ninputs);
 	round->stats = batch->stats;
 	batch->kind->begin_round(round);
 
@@ -164,7 +167,7 @@ run_round(RoundState *state, int64 max_rows)
 	CommandCounterIncrement();
 
 	/* keep the results of the round */
-	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->npartitions);
+	memcpy(batch->progress, round->progress, sizeof(JobProgress) * batch->ninputs);
 	batch->stats = round->stats;
 	batch->bad = NULL;
 	MemoryContextSwitchTo(old);
@@ -189,7 +192,7 @@ static void
 set_bad_row(JobBatch *batch, RoundState *state, ErrorData *edata, JobFault fault)
 {
 	batch->bad = palloc(sizeof(JobBadRow));
-	batch->bad->partition = state->partition;
+	batch->bad->input = state->input;
 	batch->bad->off = state->off;
 	batch->bad->sqlerrcode = edata->sqlerrcode;
 	batch->bad->message = edata->message;

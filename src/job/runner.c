@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "job/job.h"
+#include "job/input.h"
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 #include "job/round.h"
@@ -144,9 +145,12 @@ rebuild(JobBatch *batch, ItemPointer stats_tid)
 static bool
 has_input(JobBatch *batch)
 {
-	for (int i = 0; i < batch->npartitions; i++)
+	for (int i = 0; i < batch->ninputs; i++)
 	{
-		if (log_next_offset(batch->source, i) > batch->progress[i].next_offset)
+		int			partition;
+		Relation	source = job_input_source(batch, i, &partition);
+
+		if (log_next_offset(source, partition) > batch->progress[i].next_offset)
 			return true;
 	}
 	return false;
@@ -169,6 +173,13 @@ process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 		batch->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), JOB_BATCH_TIME);
 	more = job_run_rounds(batch, max_rows, rows);
 	UnregisterSnapshot(batch->snapshot);
+	if (batch->kind->finish)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		more |= batch->kind->finish(batch);
+		PopActiveSnapshot();
+		CommandCounterIncrement();
+	}
 	become_caller(&identity);
 	return more;
 }
@@ -180,7 +191,7 @@ write_batch(JobBatch *batch, ItemPointer stats_tid)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (batch->kind->end_batch)
 		batch->kind->end_batch(batch);
-	job_write_progress(batch->job.job_id, batch->progress, batch->npartitions);
+	job_write_progress(batch->job.job_id, batch->progress, batch->ninputs);
 	if (batch->pause)
 	{
 		batch->stats.last_error =
@@ -209,22 +220,30 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 
 	batch->source = log_open_stream(batch->job.source, NoLock);
 	batch->npartitions = log_partition_count(batch->source);
-	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions);
+	batch->ninputs = batch->npartitions;
+	if (OidIsValid(batch->job.other_source))
+	{
+		batch->other_source = log_open_stream(batch->job.other_source, NoLock);
+		batch->ninputs += log_partition_count(batch->other_source);
+	}
+	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions,
+										batch->ninputs - batch->npartitions);
 
 	if (has_input(batch) || batch->stats.failing)
 	{
-		bool		changed = batch->stats.failing;
-
+		batch->changed = batch->stats.failing;
 		more = process_input(batch, max_rows, timed, rows);
 		batch->stats.failing = false;
-		for (int i = 0; i < batch->npartitions; i++)
-			changed |= batch->progress[i].changed;
-		if (changed)
+		for (int i = 0; i < batch->ninputs; i++)
+			batch->changed |= batch->progress[i].changed;
+		if (batch->changed)
 			write_batch(batch, &stats_tid);
 		if (batch->kind->close)
 			batch->kind->close(batch);
 	}
 
+	if (batch->other_source)
+		table_close(batch->other_source, NoLock);
 	table_close(batch->source, NoLock);
 	return more ? JOB_MORE : JOB_CAUGHT_UP;
 }

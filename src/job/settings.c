@@ -50,3 +50,9 @@ job_check_duration(const Interval *value, const char *arg)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("interval out of range")));
 }
+
+bool
+job_is_zero(const Interval *value)
+{
+	return value->time + (double) value->day * USECS_PER_DAY == 0;
+}

@@ -15,7 +15,7 @@ job_compute_watermark(JobRound *round)
 	JobBatch   *batch = round->batch;
 	Timestamp	least = DT_NOEND;
 
-	for (int i = 0; i < batch->npartitions; i++)
+	for (int i = 0; i < batch->ninputs; i++)
 	{
 		/* an empty partition does not hold the watermark back */
 		if (round->progress[i].has_event)

@@ -70,12 +70,15 @@ struct MessageScanState
 	ExprState  *args[MAX_NARGS];
 	Bitmapset  *params;			/* PARAM_EXEC that the arguments depend on */
 	uint32		wanted;			/* columns, see MESSAGE_COLUMN */
+	uint32		tested;			/* those of them that the filter needs */
 	bool		allowed;		/* EXECUTE on the function was checked */
 	/* one of these is set after the function was called */
 	StreamRead *read;
 	GroupMessages *messages;
 	TupleDesc	row_desc;		/* if a whole-row column is wanted, else NULL */
 	MemoryContext context;		/* of the messages; reset for each call */
+	bool		sending;		/* rows go to the client directly, */
+	TupleTableSlot *send_slot;	/* in this slot */
 };
 
 static Node *create_state(CustomScan *plan);
@@ -289,14 +292,13 @@ find_params(Node *node, Bitmapset **params)
 }
 
 static uint32
-wanted_columns(CustomScan *plan)
+used_columns(List *exprs)
 {
 	Bitmapset  *attrs = NULL;
 	int			attr = -1;
 	uint32		wanted = 0;
 
-	pull_varattnos((Node *) plan->scan.plan.targetlist, INDEX_VAR, &attrs);
-	pull_varattnos((Node *) plan->scan.plan.qual, INDEX_VAR, &attrs);
+	pull_varattnos((Node *) exprs, INDEX_VAR, &attrs);
 	while ((attr = bms_next_member(attrs, attr)) >= 0)
 		wanted |= MESSAGE_COLUMN(attr + FirstLowInvalidHeapAttributeNumber - 1);
 	return wanted;
@@ -312,7 +314,8 @@ begin_scan(CustomScanState *css, EState *estate, int eflags)
 	for (int i = 0; i < state->function->nargs; i++)
 		state->args[i] = ExecInitExpr(list_nth(state->call->args, i), &css->ss.ps);
 	find_params((Node *) state->call->args, &state->params);
-	state->wanted = wanted_columns(plan);
+	state->tested = used_columns(plan->scan.plan.qual);
+	state->wanted = used_columns(plan->scan.plan.targetlist) | state->tested;
 	if (list_length(plan->custom_scan_tlist) > state->function->natts)
 	{
 		state->row_desc = lookup_rowtype_tupdesc_copy(state->call->funcresulttype, -1);
@@ -419,6 +422,48 @@ fetch_row(ScanState *ss)
 	return found;
 }
 
+/* put columns of a message into the scan's slot */
+static void
+form_row(MessageScanState *state, const MessageRow *row, uint32 wanted)
+{
+	ScanState  *ss = &state->css.ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	MemoryContext old = MemoryContextSwitchTo(ss->ps.ps_ExprContext->ecxt_per_tuple_memory);
+
+	ExecClearTuple(slot);
+	stream_message_form(row, wanted, slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+	MemoryContextSwitchTo(old);
+	ss->ps.ps_ExprContext->ecxt_scantuple = slot;
+}
+
+/* the next row that passes the filter, for the client */
+static TupleTableSlot *
+scan_to_send(MessageScanState *state)
+{
+	ScanState  *ss = &state->css.ss;
+	ExprContext *econtext = ss->ps.ps_ExprContext;
+	MessageRow	row;
+
+	for (;;)
+	{
+		ResetExprContext(econtext);
+		if (state->read == NULL && state->messages == NULL)
+			call_function(state);
+		if (!(state->read ? stream_read_fetch(state->read, &row) :
+			  group_messages_fetch(state->messages, &row)))
+			return ExecClearTuple(state->send_slot);
+		if (ss->ps.qual == NULL)
+			break;
+		form_row(state, &row, state->tested);
+		if (ExecQual(ss->ps.qual, econtext))
+			break;
+		InstrCountFiltered1(ss, 1);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return plan_send_slot_store(state->send_slot, &row);
+}
+
 /*
  * ExecScan cannot be used: for a scan that belongs to no range table entry it
  * looks for rows to recheck, and such rows never come from this scan.
@@ -426,7 +471,9 @@ fetch_row(ScanState *ss)
 static TupleTableSlot *
 exec_scan(CustomScanState *css)
 {
-	return plan_exec_scan(&css->ss, fetch_row);
+	MessageScanState *state = (MessageScanState *) css;
+
+	return state->sending ? scan_to_send(state) : plan_exec_scan(&css->ss, fetch_row);
 }
 
 /* return the same messages again, unless the arguments have changed */
@@ -474,6 +521,26 @@ create_state(CustomScan *plan)
 
 	state->function = (const MessageFunction *) plan->methods;
 	return (Node *) state;
+}
+
+bool
+plan_message_scan_send(CustomScanState *css, const int16 *formats)
+{
+	MessageScanState *state = (MessageScanState *) css;
+
+	if (css->methods->ExecCustomScan != exec_scan || state->function->natts != MESSAGE_NATTS)
+		return false;
+	/* a portal has the same formats whenever it runs */
+	if (state->send_slot == NULL)
+		state->send_slot = plan_send_slot_create(&css->ss, formats);
+	state->sending = state->send_slot != NULL;
+	return state->sending;
+}
+
+void
+plan_message_scan_stop_sending(CustomScanState *css)
+{
+	((MessageScanState *) css)->sending = false;
 }
 
 void

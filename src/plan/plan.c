@@ -95,6 +95,7 @@ plan_init(const PGFunction *functions)
 	plan_functions = functions;
 	plan_range_scan_init();
 	plan_message_scan_init();
+	plan_send_init();
 	prev_set_rel_pathlist = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = plan_set_rel_pathlist;
 }

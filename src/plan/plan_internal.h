@@ -13,6 +13,7 @@
 #include "nodes/pathnodes.h"
 
 #include "log/scan.h"
+#include "stream/message.h"
 
 /* ---- plan.c ---- */
 
@@ -119,5 +120,23 @@ extern void plan_range_scan_init(void);
 
 extern void plan_add_message_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
 extern void plan_message_scan_init(void);
+
+/*
+ * From now on, return rows as slots of plan_send_slot_store().  Returns false
+ * if the scan cannot: it is another one, or computes expressions.
+ */
+extern bool plan_message_scan_send(CustomScanState *css, const int16 *formats);
+extern void plan_message_scan_stop_sending(CustomScanState *css);
+
+/* ---- send.c: rows of a message scan on their way to the client ---- */
+
+/*
+ * A slot for messages that go to the client, with the columns of the plan's
+ * target list in these formats (NULL: text).  NULL if the list has other things
+ * than columns of the scan.
+ */
+extern TupleTableSlot *plan_send_slot_create(ScanState *ss, const int16 *formats);
+extern TupleTableSlot *plan_send_slot_store(TupleTableSlot *slot, const MessageRow *message);
+extern void plan_send_init(void);
 
 #endif

@@ -219,12 +219,14 @@ has_row_from(Relation stream, int partition, int64 position, Snapshot snapshot)
 	return found;
 }
 
+/* has the job processed all rows of a source that the snapshot sees? */
 static bool
-caught_up(JobRow *job, Snapshot snapshot)
+source_is_done(JobRow *job, Oid source, bool other, Snapshot snapshot)
 {
-	Relation	stream = log_open_stream(job->source, AccessShareLock);
+	Relation	stream = log_open_stream(source, AccessShareLock);
 	int			npartitions = log_partition_count(stream);
-	JobProgress *progress = job_read_progress(job->job_id, npartitions);
+	JobProgress *progress = job_read_progress(job->job_id, other ? 0 : npartitions,
+											  other ? npartitions : 0);
 	bool		result = true;
 
 	for (int i = 0; result && i < npartitions; i++)
@@ -236,6 +238,14 @@ caught_up(JobRow *job, Snapshot snapshot)
 	/* do not block DROP while we sleep */
 	table_close(stream, AccessShareLock);
 	return result;
+}
+
+static bool
+caught_up(JobRow *job, Snapshot snapshot)
+{
+	return source_is_done(job, job->source, false, snapshot) &&
+		(!OidIsValid(job->other_source) ||
+		 source_is_done(job, job->other_source, true, snapshot));
 }
 
 /*
@@ -335,6 +345,30 @@ streamq_run_job(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(total);
 }
 
+/* messages of a source that the job has not processed yet, including gaps */
+static int64
+source_lag(JobRow *job, Oid source, bool other)
+{
+	Relation	stream = try_relation_open(source, AccessShareLock);
+	int			npartitions;
+	JobProgress *progress;
+	int64		lag = 0;
+
+	if (stream == NULL)
+		return 0;
+	npartitions = log_partition_count(stream);
+	progress = job_read_progress(job->job_id, other ? 0 : npartitions,
+								 other ? npartitions : 0);
+	for (int i = 0; i < npartitions; i++)
+	{
+		int64		from = Max(progress[i].next_offset, log_first_offset(stream, i));
+
+		lag += Max(0, log_next_offset(stream, i) - from);
+	}
+	relation_close(stream, AccessShareLock);
+	return lag;
+}
+
 /*
  * job_lag(job_id int4) returns int8: messages not processed yet, including
  * gaps
@@ -343,25 +377,13 @@ Datum
 streamq_job_lag(PG_FUNCTION_ARGS)
 {
 	JobRow		job;
-	Relation	stream;
-	int			npartitions;
-	JobProgress *progress;
-	int64		lag = 0;
+	int64		lag;
 
 	if (!read_visible_job(PG_GETARG_INT32(0), &job))
 		PG_RETURN_NULL();
-	stream = try_relation_open(job.source, AccessShareLock);
-	if (stream == NULL)
-		PG_RETURN_NULL();
-	npartitions = log_partition_count(stream);
-	progress = job_read_progress(job.job_id, npartitions);
-	for (int i = 0; i < npartitions; i++)
-	{
-		int64		from = Max(progress[i].next_offset, log_first_offset(stream, i));
-
-		lag += Max(0, log_next_offset(stream, i) - from);
-	}
-	relation_close(stream, AccessShareLock);
+	lag = source_lag(&job, job.source, false);
+	if (OidIsValid(job.other_source))
+		lag += source_lag(&job, job.other_source, true);
 	PG_RETURN_INT64(lag);
 }
 

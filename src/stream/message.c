@@ -34,30 +34,8 @@
 #include "log/options.h"
 #include "log/reader.h"
 #include "stream/message.h"
+#include "stream/message_format.h"
 #include "stream/message_json.h"
-
-typedef struct MessageKey
-{
-	AttrNumber	attnum;
-	bool		is_text;		/* varlena text: used as it is */
-	bool		has_style;		/* the text depends on settings */
-	bool		may_fail;
-	FmgrInfo	out;
-} MessageKey;
-
-struct MessageFormat
-{
-	char	   *stream;			/* name, for errors */
-	bool		whole_row;
-	bool		may_fail;		/* the conversion of a column or the key may
-								 * fail */
-	int			ncolumns;		/* 1 unless whole_row */
-	StreamJsonColumn *columns;
-	int			nkeys;
-	MessageKey	keys[LOG_OPTIONS_MAX_KEYS];
-	bool		has_headers;
-	StreamJsonColumn headers;
-};
 
 /* find out how to convert a column to text independently of settings */
 static void
@@ -252,9 +230,8 @@ key_text(MessageKey *key, Datum value)
 	return text;
 }
 
-/* form the key; false if it is null */
-static bool
-form_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
+bool
+stream_message_key(MessageFormat *format, TupleTableSlot *slot, Datum *result)
 {
 	StringInfoData joined;
 	bool		any = false;
@@ -354,62 +331,71 @@ throw_own_error(MessageFormat *format, int64 msg_id, bool consumed)
 	ReThrowError(edata);
 }
 
+bool
+stream_message_payload(MessageFormat *format, TupleTableSlot *slot, Datum *result)
+{
+	bool		isnull;
+
+	if (format->whole_row)
+	{
+		*result = row_to_jsonb(format, slot);
+		return true;
+	}
+	*result = slot_getattr(slot, format->columns->attnum, &isnull);
+	if (!isnull)
+		*result = stream_json_document(format->columns, *result);
+	return !isnull;
+}
+
+bool
+stream_message_headers(MessageFormat *format, TupleTableSlot *slot, Datum *result)
+{
+	bool		isnull = true;
+
+	if (format->has_headers)
+		*result = slot_getattr(slot, format->headers.attnum, &isnull);
+	if (!isnull)
+		*result = stream_json_document(&format->headers, *result);
+	return !isnull;
+}
+
 /* stream_message_form() without naming the message in errors */
 static void
-form(MessageFormat *format, TupleTableSlot *slot, int64 msg_id, TimestampTz produced_at,
-	 int deliveries, uint32 wanted, Datum *values, bool *nulls)
+form(const MessageRow *row, uint32 wanted, Datum *values, bool *nulls)
 {
+	MessageFormat *format = row->format;
+
 	memset(nulls, 0, MESSAGE_NATTS * sizeof(bool));
-	values[0] = Int64GetDatum(msg_id);
-	values[1] = Int32GetDatum(LOG_MSG_PARTITION(msg_id));
-	values[2] = Int64GetDatum(LOG_MSG_OFFSET(msg_id));
-	values[3] = TimestampTzGetDatum(produced_at);
-	values[4] = Int32GetDatum(deliveries);
-	nulls[5] = !(wanted & MESSAGE_COLUMN(5)) || !form_key(format, slot, &values[5]);
-
-	if (!(wanted & MESSAGE_COLUMN(6)))
-		nulls[6] = true;
-	else if (format->whole_row)
-		values[6] = row_to_jsonb(format, slot);
-	else
-	{
-		Datum		value = slot_getattr(slot, format->columns->attnum, &nulls[6]);
-
-		if (!nulls[6])
-			values[6] = stream_json_document(format->columns, value);
-	}
-
-	nulls[7] = true;
-	if (format->has_headers && (wanted & MESSAGE_COLUMN(7)))
-	{
-		Datum		value = slot_getattr(slot, format->headers.attnum, &nulls[7]);
-
-		if (!nulls[7])
-			values[7] = stream_json_document(&format->headers, value);
-	}
+	values[0] = Int64GetDatum(row->msg_id);
+	values[1] = Int32GetDatum(LOG_MSG_PARTITION(row->msg_id));
+	values[2] = Int64GetDatum(LOG_MSG_OFFSET(row->msg_id));
+	values[3] = TimestampTzGetDatum(row->produced_at);
+	values[4] = Int32GetDatum(row->deliveries);
+	nulls[5] = !(wanted & MESSAGE_COLUMN(5)) ||
+		!stream_message_key(format, row->slot, &values[5]);
+	nulls[6] = !(wanted & MESSAGE_COLUMN(6)) ||
+		!stream_message_payload(format, row->slot, &values[6]);
+	nulls[7] = !(wanted & MESSAGE_COLUMN(7)) ||
+		!stream_message_headers(format, row->slot, &values[7]);
 }
 
 void
-stream_message_form(MessageFormat *format, TupleTableSlot *slot,
-					int partition, int64 off, TimestampTz produced_at,
-					int deliveries, uint32 wanted, Datum *values, bool *nulls)
+stream_message_form(const MessageRow *row, uint32 wanted, Datum *values, bool *nulls)
 {
-	int64		msg_id = LOG_MSG_ID(partition, off);
-
-	if (likely(stream_message_is_sure(format, slot, wanted)))
+	if (likely(stream_message_is_sure(row->format, row->slot, wanted)))
 	{
-		form(format, slot, msg_id, produced_at, deliveries, wanted, values, nulls);
+		form(row, wanted, values, nulls);
 		return;
 	}
 	PG_TRY();
 	{
-		form(format, slot, msg_id, produced_at, deliveries, wanted, values, nulls);
+		form(row, wanted, values, nulls);
 	}
 	PG_CATCH();
 	{
 		if (!stream_message_is_own_error(geterrcode()))
 			PG_RE_THROW();
-		throw_own_error(format, msg_id, deliveries > 0);
+		throw_own_error(row->format, row->msg_id, row->deliveries > 0);
 	}
 	PG_END_TRY();
 }

@@ -19,11 +19,21 @@ typedef struct MessageFormat MessageFormat;
 
 extern MessageFormat *stream_message_format_create(Relation rel);
 
+/* a message that was read: a row of the stream, and what the log knows of it */
+typedef struct MessageRow
+{
+	MessageFormat *format;
+	TupleTableSlot *slot;
+	int64		msg_id;
+	TimestampTz produced_at;
+	int			deliveries;
+} MessageRow;
+
 /*
  * Fill the values of a streamq.message row (8 columns: msg_id, partition,
- * msg_offset, produced_at, deliveries, key, payload, headers) from a slot of
- * the stream.  The values are in the current memory context or in the slot, so
- * they are valid until the context is reset or the slot is changed.
+ * msg_offset, produced_at, deliveries, key, payload, headers).  The values are
+ * in the current memory context or in the slot, so they are valid until the
+ * context is reset or the slot is changed.
  *
  * If a message cannot be converted because of its contents, the error names
  * the message.
@@ -34,9 +44,8 @@ extern MessageFormat *stream_message_format_create(Relation rel);
 #define MESSAGE_COLUMN(i)	((uint32) 1 << (i))
 #define MESSAGE_ALL			PG_UINT32_MAX
 
-extern void stream_message_form(MessageFormat *format, TupleTableSlot *slot,
-								int partition, int64 off, TimestampTz produced_at,
-								int deliveries, uint32 wanted, Datum *values, bool *nulls);
+extern void stream_message_form(const MessageRow *row, uint32 wanted,
+								Datum *values, bool *nulls);
 
 /*
  * Not every value can be stored in a jsonb.  Returns true if a quick look

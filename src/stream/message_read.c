@@ -79,7 +79,7 @@ stream_read_begin(const NullableDatum *args, Snapshot snapshot)
 }
 
 bool
-stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls)
+stream_read_fetch(StreamRead *read, MessageRow *row)
 {
 	while (read->left > 0 && read->partition < read->npartitions)
 	{
@@ -93,9 +93,11 @@ stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls)
 		}
 		if (log_reader_next(read->reader, read->slot))
 		{
-			stream_message_form(read->format, read->slot, (int) read->partition,
-								log_reader_offset(read->reader),
-								log_reader_produced_at(read->reader), 0, wanted, values, nulls);
+			row->format = read->format;
+			row->slot = read->slot;
+			row->msg_id = LOG_MSG_ID(read->partition, log_reader_offset(read->reader));
+			row->produced_at = log_reader_produced_at(read->reader);
+			row->deliveries = 0;
 			read->left--;
 			return true;
 		}
@@ -105,6 +107,17 @@ stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls)
 		read->from = 0;
 	}
 	return false;
+}
+
+bool
+stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls)
+{
+	MessageRow	row;
+
+	if (!stream_read_fetch(read, &row))
+		return false;
+	stream_message_form(&row, wanted, values, nulls);
+	return true;
 }
 
 void

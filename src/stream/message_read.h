@@ -10,6 +10,8 @@
 
 #include "utils/snapshot.h"
 
+#include "stream/message.h"
+
 /*
  * State of a call of streamq.read().  It keeps the stream open, and locked
  * until the end of the transaction.  The snapshot must stay registered.
@@ -23,9 +25,10 @@ typedef struct StreamRead StreamRead;
 extern StreamRead *stream_read_begin(const NullableDatum *args, Snapshot snapshot);
 
 /*
- * Read the next message; false at the end.  The values are valid as long as
- * those of stream_message_form().
+ * Read the next message; false at the end.  The row is valid until the next
+ * call, and the values as long as those of stream_message_form().
  */
+extern bool stream_read_fetch(StreamRead *read, MessageRow *row);
 extern bool stream_read_next(StreamRead *read, uint32 wanted, Datum *values, bool *nulls);
 extern void stream_read_end(StreamRead *read);
 

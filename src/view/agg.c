@@ -105,6 +105,34 @@ view_agg_make_set(int ncalls)
 	return set;
 }
 
+static void
+init_combine(ViewAggCall *call, Oid func)
+{
+	Oid			argtypes[] = {call->transtype};
+	Expr	   *fnexpr;
+
+	view_agg_check_execute(func, view_agg_function_owner(call->pertrans.aggref->aggfnoid));
+	fmgr_info(func, &call->combinefn);
+	build_aggregate_transfn_expr(argtypes, 1, 0, false, call->transtype,
+								 call->collation, func, InvalidOid, &fnexpr, NULL);
+	fmgr_info_set_expr((Node *) fnexpr, &call->combinefn);
+}
+
+void
+view_agg_init_merge(ViewAggCall *call)
+{
+	Oid			aggregate = call->pertrans.aggref->aggfnoid;
+	HeapTuple	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+	Oid			func;
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggregate);
+	func = ((Form_pg_aggregate) GETSTRUCT(tup))->aggcombinefn;
+	ReleaseSysCache(tup);
+	if (OidIsValid(func) && !OidIsValid(call->combinefn.fn_oid))
+		init_combine(call, func);
+}
+
 /*
  * Look up the functions of one aggregate.  The final function is left to the
  * caller, because only readers of the view need it.
@@ -147,14 +175,7 @@ view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype)
 
 	if (call->internal)
 	{
-		Oid			combine_argtypes[] = {transtype};
-
-		view_agg_check_execute(form->aggcombinefn, owner);
-		fmgr_info(form->aggcombinefn, &call->combinefn);
-		build_aggregate_transfn_expr(combine_argtypes, 1, 0, false,
-									 transtype, aggref->inputcollid,
-									 form->aggcombinefn, InvalidOid, &fnexpr, NULL);
-		fmgr_info_set_expr((Node *) fnexpr, &call->combinefn);
+		init_combine(call, form->aggcombinefn);
 
 		view_agg_check_execute(form->aggserialfn, owner);
 		fmgr_info(form->aggserialfn, &call->serialfn);
@@ -357,6 +378,13 @@ view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext)
 	ResetExprContext(set->tmpcontext);
 }
 
+bool
+view_agg_is_sealed(bytea *sealed, int i)
+{
+	return i >= 0 && i / BITS_PER_BYTE < VARSIZE_ANY_EXHDR(sealed) &&
+		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
+}
+
 /* these functions must not return null, but users may write one that does */
 static void
 report_null_result(const char *kind, Oid func)
@@ -458,6 +486,30 @@ deserialize(ViewAggSet *set, ViewAggCall *call, Datum stored)
 	return state;
 }
 
+/*
+ * Call the combine function.  The other state is in memory that the caller
+ * frees.
+ */
+static Datum
+combine(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, Datum other, bool othernull,
+		bool *isnull)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum		result;
+
+	InitFunctionCallInfoData(*fcinfo, &call->combinefn, 2, call->collation,
+							 (fmNodePtr) set->aggstate, NULL);
+	fcinfo->args[0].value = value->value;
+	fcinfo->args[0].isnull = value->isnull;
+	fcinfo->args[1].value = other;
+	fcinfo->args[1].isnull = othernull;
+	set->aggstate->curpertrans = &call->pertrans;
+	result = FunctionCallInvoke(fcinfo);
+	set->aggstate->curpertrans = NULL;
+	*isnull = fcinfo->isnull;
+	return result;
+}
+
 /* stored may be toasted; the loaded state does not refer to it */
 void
 view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed)
@@ -473,25 +525,13 @@ view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool is
 
 	if (call->internal)
 	{
-		LOCAL_FCINFO(fcinfo, 2);
-		Datum		state;
-
 		/*
 		 * combining with an empty state makes a state that the transition
 		 * function can use
 		 */
 		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
-		state = deserialize(set, call, stored);
-		InitFunctionCallInfoData(*fcinfo, &call->combinefn, 2, call->collation,
-								 (fmNodePtr) set->aggstate, NULL);
-		fcinfo->args[0].value = (Datum) 0;
-		fcinfo->args[0].isnull = true;
-		fcinfo->args[1].value = state;
-		fcinfo->args[1].isnull = false;
-		set->aggstate->curpertrans = &call->pertrans;
-		value->value = FunctionCallInvoke(fcinfo);
-		value->isnull = fcinfo->isnull;
-		set->aggstate->curpertrans = NULL;
+		value->value = combine(set, call, value, deserialize(set, call, stored), false,
+							   &value->isnull);
 	}
 	else
 	{
@@ -503,5 +543,49 @@ view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool is
 		value->isnull = false;
 	}
 	MemoryContextSwitchTo(old);
+	ResetExprContext(set->tmpcontext);
+}
+
+/*
+ * As the Agg node that finishes a parallel aggregation does it.  In addition,
+ * a state that is NULL and not sealed has had no input, and a sealed state
+ * seals the result.
+ */
+void
+view_agg_merge(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed)
+{
+	ViewAggCall *call = &set->calls[i];
+	MemoryContext old;
+	Datum		result;
+
+	if (isnull && !sealed)
+		return;
+	if (value->isnull && value->none)
+	{
+		view_agg_load(set, i, value, stored, isnull, sealed);
+		return;
+	}
+	if (call->transfn.fn_strict && value->isnull)
+		return;
+	if (call->transfn.fn_strict && isnull)
+	{
+		replace_state(set, call, value, (Datum) 0, true);
+		return;
+	}
+	if (!OidIsValid(call->combinefn.fn_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("states of aggregate %s cannot be merged",
+						format_procedure(call->pertrans.aggref->aggfnoid)),
+				 errdetail("The aggregate has no combine function.")));
+	if (call->combinefn.fn_strict && (value->isnull || isnull))
+		return;
+
+	old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
+	if (call->internal && !isnull)
+		stored = deserialize(set, call, stored);
+	result = combine(set, call, value, stored, isnull, &isnull);
+	MemoryContextSwitchTo(old);
+	replace_state(set, call, value, result, isnull);
 	ResetExprContext(set->tmpcontext);
 }

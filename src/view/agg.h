@@ -10,6 +10,7 @@
 #include "executor/nodeAgg.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
+#include "utils/array.h"
 
 #include "view/analyze.h"
 
@@ -72,6 +73,15 @@ extern ViewAggSet *view_agg_set_create(ViewQuery *vq);
 extern ViewAggSet *view_agg_make_set(int ncalls);
 extern void view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype);
 
+/* look up the combine function, if there is one: for view_agg_merge() */
+extern void view_agg_init_merge(ViewAggCall *call);
+
+/*
+ * Build the Aggref of an aggregate that an SQL function names by its OID and
+ * argument types.  The types are checked: 22023 if they do not fit.
+ */
+extern Aggref *view_agg_named(Oid aggregate, ArrayType *argtypes, Oid collation);
+
 /* fail with 42501 unless the role has EXECUTE on a function */
 extern void view_agg_check_execute(Oid func, Oid role);
 extern Oid	view_agg_function_owner(Oid func);
@@ -85,6 +95,16 @@ extern void view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext 
  */
 extern Datum view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *sealed);
 extern void view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull, bool sealed);
+
+/* the bit of aggregate i in the column `sealed` */
+extern bool view_agg_is_sealed(bytea *sealed, int i);
+
+/*
+ * Merge a stored state into a state in memory.  A value with `isnull` and
+ * `none` has had no input.
+ */
+extern void view_agg_merge(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool isnull,
+						   bool sealed);
 
 /* OID of streamq.aggregate_state, the type of serialized states */
 extern Oid	view_agg_state_type(void);

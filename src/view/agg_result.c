@@ -42,14 +42,12 @@ typedef struct ViewResultCall
 } ViewResultCall;
 
 /*
- * Set up the call for an aggregate and its argument types.  Support functions
- * may look at the Aggref, so one is built as far as they need it.  The types
- * are checked, because anybody may call the SQL function.
+ * Support functions may look at the Aggref, so it is built as far as they need
+ * it.  The types are checked, because anybody may call the SQL functions.
  */
-static ViewResultCall *
-make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
+Aggref *
+view_agg_named(Oid aggregate, ArrayType *argtypes, Oid collation)
 {
-	ViewResultCall *result = palloc0(sizeof(ViewResultCall));
 	Aggref	   *aggref = makeNode(Aggref);
 	Oid			types[FUNC_MAX_ARGS];
 	Datum	   *elems;
@@ -57,8 +55,6 @@ make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
 	int			ntypes;
 	Oid		   *declared;
 	int			ndeclared;
-	Oid			transtype;
-	Oid			resulttype;
 	HeapTuple	tup;
 	Form_pg_aggregate form;
 
@@ -75,7 +71,7 @@ make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
 
 	deconstruct_array(argtypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT,
 					  &elems, &nulls, &ntypes);
-	resulttype = get_func_signature(aggregate, &declared, &ndeclared);
+	aggref->aggtype = get_func_signature(aggregate, &declared, &ndeclared);
 	if (ntypes < ndeclared || ntypes > FUNC_MAX_ARGS ||
 		array_contains_nulls(argtypes))
 		ereport(ERROR,
@@ -86,46 +82,62 @@ make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
 		types[i] = DatumGetObjectId(elems[i]);
 		aggref->aggargtypes = lappend_oid(aggref->aggargtypes, types[i]);
 	}
-	transtype = resolve_aggregate_transtype(aggregate, form->aggtranstype,
-											types, ntypes);
-	if (IsPolymorphicType(resulttype))
-		resulttype = enforce_generic_type_consistency(types, declared, ndeclared,
-													  resulttype, false);
-
-	if (get_fn_expr_argtype(fcinfo->flinfo, 2) !=
-		(transtype == INTERNALOID ? view_agg_state_type() : transtype) ||
-		get_fn_expr_rettype(fcinfo->flinfo) != resulttype)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("state or result type does not belong to the aggregate")));
-
-	if (transtype == INTERNALOID &&
+	aggref->aggtranstype = resolve_aggregate_transtype(aggregate, form->aggtranstype,
+													   types, ntypes);
+	if (IsPolymorphicType(aggref->aggtype))
+		aggref->aggtype = enforce_generic_type_consistency(types, declared, ndeclared,
+														   aggref->aggtype, false);
+	if (aggref->aggtranstype == INTERNALOID &&
 		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
 		 !OidIsValid(form->aggcombinefn)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("aggregate %s has no stored state", format_procedure(aggregate))));
+	ReleaseSysCache(tup);
 
 	aggref->aggfnoid = aggregate;
-	aggref->aggtype = resulttype;
-	aggref->aggcollid = PG_GET_COLLATION();
-	aggref->inputcollid = PG_GET_COLLATION();
-	aggref->aggtranstype = transtype;
+	aggref->aggcollid = collation;
+	aggref->inputcollid = collation;
 	aggref->aggkind = AGGKIND_NORMAL;
+	return aggref;
+}
+
+/* set up the call for an aggregate and its argument types */
+static ViewResultCall *
+make_result_call(FunctionCallInfo fcinfo, Oid aggregate, ArrayType *argtypes)
+{
+	ViewResultCall *result = palloc0(sizeof(ViewResultCall));
+	Aggref	   *aggref = view_agg_named(aggregate, argtypes, PG_GET_COLLATION());
+	Oid			transtype = aggref->aggtranstype;
+	HeapTuple	tup;
+	Form_pg_aggregate form;
+
+	if (get_fn_expr_argtype(fcinfo->flinfo, 2) !=
+		(transtype == INTERNALOID ? view_agg_state_type() : transtype) ||
+		get_fn_expr_rettype(fcinfo->flinfo) != aggref->aggtype)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("state or result type does not belong to the aggregate")));
 
 	result->set = view_agg_make_set(1);
 	view_agg_init_call(&result->set->calls[0], aggref, transtype);
-	get_typlenbyval(resulttype, &result->resultlen, &result->resultbyval);
+	get_typlenbyval(aggref->aggtype, &result->resultlen, &result->resultbyval);
 
+	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggregate);
+	form = (Form_pg_aggregate) GETSTRUCT(tup);
 	if (OidIsValid(form->aggfinalfn))
 	{
+		Oid			types[FUNC_MAX_ARGS];
+		int			ntypes = get_aggregate_argtypes(aggref, types);
 		Expr	   *fnexpr;
 
 		view_agg_check_execute(form->aggfinalfn, view_agg_function_owner(aggregate));
 		result->nfinalargs = form->aggfinalextra ? ntypes + 1 : 1;
 		fmgr_info(form->aggfinalfn, &result->finalfn);
 		build_aggregate_finalfn_expr(types, result->nfinalargs, transtype,
-									 resulttype, PG_GET_COLLATION(),
+									 aggref->aggtype, PG_GET_COLLATION(),
 									 form->aggfinalfn, &fnexpr);
 		fmgr_info_set_expr((Node *) fnexpr, &result->finalfn);
 	}

@@ -16,6 +16,8 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/emit.h"
+#include "view/late.h"
 #include "view/state_table.h"
 #include "view/view_job.h"
 #include "view/window.h"
@@ -24,6 +26,7 @@ typedef struct ViewBatch
 {
 	ViewQuery  *vq;
 	Relation	state;
+	ViewEmit   *emit;			/* NULL: nothing is emitted */
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
@@ -31,9 +34,11 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
+	ViewEmit   *emit;
 	ViewStateTable *state;
 	ViewAggSet *aggs;
 	ExprContext *econtext;
+	ViewLateRows *late;			/* NULL: no row was routed yet */
 	ViewWindow *windows;		/* windows of the current row */
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
@@ -81,6 +86,34 @@ is_late(const JobRound *round, const ViewWindow *window)
 		round->stats.watermark >= window->end + lateness;
 }
 
+/*
+ * Has the window been removed because of the job's retention?  Rows are late
+ * for it whatever the policy.
+ */
+static bool
+is_gone(const JobRound *round, const ViewWindow *window)
+{
+	int64		retention = round->batch->job.event_time.retention;
+
+	return retention != JOB_NO_LIMIT && round->stats.has_watermark &&
+		window->end <= PG_INT64_MAX - retention &&
+		round->stats.watermark >= window->end + retention;
+}
+
+/* write a late row to the job's late_stream */
+static void
+route_row(JobRound *round, ViewRound *view, TupleTableSlot *slot)
+{
+	if (view->late == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(round->mcxt);
+
+		view->late = view_late_begin(round->batch->source, round->batch->job.late_stream);
+		MemoryContextSwitchTo(old);
+	}
+	view_late_add(view->late, slot);
+}
+
 static void
 advance_group(ViewRound *view, const ViewWindow *window)
 {
@@ -92,6 +125,8 @@ advance_group(ViewRound *view, const ViewWindow *window)
 	group = view_state_find_group(view->state, window->start, window->end,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
+	if (view->emit && view_emit_wants(view->emit, window->end))
+		view_emit_touch(view->emit, window->start, window->end, group->hash);
 }
 
 /* take a row in a query without windows, which has one for all time */
@@ -106,10 +141,10 @@ take_unwindowed(ViewRound *view)
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, int partition)
+take_windowed(JobRound *round, ViewRound *view, JobInput *input)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	bool		drop_late = round->batch->job.event_time.late == JOB_LATE_DROP;
+	JobLatePolicy policy = round->batch->job.event_time.late;
 	bool		late = false;
 	bool		isnull;
 	Timestamp	event;
@@ -129,17 +164,26 @@ take_windowed(JobRound *round, ViewRound *view, int partition)
 		show_window(view, window);
 		if (!passes_where(view))
 			continue;
+		if (is_gone(round, window))
+		{
+			late = true;
+			continue;
+		}
 		if (is_late(round, window))
 		{
 			late = true;
-			if (drop_late)
+			if (policy != JOB_LATE_UPDATE)
 				continue;
 		}
 		advance_group(view, window);
 	}
 	if (late)
+	{
 		round->stats.late_rows++;
-	job_advance_watermark(round, partition, event);
+		if (policy == JOB_LATE_ROUTE)
+			route_row(round, view, input->slot);
+	}
+	job_advance_watermark(round, input, event);
 }
 
 void
@@ -155,7 +199,7 @@ view_take_row(JobRound *round, JobInput *input)
 
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
 	if (view->vq->window_rti != 0)
-		take_windowed(round, view, input->partition);
+		take_windowed(round, view, input);
 	else
 		take_unwindowed(view);
 	MemoryContextSwitchTo(old);
@@ -182,6 +226,7 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
+	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->window_rti != 0)
 	{
@@ -215,6 +260,8 @@ view_flush_round(JobRound *round)
 	ViewRound  *view = round->state;
 
 	view_state_flush(view->state);
+	if (view->late)
+		view_late_write(view->late);
 	if (view->window_slot)
 		ExecDropSingleTupleTableSlot(view->window_slot);
 }
@@ -232,7 +279,22 @@ view_load(JobBatch *job_batch)
 	batch->state = table_open(job_batch->job.state, NoLock);
 	batch->had_watermark = job_batch->stats.has_watermark;
 	batch->watermark = job_batch->stats.watermark;
+	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
+		view_late_check(job_batch->source, job_batch->job.late_stream);
+	if (OidIsValid(job_batch->job.emit_into))
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
+									   batch->watermark);
 	return batch;
+}
+
+bool
+view_finish(JobBatch *job_batch)
+{
+	ViewBatch  *batch = job_batch->loaded;
+
+	if (batch->emit && job_batch->stats.has_watermark)
+		job_batch->stats.rows_written += view_emit_run(batch->emit, job_batch->stats.watermark);
+	return false;
 }
 
 /* count the windows that the batch has closed */

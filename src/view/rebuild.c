@@ -158,7 +158,7 @@ view_rebuild(JobRow *job, Oid owner)
 	empty_table(state);
 	job->query_tree = nodeToString(query);
 	job_reset(job);
-	view_record_dependencies(job->target, job->state, query);
+	view_record_dependencies(job, query);
 	if (vq->single_group)
 		view_store_single_group(vq, job->state);
 	table_close(state, NoLock);

@@ -1,10 +1,10 @@
 /*
  * state_create.c
- *	  Creating the state table of a continuous view, and granting access to
- *	  it.
+ *	  Creating the state table and the result table of a continuous view, and
+ *	  granting access to the state table.
  *
- * The table belongs to the owner of the extension.  A trigger refuses
- * statements that change the view or the table, whoever runs them.
+ * The tables belong to the owner of the extension.  A trigger refuses
+ * statements that change the view or the tables, whoever runs them.
  */
 #include "postgres.h"
 
@@ -15,6 +15,7 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -25,6 +26,7 @@
 #include "base/loaded.h"
 #include "compat.h"
 #include "view/analyze.h"
+#include "view/result_table.h"
 #include "view/state_table.h"
 
 AttrNumber
@@ -119,6 +121,14 @@ check_width(ViewQuery *vq)
 				 errhint("Make several continuous views, each with some of the aggregates.")));
 }
 
+static void
+create_trigger(const char *table)
+{
+	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
+						  STREAMQ_SCHEMA, table, STREAMQ_SCHEMA));
+}
+
 Oid
 view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 {
@@ -168,11 +178,54 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 	appendStringInfo(&sql, "CREATE INDEX ON %s.%s (%sgroup_hash)",
 					 STREAMQ_SCHEMA, name, windowed ? "window_start, " : "");
 	run_as_owner(sql.data);
-	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
-						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
-						  STREAMQ_SCHEMA, name, STREAMQ_SCHEMA));
+	create_trigger(name);
 	view_state_grant(state, role, true);
 	return state;
+}
+
+Oid
+view_result_create(ViewQuery *vq, int32 job_id)
+{
+	StringInfoData sql;
+	char		name[NAMEDATALEN];
+	const char *type = format_type_be_qualified(vq->event_type);
+	int			nouts = 0;
+	Oid			results;
+	ListCell   *lc;
+
+	snprintf(name, sizeof(name), VIEW_RESULT_TABLE_NAME, job_id);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s.%s (window_start %s NOT NULL, window_end %s NOT NULL, "
+					 "group_hash pg_catalog.int8 NOT NULL",
+					 STREAMQ_SCHEMA, name, type, type);
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		append_column(&sql, "key", foreach_current_index(lc), key->type,
+					  key->typmod, key->collation);
+	}
+	foreach(lc, vq->query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Node	   *expr = (Node *) tle->expr;
+
+		if (!tle->resjunk)
+			append_column(&sql, "out", nouts++, exprType(expr), exprTypmod(expr),
+						  exprCollation(expr));
+	}
+	appendStringInfoString(&sql, ", revision pg_catalog.int4 NOT NULL, deleted pg_catalog.bool NOT NULL) "
+						   "USING heap WITH (fillfactor = 90)");
+	run_as_owner(sql.data);
+
+	results = get_relname_relid(name, get_namespace_oid(STREAMQ_SCHEMA, false));
+	if (!OidIsValid(results))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("result table \"%s\" was dropped or renamed by an event trigger", name)));
+	run_as_owner(psprintf("CREATE INDEX ON %s.%s (window_start, group_hash)", STREAMQ_SCHEMA, name));
+	create_trigger(name);
+	return results;
 }
 
 void

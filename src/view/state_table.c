@@ -196,13 +196,6 @@ grow(ViewStateTable *state)
 	state->nbuckets = nbuckets;
 }
 
-static bool
-is_sealed(bytea *sealed, int i)
-{
-	return sealed != NULL && i / BITS_PER_BYTE < VARSIZE_ANY_EXHDR(sealed) &&
-		(VARDATA_ANY(sealed)[i / BITS_PER_BYTE] & (1 << (i % BITS_PER_BYTE))) != 0;
-}
-
 /* keep the stored keys: the view shows the first of several equal values */
 static void
 take_keys(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
@@ -271,7 +264,7 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 			int			att = first + state->nkeys + i;
 
 			view_agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
-						  is_sealed(sealed, i));
+						  sealed != NULL && view_agg_is_sealed(sealed, i));
 		}
 		state->loading = false;
 	}

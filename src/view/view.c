@@ -9,18 +9,30 @@
 #include "view/view.h"
 #include "view/view_job.h"
 
-/* list the relations of the job: the stream, the view, and its state table */
+/*
+ * List the relations of the job: the stream, the streams that it writes to,
+ * the view, and its tables.  DROP ... CASCADE of a stream locks the view after
+ * the stream.
+ */
 static int
 describe(const JobRow *job, JobRelation *relations)
 {
 	const JobRelation all[] = {
 		{job->source, JOB_SOURCE, AccessShareLock},
+		{job->emit_into, JOB_TARGET, RowExclusiveLock},
+		{job->late_stream, JOB_TARGET, RowExclusiveLock},
 		{job->target, JOB_TARGET, AccessShareLock},
 		{job->state, JOB_STATE, RowExclusiveLock},
+		{job->results, JOB_STATE, RowExclusiveLock},
 	};
+	int			n = 0;
 
-	memcpy(relations, all, sizeof(all));
-	return lengthof(all);
+	for (int i = 0; i < lengthof(all); i++)
+	{
+		if (OidIsValid(all[i].relid))
+			relations[n++] = all[i];
+	}
+	return n;
 }
 
 static const JobKind view_kind = {
@@ -33,6 +45,7 @@ static const JobKind view_kind = {
 	.take_row = view_take_row,
 	.is_row_innocent = view_is_row_innocent,
 	.flush_round = view_flush_round,
+	.finish = view_finish,
 	.end_batch = view_end_batch,
 	.close = view_close
 };

@@ -37,6 +37,9 @@
 #include "job/job_define.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/emit.h"
+#include "view/late.h"
+#include "view/result_table.h"
 #include "view/state_table.h"
 #include "view/view.h"
 #include "view/view_define.h"
@@ -89,21 +92,40 @@ define_view(Oid namespaceid, const char *relname, Query *query)
 	return view;
 }
 
+static void
+tie(Oid relid, Oid to, DependencyType type)
+{
+	ObjectAddress object;
+	ObjectAddress referenced;
+
+	if (!OidIsValid(relid) || !OidIsValid(to))
+		return;
+	/* a restored view may have such a dependency already */
+	deleteDependencyRecordsForSpecific(RelationRelationId, relid, type, RelationRelationId, to);
+	ObjectAddressSet(object, RelationRelationId, relid);
+	ObjectAddressSet(referenced, RelationRelationId, to);
+	recordDependencyOn(&object, &referenced, type);
+}
+
 void
-view_record_dependencies(Oid view, Oid state, Query *query)
+view_tie(const JobRow *job)
+{
+	tie(job->target, job->source, DEPENDENCY_NORMAL);
+	tie(job->target, job->emit_into, DEPENDENCY_NORMAL);
+	tie(job->target, job->late_stream, DEPENDENCY_NORMAL);
+	tie(job->state, job->target, DEPENDENCY_INTERNAL);
+	tie(job->results, job->target, DEPENDENCY_INTERNAL);
+}
+
+void
+view_record_dependencies(const JobRow *job, Query *query)
 {
 	ObjectAddress rule;
-	ObjectAddress viewobj;
-	ObjectAddress stateobj;
 
-	ObjectAddressSet(rule, RewriteRelationId, get_rewrite_oid(view, ViewSelectRuleName, false));
-	ObjectAddressSet(viewobj, RelationRelationId, view);
-	ObjectAddressSet(stateobj, RelationRelationId, state);
+	ObjectAddressSet(rule, RewriteRelationId,
+					 get_rewrite_oid(job->target, ViewSelectRuleName, false));
 	recordDependencyOnExpr(&rule, (Node *) query, NIL, DEPENDENCY_NORMAL);
-	/* a restored view may have such a dependency already */
-	deleteDependencyRecordsForSpecific(RelationRelationId, state, DEPENDENCY_INTERNAL,
-									   RelationRelationId, view);
-	recordDependencyOn(&stateobj, &viewobj, DEPENDENCY_INTERNAL);
+	view_tie(job);
 }
 
 /*
@@ -160,52 +182,161 @@ required_text(FunctionCallInfo fcinfo, int arg, const char *name)
 	return PG_GETARG_TEXT_PP(arg);
 }
 
+/* a duration, or NULL */
 static Interval *
-duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+optional_duration(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	Interval   *value;
 
 	if (PG_ARGISNULL(arg))
-		base_null_argument(name);
+		return NULL;
 	value = PG_GETARG_INTERVAL_P(arg);
 	job_check_duration(value, name);
 	return value;
 }
 
-static void
-check_options(const JobOptions *options)
+static Interval *
+duration_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 {
-	if (strcmp(options->late_rows, "update") != 0 && strcmp(options->late_rows, "drop") != 0)
+	if (PG_ARGISNULL(arg))
+		base_null_argument(name);
+	return optional_duration(fcinfo, arg, name);
+}
+
+/* arguments of create_continuous_view() */
+enum
+{
+	ARG_NAME,
+	ARG_QUERY,
+	ARG_WATERMARK_DELAY,
+	ARG_LATE_ROWS,
+	ARG_ALLOWED_LATENESS,
+	ARG_LATE_STREAM,
+	ARG_EMIT_INTO,
+	ARG_IDLE_TIMEOUT,
+	ARG_START_AT,
+	ARG_RETENTION,
+	ARG_IF_NOT_EXISTS,
+	ARG_JOB_TIMEOUT
+};
+
+/* the retention, or NULL; a month counts as 30 days, as in comparisons */
+static Interval *
+retention_arg(FunctionCallInfo fcinfo)
+{
+	Interval   *value;
+
+	if (PG_ARGISNULL(ARG_RETENTION))
+		return NULL;
+	value = palloc(sizeof(Interval));
+	*value = *PG_GETARG_INTERVAL_P(ARG_RETENTION);
+	if (value->month != 0 && !INTERVAL_NOT_FINITE(value))
+	{
+		int64		days = value->day + (int64) value->month * DAYS_PER_MONTH;
+
+		if (days < PG_INT32_MIN || days > PG_INT32_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+					 errmsg("interval out of range")));
+		value->day = (int32) days;
+		value->month = 0;
+	}
+	job_check_duration(value, "retention");
+	return value;
+}
+
+static void
+check_late_rows(const char *late_rows, bool has_stream)
+{
+	bool		route = strcmp(late_rows, "route") == 0;
+
+	if (!route && strcmp(late_rows, "update") != 0 && strcmp(late_rows, "drop") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"%s\": \"%s\"", "late_rows",
-						options->late_rows),
-				 errhint("Use \"update\" or \"drop\".")));
+				 errmsg("invalid value for argument \"%s\": \"%s\"", "late_rows", late_rows),
+				 errhint("Use \"update\", \"drop\" or \"route\".")));
+	if (route && !has_stream)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be given if late rows are routed", "late_stream")));
+	if (!route && has_stream)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be given unless late rows are routed",
+						"late_stream"),
+				 errhint("Use late_rows => 'route'.")));
+}
+
+/* read and check the arguments that do not depend on the query */
+static void
+read_options(FunctionCallInfo fcinfo, JobOptions *options, JobRow *job)
+{
+	memset(options, 0, sizeof(JobOptions));
+	options->watermark_delay = duration_arg(fcinfo, ARG_WATERMARK_DELAY, "watermark_delay");
+	options->late_rows = text_to_cstring(required_text(fcinfo, ARG_LATE_ROWS, "late_rows"));
+	options->allowed_lateness = duration_arg(fcinfo, ARG_ALLOWED_LATENESS, "allowed_lateness");
+	options->idle_timeout = optional_duration(fcinfo, ARG_IDLE_TIMEOUT, "idle_timeout");
+	options->start_at = text_to_cstring(required_text(fcinfo, ARG_START_AT, "start_at"));
+	options->retention = retention_arg(fcinfo);
+	options->job_timeout = optional_duration(fcinfo, ARG_JOB_TIMEOUT, "job_timeout");
+	if (PG_ARGISNULL(ARG_IF_NOT_EXISTS))
+		base_null_argument("if_not_exists");
+	if (!PG_ARGISNULL(ARG_LATE_STREAM))
+		job->late_stream = PG_GETARG_OID(ARG_LATE_STREAM);
+	if (!PG_ARGISNULL(ARG_EMIT_INTO))
+		job->emit_into = PG_GETARG_OID(ARG_EMIT_INTO);
+
+	check_late_rows(options->late_rows, OidIsValid(job->late_stream));
+	if (options->idle_timeout && job_is_zero(options->idle_timeout))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be greater than zero", "idle_timeout")));
 	job_check_start(options->start_at);
+}
+
+/* check the streams that the view writes to */
+static void
+check_streams(ViewQuery *vq, const JobRow *job, const char *name)
+{
+	if (OidIsValid(job->emit_into))
+	{
+		if (vq->window_rti == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot emit the results of a continuous view without windows"),
+					 errdetail("Results are emitted when their window closes."),
+					 errhint("Use a window function in the query.")));
+		view_emit_check(vq, name, job->emit_into);
+	}
+	if (OidIsValid(job->late_stream))
+	{
+		Relation	source = table_open(vq->source, NoLock);
+
+		view_late_check(source, job->late_stream);
+		table_close(source, NoLock);
+	}
 }
 
 /*
  * create_continuous_view(name text, query text, watermark_delay interval,
  *					   late_rows text, allowed_lateness interval,
- *					   start_at text, if_not_exists bool,
+ *					   late_stream regclass, emit_into regclass,
+ *					   idle_timeout interval, start_at text,
+ *					   retention interval, if_not_exists bool,
  *					   job_timeout interval) returns regclass
  *
  * 42P07 if the view exists and if_not_exists is false, 0A000 if a continuous
  * view does not support the query, 42501 if the caller may not read the
- * stream, 22023 for invalid options.
+ * stream or write to the others, 42703 or 42804 if their columns do not fit,
+ * 22023 for invalid options.
  */
 Datum
 streamq_create_continuous_view(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(required_text(fcinfo, 0, "name"));
-	char	   *text = text_to_cstring(required_text(fcinfo, 1, "query"));
-	JobOptions	options = {
-		.watermark_delay = duration_arg(fcinfo, 2, "watermark_delay"),
-		.late_rows = text_to_cstring(required_text(fcinfo, 3, "late_rows")),
-		.allowed_lateness = duration_arg(fcinfo, 4, "allowed_lateness"),
-		.start_at = text_to_cstring(required_text(fcinfo, 5, "start_at"))
-	};
+	char	   *name = text_to_cstring(required_text(fcinfo, ARG_NAME, "name"));
+	char	   *text = text_to_cstring(required_text(fcinfo, ARG_QUERY, "query"));
 	RangeVar   *rv = makeRangeVarFromNameList(base_qualified_name(name));
+	JobOptions	options;
 	JobRow		job = {0};
 	Query	   *query;
 	ViewQuery  *vq;
@@ -215,17 +346,12 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 
 	base_require_loaded();
 	PreventCommandIfReadOnly("create_continuous_view()");
-	if (PG_ARGISNULL(6))
-		base_null_argument("if_not_exists");
-	check_options(&options);
-
-	if (!PG_ARGISNULL(7))
-		options.job_timeout = duration_arg(fcinfo, 7, "job_timeout");
+	read_options(fcinfo, &options, &job);
 
 	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
 	if (OidIsValid(existing))
 	{
-		if (PG_GETARG_BOOL(6) && job_find_by_target(existing, &job))
+		if (PG_GETARG_BOOL(ARG_IF_NOT_EXISTS) && job_find_by_target(existing, &job))
 		{
 			ereport(NOTICE,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
@@ -240,11 +366,14 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	query = view_parse_query(text);
 	vq = view_analyze(query);
 	view_check_access(vq, GetUserId());
+	check_streams(vq, &job, rv->relname);
 
 	job.kind = VIEW_JOB_KIND;
 	job.job_id = next_job_id();
 	job.source = vq->source;
 	job.state = view_state_create(vq, job.job_id, GetUserId());
+	if (OidIsValid(job.emit_into))
+		job.results = view_result_create(vq, job.job_id);
 	job.target = define_view(namespaceid, rv->relname, view_make_query(vq, job.state));
 	/* an event trigger may have changed the owner of the view */
 	owner = job_relation_owner(job.target);
@@ -253,7 +382,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 		view_state_grant(job.state, GetUserId(), false);
 		view_state_grant(job.state, owner, true);
 	}
-	view_record_dependencies(job.target, job.state, query);
+	view_record_dependencies(&job, query);
 	describe_view(job.target, job.source);
 	job.settings = job_collect_settings();
 	job.query = text;

@@ -7,6 +7,8 @@
  * streamq.aggregate_result() on state columns, and HAVING is WHERE.  A
  * condition streamq.is_loaded() is added, because without the library the
  * state is not kept up to date.
+ *
+ * Emission reads the rows of closed windows by a similar query.
  */
 #include "postgres.h"
 
@@ -18,9 +20,11 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "parser/parse_clause.h"
 #include "parser/parse_func.h"
+#include "parser/parse_node.h"
+#include "parser/parse_oper.h"
 #include "parser/parser.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -49,10 +53,6 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 	Aggref	   *aggref = agg->aggref;
 	HeapTuple	tup;
 	Oid			finalfn;
-	Datum	   *types;
-	int			ntypes = 0;
-	ArrayType  *array;
-	ListCell   *lc;
 	Node	   *result_type;
 
 	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
@@ -65,11 +65,6 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
 		exprCollation((Node *) state) == aggref->aggcollid)
 		return (Node *) state;
-
-	types = palloc(sizeof(Datum) * Max(1, list_length(aggref->aggargtypes)));
-	foreach(lc, aggref->aggargtypes)
-		types[ntypes++] = ObjectIdGetDatum(lfirst_oid(lc));
-	array = construct_array(types, ntypes, REGTYPEOID, sizeof(Oid), true, TYPALIGN_INT);
 
 	result_type = (Node *) makeNullConst(aggref->aggtype, -1,
 										 get_typcollation(aggref->aggtype));
@@ -88,8 +83,7 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Var *state)
 	return (Node *) makeFuncExpr(rs->result_func, aggref->aggtype,
 								 list_make4(makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
 													  ObjectIdGetDatum(aggref->aggfnoid), false, true),
-											makeConst(REGTYPEARRAYOID, -1, InvalidOid, -1,
-													  PointerGetDatum(array), false, false),
+											view_agg_argument_types(aggref),
 											state,
 											result_type),
 								 aggref->aggcollid, aggref->inputcollid,
@@ -144,54 +138,156 @@ rewrite_mutator(Node *node, void *context)
 	return expression_tree_mutator(node, rewrite_mutator, context);
 }
 
-Query *
-view_make_query(ViewQuery *vq, Oid state)
+/*
+ * The query "SELECT * FROM state table", as the parser makes it.  The parser
+ * looks up names, so this runs as a role that has USAGE on the schema.
+ */
+static Query *
+parse_scan(Oid state)
 {
-	RewriteState rs;
-	Query	   *query;
-	RawStmt    *raw;
-	List	   *tlist = NIL;
-	ListCell   *lc;
-	char	   *sql;
-	Oid			loaded;
+	char	   *sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
+							   quote_identifier(get_rel_name(state)));
+	RawStmt    *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
 	Oid			save_user;
 	int			save_context;
-	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+	Query	   *query;
 
-	rs.vq = vq;
-	rs.result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
-											   makeString("aggregate_result")),
-									4, argtypes, false);
-
-	/*
-	 * Let the parser make the range table entry.  It looks up names, so this
-	 * runs as a role that has USAGE on the schema.
-	 */
-	sql = psprintf("SELECT * FROM %s.%s state", STREAMQ_SCHEMA,
-				   quote_identifier(get_rel_name(state)));
-	raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
 	GetUserIdAndSecContext(&save_user, &save_context);
 	SetUserIdAndSecContext(view_state_owner(), save_context | SECURITY_LOCAL_USERID_CHANGE);
 	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
 	SetUserIdAndSecContext(save_user, save_context);
+	return query;
+}
 
-	foreach(lc, vq->query->targetList)
+static void
+init_rewrite(RewriteState *rs, ViewQuery *vq)
+{
+	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
+
+	rs->vq = vq;
+	rs->result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
+												makeString("aggregate_result")),
+									 4, argtypes, false);
+}
+
+/* add the outputs of the user's query to a target list */
+static List *
+add_outputs(RewriteState *rs, List *tlist)
+{
+	ListCell   *lc;
+
+	foreach(lc, rs->vq->query->targetList)
 	{
 		TargetEntry *old = lfirst_node(TargetEntry, lc);
 
 		if (old->resjunk)
 			continue;
 		tlist = lappend(tlist,
-						makeTargetEntry((Expr *) rewrite_mutator((Node *) old->expr, &rs),
+						makeTargetEntry((Expr *) rewrite_mutator((Node *) old->expr, rs),
 										list_length(tlist) + 1,
 										pstrdup(old->resname), false));
 	}
-	query->targetList = tlist;
+	return tlist;
+}
+
+Query *
+view_make_query(ViewQuery *vq, Oid state)
+{
+	RewriteState rs;
+	Query	   *query = parse_scan(state);
+	Oid			loaded;
+
+	init_rewrite(&rs, vq);
+	query->targetList = add_outputs(&rs, NIL);
 	loaded = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA), makeString("is_loaded")),
 							0, NULL, false);
 	query->jointree->quals =
 		make_and_qual((Node *) makeFuncExpr(loaded, BOOLOID, NIL, InvalidOid, InvalidOid,
 											COERCE_EXPLICIT_CALL),
 					  rewrite_mutator(vq->query->havingQual, &rs));
+	return query;
+}
+
+/* ---- the rows of some windows ---- */
+
+static Node *
+make_parameter(int n, Oid type)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = n;
+	param->paramtype = type;
+	param->paramtypmod = -1;
+	param->location = -1;
+	return (Node *) param;
+}
+
+/* compare a column of the window with a parameter of its type */
+static Node *
+compare_window(ViewQuery *vq, AttrNumber attno, const char *op, int parameter)
+{
+	return (Node *) make_op(make_parsestate(NULL),
+							list_make2(makeString("pg_catalog"), makeString(pstrdup(op))),
+							(Node *) makeVar(1, attno, vq->event_type, -1, InvalidOid, 0),
+							make_parameter(parameter, vq->event_type), NULL, -1);
+}
+
+/* sort by a column, if its type has an order */
+static void
+add_sort(Query *query, AttrNumber resno)
+{
+	TargetEntry *tle = list_nth_node(TargetEntry, query->targetList, resno - 1);
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	get_sort_group_operators(exprType((Node *) tle->expr), false, false, false,
+							 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+	if (!OidIsValid(clause->sortop))
+		return;
+	tle->ressortgroupref = list_length(query->sortClause) + 1;
+	clause->tleSortGroupRef = tle->ressortgroupref;
+	query->sortClause = lappend(query->sortClause, clause);
+}
+
+Query *
+view_make_window_query(ViewQuery *vq, Oid state, ViewWindowChoice choice)
+{
+	RewriteState rs;
+	Query	   *query = parse_scan(state);
+	AttrNumber	hash = VIEW_STATE_FIRST_ATTNO(true);
+	int			nprefix = hash + list_length(vq->keys);
+	List	   *tlist = NIL;
+	List	   *quals;
+
+	init_rewrite(&rs, vq);
+	for (int i = 0; i < nprefix; i++)
+	{
+		TargetEntry *tle = list_nth_node(TargetEntry, query->targetList, i);
+
+		tlist = lappend(tlist, makeTargetEntry(tle->expr, i + 1, tle->resname, false));
+	}
+	query->targetList = add_outputs(&rs, tlist);
+
+	if (choice == VIEW_CLOSED_WINDOWS)
+		quals = list_make4(compare_window(vq, WINDOW_START_ATTNO, ">=", 3),
+						   compare_window(vq, WINDOW_START_ATTNO, "<", 2),
+						   compare_window(vq, WINDOW_END_ATTNO, ">", 1),
+						   compare_window(vq, WINDOW_END_ATTNO, "<=", 2));
+	else
+		quals = list_make3(compare_window(vq, WINDOW_START_ATTNO, "=", 1),
+						   compare_window(vq, WINDOW_END_ATTNO, "=", 2),
+						   make_scalar_array_op(make_parsestate(NULL),
+												list_make2(makeString("pg_catalog"), makeString("=")),
+												true,
+												(Node *) makeVar(1, hash, INT8OID, -1, InvalidOid, 0),
+												make_parameter(3, INT8ARRAYOID), -1));
+	if (vq->query->havingQual)
+		quals = lappend(quals, rewrite_mutator(vq->query->havingQual, &rs));
+	query->jointree->quals = (Node *) make_ands_explicit(quals);
+
+	add_sort(query, WINDOW_END_ATTNO);
+	add_sort(query, WINDOW_START_ATTNO);
+	for (int i = hash; i < nprefix; i++)
+		add_sort(query, i + 1);
 	return query;
 }

@@ -155,7 +155,7 @@ streamq_job_main(Datum arg)
 	MemoryContext loop_context;
 	ErrorContextCallback callback;
 	WorkerOutcome outcome = TURN_NONE;
-	uint64		seen = 0;
+	WorkerSeen	seen = {0};
 	WorkerBatch batch;
 
 	worker_start();
@@ -178,7 +178,9 @@ streamq_job_main(Datum arg)
 		if (worker_pool_next(outcome, seen, &timeout))
 		{
 			/* before the batch takes its snapshot, so that no ring is missed */
-			seen = signal_count(worker_slot->source);
+			seen.source = signal_count(worker_slot->source);
+			if (OidIsValid(worker_slot->other_source))
+				seen.other_source = signal_count(worker_slot->other_source);
 			error_context_stack = &callback;
 			outcome = run_turn(&batch);
 			error_context_stack = callback.previous;
@@ -191,7 +193,7 @@ streamq_job_main(Datum arg)
 			pgstat_report_stat(true);
 		outcome = TURN_NONE;
 		if (worker_slot->job_id != 0)
-			worker_sleep_on(worker_slot->source, seen, timeout);
+			worker_sleep_on(worker_slot->source, seen.source, timeout);
 		else
 			worker_sleep(timeout);
 	}

@@ -48,11 +48,12 @@ typedef struct WorkerJob
 {
 	int32		job_id;
 	Oid			source;
+	Oid			other_source;	/* InvalidOid: none */
 	int			timeout;		/* ms; -1: streamq.job_timeout */
 	bool		gone;			/* dropped or paused: will be removed */
 	bool		counted;		/* in its doorbell, see signal_add_job */
 	bool		caught_up;
-	uint64		seen;			/* the doorbell's count when it caught up */
+	WorkerSeen	seen;			/* the doorbells' counts when it caught up */
 	TimestampTz last_turn;		/* when it ended */
 	TimestampTz not_before;		/* when it may be tried again, 0: at once */
 	int			delay;			/* ms until then, doubled each time */
@@ -127,7 +128,11 @@ static void
 set_counted(Oid dboid, WorkerJob *job, bool counted)
 {
 	if (job->counted != counted)
+	{
 		signal_add_job(dboid, job->source, counted ? 1 : -1);
+		if (OidIsValid(job->other_source))
+			signal_add_job(dboid, job->other_source, counted ? 1 : -1);
+	}
 	job->counted = counted;
 }
 
@@ -230,6 +235,7 @@ hold_job(WorkerJob *job)
 	job->holder_generation = worker_slot->generation;
 	worker_slot->job_id = job->job_id;
 	worker_slot->source = job->source;
+	worker_slot->other_source = job->other_source;
 }
 
 /* the worker gives up its job */
@@ -238,6 +244,7 @@ release_job(WorkerJob *job)
 {
 	worker_slot->job_id = 0;
 	worker_slot->source = InvalidOid;
+	worker_slot->other_source = InvalidOid;
 	if (job == NULL)
 		return;
 	if (job->gone)
@@ -252,7 +259,9 @@ wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
 {
 	if (job->gone || job->not_before > now)
 		return false;
-	return !job->caught_up || signal_count(job->source) != job->seen ||
+	return !job->caught_up || signal_count(job->source) != job->seen.source ||
+		(OidIsValid(job->other_source) &&
+		 signal_count(job->other_source) != job->seen.other_source) ||
 		TimestampDifferenceExceeds(job->last_turn, now,
 								   (int) Min((int64) worker_naptime * naptimes, INT_MAX));
 }
@@ -267,7 +276,7 @@ put_off(WorkerJob *job, TimestampTz now, int least, int most)
 }
 
 static void
-note_outcome(WorkerJob *job, WorkerOutcome outcome, uint64 seen, TimestampTz now)
+note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz now)
 {
 	if (outcome == TURN_NONE)
 		return;
@@ -437,6 +446,7 @@ worker_pool_set_list(List *list)
 			memset(job, 0, sizeof(*job));
 			job->job_id = info->job_id;
 			job->source = info->source;
+			job->other_source = info->other_source;
 			job->holder = -1;
 		}
 		job->gone = false;
@@ -550,7 +560,7 @@ choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
 }
 
 bool
-worker_pool_next(WorkerOutcome outcome, uint64 seen, long *timeout)
+worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	WorkerJob  *own;
@@ -582,6 +592,12 @@ worker_pool_next(WorkerOutcome outcome, uint64 seen, long *timeout)
 		/* a job that has to wait needs no worker: the scheduler wakes one */
 		if (own != NULL && !own->gone)
 			worker_wake_scheduler(MyDatabaseId);
+		release_job(own);
+		own = NULL;
+	}
+	else if (own->caught_up && OidIsValid(own->other_source))
+	{
+		/* a worker can sleep on one doorbell only */
 		release_job(own);
 		own = NULL;
 	}

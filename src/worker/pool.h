@@ -55,13 +55,20 @@ extern long worker_watch_batches(TimestampTz now);
 
 /* ---- job worker ---- */
 
+/* counts of the doorbells of a job's sources */
+typedef struct WorkerSeen
+{
+	uint64		source;
+	uint64		other_source;
+} WorkerSeen;
+
 /*
  * End the turn with the worker's job, and begin the next turn with the job that
- * has waited longest.  seen is the doorbell's count from before the turn.
+ * has waited longest.  seen has the doorbells' counts from before the turn.
  * False if there is nothing to do: then the worker sleeps for *timeout ms, or
  * until it is woken or the doorbell of its job rings.
  */
-extern bool worker_pool_next(WorkerOutcome outcome, uint64 seen, long *timeout);
+extern bool worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout);
 
 /* the time limit of a batch of the worker's job, ms; 0: none */
 extern int	worker_pool_timeout(void);

@@ -90,6 +90,7 @@ typedef struct WorkerSlot
 	/* job worker */
 	int32		job_id;			/* the job it has now, 0 if none */
 	Oid			source;
+	Oid			other_source;
 	bool		idle;			/* asleep, or about to be */
 	bool		poked;			/* idle, and on its way to look for a job */
 	TimestampTz idle_since;
