@@ -29,7 +29,8 @@ tie_table(Oid view, Oid table)
 	ObjectAddress depender;
 	ObjectAddress referenced;
 
-	if (!OidIsValid(table))
+	/* a restored view may have such a dependency already */
+	if (!OidIsValid(table) || job_has_dependency(table, RelationRelationId, view))
 		return;
 	ObjectAddressSet(depender, RelationRelationId, table);
 	ObjectAddressSet(referenced, RelationRelationId, view);
