@@ -16,6 +16,7 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/closing.h"
 #include "view/emit.h"
 #include "view/late.h"
 #include "view/sessions.h"
@@ -190,7 +191,7 @@ take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, JobInput *input)
+take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
 	JobLatePolicy policy = round->batch->job.event_time.late;
@@ -348,14 +349,31 @@ view_load(JobBatch *job_batch)
 	return batch;
 }
 
+/* emit what the batch has closed or corrected, then remove old windows */
 bool
 view_finish(JobBatch *job_batch)
 {
 	ViewBatch  *batch = job_batch->loaded;
+	JobStats   *stats = &job_batch->stats;
+	int64		removed;
 
-	if (batch->emit && job_batch->stats.has_watermark)
-		job_batch->stats.rows_written += view_emit_run(batch->emit, job_batch->stats.watermark);
-	return false;
+	if (batch->vq->window_rti == 0 || !stats->has_watermark)
+		return false;
+	if (batch->emit)
+		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
+	if (job_batch->job.event_time.retention == JOB_NO_LIMIT)
+		return false;
+	removed = view_remove_windows(&job_batch->job, batch->vq, batch->state, stats->watermark);
+	return removed >= VIEW_REMOVE_ROWS;
+}
+
+bool
+view_next_end(JobBatch *job_batch, Timestamp *end)
+{
+	ViewBatch  *batch = job_batch->loaded;
+
+	return batch->vq->window_rti != 0 && job_batch->stats.has_watermark &&
+		view_find_open_window(batch->vq, batch->state, job_batch->stats.watermark, end);
 }
 
 /* count the windows that the batch has closed */

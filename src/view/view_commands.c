@@ -315,6 +315,12 @@ check_streams(ViewQuery *vq, const JobRow *job, const char *name)
 		view_late_check(source, job->late_stream);
 		table_close(source, NoLock);
 	}
+	if (OidIsValid(job->emit_into) || OidIsValid(job->late_stream))
+	{
+		const Oid	sinks[] = {job->emit_into, job->late_stream};
+
+		job_check_loop(VIEW_JOB_KIND, name, vq->source, sinks, lengthof(sinks));
+	}
 }
 
 /*
