@@ -332,11 +332,9 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #if PG_VERSION_NUM < 180000
 #define COMPAT_EXECUTOR_RUN_EXTRA	, bool execute_once
 #define COMPAT_EXECUTOR_RUN_ARG		, execute_once
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
 #else
 #define COMPAT_EXECUTOR_RUN_EXTRA
 #define COMPAT_EXECUTOR_RUN_ARG
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
 #endif
 
 /* 16: privileges to check are in a list of their own */
