@@ -103,7 +103,9 @@ find_index(Relation rel, const AttrNumber *attnos, int natts)
 Oid
 view_state_index(Relation rel, const ViewQuery *vq)
 {
-	return find_index(rel, vq->window_rti != 0);
+	AttrNumber	columns[] = {WINDOW_START_ATTNO, view_state_first_attno(unconstify(ViewQuery *, vq))};
+
+	return find_index(rel, vq->window_rti != 0 ? columns : columns + 1, vq->window_rti != 0 ? 2 : 1);
 }
 
 ViewStateTable *
