@@ -357,13 +357,6 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 	} while (0)
 #endif
 
-/* 18: a plan may be run once only; the caller includes executor/executor.h */
-#if PG_VERSION_NUM < 180000
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
-#else
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
-#endif
-
 /* 18: functions that write EXPLAIN's properties have headers of their own */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

@@ -110,6 +110,18 @@ CREATE TABLE streamq.job_error_log (
 CREATE INDEX job_error_log_job_id_idx ON streamq.job_error_log (job_id);
 COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs left out because of an error; the view streamq.job_errors shows them';
 
+-- The messages after it in its partition wait for a message that is tried again.
+CREATE TABLE streamq.job_retry (
+	job_id pg_catalog.int4 NOT NULL,
+	partition pg_catalog.int4 NOT NULL,
+	msg_offset pg_catalog.int8 NOT NULL,
+	deliveries pg_catalog.int4 NOT NULL,
+	retry_at pg_catalog.timestamptz NOT NULL,
+	message pg_catalog.text NOT NULL,
+	PRIMARY KEY (job_id, partition)
+);
+COMMENT ON TABLE streamq.job_retry IS 'messages that handlers failed for and try again';
+
 -- Serialized states of aggregates with transition type internal.  Only streamq
 -- can make values of this type.
 
