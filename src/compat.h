@@ -368,4 +368,16 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
+/*
+ * 16: some aggregates can be serialized whose state is all of their input; the
+ * caller includes utils/fmgroids.h
+ */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_STATE_IS_INPUT(serialfn)	false
+#else
+#define COMPAT_STATE_IS_INPUT(serialfn) \
+	((serialfn) == F_ARRAY_AGG_SERIALIZE || (serialfn) == F_ARRAY_AGG_ARRAY_SERIALIZE || \
+	 (serialfn) == F_STRING_AGG_SERIALIZE)
+#endif
+
 #endif

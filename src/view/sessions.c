@@ -43,6 +43,7 @@
 #include "compat.h"
 #include "job/job_catalog.h"
 #include "view/agg.h"
+#include "view/chunks.h"
 #include "view/interval.h"
 #include "view/sessions.h"
 #include "view/state_internal.h"
@@ -426,6 +427,8 @@ write_session(ViewSessions *sessions, ViewSession *session, CatalogIndexState in
 		row->stored = false;
 		row->toasted = NULL;
 	}
+	if (state->collects)
+		view_state_spill(state, row, indexes);
 	tup = view_state_form_row(state, row, values, nulls);
 	view_state_write_row(state, row, tup, indexes);
 	if (moved)
@@ -513,7 +516,11 @@ view_sessions_close(ViewStateTable *state, Timestamp watermark, int64 retention)
 			heap_freetuple(changed);
 		}
 		else
+		{
+			if (state->collects)
+				view_chunks_delete(state, tup);
 			view_state_delete_row(state, &tup->t_self);
+		}
 	}
 	systable_endscan(scan);
 	CatalogCloseIndexes(indexes);

@@ -49,6 +49,18 @@ view_state_agg_attno(ViewQuery *vq, int i)
 	return view_state_key_attno(vq, list_length(vq->keys)) + i;
 }
 
+AttrNumber
+view_state_chunk_attno(ViewQuery *vq)
+{
+	return vq->collects ? view_state_agg_attno(vq, list_length(vq->aggs)) + 1 : InvalidAttrNumber;
+}
+
+int
+view_state_natts(ViewQuery *vq)
+{
+	return view_state_agg_attno(vq, list_length(vq->aggs)) + (vq->collects ? 1 : 0);
+}
+
 Oid
 view_state_owner(void)
 {
@@ -107,7 +119,7 @@ add_width(Size width, Oid type)
 static void
 check_width(ViewQuery *vq)
 {
-	int			natts = view_state_agg_attno(vq, list_length(vq->aggs));
+	int			natts = view_state_natts(vq);
 	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
 	ListCell   *lc;
 
@@ -121,6 +133,8 @@ check_width(ViewQuery *vq)
 	foreach(lc, vq->aggs)
 		width = add_width(width, ((ViewAgg *) lfirst(lc))->storedtype);
 	width = add_width(width, BYTEAOID);
+	if (vq->collects)
+		width = add_width(width, BYTEAOID);
 
 	if (natts > MaxHeapAttributeNumber || width > MaxHeapTupleSize)
 		ereport(ERROR,
@@ -185,7 +199,10 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 		append_column(&sql, "agg", foreach_current_index(lc), agg->storedtype,
 					  -1, agg->storedcollation);
 	}
-	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING heap WITH (fillfactor = 75)");
+	appendStringInfoString(&sql, ", sealed pg_catalog.bytea");
+	if (vq->collects)
+		appendStringInfo(&sql, ", chunk %s.aggregate_input", STREAMQ_SCHEMA);
+	appendStringInfoString(&sql, ") USING heap WITH (fillfactor = 75)");
 	run_as_owner(sql.data);
 
 	state = get_relname_relid(name, nsp);

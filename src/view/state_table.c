@@ -42,6 +42,8 @@
 #include "compat.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/chunks.h"
+#include "view/inputs.h"
 #include "view/keyhash.h"
 #include "view/state_internal.h"
 #include "view/state_table.h"
@@ -139,6 +141,8 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
+	state->collects = vq->collects;
+	state->sealed = view_state_agg_attno(vq, list_length(vq->aggs)) - 1;
 	state->keys = palloc0(sizeof(ViewStateKey) * Max(1, state->nkeys));
 	foreach(lc, vq->keys)
 	{
@@ -301,8 +305,7 @@ view_state_note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *key
 void
 view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
 {
-	int			sealed_att = RelationGetDescr(state->rel)->natts - 1;
-	bytea	   *sealed = nulls[sealed_att] ? NULL : DatumGetByteaPP(values[sealed_att]);
+	bytea	   *sealed = nulls[state->sealed] ? NULL : DatumGetByteaPP(values[state->sealed]);
 
 	state->loading = true;
 	for (int i = 0; i < state->aggs->ncalls; i++)
@@ -326,9 +329,11 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	bool		same;
 
 	heap_deform_tuple(tup, desc, values, nulls);
-	same = (!state->windowed ||
-			(DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
-			 DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
+	/* a chunk (chunks.c) is no group */
+	same = (!state->collects || nulls[desc->natts - 1]) &&
+		(!state->windowed ||
+		 (DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
+		  DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
 		(!state->sliced ||
 		 DatumGetTimestamp(values[VIEW_STATE_COUNTS_AFTER_ATTNO - 1]) == group->counts_after) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
@@ -456,10 +461,33 @@ view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values,
 			VARDATA(bits)[i / BITS_PER_BYTE] |= 1 << (i % BITS_PER_BYTE);
 		}
 	}
+	Assert(att == state->sealed);
 	values[att] = PointerGetDatum(bits);
 	nulls[att] = bits == NULL;
-	Assert(att == desc->natts - 1);
+	if (state->collects)
+	{
+		values[++att] = (Datum) 0;
+		nulls[att] = true;
+	}
 	return heap_form_tuple(desc, values, nulls);
+}
+
+void
+view_state_spill(ViewStateTable *state, ViewStateGroup *group, CatalogIndexState indexes)
+{
+	for (int i = 0; i < state->aggs->ncalls; i++)
+	{
+		ViewInputCall *call = state->aggs->calls[i].inputs;
+		ViewInputs *inputs;
+
+		if (call == NULL || group->aggs[i].isnull)
+			continue;
+		inputs = (ViewInputs *) DatumGetPointer(group->aggs[i].value);
+		if (call->distinct)
+			view_inputs_sort(call->desc, inputs);
+		if (inputs->rows.len > VIEW_INPUTS_IN_ROW)
+			view_chunks_spill(state, group, call, inputs, indexes);
+	}
 }
 
 void
@@ -494,8 +522,11 @@ view_state_flush(ViewStateTable *state)
 	{
 		for (ViewStateGroup *group = state->buckets[i]; group; group = group->next)
 		{
-			HeapTuple	tup = view_state_form_row(state, group, values, nulls);
+			HeapTuple	tup;
 
+			if (state->collects)
+				view_state_spill(state, group, indexes);
+			tup = view_state_form_row(state, group, values, nulls);
 			view_state_write_row(state, group, tup, indexes);
 			base_tidcache_store(state->rel, group->bucket_hash, &tup->t_self);
 			MemoryContextReset(work);
