@@ -386,13 +386,6 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 	} while (0)
 #endif
 
-/* 18: a plan may be run once only; the caller includes executor/executor.h */
-#if PG_VERSION_NUM < 180000
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
-#else
-#define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0)
-#endif
-
 /* 18: functions that write EXPLAIN's properties have headers of their own */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -402,6 +395,18 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 /* 18: the macro was removed */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/*
+ * 16: some aggregates can be serialized whose state is all of their input; the
+ * caller includes utils/fmgroids.h
+ */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_STATE_IS_INPUT(serialfn)	false
+#else
+#define COMPAT_STATE_IS_INPUT(serialfn) \
+	((serialfn) == F_ARRAY_AGG_SERIALIZE || (serialfn) == F_ARRAY_AGG_ARRAY_SERIALIZE || \
+	 (serialfn) == F_STRING_AGG_SERIALIZE)
 #endif
 
 #endif

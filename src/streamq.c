@@ -14,6 +14,7 @@
 
 #include "base/loaded.h"
 #include "group/group.h"
+#include "handler/handler.h"
 #include "hooks/hooks.h"
 #include "job/job.h"
 #include "log/admission.h"
@@ -154,6 +155,7 @@ _PG_init(void)
 	job_init();
 	view_init();
 	pipe_init();
+	handler_init();
 	worker_init();
 	plan_init(plan_functions_table);
 	query_init();

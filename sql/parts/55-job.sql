@@ -110,6 +110,18 @@ CREATE TABLE streamq.job_error_log (
 CREATE INDEX job_error_log_job_id_idx ON streamq.job_error_log (job_id);
 COMMENT ON TABLE streamq.job_error_log IS 'messages that jobs left out because of an error; the view streamq.job_errors shows them';
 
+-- The messages after it in its partition wait for a message that is tried again.
+CREATE TABLE streamq.job_retry (
+	job_id pg_catalog.int4 NOT NULL,
+	partition pg_catalog.int4 NOT NULL,
+	msg_offset pg_catalog.int8 NOT NULL,
+	deliveries pg_catalog.int4 NOT NULL,
+	retry_at pg_catalog.timestamptz NOT NULL,
+	message pg_catalog.text NOT NULL,
+	PRIMARY KEY (job_id, partition)
+);
+COMMENT ON TABLE streamq.job_retry IS 'messages that handlers failed for and try again';
+
 -- Serialized states of aggregates with transition type internal.  Only streamq
 -- can make values of this type.
 
@@ -170,6 +182,58 @@ CREATE AGGREGATE streamq.aggregate_merge(aggregate pg_catalog.regprocedure, argu
 );
 COMMENT ON AGGREGATE streamq.aggregate_merge(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
 IS 'one stored state from those of several rows of a group; the collation of the last argument is that of the aggregate''s input';
+
+-- Input of aggregates that keep it instead of a state.  Only streamq can make
+-- values of this type.
+
+CREATE TYPE streamq.aggregate_input;
+
+CREATE FUNCTION streamq.aggregate_input_in(pg_catalog.cstring) RETURNS streamq.aggregate_input
+LANGUAGE C STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_in';
+
+CREATE FUNCTION streamq.aggregate_input_out(streamq.aggregate_input) RETURNS pg_catalog.cstring
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_out';
+
+-- Compressing chunks takes more time than writing them.
+CREATE TYPE streamq.aggregate_input (
+	INPUT = streamq.aggregate_input_in,
+	OUTPUT = streamq.aggregate_input_out,
+	INTERNALLENGTH = VARIABLE,
+	STORAGE = external
+);
+COMMENT ON TYPE streamq.aggregate_input IS 'input of an aggregate in a continuous view';
+
+CREATE FUNCTION streamq.aggregate_inputs(state_table pg_catalog.regclass, inputs streamq.aggregate_input)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_inputs';
+COMMENT ON FUNCTION streamq.aggregate_inputs(pg_catalog.regclass, streamq.aggregate_input)
+IS 'rows of the input of an aggregate in a continuous view';
+
+CREATE FUNCTION streamq.aggregate_input_merge_add(state pg_catalog.internal, inputs streamq.aggregate_input)
+RETURNS pg_catalog.internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_merge_add';
+COMMENT ON FUNCTION streamq.aggregate_input_merge_add(pg_catalog.internal, streamq.aggregate_input)
+IS 'transition function of aggregate_input_merge()';
+
+CREATE FUNCTION streamq.aggregate_input_merge_final(state pg_catalog.internal)
+RETURNS streamq.aggregate_input
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_merge_final';
+COMMENT ON FUNCTION streamq.aggregate_input_merge_final(pg_catalog.internal)
+IS 'final function of aggregate_input_merge()';
+
+CREATE AGGREGATE streamq.aggregate_input_merge(inputs streamq.aggregate_input) (
+	SFUNC = streamq.aggregate_input_merge_add,
+	STYPE = pg_catalog.internal,
+	FINALFUNC = streamq.aggregate_input_merge_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE streamq.aggregate_input_merge(streamq.aggregate_input)
+IS 'the input of several rows of a group';
 
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE

@@ -1,10 +1,6 @@
 /*
  * dead_letter.c
- *	  Writing dead letters.
- *
- * A dead letter that has the columns of the stream gets the row itself.  Any
- * other one has a payload, like the streams that produce() writes to.  If it
- * has a column "headers", the headers say where the message comes from.
+ *	  Writing the dead letters of groups.
  *
  * The consumer runs as any role that the group was granted to, but the group's
  * owner has chosen the dead letter.  So the letter is written with the owner's
@@ -33,194 +29,16 @@
 #include "group/mode.h"
 #include "group/redrive.h"
 #include "log/log.h"
+#include "stream/letter.h"
 #include "stream/message.h"
-#include "stream/privilege.h"
-#include "stream/writer.h"
 
 /* after so many equal errors in a batch, the other letters are not tried */
 #define MAX_EQUAL_ERRORS	8
-
-/* how a letter is made */
-typedef enum LetterForm
-{
-	LETTER_ROW,					/* the row itself */
-	LETTER_PAYLOAD,				/* the payload as it is stored */
-	LETTER_BYTES,				/* the bytes of a text payload */
-	LETTER_JSON,				/* the payload that consumers get */
-	LETTER_STRING				/* the same, which is a JSON string, as text */
-} LetterForm;
-
-/* how messages of a stream become messages of the dead letter */
-typedef struct LetterPlan
-{
-	Relation	target;
-	LetterForm	form;
-	int			columns;		/* STREAM_WRITE_* */
-	int			privileges;		/* the same, for stream_check_produce() */
-	AttrNumber	payload;		/* of the source */
-	Oid			payload_type;	/* without domains, and text for varchar */
-	AttrNumber	headers;		/* of the target: LETTER_ROW only */
-	Oid			headers_type;
-	AttrNumber *sources;		/* LETTER_ROW: column of the source for each
-								 * of the target */
-} LetterPlan;
-
-/* ---- the columns ---- */
-
-static Form_pg_attribute
-find_column(Relation rel, const char *name)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			return att;
-	}
-	return NULL;
-}
-
-static bool
-is_json(Oid type)
-{
-	type = getBaseType(type);
-	return type == JSONBOID || type == JSONOID;
-}
-
-static Oid
-payload_type(Form_pg_attribute att)
-{
-	Oid			type = getBaseType(att->atttypid);
-
-	return type == VARCHAROID ? TEXTOID : type;
-}
-
-/*
- * Does the target have the columns of the source, and no others except
- * headers?  Then its columns are set in the plan.
- */
-static bool
-plan_row(LetterPlan *plan, Relation source)
-{
-	TupleDesc	desc = RelationGetDescr(plan->target);
-	int			nsource = 0;
-	int			nmatched = 0;
-
-	for (int i = 0; i < RelationGetDescr(source)->natts; i++)
-		if (!TupleDescAttr(RelationGetDescr(source), i)->attisdropped)
-			nsource++;
-
-	plan->sources = palloc0(sizeof(AttrNumber) * desc->natts);
-	plan->headers = InvalidAttrNumber;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Form_pg_attribute from;
-
-		if (att->attisdropped)
-			continue;
-		from = find_column(source, NameStr(att->attname));
-		if (strcmp(NameStr(att->attname), "headers") == 0 && is_json(att->atttypid))
-		{
-			plan->headers = att->attnum;
-			plan->headers_type = att->atttypid;
-			if (from == NULL)
-				continue;
-		}
-		if (from == NULL || from->atttypid != att->atttypid)
-			return false;
-		plan->sources[i] = from->attnum;
-		nmatched++;
-	}
-	return nmatched == nsource;
-}
-
-/* plan to write the payload; false if the target has no suitable column */
-static bool
-plan_payload(LetterPlan *plan, Relation source)
-{
-	Form_pg_attribute from = find_column(source, "payload");
-	Form_pg_attribute to = find_column(plan->target, "payload");
-	Form_pg_attribute headers = find_column(plan->target, "headers");
-	Oid			totype;
-
-	if (to == NULL || !stream_is_payload_type(to->atttypid))
-		return false;
-	plan->columns = STREAM_WRITE_PAYLOAD;
-	if (find_column(plan->target, "key") != NULL)
-		plan->columns |= STREAM_WRITE_KEY;
-	if (headers != NULL && is_json(headers->atttypid))
-		plan->columns |= STREAM_WRITE_HEADERS;
-
-	plan->form = LETTER_JSON;
-	if (from == NULL || !stream_is_payload_type(from->atttypid))
-		return true;
-	plan->payload = from->attnum;
-	plan->payload_type = payload_type(from);
-	totype = payload_type(to);
-	if (plan->payload_type == totype || is_json(plan->payload_type))
-		plan->form = LETTER_PAYLOAD;
-	else if (plan->payload_type == TEXTOID && totype == BYTEAOID)
-		plan->form = LETTER_BYTES;
-	else if (plan->payload_type == BYTEAOID && totype == TEXTOID)
-		plan->form = LETTER_STRING;
-	return true;
-}
-
-/* the columns of a stream, if it has only those that produce() can set */
-static int
-find_message_columns(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	int			columns = 0;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped)
-			continue;
-		if (strcmp(NameStr(att->attname), "payload") == 0)
-			columns |= STREAM_WRITE_PAYLOAD;
-		else if (strcmp(NameStr(att->attname), "key") == 0)
-			columns |= STREAM_WRITE_KEY;
-		else if (strcmp(NameStr(att->attname), "headers") == 0)
-			columns |= STREAM_WRITE_HEADERS;
-		else
-			return STREAM_WRITE_ROW;
-	}
-	return columns & STREAM_WRITE_PAYLOAD ? columns : STREAM_WRITE_ROW;
-}
-
-static void
-make_plan(LetterPlan *plan, Relation source, Relation target)
-{
-	memset(plan, 0, sizeof(LetterPlan));
-	plan->target = target;
-	if (plan_row(plan, source))
-	{
-		plan->form = LETTER_ROW;
-		plan->columns = STREAM_WRITE_ROW;
-		plan->privileges = find_message_columns(target);
-		return;
-	}
-	if (!plan_payload(plan, source))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("stream \"%s\" cannot be the dead letter of stream \"%s\"",
-						RelationGetRelationName(target), RelationGetRelationName(source)),
-				 errdetail("It has neither a column \"payload\" of type jsonb, text or bytea, nor the columns of stream \"%s\".",
-						   RelationGetRelationName(source))));
-	plan->privileges = plan->columns;
-}
 
 void
 group_check_dead_letter(Relation rel, Oid dead_letter)
 {
 	Relation	target;
-	LetterPlan	plan;
 
 	if (dead_letter == RelationGetRelid(rel))
 		ereport(ERROR,
@@ -228,8 +46,7 @@ group_check_dead_letter(Relation rel, Oid dead_letter)
 				 errmsg("stream \"%s\" cannot be its own dead letter",
 						RelationGetRelationName(rel))));
 	target = log_open_stream(dead_letter, AccessShareLock);
-	make_plan(&plan, rel, target);
-	stream_check_produce(target, plan.privileges);
+	stream_letter_check(rel, target);
 	table_close(target, NoLock);
 }
 
@@ -256,195 +73,16 @@ typedef struct Letters
 	int64		nburied;
 } Letters;
 
-/* what writing needs, apart from the messages */
-typedef struct LetterWriter
-{
-	const Letters *letters;
-	LetterPlan	plan;
-	StreamWriter *writer;
-	MessageFormat *format;
-	MemoryContext context;		/* reset after each message */
-	Datum	   *values;			/* LETTER_ROW */
-	bool	   *nulls;
-} LetterWriter;
-
 static const char *
 get_reason(const Letters *letters, int32 deliveries)
 {
 	return letters->reason ? letters->reason : psprintf("delivered %d times", deliveries);
 }
 
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	json;
-
-	json.type = jbvString;
-	json.val.string.val = unconstify(char *, key);
-	json.val.string.len = strlen(key);
-	(void) pushJsonbValue(state, WJB_KEY, &json);
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *value)
-{
-	JsonbValue	json;
-
-	push_key(state, key);
-	json.type = jbvString;
-	json.val.string.val = unconstify(char *, value);
-	json.val.string.len = strlen(value);
-	(void) pushJsonbValue(state, WJB_VALUE, &json);
-}
-
-static void
-push_number(JsonbParseState **state, const char *key, int64 value)
-{
-	JsonbValue	json;
-
-	push_key(state, key);
-	json.type = jbvNumeric;
-	json.val.numeric = int64_to_numeric(value);
-	(void) pushJsonbValue(state, WJB_VALUE, &json);
-}
-
-/*
- * The headers of the letter: the headers of the message, and elements that say
- * where the message comes from.  If the headers of the message are not an
- * object, they become the element "headers".
- */
-static Datum
-make_headers(const LetterWriter *w, const LogKeptRow *row, int32 deliveries,
-			 Datum headers, bool isnull)
-{
-	Relation	rel = w->letters->rel;
-	JsonbParseState *state = NULL;
-	JsonbValue *object;
-	Datum		own;
-
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "streamq_stream",
-			  quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-										 RelationGetRelationName(rel)));
-	push_text(&state, "streamq_group", w->letters->group->name);
-	push_number(&state, "streamq_msg_id", row->msg_id);
-	push_number(&state, "streamq_deliveries", deliveries);
-	push_text(&state, "streamq_reason", get_reason(w->letters, deliveries));
-	if (!isnull && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(headers)))
-	{
-		JsonbValue	json;
-
-		push_key(&state, "headers");
-		if (!JsonbExtractScalar(&DatumGetJsonbP(headers)->root, &json))
-		{
-			json.type = jbvBinary;
-			json.val.binary.data = &DatumGetJsonbP(headers)->root;
-			json.val.binary.len = VARSIZE(DatumGetJsonbP(headers)) - VARHDRSZ;
-		}
-		(void) pushJsonbValue(&state, WJB_VALUE, &json);
-		isnull = true;
-	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	own = JsonbPGetDatum(JsonbValueToJsonb(object));
-	return isnull ? own : DirectFunctionCall2(jsonb_concat, headers, own);
-}
-
-/* add the row itself */
-static void
-add_row(LetterWriter *w, TupleTableSlot *slot, const LogKeptRow *row, int32 deliveries)
-{
-	const LetterPlan *plan = &w->plan;
-	int			natts = RelationGetDescr(plan->target)->natts;
-
-	slot_getallattrs(slot);
-	for (int i = 0; i < natts; i++)
-	{
-		AttrNumber	from = plan->sources[i];
-
-		w->nulls[i] = from == InvalidAttrNumber || slot->tts_isnull[from - 1];
-		w->values[i] = w->nulls[i] ? (Datum) 0 : slot->tts_values[from - 1];
-	}
-	if (plan->headers != InvalidAttrNumber)
-	{
-		int			at = plan->headers - 1;
-		Datum		headers = w->values[at];
-		bool		is_jsonb = getBaseType(plan->headers_type) == JSONBOID;
-
-		if (!w->nulls[at] && !is_jsonb)
-			headers = DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(headers)));
-		headers = make_headers(w, row, deliveries, headers, w->nulls[at]);
-		if (!is_jsonb)
-			headers = CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(jsonb_out, headers)));
-		w->values[at] = headers;
-		w->nulls[at] = false;
-	}
-	stream_writer_add_row(w->writer, w->values, w->nulls);
-}
-
-/* add a message with the payload, key and headers that consumers get */
-static void
-add_message(LetterWriter *w, TupleTableSlot *slot, const LogKeptRow *row, int32 deliveries)
-{
-	const LetterPlan *plan = &w->plan;
-	StreamMessage message = {0};
-	MessageRow	formed = {w->format, slot, row->msg_id, row->produced_at, deliveries};
-	uint32		wanted = MESSAGE_COLUMN(5) | MESSAGE_COLUMN(7);
-	Datum		values[MESSAGE_NATTS];
-	bool		nulls[MESSAGE_NATTS];
-
-	if (plan->form == LETTER_JSON || plan->form == LETTER_STRING)
-		wanted |= MESSAGE_COLUMN(6);
-	stream_message_form(&formed, wanted, values, nulls);
-	switch (plan->form)
-	{
-		case LETTER_PAYLOAD:
-		case LETTER_BYTES:
-			message.payload.type = plan->form == LETTER_BYTES ? BYTEAOID : plan->payload_type;
-			message.payload.value = slot_getattr(slot, plan->payload, &message.payload.isnull);
-			break;
-		default:
-			message.payload.type = JSONBOID;
-			message.payload.value = values[6];
-			message.payload.isnull = nulls[6];
-			break;
-	}
-	if (plan->form == LETTER_STRING && !message.payload.isnull)
-	{
-		JsonbValue	json;
-
-		(void) JsonbExtractScalar(&DatumGetJsonbP(values[6])->root, &json);
-		message.payload.type = TEXTOID;
-		message.payload.value = PointerGetDatum(cstring_to_text_with_len(json.val.string.val,
-																		 json.val.string.len));
-	}
-	message.key.type = TEXTOID;
-	message.key.value = values[5];
-	message.key.isnull = nulls[5] || !(plan->columns & STREAM_WRITE_KEY);
-	message.headers.type = JSONBOID;
-	message.headers.isnull = !(plan->columns & STREAM_WRITE_HEADERS);
-	if (!message.headers.isnull)
-		message.headers.value = make_headers(w, row, deliveries, values[7], nulls[7]);
-	stream_writer_add(w->writer, &message);
-}
-
-static void
-add_letter(LetterWriter *w, TupleTableSlot *slot, const LogKeptRow *row, int32 deliveries)
-{
-	MemoryContext old = MemoryContextSwitchTo(w->context);
-
-	if (w->plan.form == LETTER_ROW)
-		add_row(w, slot, row, deliveries);
-	else
-		add_message(w, slot, row, deliveries);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(w->context);
-}
-
 /* read the buried messages, as far as retention has left them */
 static void
-add_buried(LetterWriter *w)
+add_buried(const Letters *letters, StreamLetterWriter *writer)
 {
-	const Letters *letters = w->letters;
 	Snapshot	snapshot = group_message_snapshot();
 	TupleTableSlot *slot = log_slot_create(letters->rel);
 	const GroupBurial *buried = letters->buried;
@@ -461,12 +99,11 @@ add_buried(LetterWriter *w)
 		while (log_reader_next(reader, slot))
 		{
 			int64		off = log_reader_offset(reader);
-			LogKeptRow	row;
+			int32		deliveries = buried[i + (off - buried[i].off)].deliveries;
 
-			row.msg_id = LOG_MSG_ID(letters->partition, off);
-			row.produced_at = log_reader_produced_at(reader);
-			row.note = 0;
-			add_letter(w, slot, &row, buried[i + (off - buried[i].off)].deliveries);
+			stream_letter_add(writer, slot, LOG_MSG_ID(letters->partition, off),
+							  log_reader_produced_at(reader), deliveries,
+							  get_reason(letters, deliveries));
 		}
 		log_reader_end(reader);
 	}
@@ -496,31 +133,19 @@ open_dead_letter(const Letters *letters)
 static void
 write_as_owner(Letters *letters)
 {
-	LetterWriter w = {.letters = letters};
 	Relation	target = open_dead_letter(letters);
-	const int64 *msg_ids;
+	StreamLetterWriter *writer =
+		stream_letter_begin(letters->rel, target, letters->group->name,
+							letters->slot ? 1 : letters->nburied);
 
-	make_plan(&w.plan, letters->rel, target);
-	stream_check_produce(target, w.plan.privileges);
-	w.context = AllocSetContextCreate(CurrentMemoryContext, "streamq dead letter",
-									  ALLOCSET_DEFAULT_SIZES);
-	if (w.plan.form == LETTER_ROW)
-	{
-		w.values = palloc(sizeof(Datum) * RelationGetDescr(target)->natts);
-		w.nulls = palloc(sizeof(bool) * RelationGetDescr(target)->natts);
-	}
-	else
-		w.format = stream_message_format_create(letters->rel);
-	w.writer = stream_writer_begin(target, letters->slot ? 1 : letters->nburied,
-								   STREAM_ANY_PARTITION, w.plan.columns);
 	if (letters->slot != NULL)
-		add_letter(&w, letters->slot, letters->row, letters->deliveries);
+		stream_letter_add(writer, letters->slot, letters->row->msg_id,
+						  letters->row->produced_at, letters->deliveries,
+						  get_reason(letters, letters->deliveries));
 	else
-		add_buried(&w);
-	(void) stream_writer_flush(w.writer, &msg_ids);
-	stream_writer_end(w.writer);
+		add_buried(letters, writer);
+	stream_letter_end(writer);
 	table_close(target, NoLock);
-	MemoryContextDelete(w.context);
 }
 
 static void

@@ -41,7 +41,8 @@ job_inputs_open(JobInputs *inputs, JobRound *round)
 		Relation	source = job_input_source(batch, i, &input->partition);
 		int64		next = log_next_offset(source, input->partition);
 
-		if (next <= round->progress[i].next_offset)
+		if (next <= round->progress[i].next_offset ||
+			(round->blocked && round->blocked[i]))
 			continue;
 		input->number = i;
 		input->source = source;
@@ -91,7 +92,8 @@ job_inputs_close(JobInputs *inputs, JobRound *round)
 	{
 		JobInput   *input = &inputs->inputs[i];
 		JobProgress *progress = &round->progress[input->number];
-		int64		position = input->has_row ? input->off : log_reader_position(input->reader);
+		int64		position = input->has_row || input->blocked ? input->off :
+			log_reader_position(input->reader);
 
 		if (position > progress->next_offset)
 		{

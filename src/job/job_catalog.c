@@ -37,6 +37,7 @@
 #include "compat.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
+#include "job/job_retry.h"
 
 /*
  * version of the contents of streamq.job; job_format() adds the server's
@@ -591,6 +592,7 @@ void
 job_delete(int32 job_id)
 {
 	delete_parts(job_id, 4);
+	job_delete_retries(job_id);
 }
 
 void
@@ -609,6 +611,7 @@ job_reset(JobRow *job)
 
 	/* delete errors and progress */
 	delete_parts(job->job_id, 2);
+	job_delete_retries(job->job_id);
 	CommandCounterIncrement();
 	job_set_current(job);
 	if (job_read_stats(job->job_id, &stats, &tid))

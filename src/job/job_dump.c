@@ -45,7 +45,7 @@ static void
 tie_restored(int32 job_id)
 {
 	JobRow		job;
-	Oid			needed[4];
+	Oid			needed[5];
 
 	if (!job_read(job_id, &job))
 		return;
@@ -53,6 +53,7 @@ tie_restored(int32 job_id)
 	needed[1] = job.emit_into;
 	needed[2] = job.late_stream;
 	needed[3] = job.dead_letter;
+	needed[4] = job.other_source;
 	for (int i = 0; i < lengthof(needed); i++)
 		if (OidIsValid(needed[i]) &&
 			!job_has_dependency(job.target, RelationRelationId, needed[i]))

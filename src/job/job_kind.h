@@ -72,11 +72,17 @@ typedef struct JobBatch
 	JobProgress *progress;		/* of each input, as of the last successful
 								 * round */
 	JobStats	stats;
+	bool		in_worker;		/* the transaction contains nothing else */
 	void	   *loaded;			/* result of the kind's load function */
 	bool		changed;		/* positions and counters must be written */
 	TimestampTz due;			/* when the job must run again, even if there
 								 * is no input; 0: never */
 	bool		pause;			/* too many messages failed: pause the job */
+
+	/* set by the kind's functions */
+	int64		round_rows;		/* most rows in a round; 0: any number */
+	TimestampTz retry_at;		/* when a message is to be tried again; 0:
+								 * none waits */
 
 	/* private to round.c */
 	TimestampTz deadline;		/* then a worker continues with another job;
@@ -98,6 +104,7 @@ typedef struct JobInput
 	int			partition;
 	TupleTableSlot *slot;
 	bool		has_row;		/* the slot has a row that was not taken yet */
+	bool		blocked;		/* the row at off must be tried again later */
 	int64		off;
 	TimestampTz produced_at;
 
@@ -115,6 +122,8 @@ typedef struct JobRound
 	TimestampTz clock;			/* when the current row was appended */
 	MemoryContext mcxt;			/* memory of the round */
 	void	   *state;			/* private to the kind */
+	bool	   *blocked;		/* by input: not to be read now; set by
+								 * begin_round, or NULL */
 } JobRound;
 
 /*
@@ -156,6 +165,14 @@ struct JobKind
 	void		(*begin_round) (JobRound *round);
 	void		(*take_row) (JobRound *round, JobInput *input);
 	bool		(*is_row_innocent) (JobRound *round);
+
+	/*
+	 * Called in the round after the one that failed for a row, in place of
+	 * take_row.  Returns false if the row must be tried again later: then its
+	 * input is not read any further in this round.  If it is NULL, the error
+	 * is recorded, and the row is left out.
+	 */
+	bool		(*take_bad_row) (JobRound *round, JobInput *input, const JobBadRow *bad);
 	void		(*flush_round) (JobRound *round);
 
 	/*
@@ -184,6 +201,9 @@ struct JobKind
 	 */
 	void		(*close) (JobBatch *batch);
 };
+
+/* record the error of a row that is left out, and count it */
+extern void job_record_bad_row(JobRound *round, const JobBadRow *bad);
 
 /* called by _PG_init */
 extern void job_register_kind(const JobKind *kind);

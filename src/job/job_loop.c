@@ -54,7 +54,7 @@ find_path(List *jobs, Oid from, Oid to, List **seen, char **path)
 		Oid			sinks[JOB_NSINKS];
 		char	   *rest;
 
-		if (job->source != from)
+		if (job->source != from && job->other_source != from)
 			continue;
 		get_sinks(job, sinks);
 		for (int i = 0; i < JOB_NSINKS; i++)

@@ -13,7 +13,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -93,8 +95,8 @@ out_of_time(RoundState *state)
 	return false;
 }
 
-static void
-record_bad_row(JobRound *round, const JobBadRow *bad)
+void
+job_record_bad_row(JobRound *round, const JobBadRow *bad)
 {
 	int			partition;
 	Relation	source = job_input_source(round->batch, bad->input, &partition);
@@ -103,7 +105,24 @@ record_bad_row(JobRound *round, const JobBadRow *bad)
 				  LOG_MSG_ID(partition, bad->off), bad->sqlerrcode, bad->message);
 	round->stats.errors++;
 	round->stats.last_error = bad->message;
+}
+
+/* take the row that failed, which is the next one */
+static void
+take_bad_row(JobRound *round, JobInput *input, const JobBadRow *bad)
+{
+	const JobKind *kind = round->batch->kind;
+
+	if (kind->take_bad_row == NULL)
+		job_record_bad_row(round, bad);
+	else if (!kind->take_bad_row(round, input, bad))
+	{
+		input->blocked = true;
+		input->has_row = false;
+		return;
+	}
 	round->stats.rows_processed++;
+	job_input_advance(input);
 }
 
 /*
@@ -134,8 +153,7 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 		if (bad && bad->input == input->number && bad->off == input->off)
 		{
 			note_row(round, input);
-			record_bad_row(round, bad);
-			job_input_advance(input);
+			take_bad_row(round, input, bad);
 			bad = NULL;
 			continue;
 		}
@@ -154,6 +172,18 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 		round->stats.rows_processed++;
 		job_input_advance(input);
 	}
+}
+
+/*
+ * Check deferred constraints now.  At the end of the transaction it would be
+ * too late to find the row that violates them.
+ */
+static void
+check_deferred_constraints(void)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	AfterTriggerSetState(stmt);
 }
 
 /*
@@ -180,6 +210,8 @@ run_round(RoundState *state, int64 max_rows)
 
 	state->stage = STAGE_FLUSH;
 	batch->kind->flush_round(round);
+	if (batch->in_worker)
+		check_deferred_constraints();
 	state->stage = STAGE_OTHER;
 	PopActiveSnapshot();
 	CommandCounterIncrement();
@@ -305,6 +337,8 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 		int64		rows;
 		RoundResult result;
 
+		if (batch->round_rows > 0)
+			limit = Min(limit, batch->round_rows);
 		result = try_round(batch, Min(limit, max_rows - *total), &rows, &more);
 		if (result == ROUND_BAD_ROW && (rows > 0 || front))
 		{

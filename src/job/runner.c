@@ -183,6 +183,8 @@ finish(JobBatch *batch, bool more)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		batch->due = job_next_due(batch);
 		PopActiveSnapshot();
+		if (batch->retry_at != 0 && (batch->due == 0 || batch->due > batch->retry_at))
+			batch->due = batch->retry_at;
 	}
 	return more;
 }
@@ -254,6 +256,7 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions,
 										batch->ninputs - batch->npartitions);
 
+	batch->in_worker = timed;
 	if (has_input(batch) || batch->stats.failing || has_clock(batch))
 	{
 		batch->changed = batch->stats.failing;

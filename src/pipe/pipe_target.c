@@ -66,7 +66,8 @@ find_row_column(Relation target)
 	if (attnum <= 0 || TupleDescAttr(RelationGetDescr(target), attnum - 1)->attgenerated)
 		return InvalidAttrNumber;
 	type = getBaseType(TupleDescAttr(RelationGetDescr(target), attnum - 1)->atttypid);
-	return type == JSONBOID || type == JSONOID || type == TEXTOID ? attnum : InvalidAttrNumber;
+	return type == JSONBOID || type == JSONOID || type == TEXTOID || type == BYTEAOID ?
+		attnum : InvalidAttrNumber;
 }
 
 PipeColumns *
@@ -165,6 +166,8 @@ make_statement(const JobRow *job, const PipeColumns *columns)
 		add_column(&names, &values, job->emit_into, columns->row_attnum,
 				   type == JSONBOID ? "pg_catalog.to_jsonb(r)" :
 				   type == JSONOID ? "pg_catalog.to_jsonb(r)::pg_catalog.json" :
+				   type == BYTEAOID ?
+				   "pg_catalog.convert_to(pg_catalog.to_jsonb(r)::pg_catalog.text, pg_catalog.getdatabaseencoding())" :
 				   "pg_catalog.to_jsonb(r)::pg_catalog.text");
 		from = ", LATERAL (SELECT job.*) r";
 	}

@@ -30,6 +30,16 @@ typedef struct ViewAgg
 	bool		internal;		/* state is stored in serialized form */
 	Oid			storedtype;		/* type of the state column */
 	Oid			storedcollation;
+
+	/* if it collects its input (collect.c) */
+	bool		collected;
+	List	   *inputs;			/* expressions over rows */
+	List	   *input_types;	/* types of the columns, as OIDs */
+	int			nstrict;		/* rows with a null in these first columns are
+								 * ignored */
+	bool		ordinal;		/* the last column is the row's number in the
+								 * stream */
+	Aggref	   *over_inputs;	/* aggref, with Vars of the columns */
 } ViewAgg;
 
 /* the analyzed query of a continuous view */
@@ -60,6 +70,7 @@ typedef struct ViewQuery
 	Expr	   *where;			/* NULL: all rows */
 	List	   *keys;			/* of ViewKey */
 	List	   *aggs;			/* of ViewAgg, without duplicates */
+	bool		collects;		/* some aggregates collect their input */
 	bool		single_group;	/* no GROUP BY, so one row even without input */
 } ViewQuery;
 

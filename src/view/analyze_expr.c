@@ -22,6 +22,7 @@
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/collect.h"
 
 static bool
 is_volatile(Oid func, void *context)
@@ -147,8 +148,8 @@ view_rows_use_window(ViewQuery *vq)
 	return false;
 }
 
-static void
-refuse_aggregate(Aggref *aggref, const char *why)
+void
+view_refuse_aggregate(Aggref *aggref, const char *why)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -157,7 +158,7 @@ refuse_aggregate(Aggref *aggref, const char *why)
 			 errdetail("%s", why)));
 }
 
-/* add an aggregate; refuse it if its state cannot be stored */
+/* add an aggregate; refuse it if neither its state nor its input can be stored */
 static void
 add_aggregate(ViewQuery *vq, Aggref *aggref)
 {
@@ -174,12 +175,6 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 			return;
 	}
 
-	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
-		refuse_aggregate(aggref, "Ordered-set aggregates need all rows of a group at once.");
-	if (aggref->aggdistinct != NIL)
-		refuse_aggregate(aggref, "DISTINCT needs all rows of a group at once.");
-	if (aggref->aggorder != NIL)
-		refuse_aggregate(aggref, "ORDER BY needs all rows of a group at once.");
 	view_check_row_expression(vq, (Node *) aggref->args);
 	view_check_row_expression(vq, (Node *) aggref->aggfilter);
 
@@ -195,17 +190,13 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 												 form->aggtranstype,
 												 argtypes, nargs);
 	agg->internal = agg->transtype == INTERNALOID;
-	if (agg->internal &&
-		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
-		 !OidIsValid(form->aggcombinefn)))
-		refuse_aggregate(aggref, "Its state cannot be stored: it has no combine and serialization functions.");
-	if (view_is_merging(vq) && !OidIsValid(form->aggcombinefn))
-		refuse_aggregate(aggref, "It has no combine function, which merges the states of sessions.");
-	if (!agg->internal && get_typtype(agg->transtype) == TYPTYPE_PSEUDO)
-		refuse_aggregate(aggref, "The type of its state is a pseudo-type.");
+	if (view_must_collect(aggref, agg->transtype, form, view_is_merging(vq) || vq->merged))
+		view_collect_inputs(agg);
 	ReleaseSysCache(tup);
 
-	if (agg->internal)
+	if (agg->collected)
+		vq->collects = true;
+	else if (agg->internal)
 		agg->storedtype = view_agg_state_type();
 	else
 	{

@@ -16,6 +16,8 @@
 /* raise the error that a continuous view cannot use `what` (0A000) */
 extern void view_refuse(const char *what, const char *hint) pg_attribute_noreturn();
 
+extern void view_refuse_aggregate(Aggref *aggref, const char *why) pg_attribute_noreturn();
+
 /*
  * Refuse expressions that may have another value when the job reads a row than
  * when the row was written.

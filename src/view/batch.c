@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "job/job_kind.h"
+#include "log/log.h"
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
@@ -333,6 +334,7 @@ view_take_row(JobRound *round, JobInput *input)
 	MemoryContext old;
 
 	ResetExprContext(econtext);
+	view->aggs->ordinal = LOG_MSG_ID(input->partition, input->off);
 	econtext->ecxt_scantuple = input->slot;
 	econtext->ecxt_innertuple = NULL;
 

@@ -99,10 +99,13 @@ view_find_open_window(ViewQuery *vq, Relation state, Timestamp watermark, Timest
 	return found;
 }
 
-/* remove rows of windows that end at or before `until`; at most max */
+/*
+ * Remove rows of windows that end at or before `until`; at most max.  Of a
+ * table with chunks, given by their column, these are removed, or all others.
+ */
 static int64
 remove_rows(const ViewWindowSpec *spec, Relation rel, Oid index, bool sliced, Timestamp until,
-			int64 max)
+			AttrNumber chunk, bool chunks, int64 max)
 {
 	int64		removed = 0;
 	ScanKeyData key;
@@ -121,6 +124,10 @@ remove_rows(const ViewWindowSpec *spec, Relation rel, Oid index, bool sliced, Ti
 		read_window(rel, tuple, &row);
 		if ((sliced ? last_end(spec, &row) : row.end) <= until)
 		{
+			if (chunk != InvalidAttrNumber &&
+				heap_attisnull(tuple, chunk, RelationGetDescr(rel)) == chunks)
+				continue;
+
 			if (writer)
 				state_delete(writer, &tuple->t_self);
 			else
@@ -148,14 +155,23 @@ view_remove_windows(const JobRow *job, ViewQuery *vq, Relation state, Timestamp 
 	until = watermark - retention;
 	/* sessions are removed where they are closed (sessions.c) */
 	if (!view_is_merging(vq))
-		removed = remove_rows(&vq->window, state, view_state_index(state, vq), true, until,
+	{
+		AttrNumber	chunk = view_state_chunk_attno(vq);
+		Oid			index = view_state_index(state, vq);
+
+		/* a group needs its chunks as long as it is there */
+		removed = remove_rows(&vq->window, state, index, true, until, chunk, false,
 							  VIEW_REMOVE_ROWS);
+		if (chunk != InvalidAttrNumber)
+			removed += remove_rows(&vq->window, state, index, true, until, chunk, true,
+								   VIEW_REMOVE_ROWS - removed);
+	}
 	if (OidIsValid(job->results))
 	{
 		ViewResultTable *results = view_result_open(job->results, vq);
 
 		removed += remove_rows(&vq->window, results->rel, results->index, false, until,
-							   VIEW_REMOVE_ROWS - removed);
+							   InvalidAttrNumber, false, VIEW_REMOVE_ROWS - removed);
 		view_result_close(results);
 	}
 	return removed;

@@ -49,7 +49,7 @@ fits(ViewQuery *vq, Relation state)
 	TupleDesc	desc = RelationGetDescr(state);
 	ListCell   *lc;
 
-	if (desc->natts != view_state_agg_attno(vq, list_length(vq->aggs)))
+	if (desc->natts != view_state_natts(vq))
 		return false;
 	foreach(lc, vq->keys)
 	{

@@ -42,6 +42,7 @@
 #include "compat.h"
 #include "job/job_catalog.h"
 #include "view/agg.h"
+#include "view/chunks.h"
 #include "view/interval.h"
 #include "view/sessions.h"
 #include "state/state.h"
@@ -428,6 +429,8 @@ write_session(ViewSessions *sessions, ViewSession *session, StateWriter *writer,
 		row->stored = false;
 		row->toasted = NULL;
 	}
+	if (state->collects)
+		view_state_spill(state, row, writer);
 	view_state_write_row(writer, row, view_state_form_row(state, row, values, nulls));
 }
 
@@ -511,6 +514,8 @@ view_sessions_close(ViewStateTable *state, Timestamp watermark, int64 retention)
 			state_insert(writer, changed, NULL);
 			heap_freetuple(changed);
 		}
+		else if (state->collects)
+			view_chunks_delete(state, tup, writer);
 		state_delete(writer, &tup->t_self);
 	}
 	systable_endscan(scan);

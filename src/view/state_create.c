@@ -50,6 +50,18 @@ view_state_agg_attno(ViewQuery *vq, int i)
 	return view_state_key_attno(vq, list_length(vq->keys)) + i;
 }
 
+AttrNumber
+view_state_chunk_attno(ViewQuery *vq)
+{
+	return vq->collects ? view_state_agg_attno(vq, list_length(vq->aggs)) + 1 : InvalidAttrNumber;
+}
+
+int
+view_state_natts(ViewQuery *vq)
+{
+	return view_state_agg_attno(vq, list_length(vq->aggs)) + (vq->collects ? 1 : 0);
+}
+
 Oid
 view_state_owner(void)
 {
@@ -108,7 +120,7 @@ add_width(Size width, Oid type)
 static void
 check_width(ViewQuery *vq)
 {
-	int			natts = view_state_agg_attno(vq, list_length(vq->aggs));
+	int			natts = view_state_natts(vq);
 	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
 	ListCell   *lc;
 
@@ -122,6 +134,8 @@ check_width(ViewQuery *vq)
 	foreach(lc, vq->aggs)
 		width = add_width(width, ((ViewAgg *) lfirst(lc))->storedtype);
 	width = add_width(width, BYTEAOID);
+	if (vq->collects)
+		width = add_width(width, BYTEAOID);
 
 	if (natts > MaxHeapAttributeNumber || width > MaxHeapTupleSize)
 		ereport(ERROR,
@@ -186,7 +200,10 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 		append_column(&sql, "agg", foreach_current_index(lc), agg->storedtype,
 					  -1, agg->storedcollation);
 	}
-	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING " STATE_ACCESS_METHOD);
+	appendStringInfoString(&sql, ", sealed pg_catalog.bytea");
+	if (vq->collects)
+		appendStringInfo(&sql, ", chunk %s.aggregate_input", STREAMQ_SCHEMA);
+	appendStringInfoString(&sql, ") USING " STATE_ACCESS_METHOD);
 	run_as_owner(sql.data);
 
 	state = get_relname_relid(name, nsp);

@@ -41,6 +41,8 @@
 #include "state/state.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/chunks.h"
+#include "view/inputs.h"
 #include "view/keyhash.h"
 #include "view/state_internal.h"
 #include "view/state_table.h"
@@ -157,6 +159,8 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
+	state->collects = vq->collects;
+	state->sealed = view_state_agg_attno(vq, list_length(vq->aggs)) - 1;
 	state->keys = palloc0(sizeof(ViewStateKey) * Max(1, state->nkeys));
 	foreach(lc, vq->keys)
 	{
@@ -319,8 +323,7 @@ view_state_note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *key
 void
 view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
 {
-	int			sealed_att = RelationGetDescr(state->rel)->natts - 1;
-	bytea	   *sealed = nulls[sealed_att] ? NULL : DatumGetByteaPP(values[sealed_att]);
+	bytea	   *sealed = nulls[state->sealed] ? NULL : DatumGetByteaPP(values[state->sealed]);
 
 	state->loading = true;
 	for (int i = 0; i < state->aggs->ncalls; i++)
@@ -344,9 +347,11 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	bool		same;
 
 	heap_deform_tuple(tup, desc, values, nulls);
-	same = (!state->windowed ||
-			(DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
-			 DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
+	/* a chunk (chunks.c) is no group */
+	same = (!state->collects || nulls[desc->natts - 1]) &&
+		(!state->windowed ||
+		 (DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
+		  DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
 		(!state->sliced ||
 		 DatumGetTimestamp(values[VIEW_STATE_COUNTS_AFTER_ATTNO - 1]) == group->counts_after) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
@@ -478,10 +483,33 @@ view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values,
 			VARDATA(bits)[i / BITS_PER_BYTE] |= 1 << (i % BITS_PER_BYTE);
 		}
 	}
+	Assert(att == state->sealed);
 	values[att] = PointerGetDatum(bits);
 	nulls[att] = bits == NULL;
-	Assert(att == desc->natts - 1);
+	if (state->collects)
+	{
+		values[++att] = (Datum) 0;
+		nulls[att] = true;
+	}
 	return heap_form_tuple(desc, values, nulls);
+}
+
+void
+view_state_spill(ViewStateTable *state, ViewStateGroup *group, StateWriter *writer)
+{
+	for (int i = 0; i < state->aggs->ncalls; i++)
+	{
+		ViewInputCall *call = state->aggs->calls[i].inputs;
+		ViewInputs *inputs;
+
+		if (call == NULL || group->aggs[i].isnull)
+			continue;
+		inputs = (ViewInputs *) DatumGetPointer(group->aggs[i].value);
+		if (call->distinct)
+			view_inputs_sort(call->desc, inputs);
+		if (inputs->rows.len > VIEW_INPUTS_IN_ROW)
+			view_chunks_spill(state, group, call, inputs, writer);
+	}
 }
 
 void
@@ -512,6 +540,8 @@ view_state_flush(ViewStateTable *state)
 
 	FOREACH_GROUP(state, group)
 	{
+		if (state->collects)
+			view_state_spill(state, group, writer);
 		view_state_write_row(writer, group, view_state_form_row(state, group, values, nulls));
 		MemoryContextReset(work);
 		CHECK_FOR_INTERRUPTS();

@@ -22,13 +22,15 @@
 
 /*
  * columns: [window_start, window_end, [counts_after | due,]] group_hash,
- * key_n …, agg_n …, sealed
+ * key_n …, agg_n …, sealed [, chunk]
  *
  * If windows are sliced, window_start and window_end are those of a slice.
  * Then counts_after is usually -infinity.  Otherwise the row counts only for
  * windows that end later than that: its messages are late for the others.
  *
- * Only windows that merge have "due" (sessions.c).
+ * Only windows that merge have "due" (sessions.c).  There is a column "chunk"
+ * if some aggregates collect their input.  It is NULL in the rows of groups,
+ * and has the contents of chunks (chunks.c).
  */
 #define VIEW_STATE_COUNTS_AFTER_ATTNO	3
 #define VIEW_STATE_DUE_ATTNO	3
@@ -70,6 +72,8 @@ typedef struct ViewStateTable
 	Oid			index;
 	Oid			due_index;		/* of windows that merge */
 	bool		windowed;
+	bool		collects;		/* has a column for chunks */
+	int			sealed;			/* column, counted from 0 */
 	bool		sliced;
 	bool		merging;		/* its windows merge (sessions.c) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
@@ -94,6 +98,10 @@ extern void view_state_grant(Oid state, Oid role, bool grant);
 extern AttrNumber view_state_first_attno(ViewQuery *vq);
 extern AttrNumber view_state_key_attno(ViewQuery *vq, int i);
 extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
+
+/* the column `chunk`; InvalidAttrNumber: there is none */
+extern AttrNumber view_state_chunk_attno(ViewQuery *vq);
+extern int	view_state_natts(ViewQuery *vq);
 
 /*
  * the index on the window's start and the hash of the keys; on the hash first

@@ -41,15 +41,19 @@
 #include "base/loaded.h"
 #include "compat.h"
 #include "view/analyze.h"
+#include "view/collect.h"
 #include "view/state_table.h"
 #include "view/view_define.h"
 
 typedef struct RewriteState
 {
 	ViewQuery  *vq;
+	Oid			state;			/* the state table */
 	Oid			result_func;	/* streamq.aggregate_result */
 	bool		has_aggs;		/* calls of aggregate_merge() were made */
 } RewriteState;
+
+static Node *rewrite_mutator(Node *node, void *context);
 
 /* range table of the query */
 #define STATE_RTI		1
@@ -103,6 +107,10 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Node *state)
 	Aggref	   *aggref = agg->aggref;
 	HeapTuple	tup;
 	Oid			finalfn;
+
+	if (agg->collected)
+		return view_collected_expression(agg, rs->state, (Node *) state,
+										 (List *) rewrite_mutator((Node *) aggref->aggdirectargs, rs));
 
 	tup = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
 	if (!HeapTupleIsValid(tup))
@@ -275,15 +283,18 @@ parse_scan(ViewQuery *vq, Oid state)
 
 		func->args = lcons(linitial(func->args), copyObject(vq->window_args));
 	}
+	if (vq->collects)
+		view_exclude_chunks(vq, query);
 	return query;
 }
 
 static void
-init_rewrite(RewriteState *rs, ViewQuery *vq)
+init_rewrite(RewriteState *rs, ViewQuery *vq, Oid state)
 {
 	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYOID, ANYELEMENTOID};
 
 	rs->vq = vq;
+	rs->state = state;
 	rs->has_aggs = false;
 	rs->result_func = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
 												makeString("aggregate_result")),
@@ -330,7 +341,7 @@ view_make_query(ViewQuery *vq, Oid state)
 	Query	   *query = parse_scan(vq, state);
 	Oid			loaded;
 
-	init_rewrite(&rs, vq);
+	init_rewrite(&rs, vq, state);
 	query->targetList = add_outputs(&rs, NIL);
 	loaded = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA), makeString("is_loaded")),
 							0, NULL, false);
@@ -417,7 +428,7 @@ view_make_window_query(ViewQuery *vq, Oid state, ViewWindowChoice choice)
 	List	   *tlist = NIL;
 	ListCell   *lc;
 
-	init_rewrite(&rs, vq);
+	init_rewrite(&rs, vq, state);
 	foreach(lc, vq->keys)
 		prefix = lappend(prefix, key_column(vq, foreach_current_index(lc)));
 	foreach(lc, prefix)

@@ -135,7 +135,7 @@ SELECT streamq.create_pipe('mine', 'SELECT k FROM s2 WHERE k > 0', 'dst');
 SELECT name FROM streamq.jobs;
 RESET ROLE;
 INSERT INTO s2 VALUES (now(), 1);
-SELECT streamq.wait_until_caught_up('mine');
+SELECT streamq.wait_until_caught_up('mine'), streamq.wait_until_caught_up('second');
 SELECT count(*) FROM dst WHERE v IS NULL AND k = 1;
 SELECT streamq.pause('mine');
 REVOKE SELECT (k) ON s2 FROM pipe_refused;
