@@ -144,7 +144,9 @@ remember_dead(StateVacuum *vac, BlockNumber block, OffsetNumber off)
 			repalloc_huge(vac->dead, sizeof(ItemPointerData) * vac->max_dead) :
 			palloc(sizeof(ItemPointerData) * vac->max_dead);
 	}
-	ItemPointerSet(&vac->dead[vac->ndead++], block, off);
+	/* a macro in older versions, which evaluates its arguments twice */
+	ItemPointerSet(&vac->dead[vac->ndead], block, off);
+	vac->ndead++;
 }
 
 /*

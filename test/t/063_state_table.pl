@@ -210,6 +210,11 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM byk}), 500, 'a batch that
 is($node->safe_psql('postgres', qq{SELECT streamq.run_job('byk'); $differences}), "1000\n0", 'and is repeated');
 eval { finish($writer) };
 
+# VACUUM removes rows that never committed, and only their index entries
+$node->safe_psql('postgres', "VACUUM $state");
+is($node->safe_psql('postgres', "SET enable_seqscan = off; SELECT count(*) FROM $state WHERE group_hash IS NOT NULL"), 700, 'all rows are in the index after VACUUM');
+is($node->safe_psql('postgres', "SELECT n_live_tup, n_dead_tup FROM pg_stat_all_tables WHERE relid = '$state'::regclass"), '700|0', 'and counted');
+
 # ---- rows that grow ----
 
 $node->safe_psql('postgres', q{
