@@ -397,7 +397,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job_insert(&job, &options);
 	if (vq->single_group)
 		view_store_single_group(vq, job.state);
-	job_set_start(job.job_id, job.source, options.start_at);
+	job_set_start(&job, options.start_at);
 	job_note_changed();
 	PG_RETURN_OID(job.target);
 }
