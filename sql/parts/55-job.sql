@@ -294,6 +294,11 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_watermark';
 COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'watermark of a continuous view: all windows that end at or before it are closed';
 
+CREATE FUNCTION streamq.view_batch_query(view pg_catalog.regclass) RETURNS pg_catalog.text
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_view_batch_query';
+COMMENT ON FUNCTION streamq.view_batch_query(pg_catalog.regclass) IS 'ordinary query over the stream that gives what the continuous view shows';
+
 CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
 RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE PARALLEL UNSAFE
