@@ -95,6 +95,14 @@ define_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("streamq.work_mem",
+							"Sets the memory in which a job keeps results before it writes them.",
+							"If a batch needs more, it writes its results several times.",
+							&job_work_mem,
+							65536, 1024, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("streamq.extend_size",
 							"Sets the maximum space by which a stream's file is extended in advance.",
 							"A large stream reserves space in steps of up to this size.",
@@ -135,6 +143,7 @@ _PG_init(void)
 	log_space_hook = stream_retention_make_room;
 	log_enter_hook = group_backlog_enter;
 	log_leave_hook = group_backlog_leave;
+	log_room_hook = group_backlog_room;
 	signal_init();
 	stream_flow_init();
 	stream_delay_init();

@@ -53,3 +53,27 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION streamq.tumble(pg_catalog.timestamp, pg_catalog.interval, pg_catalog.timestamp)
 IS 'the window of a fixed size (or of whole calendar months) that holds ts';
+
+-- session() is only a mark in the queries of continuous views: which session a
+-- row is in depends on other rows.
+
+CREATE FUNCTION streamq.session(ts pg_catalog.timestamptz, gap pg_catalog.interval)
+RETURNS TABLE (window_start pg_catalog.timestamptz, window_end pg_catalog.timestamptz)
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME', 'streamq_session';
+COMMENT ON FUNCTION streamq.session(pg_catalog.timestamptz, pg_catalog.interval)
+IS 'in a continuous view: the session of the row, which ends when its group has no row for the length of the gap';
+
+CREATE FUNCTION streamq.session(ts pg_catalog.timestamp, gap pg_catalog.interval)
+RETURNS TABLE (window_start pg_catalog.timestamp, window_end pg_catalog.timestamp)
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME', 'streamq_session';
+COMMENT ON FUNCTION streamq.session(pg_catalog.timestamp, pg_catalog.interval)
+IS 'in a continuous view: the session of the row, which ends when its group has no row for the length of the gap';
+
+CREATE FUNCTION streamq.session(ts pg_catalog.date, gap pg_catalog.interval)
+RETURNS TABLE (window_start pg_catalog.timestamp, window_end pg_catalog.timestamp)
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME', 'streamq_session';
+COMMENT ON FUNCTION streamq.session(pg_catalog.date, pg_catalog.interval)
+IS 'in a continuous view: the session of the row, which ends when its group has no row for the length of the gap; a date is its midnight';

@@ -29,6 +29,7 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -62,6 +63,7 @@ typedef struct Backlog
 	int64		room;			/* messages that may be appended */
 	int64		lag;			/* of the slowest group */
 	char		group_name[GROUP_NAME_MAX + 1]; /* its name */
+	int32		group_id;
 	int64		unsettled;		/* messages of transactions in progress, and
 								 * those after them */
 } Backlog;
@@ -210,6 +212,7 @@ count_room(Relation rel, int64 limit, int64 n, Backlog *backlog)
 		{
 			backlog->room = limit - lag;
 			backlog->lag = lag;
+			backlog->group_id = group->group_id;
 			strlcpy(backlog->group_name, group->name, sizeof(backlog->group_name));
 		}
 	}
@@ -427,10 +430,28 @@ check_can_wait(Relation rel, int64 limit, int64 n, const Backlog *backlog, LOCKM
 		report_too_large(rel, limit, backlog->unsettled + n);
 }
 
-/* sleep until a group may have acknowledged something */
+/*
+ * Sleep until a group may have acknowledged something.
+ *
+ * PostgreSQL finds no deadlock here, because this process waits for no lock.
+ * But the transaction that would make room may be waiting for a lock of this
+ * process.
+ */
 static void
-wait_for_room(Relation rel, uint64 seen)
+wait_for_room(Relation rel, uint64 seen, const Backlog *backlog, TimestampTz *check_at)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= *check_at)
+	{
+		if (group_lock_holder_waits(RelationGetRelid(rel), backlog->group_id))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					 errmsg("deadlock detected"),
+					 errdetail("This transaction waits for room in stream \"%s\", and a transaction that has consumed or appended there waits for this one.",
+							   RelationGetRelationName(rel))));
+		*check_at = TimestampTzPlusMilliseconds(now, POLL_INTERVAL);
+	}
 	InvalidateCatalogSnapshot();
 	signal_wait(RelationGetRelid(rel), seen, POLL_INTERVAL);
 	AcceptInvalidationMessages();
@@ -440,15 +461,17 @@ static void enter_by_policy(Relation rel, int64 n);
 
 /*
  * Policy "block".  xact_mode is the mode in which the transaction lock is
- * kept, as long as this transaction may have rows in the stream.
+ * kept, as long as this transaction may have rows in the stream.  The caller
+ * appends rows, or only wants to know that there is room.
  */
 static void
-enter_or_wait(Relation rel, int64 n)
+enter_or_wait(Relation rel, int64 n, bool append)
 {
 	Oid			relid = RelationGetRelid(rel);
 	LOCKMODE	xact_mode = NoLock; /* held since an earlier append */
 	Backlog		backlog;
 	LogFlowOptions options;
+	TimestampTz check_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DeadlockTimeout);
 
 	/*
 	 * A transaction that has consumed from the stream does not wait for room.
@@ -491,11 +514,13 @@ enter_or_wait(Relation rel, int64 n)
 		}
 		if (xact_mode == NoLock)
 			group_unlock_producer(relid, GROUP_PRODUCER_XACT, ShareLock);
-		wait_for_room(rel, seen);
+		wait_for_room(rel, seen, &backlog, &check_at);
 		if (xact_mode == NoLock)
 			(void) group_lock_producer(relid, GROUP_PRODUCER_XACT, ShareLock, true);
 	}
 	stream_flow_unblock();
+	if (!append && xact_mode == NoLock)
+		group_unlock_producer(relid, GROUP_PRODUCER_XACT, ShareLock);
 }
 
 /*
@@ -532,7 +557,7 @@ enter_by_policy(Relation rel, int64 n)
 			report_full(rel, options.backlog_messages, &backlog);
 			break;
 		case LOG_BACKLOG_BLOCK:
-			enter_or_wait(rel, n);
+			enter_or_wait(rel, n, true);
 			break;
 		case LOG_BACKLOG_EVICT:
 			if (!try_enter(rel, options.backlog_messages, n, true, &backlog))
@@ -558,4 +583,29 @@ group_backlog_leave(Relation rel)
 	if (append_mode != NoLock)
 		unlock_append(rel);
 	append_mode = NoLock;
+}
+
+/*
+ * The same for a producer that does not append yet.  The append lock is held
+ * while the room that was taken is put back, so nobody counts in between.
+ */
+bool
+group_backlog_room(Relation rel, int64 n, bool wait)
+{
+	LogFlowOptions options = log_options_flow(rel);
+	Oid			relid = RelationGetRelid(rel);
+	Backlog		backlog;
+
+	if (options.backlog_policy != LOG_BACKLOG_BLOCK || n > options.backlog_messages ||
+		!may_wait() || group_ring_is_undoable(relid))
+		return true;
+	append_mode = NoLock;
+	if (wait)
+		enter_or_wait(rel, n, false);
+	else if (!try_enter(rel, options.backlog_messages, n, false, &backlog))
+		return false;
+	if (append_mode != NoLock)
+		pg_atomic_fetch_add_u64(&log_flow(rel)->room, n);
+	group_backlog_leave(rel);
+	return true;
 }

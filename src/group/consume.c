@@ -83,6 +83,7 @@ typedef struct Consume
 	TupleTableSlot *slot;
 	bool		busy;			/* a partition was locked */
 	bool		creating;		/* the group's name was locked */
+	bool		changed;		/* the group has another mode now */
 	TimestampTz wake_at;		/* something may change without a ring then */
 } Consume;
 
@@ -195,7 +196,7 @@ try_consume(Consume *c, bool last)
 {
 	bool		exists;
 
-	c->busy = c->creating = false;
+	c->busy = c->creating = c->changed = false;
 	c->wake_at = DT_NOEND;
 	c->slot = log_slot_create(c->rel);
 
@@ -225,6 +226,7 @@ try_consume(Consume *c, bool last)
 		{
 			enter_registry(c);
 			take_messages(c);
+			c->changed = c->busy && !group_is_current(c->rel, &c->group);
 			group_ring_note_change(RelationGetRelid(c->rel),
 								   group_messages_count(c->messages) > 0);
 		}
@@ -301,6 +303,12 @@ consume(Consume *c, Oid relid, const Interval *wait)
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(try_context);
 		group_messages_throw(c->messages);
+		if (c->changed && group_messages_count(c->messages) == 0)
+		{
+			table_close(c->rel, NoLock);
+			CHECK_FOR_INTERRUPTS();
+			continue;
+		}
 		if (group_messages_count(c->messages) > 0 || (last && !(c->creating && !stale && now < patience)))
 		{
 			table_close(c->rel, NoLock);

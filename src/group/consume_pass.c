@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "group/consume_pass.h"
+#include "group/judge.h"
 #include "group/mode.h"
 #include "log/log.h"
 #include "log/reader.h"
@@ -181,12 +182,29 @@ group_consume_partitions(const GroupConsumer *consumer, bool *busy, TimestampTz 
 }
 
 bool
-group_has_message(const GroupConsumer *consumer, int partition, int64 from, int64 limit)
+group_has_message(const GroupConsumer *consumer, int partition, int64 from, int64 limit,
+				  GroupPassed * passed)
 {
 	Snapshot	snapshot = group_message_snapshot();
-	LogReader  *reader = log_reader_begin(consumer->rel, partition, from, limit, snapshot, true);
-	bool		found = log_reader_next(reader, consumer->slot);
+	LogReader  *reader;
+	int64		start = from;
+	bool		found;
 
+	if (passed != NULL && passed->from <= from && from < passed->to)
+	{
+		start = passed->from;
+		from = passed->to;
+	}
+	reader = log_reader_begin(consumer->rel, partition, from, limit, snapshot, true);
+	while ((found = log_reader_next(reader, consumer->slot)) && consumer->judge != NULL &&
+		   !group_judge_may_deliver(consumer, LOG_MSG_ID(partition, log_reader_offset(reader)),
+									log_reader_produced_at(reader)))
+		CHECK_FOR_INTERRUPTS();
+	if (passed != NULL)
+	{
+		passed->from = start;
+		passed->to = found ? log_reader_offset(reader) : log_reader_position(reader);
+	}
 	log_reader_end(reader);
 	ExecClearTuple(consumer->slot);
 	UnregisterSnapshot(snapshot);
@@ -194,7 +212,8 @@ group_has_message(const GroupConsumer *consumer, int partition, int64 from, int6
 }
 
 bool
-group_look_partitions(const GroupConsumer *consumer, TimestampTz *wake_at)
+group_look_partitions(const GroupConsumer *consumer, GroupPassed * passed,
+					  TimestampTz *wake_at)
 {
 	ConsumePass pass;
 	GroupOutlook outlooks[LOG_MAX_PARTITIONS];
@@ -216,6 +235,7 @@ group_look_partitions(const GroupConsumer *consumer, TimestampTz *wake_at)
 		found = outlooks[p].promise != GROUP_PROMISES_NOTHING &&
 			parents_are_done(&pass, p) &&
 			group_has_message(consumer, p, outlooks[p].next,
-							  pass.has_barrier ? pass.barriers[p] : PG_INT64_MAX);
+							  pass.has_barrier ? pass.barriers[p] : PG_INT64_MAX,
+							  &passed[p]);
 	return found;
 }

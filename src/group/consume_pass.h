@@ -25,17 +25,29 @@
 extern void group_consume_partitions(const GroupConsumer *consumer, bool *busy,
 									 TimestampTz *wake_at);
 
+/* offsets of a partition in which the consumer's group will find no message */
+typedef struct GroupPassed
+{
+	int64		from;
+	int64		to;
+}			GroupPassed;
+
 /*
  * Is there a message in [from, limit) of a partition?  What a mode promises may
- * have rolled back, or may not be committed yet.
+ * have rolled back, or may not be committed yet.  Messages for which the judge
+ * of the consumer, if it has one, has no use do not count.
+ *
+ * *passed may say what an earlier call has looked at, and is extended; NULL if
+ * the caller looks only once.
  */
 extern bool group_has_message(const GroupConsumer *consumer, int partition, int64 from,
-							  int64 limit);
+							  int64 limit, GroupPassed * passed);
 
 /*
  * Look, without taking anything, if a pass would find a message for the
- * consumer.  A message that the group's filter excludes counts, too.
+ * consumer.  passed has an element for each of LOG_MAX_PARTITIONS partitions.
  */
-extern bool group_look_partitions(const GroupConsumer *consumer, TimestampTz *wake_at);
+extern bool group_look_partitions(const GroupConsumer *consumer, GroupPassed * passed,
+								  TimestampTz *wake_at);
 
 #endif

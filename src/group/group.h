@@ -86,6 +86,9 @@ extern void group_messages_end(GroupMessages *messages);
 extern void group_backlog_enter(Relation rel, int64 nrows);
 extern void group_backlog_leave(Relation rel);
 
+/* log_room_hook: is there room by the backlog policy, or wait until there is */
+extern bool group_backlog_room(Relation rel, int64 nrows, bool wait);
+
 /* SQL functions that the planner recognizes by their addresses */
 extern PGDLLEXPORT Datum streamq_consume(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum streamq_consume_as(PG_FUNCTION_ARGS);

@@ -43,6 +43,7 @@
 #include "group/roles.h"
 #include "group/store.h"
 #include "log/log.h"
+#include "stream/flow.h"
 
 /* with n * FREE_PAGES pages, one of n * FREE_INTERVAL + 1 calls frees pages */
 #define FREE_INTERVAL		4
@@ -194,13 +195,17 @@ bool
 group_find(Relation rel, const char *name, bool missing_ok,
 		   ConsumerGroup *group)
 {
+	uint64		mark = stream_flow_mark(RelationGetRelid(rel));
 	Relation	catalog = group_row_open(AccessShareLock, false);
 	SysScanDesc scan = group_row_begin_scan(catalog, RelationGetRelid(rel), name, NULL);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple);
 
 	if (found)
+	{
 		read_group(catalog, tuple, group);
+		group->mark = mark;
+	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 
@@ -270,6 +275,29 @@ group_check_exists(Relation rel, const ConsumerGroup *group)
 	group_find(rel, group->name, false, &now);
 	if (now.group_id != group->group_id)
 		group_row_report_missing(rel, group->name);
+}
+
+bool
+group_is_current(Relation rel, const ConsumerGroup *group)
+{
+	ConsumerGroup now;
+
+	return stream_flow_mark(RelationGetRelid(rel)) == group->mark ||
+		(group_find(rel, group->name, true, &now) &&
+		 now.group_id == group->group_id && now.mode == group->mode);
+}
+
+void
+group_check_current(Relation rel, const ConsumerGroup *group)
+{
+	if (group_is_current(rel, group))
+		return;
+	group_check_exists(rel, group);
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to consumer group \"%s\" of stream \"%s\" due to a change of its mode",
+					group->name, RelationGetRelationName(rel)),
+			 errhint("The transaction might succeed if retried.")));
 }
 
 void
@@ -547,6 +575,7 @@ group_row_remove(Relation rel, const char *name)
 
 	/* wait for consumers and acknowledgements in progress */
 	group.mode->close(rel, &group);
+	stream_flow_change_mark(RelationGetRelid(rel));
 	group_ring_note_change(RelationGetRelid(rel), true);
 
 	catalog = group_row_open(RowExclusiveLock, false);

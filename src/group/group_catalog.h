@@ -41,6 +41,7 @@ typedef struct ConsumerGroup
 	int64		retry_backoff_max;	/* microseconds; 0: no limit */
 	double		max_rate;		/* messages per second; 0: no limit */
 	int32		max_per_key;	/* 0: no limit */
+	uint64		mark;			/* of the stream, before group_find() */
 } ConsumerGroup;
 
 /* options of a new group; NULL and 0 mean that an option is not set */
@@ -95,6 +96,16 @@ extern List *group_list(Relation rel);
  * dropped meanwhile, even if a new one has the same name.
  */
 extern void group_check_exists(Relation rel, const ConsumerGroup *group);
+
+/*
+ * Called with a partition of the group locked: does the group still exist in
+ * the mode in which group_find() found it?  The lock keeps it so.  This reads
+ * the table only if the mark of the stream has changed (stream/flow.h).
+ */
+extern bool group_is_current(Relation rel, const ConsumerGroup *group);
+
+/* fail with 42704 or 40001 if not */
+extern void group_check_current(Relation rel, const ConsumerGroup *group);
 
 /*
  * Retention holder (see stream_register_retention_holder): keeps the messages

@@ -6,10 +6,15 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
 #include "base/catalog.h"
 #include "group/group_lock.h"
+#include "log/log.h"
 
 /*
  * These are locks on database objects, with the catalog table of groups as the
@@ -105,6 +110,63 @@ group_unlock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode)
 
 	set_locktag(&tag, relid, LOCK_SUBID_PRODUCERS + which);
 	LockRelease(&tag, mode, false);
+}
+
+/* does the process wait for this one?  `seen` has those that were asked */
+static bool
+waits_for_me(int pid, List **seen)
+{
+	ArrayType  *array;
+	int			n;
+
+	check_stack_depth();
+	if (pid == MyProcPid)
+		return true;
+	if (pid == 0 || list_member_int(*seen, pid))
+		return false;
+	*seen = lappend_int(*seen, pid);
+	array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
+	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	for (int i = 0; i < n; i++)
+		if (waits_for_me(((int32 *) ARR_DATA_PTR(array))[i], seen))
+			return true;
+	return false;
+}
+
+bool
+group_lock_holder_waits(Oid relid, int32 group_id)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "streamq locks",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	LockData   *data = GetLockStatusData();
+	List	   *seen = NIL;
+	LOCKTAG		partition;
+	LOCKTAG		producer;
+	bool		found = false;
+
+	set_locktag(&partition, (uint32) group_id, 0);
+	set_locktag(&producer, relid, LOCK_SUBID_PRODUCERS + GROUP_PRODUCER_XACT);
+	for (int i = 0; i < data->nelements && !found; i++)
+	{
+		LockInstanceData *instance = &data->locks[i];
+		LOCKTAG		tag = instance->locktag;
+
+		if (instance->holdMask == 0 || instance->pid == MyProcPid)
+			continue;
+		if (memcmp(&tag, &producer, sizeof(LOCKTAG)) != 0)
+		{
+			if (tag.locktag_field4 >= LOG_MAX_PARTITIONS)
+				continue;
+			tag.locktag_field4 = 0;
+			if (memcmp(&tag, &partition, sizeof(LOCKTAG)) != 0)
+				continue;
+		}
+		found = waits_for_me(instance->leaderPid, &seen);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return found;
 }
 
 bool

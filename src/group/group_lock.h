@@ -61,6 +61,12 @@ typedef enum GroupProducerLock
  */
 extern GroupLock group_lock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode,
 									 bool wait);
+
+/*
+ * Does a transaction wait for this process, directly or through others, that
+ * has appended to the stream, or has locked a partition of the group?
+ */
+extern bool group_lock_holder_waits(Oid relid, int32 group_id);
 extern void group_unlock_producer(Oid relid, GroupProducerLock which, LOCKMODE mode);
 
 /*

@@ -22,6 +22,7 @@
 #include "group/mode.h"
 #include "group/seek.h"
 #include "log/log.h"
+#include "stream/flow.h"
 #include "stream/privilege.h"
 
 /* numbers of the arguments of create_group() and alter_group() */
@@ -242,6 +243,7 @@ change_mode(Relation rel, const ConsumerGroup *group, const GroupMode *mode)
 	int			npartitions = log_partition_count(rel);
 
 	group->mode->close(rel, group);
+	stream_flow_change_mark(RelationGetRelid(rel));
 	for (int p = 0; p < npartitions; p++)
 		if (!group->mode->is_idle(rel, group, p))
 			ereport(ERROR,

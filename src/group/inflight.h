@@ -35,8 +35,7 @@
 /*
  * What the caller may look at and, where it says so, change.  The frontier
  * must be moved after the entries below it have been inserted.  The newest
- * levels are counted, as stored and as they are now in the leaf of the cursor.
- * If a transaction has aborted since, its change counts until
+ * levels are counted.  If a transaction has aborted since, its change counts until
  * group_inflight_next_due() or another function meets the entry.
  */
 typedef struct InflightHead
@@ -98,8 +97,13 @@ extern InflightTree *group_inflight_open(Relation rel, const ConsumerGroup *grou
 /* store what was changed, and release the LWLock */
 extern void group_inflight_close(InflightTree *tree);
 
-/* a pointer that is valid until close; after changes call ..._head_changed() */
+/*
+ * A pointer that is valid until close; after changes call ..._head_changed().
+ * The first function leaves out of the counts what was changed in the leaf of
+ * the cursor and is not stored yet.  The second counts the whole leaf again.
+ */
 extern InflightHead *group_inflight_head(InflightTree *tree);
+extern InflightHead *group_inflight_counted_head(InflightTree *tree);
 extern void group_inflight_head_changed(InflightTree *tree);
 
 /*

@@ -447,8 +447,10 @@ group_inflight_replace(InflightTree *tree, const InflightEntry *with, int n)
 	InflightNode *leaf = group_inflight_leaf(tree);
 	InflightEntry *entry = &leaf->u.entries[tree->current];
 	int			slot = entry->slot;
+	bool		grows;
 
 	Assert(tree->exclusive && tree->current >= 0 && n <= 3);
+	grows = n > 1 || (n == 1 && with->nlevels > Max(2, entry->nlevels));
 	memmove(entry + n, entry + 1,
 			(leaf->n - tree->current - 1) * sizeof(InflightEntry));
 	for (int i = 0; i < n; i++)
@@ -457,10 +459,11 @@ group_inflight_replace(InflightTree *tree, const InflightEntry *with, int n)
 		entry[i].slot = i == 0 ? slot : -1;
 	}
 	leaf->n += n - 1;
-	leaf->dirty = true;
+	leaf->dirty = tree->changed = true;
 	tree->next = tree->current + n;
 	tree->current = -1;
-	group_inflight_make_fit(tree);
+	if (grows)
+		group_inflight_make_fit(tree);
 }
 
 void
@@ -491,7 +494,7 @@ group_inflight_insert(InflightTree *tree, const InflightEntry *entry)
 		leaf->u.entries[i] = part;
 		leaf->u.entries[i].slot = -1;
 		leaf->n++;
-		leaf->dirty = true;
+		leaf->dirty = tree->changed = true;
 		tree->next = i + 1;
 		tree->current = -1;
 		group_inflight_make_fit(tree);

@@ -152,7 +152,7 @@ group_inflight_move(InflightTree *tree, int64 off)
 	tree->head.waiting = tree->head.available = tree->head.leased = tree->head.done = 0;
 	tree->head.limited = false;
 	tree->disk.mark = group_inflight_mark(tree);
-	tree->head_dirty = true;
+	group_inflight_head_changed(tree);
 }
 
 /* ---- the trail ---- */
@@ -271,6 +271,7 @@ write_head(Relation rel, const ConsumerGroup *group, int partition,
 	tree->nodes[0]->number = 0;
 	tree->nodes[0]->height = tree->nodes[0]->n = 0;
 	memset(&tree->nodes[0]->counted, 0, sizeof(InflightCounts));
+	group_inflight_head_changed(tree);
 	group_inflight_close(tree);
 	return true;
 }
@@ -308,7 +309,7 @@ group_inflight_create(Relation rel, const ConsumerGroup *group, int partition,
 		off = progress->done[i].to;
 	}
 	tree->head.frontier = off;
-	tree->head_dirty = true;
+	group_inflight_head_changed(tree);
 	group_inflight_close(tree);
 	return true;
 }

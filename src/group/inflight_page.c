@@ -138,42 +138,32 @@ get_entry(const InflightDiskSlot *slots, int nslots, int i, InflightEntry *entry
 	}
 }
 
-static int
-count_differences(const InflightDiskSlot *a, const InflightDiskSlot *b)
-{
-	int			n = 0;
-
-	for (int i = 0; i < (int) sizeof(InflightDiskSlot); i++)
-		n += ((const char *) a)[i] != ((const char *) b)[i];
-	return n;
-}
-
 /*
- * Write the levels 0 and 1 of an entry into its slot, in the order that
- * changes fewer bytes.
+ * Write the levels 0 and 1 of an entry into its slot.  If a half of the slot
+ * has level 0 already, it keeps it, because the WAL has only what differs.  An
+ * entry that is fresh on the page takes the order of the one that had the slot
+ * before, which is likely to be similar.
  */
 static void
-put_levels(const InflightEntry *entry, InflightDiskSlot *slot)
+put_levels(const InflightEntry *entry, InflightDiskSlot *slot, bool fresh)
 {
-	InflightDiskSlot tries[2];
+	int			base = slot->base & 1;
 
-	for (int base = 0; base < 2; base++)
+	for (int i = 0; i < 2 && !fresh; i++)
 	{
-		InflightDiskSlot *try = &tries[base];
+		InflightDiskLevel level = slot->levels[base ^ i];
 
-		*try = *slot;
-		try->base = (uint8) base;
-		put_level(&entry->levels[0], &try->levels[base]);
-		if (entry->nlevels > 1)
-			put_level(&entry->levels[1], &try->levels[1 - base]);
-		/* the usual case */
-		if (memcmp(try, slot, sizeof(*slot)) == 0)
-			return;
+		put_level(&entry->levels[0], &level);
+		if (memcmp(&level, &slot->levels[base ^ i], sizeof(level)) == 0)
+		{
+			base ^= i;
+			break;
+		}
 	}
-	if (count_differences(&tries[1], slot) < count_differences(&tries[0], slot))
-		*slot = tries[1];
-	else
-		*slot = tries[0];
+	slot->base = (uint8) base;
+	put_level(&entry->levels[0], &slot->levels[base]);
+	if (entry->nlevels > 1)
+		put_level(&entry->levels[1], &slot->levels[1 - base]);
 }
 
 /* ---- leaves ---- */
@@ -215,11 +205,11 @@ decode_leaf(const InflightDiskSlot *slots, int nslots, InflightNode *node)
 		get_entry(slots, nslots, order[i].slot, &node->u.entries[i]);
 }
 
-/* the first free slot; extends *nslots if there is none */
+/* the first free slot from *next on; extends *nslots if there is none */
 static int
-take_slot(bool *used, int *nslots, InflightDiskSlot *slots)
+take_slot(bool *used, int *next, int *nslots, InflightDiskSlot *slots)
 {
-	int			i = 0;
+	int			i = *next;
 
 	while (i < *nslots && used[i])
 		i++;
@@ -228,6 +218,7 @@ take_slot(bool *used, int *nslots, InflightDiskSlot *slots)
 	if (i == *nslots)
 		memset(&slots[(*nslots)++], 0, sizeof(InflightDiskSlot));
 	used[i] = true;
+	*next = i + 1;
 	return i;
 }
 
@@ -236,6 +227,7 @@ static int
 encode_leaf(InflightNode *node, InflightDiskSlot *slots, int nslots)
 {
 	bool		used[INFLIGHT_MAX_SLOTS] = {0};
+	int			next = 0;
 
 	/* entries and further levels keep their slots */
 	for (int i = 0; i < node->n; i++)
@@ -251,18 +243,19 @@ encode_leaf(InflightNode *node, InflightDiskSlot *slots, int nslots)
 	for (int i = 0; i < node->n; i++)
 	{
 		InflightEntry *entry = &node->u.entries[i];
-		bool		continued = entry->slot >= 0 && slots[entry->slot].nlevels > 2;
+		bool		fresh = entry->slot < 0;
+		bool		continued = !fresh && slots[entry->slot].nlevels > 2;
 		InflightDiskSlot *slot;
 
-		if (entry->slot < 0)
-			entry->slot = take_slot(used, &nslots, slots);
+		if (fresh)
+			entry->slot = take_slot(used, &next, &nslots, slots);
 		slot = &slots[entry->slot];
 		if (entry->nlevels > 2)
 		{
 			InflightDiskSlot *more;
 
 			if (!continued)
-				slot->more = (uint16) take_slot(used, &nslots, slots);
+				slot->more = (uint16) take_slot(used, &next, &nslots, slots);
 			more = &slots[slot->more];
 			more->nlevels = INFLIGHT_CONTINUED;
 			for (int l = 2; l < entry->nlevels; l++)
@@ -272,7 +265,7 @@ encode_leaf(InflightNode *node, InflightDiskSlot *slots, int nslots)
 		slot->hash = entry->hash;
 		memcpy(slot->from, &entry->from, sizeof(entry->from));
 		slot->count = entry->count;
-		put_levels(entry, slot);
+		put_levels(entry, slot, fresh);
 	}
 	for (int i = 0; i < nslots; i++)
 		if (!used[i])

@@ -59,7 +59,7 @@ group_inflight_recount(InflightTree *tree)
 		group_inflight_count(tree->nodes[0], &tree->nodes[0]->counted);
 	tree->disk.garbage = INFLIGHT_MAX_GARBAGE;
 	tree->disk.mark = group_inflight_mark(tree);
-	tree->head_dirty = true;
+	group_inflight_head_changed(tree);
 }
 
 /* ---- freeing ---- */

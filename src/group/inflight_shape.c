@@ -31,14 +31,13 @@ group_inflight_add_spare(InflightTree *tree, uint32 number)
 	tree->head_dirty = true;
 }
 
-static int
-count_made(const InflightDiskHead *disk)
+/* do so many spare pages exist? */
+static bool
+has_spares(const InflightDiskHead *disk, int n)
 {
-	int			n = 0;
-
-	for (int i = 0; i < disk->nspares; i++)
-		n += (disk->spares[i] & INFLIGHT_UNMADE) == 0;
-	return n;
+	for (int i = 0; i < disk->nspares && n > 0; i++)
+		n -= (disk->spares[i] & INFLIGHT_UNMADE) == 0;
+	return n <= 0;
 }
 
 static uint32
@@ -75,7 +74,7 @@ group_inflight_has_room(const InflightTree *tree, int nentries)
 	if (tree->height == 0 && root->number != INFLIGHT_NO_PAGE &&
 		group_inflight_slots(root) + 2 * nentries <= group_inflight_capacity(root->number, 0))
 		return true;
-	return count_made(&tree->disk) >= pages_for(tree, nentries);
+	return has_spares(&tree->disk, pages_for(tree, nentries));
 }
 
 static int
@@ -108,7 +107,7 @@ group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 		if (disk->next_number >= INFLIGHT_UNMADE)
 			elog(ERROR, "consumer group \"%s\" has no more numbers of pages", group->name);
 		disk->spares[disk->nspares++] = disk->next_number++ | INFLIGHT_UNMADE;
-		tree->head_dirty = true;
+		group_inflight_head_changed(tree);
 	}
 	for (int i = 0; i < disk->nspares; i++)
 		if (disk->spares[i] & INFLIGHT_UNMADE)
@@ -129,7 +128,7 @@ group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 			if (tree->disk.spares[i] == (keys[k].number | INFLIGHT_UNMADE))
 			{
 				tree->disk.spares[i] = keys[k].number;
-				tree->head_dirty = true;
+				group_inflight_head_changed(tree);
 			}
 	group_inflight_close(tree);
 }

@@ -12,13 +12,6 @@
 #include "group/inflight_tree.h"
 #include "group/store.h"
 
-/* a page with its bytes aligned */
-typedef union PageBytes
-{
-	char		data[LOG_STATE_MAX];
-	int64		align;
-} PageBytes;
-
 /* the one tree that this session can have open */
 static InflightTree *the_tree = NULL;
 
@@ -158,7 +151,8 @@ trim_node(InflightNode *node)
 void
 group_inflight_load(InflightTree *tree, InflightNode *node, uint32 number, int height)
 {
-	PageBytes	bytes;
+	InflightPageBytes bytes;
+	const char *data = bytes.data;
 	int			len = 0;
 	int			start = number == 0 ? sizeof(InflightDiskHead) : 0;
 	bool		found = true;
@@ -167,13 +161,18 @@ group_inflight_load(InflightTree *tree, InflightNode *node, uint32 number, int h
 	node->loaded = true;
 	node->dirty = false;
 	node->number = number;
-	if (number != INFLIGHT_NO_PAGE)
+	if (number == 0 && !tree->storing)
+	{
+		data = tree->page0.data;
+		len = tree->page0_len;
+	}
+	else if (number != INFLIGHT_NO_PAGE)
 		found = group_store_read_page(tree->rel, page_key(tree, number), bytes.data, &len);
 	else
 		bytes.data[0] = 0;
 	if (found && len < start)
 		group_inflight_report_corrupt();
-	group_inflight_decode_node(bytes.data + start, found ? len - start : 0, node);
+	group_inflight_decode_node(data + start, found ? len - start : 0, node);
 
 	/*
 	 * A standby may find a page above in an older or newer state than this
@@ -286,7 +285,7 @@ group_inflight_store_head(InflightTree *tree)
 	InflightNode *root = tree->nodes[0];
 	LogStatePage page;
 	InflightDiskHead old;
-	PageBytes	bytes;
+	InflightPageBytes bytes;
 	int			len;
 
 	begin_store(tree);
@@ -324,7 +323,7 @@ void
 group_inflight_store(InflightTree *tree, InflightNode *node)
 {
 	LogStatePage page;
-	PageBytes	bytes;
+	InflightPageBytes bytes;
 	int			len;
 
 	if (node->number == INFLIGHT_NO_PAGE)
@@ -393,8 +392,6 @@ group_inflight_begin(Relation rel, const ConsumerGroup *group, int partition,
 					 const InflightRules *rules, LWLockMode mode, bool empty)
 {
 	InflightTree *tree = get_tree();
-	PageBytes	bytes;
-	int			len;
 
 	tree->rel = rel;
 	tree->group = group;
@@ -403,7 +400,7 @@ group_inflight_begin(Relation rel, const ConsumerGroup *group, int partition,
 	tree->exclusive = mode == LW_EXCLUSIVE;
 	tree->judge = remembered_outcome;
 	tree->judge_arg = tree;
-	tree->storing = false;
+	tree->storing = tree->changed = false;
 	tree->now = GetCurrentTimestamp();
 	tree->lock = group_state_lock(group->group_id, partition);
 	tree->head_dirty = false;
@@ -415,13 +412,15 @@ group_inflight_begin(Relation rel, const ConsumerGroup *group, int partition,
 	for (int i = 0; i <= INFLIGHT_MAX_HEIGHT; i++)
 		tree->nodes[i]->loaded = tree->others[i]->loaded = false;
 
+	tree->page0_len = 0;
 	LWLockAcquire(&tree->lock->lock, mode);
 	if (tree->exclusive && tree->lock->changing)
 	{
 		tree->lock->interrupted++;
 		tree->lock->changing = false;
 	}
-	if (!group_store_read_page(rel, page_key(tree, 0), bytes.data, &len) || len == 0)
+	if (!group_store_read_page(rel, page_key(tree, 0), tree->page0.data, &tree->page0_len) ||
+		tree->page0_len == 0)
 	{
 		memset(&tree->disk, 0, sizeof(tree->disk));
 		if (empty)
@@ -429,7 +428,7 @@ group_inflight_begin(Relation rel, const ConsumerGroup *group, int partition,
 		LWLockRelease(&tree->lock->lock);
 		return NULL;
 	}
-	group_inflight_decode_head(bytes.data, len, &tree->disk);
+	group_inflight_decode_head(tree->page0.data, tree->page0_len, &tree->disk);
 	tree->loaded = tree->disk;
 	return tree;
 }
@@ -500,7 +499,8 @@ group_inflight_close(InflightTree *tree)
 {
 	InflightPages pages = {0};
 
-	if (tree->exclusive)
+	/* who opens the tree next settles the same entries again, without WAL */
+	if (tree->exclusive && (tree->changed || tree->storing))
 	{
 		group_inflight_leave(tree);
 		for (int d = tree->height - 1; d >= 0; d--)
@@ -524,9 +524,14 @@ group_inflight_close(InflightTree *tree)
 InflightHead *
 group_inflight_head(InflightTree *tree)
 {
+	return &tree->head;
+}
+
+InflightHead *
+group_inflight_counted_head(InflightTree *tree)
+{
 	InflightNode *leaf = group_inflight_leaf(tree);
 
-	/* the counts include what was changed in the leaf and is not stored yet */
 	if (tree->exclusive && leaf->loaded)
 		add_counts(tree, leaf);
 	return &tree->head;
@@ -535,5 +540,5 @@ group_inflight_head(InflightTree *tree)
 void
 group_inflight_head_changed(InflightTree *tree)
 {
-	tree->head_dirty = true;
+	tree->head_dirty = tree->changed = true;
 }

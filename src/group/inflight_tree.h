@@ -19,6 +19,13 @@
 
 #define INFLIGHT_OUTCOMES	16	/* power of 2 */
 
+/* a page with its bytes aligned */
+typedef union InflightPageBytes
+{
+	char		data[LOG_STATE_MAX];
+	int64		align;
+} InflightPageBytes;
+
 struct InflightTree
 {
 	Relation	rel;
@@ -28,11 +35,14 @@ struct InflightTree
 	GroupStateLock *lock;
 	bool		exclusive;
 	bool		storing;		/* pages were stored */
+	bool		changed;		/* by the caller; settling does not count */
 	TimestampTz now;
 	InflightJudge judge;		/* what became of transactions */
 	void	   *judge_arg;
 
-	/* page 0 */
+	/* page 0; its bytes are valid until something is stored */
+	InflightPageBytes page0;
+	int			page0_len;
 	InflightDiskHead disk;		/* except the fields in head */
 	InflightDiskHead loaded;	/* as it was when the tree was opened */
 	InflightHead head;

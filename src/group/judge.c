@@ -133,3 +133,22 @@ group_judge(const GroupConsumer *consumer, const LogKeptRow *row, int32 excused)
 		return GROUP_STOP;
 	return GROUP_DELIVER;
 }
+
+bool
+group_judge_may_deliver(const GroupConsumer *consumer, int64 msg_id, TimestampTz produced_at)
+{
+	GroupFilter *filter = consumer->judge->filter;
+	ErrorData  *error;
+	bool		matches;
+
+	if (produced_at < consumer->judge->horizon ||
+		group_is_evicted(consumer->rel, consumer->group, msg_id))
+		return false;
+	if (filter == NULL)
+		return true;
+	matches = group_filter_matches(filter, consumer->slot, &error);
+	if (error == NULL)
+		return matches;
+	FreeErrorData(error);
+	return true;
+}

@@ -18,4 +18,12 @@
 extern GroupJudge *group_judge_begin(Relation rel, const ConsumerGroup *group);
 extern void group_judge_end(GroupJudge *judge);
 
+/*
+ * Would group_judge() let this message of the consumer's slot be handed out?
+ * Nothing is written.  A message that would be buried counts, because consume()
+ * has to do that.
+ */
+extern bool group_judge_may_deliver(const GroupConsumer *consumer, int64 msg_id,
+									TimestampTz produced_at);
+
 #endif

@@ -44,9 +44,9 @@ group_key_clear_blocked(InflightEntry *entry)
  * it back.
  */
 bool
-group_key_unblock(InflightTree *tree, uint32 hash, int64 off)
+group_key_unblock(InflightTree *tree, uint32 hash)
 {
-	const InflightEntry *entry = group_inflight_seek(tree, hash, off + 1);
+	const InflightEntry *entry = group_inflight_next(tree);
 
 	while (entry != NULL && entry->hash == hash)
 	{
@@ -168,16 +168,20 @@ find_entry(const InflightEntry *entry, void *arg)
 	};
 }
 
-static int
-compare_spots(const void *a, const void *b)
+static inline int
+compare_spots(const SharedSpot *left, const SharedSpot *right)
 {
-	const SharedSpot *left = a;
-	const SharedSpot *right = b;
-
 	if (left->hash != right->hash)
 		return left->hash < right->hash ? -1 : 1;
 	return left->from < right->from ? -1 : left->from > right->from;
 }
+
+#define ST_SORT sort_spots
+#define ST_ELEMENT_TYPE SharedSpot
+#define ST_COMPARE(a, b) compare_spots(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /*
  * The key is in the message.  Messages that retention has dropped, which may
@@ -236,7 +240,7 @@ group_key_find(Relation rel, const ConsumerGroup *group, int partition,
 								   NULL, find_entry, &find);
 		*nspots = find.nspots;
 	}
-	qsort(spots, *nspots, sizeof(SharedSpot), compare_spots);
+	sort_spots(spots, *nspots);
 	pfree(missing);
 	return spots;
 }

@@ -63,10 +63,11 @@ extern void group_key_peek(SharedTake *take, int64 frontier, KeyPeek *peek);
 extern bool group_key_claim_fresh(SharedTake *take, const KeyPeek *peek);
 
 /*
- * A message was made done: unblock the next one of its key.  Returns true if
- * there is one.  Another entry of the tree may be found afterwards.
+ * A message of this key was made done, and its entry replaced or removed just
+ * now: unblock the next one of its key.  Returns true if there is one.  Another
+ * entry of the tree may be found afterwards.
  */
-extern bool group_key_unblock(InflightTree *tree, uint32 hash, int64 off);
+extern bool group_key_unblock(InflightTree *tree, uint32 hash);
 
 /* make an entry one that is not blocked, whatever happens to its levels */
 extern bool group_key_clear_blocked(InflightEntry *entry);

@@ -23,9 +23,9 @@
 
 /* new messages of a key that become entries together */
 #define RUN_MAX				15
-#define RUN_ROOM			(2 * RUN_MAX)
+#define RUN_ROOM(n)			(2 * (n))
 
-StaticAssertDecl(RUN_ROOM <= INFLIGHT_MAX_ROOM, "room is checked once for them");
+StaticAssertDecl(RUN_ROOM(RUN_MAX) <= INFLIGHT_MAX_ROOM, "room is checked once for them");
 
 /* so many messages of a partition may wait for their keys */
 #define MAX_WAITING			1000000
@@ -90,7 +90,7 @@ expire_message(SharedTake *take, uint32 hash, int64 off)
 	group_inflight_replace(take->tree, NULL, 0);
 	group_inflight_head(take->tree)->expired++;
 	group_inflight_head_changed(take->tree);
-	(void) group_key_unblock(take->tree, hash, off);
+	(void) group_key_unblock(take->tree, hash);
 }
 
 static void
@@ -101,7 +101,7 @@ claim_message(SharedTake *take, const InflightEntry *entry)
 	group_shared_take_claim(take, &claimed);
 	group_inflight_replace(take->tree, &claimed, 1);
 	if (take->consumer->auto_ack)
-		take->unblocked |= group_key_unblock(take->tree, claimed.hash, claimed.from);
+		take->unblocked |= group_key_unblock(take->tree, claimed.hash);
 }
 
 /*
@@ -247,16 +247,20 @@ group_key_peek(SharedTake *take, int64 frontier, KeyPeek *peek)
 	UnregisterSnapshot(snapshot);
 }
 
-static int
-compare_rows(const void *a, const void *b)
+static inline int
+compare_rows(const KeyRow *left, const KeyRow *right)
 {
-	const KeyRow *left = a;
-	const KeyRow *right = b;
-
 	if (left->hash != right->hash)
 		return left->hash < right->hash ? -1 : 1;
 	return left->off < right->off ? -1 : left->off > right->off;
 }
+
+#define ST_SORT sort_rows
+#define ST_ELEMENT_TYPE KeyRow
+#define ST_COMPARE(a, b) compare_rows(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /*
  * Make entries of messages of one key.  Another consumer may have entered some
@@ -309,7 +313,7 @@ enter_rows(SharedTake *take, const KeyRow *rows, int n)
 	KeyRow	   *sorted = palloc(n * sizeof(KeyRow));
 
 	memcpy(sorted, rows, n * sizeof(KeyRow));
-	qsort(sorted, n, sizeof(KeyRow), compare_rows);
+	sort_rows(sorted, n);
 	for (int i = 0, next; i < n; i = next)
 	{
 		int			from = i;
@@ -318,7 +322,7 @@ enter_rows(SharedTake *take, const KeyRow *rows, int n)
 			if (sorted[next].hash != sorted[i].hash)
 				break;
 		(void) group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
-									  RUN_ROOM);
+									  RUN_ROOM(next - i));
 		while (from < next && sorted[from].off < group_inflight_head(take->tree)->frontier)
 			from++;
 		if (from < next)
@@ -334,7 +338,7 @@ group_key_claim_fresh(SharedTake *take, const KeyPeek *peek)
 
 	while (group_shared_take_wants_more(take))
 	{
-		InflightHead *head = group_inflight_head(take->tree);
+		InflightHead *head = group_inflight_counted_head(take->tree);
 		int64		n;
 
 		while (i < peek->nrows && peek->rows[i].off < head->frontier)

@@ -51,7 +51,7 @@ typedef struct GroupOutlook
 {
 	GroupPromise promise;
 	int64		position;		/* everything below it is done */
-	int64		next;			/* the first offset to hand out, if any */
+	int64		next;			/* no offset before it will be handed out */
 	TimestampTz wake_at;		/* something may change without a ring at this
 								 * time; DT_NOEND if not */
 } GroupOutlook;

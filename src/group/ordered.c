@@ -37,6 +37,7 @@ ordered_move(Relation rel, const ConsumerGroup *group, int partition, const Grou
 	int64		off;
 
 	(void) group_ordered_lock(rel, group, partition);
+	group_check_current(rel, group);
 	off = group_find_place(rel, partition, place);
 	group_ordered_check_serializable(rel, group, partition);
 	group_ordered_read(rel, group, partition, &state);

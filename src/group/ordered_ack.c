@@ -249,6 +249,7 @@ group_ordered_redeliver(Relation rel, const ConsumerGroup *group, int partition,
 	int			accepted = 0;
 
 	begin_change(&change, rel, group, partition);
+	group_check_current(rel, group);
 	while (accepted < n && group_ordered_redrive(&change.state, offsets[accepted]))
 		accepted++;
 	if (accepted > 0)

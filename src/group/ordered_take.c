@@ -378,6 +378,13 @@ group_ordered_take(const GroupConsumer *consumer, int partition, int64 limit,
 		taken->busy = true;
 		return;
 	}
+	if (!group_is_current(rel, group))
+	{
+		if (lock == GROUP_LOCK_TAKEN)
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE);
+		taken->busy = true;
+		return;
+	}
 	group_ordered_check_serializable(rel, group, partition);
 	group_ordered_read(rel, group, partition, &state);
 	look_at_state(consumer, partition, &state, now, &outlook);

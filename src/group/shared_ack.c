@@ -130,7 +130,7 @@ change_entry(SharedChange *change, const InflightEntry *entry, int64 from, int64
 	group_inflight_replace(change->tree, parts, n);
 	change->changed = true;
 	if (level.kind == INFLIGHT_DONE && group_shared_has_keys(change->group))
-		change->unblocked |= group_key_unblock(change->tree, parts[middle].hash, from);
+		change->unblocked |= group_key_unblock(change->tree, parts[middle].hash);
 	return *until - from;
 }
 
@@ -485,7 +485,7 @@ redeliver(SharedChange *change, uint32 hash, int64 off)
 
 	(void) group_shared_make_room(&change->tree, change->rel, change->group,
 								  change->partition, CHANGE_ROOM);
-	head = group_inflight_head(change->tree);
+	head = group_inflight_counted_head(change->tree);
 	if (off >= head->frontier)
 		return true;
 	if (head->waiting + head->available + head->leased >= SHARED_MAX_IN_FLIGHT)
@@ -521,6 +521,8 @@ group_shared_redeliver(Relation rel, const ConsumerGroup *group, int partition,
 	int64		last = n > 0 ? offsets[n - 1] : -1;
 	int			accepted = 0;
 
+	(void) group_shared_lock(rel, group, partition);
+	group_check_current(rel, group);
 	init_change(&change, rel, group, partition, NULL);
 	begin_change(&change);
 	for (int i = 0; i < nspots; i++)

@@ -32,11 +32,8 @@ shared_start(Relation rel, const ConsumerGroup *group, int partition,
 static void
 lock_all_out(Relation rel, const ConsumerGroup *group, int partition)
 {
-	if (group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE,
-							 false) != GROUP_LOCK_BUSY)
-		return;
 	(void) group_lock_partition(group->group_id, partition, GROUP_LOCK_EXCLUSIVE, true);
-	group_check_exists(rel, group);
+	group_check_current(rel, group);
 }
 
 static void

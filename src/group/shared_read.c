@@ -296,19 +296,46 @@ apply_fix(SharedTake *take, const Fix *fix)
 			}
 			group_inflight_replace(take->tree, parts, n);
 			if (fix->kind != FIX_RESTORE && group_shared_has_keys(take->group))
-				take->unblocked |= group_key_unblock(take->tree, hash, off);
+				take->unblocked |= group_key_unblock(take->tree, hash);
 		}
 		off = to;
 	}
 }
 
-static int
-compare_claims(const void *a, const void *b)
+typedef struct ClaimOrder
 {
-	int64		left = ((const SharedClaim *) a)->before.from;
-	int64		right = ((const SharedClaim *) b)->before.from;
+	int64		off;
+	int			claim;
+} ClaimOrder;
 
-	return left < right ? -1 : left > right;
+#define ST_SORT sort_claim_order
+#define ST_ELEMENT_TYPE ClaimOrder
+#define ST_COMPARE(a, b) ((a)->off < (b)->off ? -1 : (a)->off > (b)->off)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * Put the claims into the order of offsets.  They are large, so they are moved
+ * only once.
+ */
+static void
+sort_claims(SharedTake *take)
+{
+	ClaimOrder *order = palloc(take->nclaims * sizeof(ClaimOrder));
+	SharedClaim *sorted = palloc(take->maxclaims * sizeof(SharedClaim));
+
+	for (int i = 0; i < take->nclaims; i++)
+	{
+		order[i].off = take->claims[i].before.from;
+		order[i].claim = i;
+	}
+	sort_claim_order(order, take->nclaims);
+	for (int i = 0; i < take->nclaims; i++)
+		sorted[i] = take->claims[order[i].claim];
+	pfree(order);
+	pfree(take->claims);
+	take->claims = sorted;
 }
 
 void
@@ -321,7 +348,7 @@ group_shared_read_claims(SharedTake *take)
 	{
 		if (take->claims[i - 1].before.from > take->claims[i].before.from)
 		{
-			qsort(take->claims, take->nclaims, sizeof(SharedClaim), compare_claims);
+			sort_claims(take);
 			break;
 		}
 	}

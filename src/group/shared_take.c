@@ -67,21 +67,29 @@ group_shared_look(const GroupConsumer *consumer, int partition, TimestampTz now,
 
 		/* group_shared_take() creates the state */
 		group_restored_progress(consumer->rel, group, partition, &progress);
-		outlook->position = progress.position;
+		outlook->position = outlook->next = progress.position;
 		if (progress.position < log_next_offset(consumer->rel, partition))
 			outlook->promise = GROUP_PROMISES_MESSAGES;
 		return;
 	}
 
 	/*
+	 * Which entries have come back is not looked up: they are at or after the
+	 * position.  Messages without an entry are at or after the frontier.
+	 *
 	 * A consumer that is refused for max_in_flight must leave a note in the
 	 * state, so let it try if there is none.
 	 */
-	if (due <= now ||
-		(head.frontier < log_next_offset(consumer->rel, partition) &&
-		 (consumer->auto_ack || !head.limited ||
-		  head.available + head.leased < group->max_in_flight)))
+	outlook->next = outlook->position;
+	if (due <= now)
 		outlook->promise = GROUP_PROMISES_MESSAGES;
+	else if (head.frontier < log_next_offset(consumer->rel, partition) &&
+			 (consumer->auto_ack || !head.limited ||
+			  head.available + head.leased < group->max_in_flight))
+	{
+		outlook->promise = GROUP_PROMISES_MESSAGES;
+		outlook->next = head.frontier;
+	}
 	else
 	{
 		outlook->wake_at = due;
@@ -99,7 +107,7 @@ group_shared_take_open(SharedTake *take)
 
 	Assert(take->tree == NULL);
 	take->tree = group_shared_open(take->rel, take->group, take->partition);
-	head = group_inflight_head(take->tree);
+	head = group_inflight_counted_head(take->tree);
 	/* the tree counts what was claimed since only when it stores a leaf */
 	take->places = take->consumer->auto_ack ? PG_INT64_MAX :
 		Max(0, take->group->max_in_flight - head->available - head->leased);
@@ -379,7 +387,7 @@ take_fresh(SharedTake *take)
 static void
 note_wake_up(SharedTake *take)
 {
-	InflightHead *head = group_inflight_head(take->tree);
+	InflightHead *head = group_inflight_counted_head(take->tree);
 
 	take->leased = head->leased;
 	if (take->nclaims == 0 && head->available + head->leased + head->done > MANY_ENTRIES &&
@@ -465,6 +473,13 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 
 	if (lock == GROUP_LOCK_BUSY)
 	{
+		taken->busy = true;
+		return;
+	}
+	if (!group_is_current(rel, group))
+	{
+		if (lock == GROUP_LOCK_TAKEN)
+			group_unlock_partition(group->group_id, partition, GROUP_LOCK_SHARE);
 		taken->busy = true;
 		return;
 	}

@@ -29,6 +29,8 @@
 #include "group/args.h"
 #include "group/consume_pass.h"
 #include "group/group_catalog.h"
+#include "group/group_live.h"
+#include "group/judge.h"
 #include "group/messages.h"
 #include "group/mode.h"
 #include "group/session.h"
@@ -48,6 +50,12 @@ typedef struct Wait
 	char		consumer[GROUP_CONSUMER_MAX + 1];
 	TimestampTz end;
 	TimestampTz wake_at;		/* something may change without a ring then */
+
+	/* what was looked at in vain */
+	MemoryContext context;
+	int32		passed_group;	/* for this group */
+	char	   *passed_filter;	/* with this filter; NULL: nothing yet */
+	GroupPassed passed[LOG_MAX_PARTITIONS];
 } Wait;
 
 static void
@@ -71,9 +79,42 @@ has_any_message(Relation rel, TupleTableSlot *slot)
 	int			npartitions = log_partition_count(rel);
 
 	for (int p = 0; p < npartitions; p++)
-		if (group_has_message(&consumer, p, 0, PG_INT64_MAX))
+		if (group_has_message(&consumer, p, 0, PG_INT64_MAX, NULL))
 			return true;
 	return false;
+}
+
+/* forget what was looked at with another filter */
+static void
+check_passed(Wait *wait, const ConsumerGroup *group)
+{
+	const char *filter = group->filter ? group->filter : "";
+
+	if (wait->passed_filter != NULL && wait->passed_group == group->group_id &&
+		strcmp(wait->passed_filter, filter) == 0)
+		return;
+	if (wait->passed_filter != NULL)
+		pfree(wait->passed_filter);
+	wait->passed_group = group->group_id;
+	wait->passed_filter = MemoryContextStrdup(wait->context, filter);
+	memset(wait->passed, 0, sizeof(wait->passed));
+}
+
+/* look for a message that the group's filter and max_rate let through */
+static bool
+look_for(Wait *wait, GroupConsumer *consumer)
+{
+	const ConsumerGroup *group = consumer->group;
+	bool		found;
+
+	if (group_live_take(group, 1, &wait->wake_at) == 0)
+		return false;
+	group_live_return(group, 1);
+	check_passed(wait, group);
+	consumer->judge = group_judge_begin(consumer->rel, group);
+	found = group_look_partitions(consumer, wait->passed, &wait->wake_at);
+	group_judge_end(consumer->judge);
+	return found;
 }
 
 /*
@@ -116,7 +157,7 @@ look(Wait *wait)
 
 		group_check_usable(rel, &group);
 		if (!group.paused)
-			found = group_look_partitions(&consumer, &wait->wake_at);
+			found = look_for(wait, &consumer);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, AccessShareLock);
@@ -144,6 +185,7 @@ wait_for_messages(Wait *wait)
 												  ALLOCSET_DEFAULT_SIZES);
 	bool		found;
 
+	wait->context = CurrentMemoryContext;
 	for (;;)
 	{
 		uint64		seen = signal_count(wait->relid);

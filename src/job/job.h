@@ -21,6 +21,9 @@
 /* ms after which a worker ends a batch, so that other jobs get their turn */
 #define JOB_BATCH_TIME	100
 
+/* setting streamq.work_mem, kB: memory for the rows of a batch */
+extern int	job_work_mem;
+
 /* a job, as far as workers need to know it */
 typedef struct JobInfo
 {

@@ -26,8 +26,11 @@
 #include "job/round.h"
 #include "log/log.h"
 
-/* a round also ends if it uses this much memory */
-#define ROUND_MAX_BYTES	((Size) 64 * 1024 * 1024)
+/* streamq.work_mem: a round ends if it uses this much memory, in kB */
+int			job_work_mem = 65536;
+
+/* most rows between two looks at the memory of the round */
+#define MEMORY_ROWS		16
 
 /* most rounds of a batch */
 #define MAX_ROUNDS		50
@@ -137,8 +140,8 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 			continue;
 		}
 		if (state->rows >= max_rows || out_of_time(state) ||
-			(state->rows % 256 == 255 &&
-			 MemoryContextMemAllocated(round->mcxt, true) > ROUND_MAX_BYTES))
+			(state->rows % MEMORY_ROWS == MEMORY_ROWS - 1 &&
+			 MemoryContextMemAllocated(round->mcxt, true) > (Size) job_work_mem * 1024))
 			break;
 
 		state->input = input->number;

@@ -35,4 +35,11 @@ extern LogFlow *log_flow(Relation rel);
 extern PGDLLIMPORT void (*log_enter_hook) (Relation rel, int64 nrows);
 extern PGDLLIMPORT void (*log_leave_hook) (Relation rel);
 
+/*
+ * Is there room for so many rows?  If not, log_enter_hook would have to wait.
+ * With `wait`, wait until there is room.  Others may take the room before the
+ * rows are appended.
+ */
+extern PGDLLIMPORT bool (*log_room_hook) (Relation rel, int64 nrows, bool wait);
+
 #endif

@@ -141,7 +141,7 @@ begin_produce(Produce *produce, FunctionCallInfo fcinfo, const char *funcname,
 	produce->rel = open_target(fcinfo, funcname, rows);
 	if (rows->dedup_ids)
 	{
-		dedup = stream_dedup_begin(produce->rel, rows->dedup_ids, rows->dedup_id_nulls, n);
+		dedup = stream_dedup_begin(produce->rel, rows->dedup_ids, rows->dedup_id_nulls, n, true);
 		n = stream_dedup_count_new(dedup);
 	}
 	produce->writer = stream_writer_begin(produce->rel, n, rows->partition, given_columns(rows));
@@ -184,7 +184,7 @@ produce_later(FunctionCallInfo fcinfo, const ProduceRows *rows, TimestampTz deli
 	int64		msg_id = STREAM_WAITING;
 
 	if (rows->dedup_ids)
-		dedup = stream_dedup_begin(rel, rows->dedup_ids, rows->dedup_id_nulls, 1);
+		dedup = stream_dedup_begin(rel, rows->dedup_ids, rows->dedup_id_nulls, 1, false);
 	if (dedup == NULL || stream_dedup_is_new(dedup, 0))
 		stream_delay_add(rel, &delayed);
 	if (dedup != NULL)

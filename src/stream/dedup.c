@@ -11,7 +11,8 @@
  * that, another producer of the same id finds the stored id.  If its
  * transaction is in progress, the producer releases its locks, waits for that
  * transaction, and looks again.  With locks held, a third producer would have
- * to wait, too.
+ * to wait, too.  For the same reason a producer that has to wait for room in
+ * the stream does so without locks, and looks again afterwards.
  *
  * A few ids are locked one by one, by a hash.  For a larger number, the set of
  * all ids of the stream is locked.
@@ -29,6 +30,7 @@
 
 #include "base/catalog.h"
 #include "compat.h"
+#include "log/admission.h"
 #include "log/log.h"
 #include "log/options.h"
 #include "log/reader.h"
@@ -55,6 +57,8 @@ typedef struct DedupMessage
 	int			first;			/* if not new: the message of this call with
 								 * the same id, or -1 */
 	int64		msg_id;			/* if not new, and first is -1 */
+	bool		is_forgotten;	/* new, and this entry is too old */
+	DedupEntry	entry;
 } DedupMessage;
 
 struct StreamDedup
@@ -186,6 +190,7 @@ collect_messages(StreamDedup *dedup, const Datum *ids, const bool *nulls)
 		DedupMessage *last = message - 1;
 
 		message->first = -1;
+		message->is_forgotten = false;
 		if (i > 0 && compare_keys(message->key, last->key) == 0)
 			message->first = last->first >= 0 ? last->first : i - 1;
 		message->is_new = message->first < 0;
@@ -244,6 +249,7 @@ search_ids(StreamDedup *dedup, TimestampTz oldest)
 		if (message->first >= 0)
 			continue;
 		message->is_new = true;
+		message->is_forgotten = false;
 		if (!stream_dedup_search(&search, message->key, &entry))
 			continue;
 		writer = entry.writer;
@@ -260,14 +266,57 @@ search_ids(StreamDedup *dedup, TimestampTz oldest)
 			message->msg_id = entry.msg_id;
 		}
 		else
-			stream_dedup_delete(&entry);
+		{
+			message->is_forgotten = true;
+			message->entry = entry;
+		}
 	}
 	stream_dedup_search_end(&search);
 	return writer;
 }
 
+/* delete the entries that were found and do not count */
+static void
+delete_forgotten(StreamDedup *dedup)
+{
+	for (int i = 0; i < dedup->n; i++)
+	{
+		DedupMessage *message = &dedup->messages[i];
+
+		if (message->is_new && message->is_forgotten)
+			stream_dedup_delete(&message->entry);
+	}
+}
+
+/* note which messages are to be written */
+static void
+mark_new(StreamDedup *dedup)
+{
+	dedup->nnew = dedup->nrows;
+	memset(dedup->is_new, true, dedup->nrows * sizeof(bool));
+	for (int i = 0; i < dedup->n; i++)
+	{
+		dedup->is_new[dedup->messages[i].row] = dedup->messages[i].is_new;
+		if (!dedup->messages[i].is_new)
+			dedup->nnew--;
+	}
+}
+
+/*
+ * Is there room for the new messages?  The consumer that will make room may be
+ * about to produce one of these ids.  So a producer must not wait for room while
+ * it has the ids locked.
+ */
+static bool
+has_room(StreamDedup *dedup, bool wait)
+{
+	return dedup->nnew == 0 || log_room_hook == NULL ||
+		log_options_flow(dedup->rel).backlog_messages == 0 ||
+		log_room_hook(dedup->rel, dedup->nnew, wait);
+}
+
 StreamDedup *
-stream_dedup_begin(Relation rel, const Datum *ids, const bool *nulls, int n)
+stream_dedup_begin(Relation rel, const Datum *ids, const bool *nulls, int n, bool append)
 {
 	StreamDedup *dedup = palloc0(sizeof(StreamDedup));
 	TimestampTz oldest = oldest_remembered(rel);
@@ -277,27 +326,27 @@ stream_dedup_begin(Relation rel, const Datum *ids, const bool *nulls, int n)
 	dedup->is_new = palloc(Max(n, 1) * sizeof(bool));
 	collect_messages(dedup, ids, nulls);
 	choose_locks(dedup);
-	for (;;)
+	mark_new(dedup);
+	while (dedup->n > 0)
 	{
 		TransactionId writer;
 
-		if (dedup->n == 0)
-			break;
 		lock_ids(dedup);
 		writer = search_ids(dedup, oldest);
-		if (!TransactionIdIsValid(writer))
+		if (TransactionIdIsValid(writer))
+		{
+			unlock_ids(dedup);
+			XactLockTableWait(writer, NULL, NULL, XLTW_None);
+			continue;
+		}
+		mark_new(dedup);
+		if (!append || has_room(dedup, false))
+		{
+			delete_forgotten(dedup);
 			break;
+		}
 		unlock_ids(dedup);
-		XactLockTableWait(writer, NULL, NULL, XLTW_None);
-	}
-
-	dedup->nnew = n;
-	memset(dedup->is_new, true, n * sizeof(bool));
-	for (int i = 0; i < dedup->n; i++)
-	{
-		dedup->is_new[dedup->messages[i].row] = dedup->messages[i].is_new;
-		if (!dedup->messages[i].is_new)
-			dedup->nnew--;
+		(void) has_room(dedup, true);
 	}
 	return dedup;
 }

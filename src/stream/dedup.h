@@ -21,15 +21,16 @@ typedef struct StreamDedup StreamDedup;
 
 /*
  * Look up the ids of n messages; null: the message has none.  Waits for
- * transactions in progress that have produced one of them.  The caller has the
- * stream open with RowExclusiveLock, and calls stream_dedup_end() in the same
+ * transactions in progress that have produced one of them, and if the new ones
+ * will be appended at once, for room in the stream.  The caller has the stream
+ * open with RowExclusiveLock, and calls stream_dedup_end() in the same
  * subtransaction.
  *
  * Fails with 40001 in a SERIALIZABLE transaction if its snapshot does not see
  * an id that was found.
  */
 extern StreamDedup *stream_dedup_begin(Relation rel, const Datum *ids,
-									   const bool *nulls, int n);
+									   const bool *nulls, int n, bool append);
 
 /* is message i to be written? */
 extern bool stream_dedup_is_new(const StreamDedup *dedup, int i);

@@ -243,6 +243,8 @@ view_agg_set_create(ViewQuery *vq)
 		ListCell   *lc2;
 
 		view_agg_init_call(call, agg->aggref, agg->transtype);
+		if (view_is_merging(vq))
+			view_agg_init_merge(call);
 		call->args = palloc(sizeof(ExprState *) * Max(1, list_length(agg->aggref->args)));
 		foreach(lc2, agg->aggref->args)
 			call->args[call->nargs++] =
@@ -546,6 +548,25 @@ view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool is
 	ResetExprContext(set->tmpcontext);
 }
 
+/* merge a state without the combine function, if one of them is NULL */
+static bool
+merge_null(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, bool isnull)
+{
+	if (call->transfn.fn_strict && (value->isnull || isnull))
+	{
+		if (!value->isnull)
+			replace_state(set, call, value, (Datum) 0, true);
+		return true;
+	}
+	if (!OidIsValid(call->combinefn.fn_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("states of aggregate %s cannot be merged",
+						format_procedure(call->pertrans.aggref->aggfnoid)),
+				 errdetail("The aggregate has no combine function.")));
+	return call->combinefn.fn_strict && (value->isnull || isnull);
+}
+
 /*
  * As the Agg node that finishes a parallel aggregation does it.  In addition,
  * a state that is NULL and not sealed has had no input, and a sealed state
@@ -565,20 +586,7 @@ view_agg_merge(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool i
 		view_agg_load(set, i, value, stored, isnull, sealed);
 		return;
 	}
-	if (call->transfn.fn_strict && value->isnull)
-		return;
-	if (call->transfn.fn_strict && isnull)
-	{
-		replace_state(set, call, value, (Datum) 0, true);
-		return;
-	}
-	if (!OidIsValid(call->combinefn.fn_oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("states of aggregate %s cannot be merged",
-						format_procedure(call->pertrans.aggref->aggfnoid)),
-				 errdetail("The aggregate has no combine function.")));
-	if (call->combinefn.fn_strict && (value->isnull || isnull))
+	if (merge_null(set, call, value, isnull))
 		return;
 
 	old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
@@ -587,5 +595,35 @@ view_agg_merge(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool i
 	result = combine(set, call, value, stored, isnull, &isnull);
 	MemoryContextSwitchTo(old);
 	replace_state(set, call, value, result, isnull);
+	ResetExprContext(set->tmpcontext);
+}
+
+void
+view_agg_combine(ViewAggSet *set, ViewAggValue *values, ViewAggValue *others)
+{
+	for (int i = 0; i < set->ncalls; i++)
+	{
+		ViewAggCall *call = &set->calls[i];
+		ViewAggValue *value = &values[i];
+		ViewAggValue *other = &others[i];
+		MemoryContext old;
+		Datum		result;
+		bool		isnull;
+
+		if (other->isnull && other->none)
+			continue;
+		if (value->isnull && value->none)
+		{
+			*value = *other;
+			continue;
+		}
+		if (merge_null(set, call, value, other->isnull))
+			continue;
+
+		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
+		result = combine(set, call, value, other->value, other->isnull, &isnull);
+		MemoryContextSwitchTo(old);
+		replace_state(set, call, value, result, isnull);
+	}
 	ResetExprContext(set->tmpcontext);
 }

@@ -90,6 +90,12 @@ extern void view_agg_init(ViewAggSet *set, ViewAggValue *values);
 extern void view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext);
 
 /*
+ * Add the states of other rows of the group, which become invalid.  Only for
+ * views whose windows merge.
+ */
+extern void view_agg_combine(ViewAggSet *set, ViewAggValue *values, ViewAggValue *others);
+
+/*
  * Convert a state to and from its column.  A sealed state is NULL whatever the
  * later input is.
  */

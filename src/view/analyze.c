@@ -13,11 +13,13 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
@@ -113,7 +115,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("Only the window function streamq.tumble() can be used there.")));
+				 errhint("Only the window functions streamq.tumble() and streamq.session() can be used there.")));
 	if (from->window_rti != 0)
 		view_refuse("more than one window function", NULL);
 	from->window_rti = rti;
@@ -186,6 +188,12 @@ analyze_window(ViewQuery *vq)
 	/* this adds defaults, orders named arguments, and folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
 	vq->event_time = linitial(func->args);
+	/* the windows of dates have bounds of type timestamp */
+	if (exprType((Node *) vq->event_time) == DATEOID)
+		vq->event_time = (Expr *) makeFuncExpr(F_TIMESTAMP_DATE, TIMESTAMPOID,
+											   list_make1(vq->event_time),
+											   InvalidOid, InvalidOid,
+											   COERCE_EXPLICIT_CAST);
 	vq->event_type = exprType((Node *) vq->event_time);
 	vq->window.kind = view_window_find_kind(func->funcid);
 	vq->window.kind->take_arguments(&vq->window, list_copy_tail(func->args, 1));

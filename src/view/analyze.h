@@ -49,6 +49,13 @@ typedef struct ViewQuery
 	bool		single_group;	/* no GROUP BY, so one row even without input */
 } ViewQuery;
 
+/* do the windows of the query merge (sessions)? */
+static inline bool
+view_is_merging(const ViewQuery *vq)
+{
+	return vq->window_rti != 0 && vq->window.kind->merging;
+}
+
 /*
  * Parse and analyze the text as the query of a continuous view, with the
  * session's search_path.  Fails with 42601 unless it is a single SELECT.

@@ -88,6 +88,10 @@ row_expression_walker(Node *node, void *context)
 		if (var->varno == vq->window_rti && var->varattno <= 0)
 			view_refuse("the window's row as a whole",
 						"Name window_start and window_end.");
+		/* rows that come later may change them */
+		if (var->varno == vq->window_rti && view_is_merging(vq))
+			view_refuse("window_start or window_end of a session in an expression over rows",
+						"Use them in GROUP BY, in the select list or in HAVING.");
 		if (var->varno != vq->source_rti && var->varno != vq->window_rti)
 			view_refuse("columns of a join", "Name the stream's columns.");
 		return false;
@@ -156,6 +160,8 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
 		 !OidIsValid(form->aggcombinefn)))
 		refuse_aggregate(aggref, "Its state cannot be stored: it has no combine and serialization functions.");
+	if (view_is_merging(vq) && !OidIsValid(form->aggcombinefn))
+		refuse_aggregate(aggref, "It has no combine function, which merges the states of sessions.");
 	if (!agg->internal && get_typtype(agg->transtype) == TYPTYPE_PSEUDO)
 		refuse_aggregate(aggref, "The type of its state is a pseudo-type.");
 	ReleaseSysCache(tup);
@@ -200,12 +206,13 @@ view_add_group_expression(ViewQuery *vq, SortGroupClause *clause, bool *has_wind
 	Node	   *expr = get_sortgroupclause_expr(clause, vq->query->targetList);
 	ViewKey    *key;
 
-	view_check_row_expression(vq, expr);
-	if (IsA(expr, Var) && ((Var *) expr)->varno == vq->window_rti)
+	if (IsA(expr, Var) && ((Var *) expr)->varno == vq->window_rti &&
+		((Var *) expr)->varattno > 0)
 	{
 		*has_window = true;
 		return;
 	}
+	view_check_row_expression(vq, expr);
 
 	key = palloc0(sizeof(ViewKey));
 	key->expr = (Expr *) expr;

@@ -19,6 +19,7 @@
 #include "view/closing.h"
 #include "view/emit.h"
 #include "view/late.h"
+#include "view/sessions.h"
 #include "view/state_table.h"
 #include "view/view_job.h"
 #include "view/window.h"
@@ -37,6 +38,7 @@ typedef struct ViewRound
 	ViewQuery  *vq;
 	ViewEmit   *emit;
 	ViewStateTable *state;
+	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewLateRows *late;			/* NULL: no row was routed yet */
@@ -116,13 +118,19 @@ route_row(JobRound *round, ViewRound *view, TupleTableSlot *slot)
 }
 
 static void
+evaluate_keys(ViewRound *view)
+{
+	for (int i = 0; i < view->state->nkeys; i++)
+		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
+													   &view->keynulls[i]);
+}
+
+static void
 advance_group(ViewRound *view, const ViewWindow *window)
 {
 	ViewStateGroup *group;
 
-	for (int i = 0; i < view->state->nkeys; i++)
-		view->keyvalues[i] = ExecEvalExprSwitchContext(view->keys[i], view->econtext,
-													   &view->keynulls[i]);
+	evaluate_keys(view);
 	group = view_state_find_group(view->state, window->start, window->end,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
@@ -138,6 +146,47 @@ take_unwindowed(ViewRound *view)
 
 	if (passes_where(view))
 		advance_group(view, &whole);
+}
+
+/* the emission must know of a session that it may have emitted */
+static void
+touch_session(ViewRound *view, const ViewSession *session)
+{
+	if (view->emit && view_emit_wants(view->emit, session->row.window_end))
+		view_emit_touch(view->emit, session->row.window_start, session->row.window_end,
+						session->row.hash);
+}
+
+/*
+ * Take a row in a query with sessions; true if it is late.  That depends on
+ * the session that the row would be part of.
+ */
+static bool
+take_in_session(JobRound *round, ViewRound *view, Timestamp event)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	ViewSessionPlace place;
+	ViewSession *session;
+	bool		late;
+
+	if (!passes_where(view))
+		return false;
+	(void) spec->kind->assign(spec, event, view->windows);
+	evaluate_keys(view);
+	view_session_find(view->sessions, view->keyvalues, view->keynulls, view->windows, &place);
+	if (is_gone(round, &place.bounds))
+		return true;
+	late = is_late(round, &place.bounds);
+	if (late && round->batch->job.event_time.late != JOB_LATE_UPDATE)
+		return true;
+
+	/* sessions that become another one are taken back */
+	for (int i = 0; i < place.nsessions; i++)
+		touch_session(view, place.sessions[i]);
+	session = view_session_enter(view->sessions, view->keyvalues, view->keynulls, &place);
+	view_agg_advance(view->aggs, session->row.aggs, view->econtext);
+	touch_session(view, session);
+	return late;
 }
 
 /* take a row in a query with windows; it may be in several of them */
@@ -157,7 +206,13 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 	if (isnull || TIMESTAMP_NOT_FINITE(event))
 		return;
 
-	n = spec->kind->assign(spec, event, view->windows);
+	if (view->sessions)
+	{
+		late = take_in_session(round, view, event);
+		n = 0;
+	}
+	else
+		n = spec->kind->assign(spec, event, view->windows);
 	for (int i = 0; i < n; i++)
 	{
 		const ViewWindow *window = &view->windows[i];
@@ -245,6 +300,9 @@ view_begin_round(JobRound *round)
 		view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
 	view->aggs = view_agg_set_create(vq);
 	view->state = view_state_open(batch->state, vq, view->aggs);
+	if (view_is_merging(vq))
+		view->sessions = view_sessions_begin(view->state,
+											 batch->had_watermark ? batch->watermark : DT_NOBEGIN);
 	round->state = view;
 }
 
@@ -260,7 +318,10 @@ view_flush_round(JobRound *round)
 {
 	ViewRound  *view = round->state;
 
-	view_state_flush(view->state);
+	if (view->sessions)
+		view_sessions_flush(view->sessions);
+	else
+		view_state_flush(view->state);
 	if (view->late)
 		view_late_write(view->late);
 	if (view->window_slot)
@@ -327,13 +388,17 @@ view_end_batch(JobBatch *job_batch)
 
 	if (vq->window_rti == 0 || !job_batch->stats.has_watermark)
 		return;
-	if (batch->had_watermark &&
-		(batch->watermark == watermark ||
-		 !vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first)))
+	if (batch->had_watermark && batch->watermark == watermark)
 		return;
-	closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
-									  !batch->had_watermark, first,
-									  batch->watermark, watermark);
+	if (!view_is_merging(vq) && batch->had_watermark &&
+		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
+		return;
+	if (view_is_merging(vq))
+		closed = view_sessions_close(view_state_open(batch->state, vq, NULL), watermark);
+	else
+		closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
+										  !batch->had_watermark, first,
+										  batch->watermark, watermark);
 	if (closed > 0)
 		signal_note_closed(job_batch->job.target, watermark, closed);
 }

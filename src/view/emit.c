@@ -418,6 +418,8 @@ may_close(ViewEmit *emit, Timestamp watermark, Timestamp *first_start)
 	*first_start = DT_NOBEGIN;
 	if (emit->all)
 		return true;
+	if (view_is_merging(emit->vq))
+		return watermark > emit->emitted;
 	return watermark > emit->emitted &&
 		emit->vq->window.kind->may_close(&emit->vq->window, emit->emitted, watermark,
 										 first_start);

@@ -128,9 +128,13 @@ view_result_find(ViewResultTable *results, const Datum *values, const bool *null
 	row->tuple = NULL;
 	foreach(lc, view_result_list(results, DatumGetTimestamp(values[0]), DatumGetInt64(values[2])))
 	{
-		if (has_keys(results, lfirst(lc), values, nulls))
+		ViewResultRow *other = lfirst(lc);
+
+		/* windows of sessions may have the same start */
+		if (DatumGetTimestamp(other->values[1]) == DatumGetTimestamp(values[1]) &&
+			has_keys(results, other, values, nulls))
 		{
-			*row = *(ViewResultRow *) lfirst(lc);
+			*row = *other;
 			return;
 		}
 	}

@@ -30,15 +30,23 @@
 #include "view/state_table.h"
 
 AttrNumber
+view_state_first_attno(ViewQuery *vq)
+{
+	if (vq->window_rti == 0)
+		return 1;
+	return view_is_merging(vq) ? VIEW_STATE_DUE_ATTNO + 1 : WINDOW_END_ATTNO + 1;
+}
+
+AttrNumber
 view_state_key_attno(ViewQuery *vq, int i)
 {
-	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + i;
+	return view_state_first_attno(vq) + 1 + i;
 }
 
 AttrNumber
 view_state_agg_attno(ViewQuery *vq, int i)
 {
-	return VIEW_STATE_FIRST_ATTNO(vq->window_rti != 0) + 1 + list_length(vq->keys) + i;
+	return view_state_key_attno(vq, list_length(vq->keys)) + i;
 }
 
 Oid
@@ -105,6 +113,8 @@ check_width(ViewQuery *vq)
 
 	if (vq->window_rti != 0)
 		width = add_width(add_width(width, vq->event_type), vq->event_type);
+	if (view_is_merging(vq))
+		width = add_width(width, vq->event_type);
 	width = add_width(width, INT8OID);
 	foreach(lc, vq->keys)
 		width = add_width(width, ((ViewKey *) lfirst(lc))->type);
@@ -119,6 +129,12 @@ check_width(ViewQuery *vq)
 				 errdetail("The state of a group has %d columns and up to %zu bytes, but the limits are %d columns and %zu bytes.",
 						   natts, width, MaxHeapAttributeNumber, (Size) MaxHeapTupleSize),
 				 errhint("Make several continuous views, each with some of the aggregates.")));
+}
+
+static void
+create_index(const char *table, const char *columns)
+{
+	run_as_owner(psprintf("CREATE INDEX ON %s.%s (%s)", STREAMQ_SCHEMA, table, columns));
 }
 
 static void
@@ -149,6 +165,8 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 
 		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
 						 type, type);
+		if (view_is_merging(vq))
+			appendStringInfo(&sql, "due %s NOT NULL, ", type);
 	}
 	appendStringInfoString(&sql, "group_hash pg_catalog.int8 NOT NULL");
 	foreach(lc, vq->keys)
@@ -174,10 +192,10 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("state table \"%s\" was dropped or renamed by an event trigger", name)));
 
-	resetStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE INDEX ON %s.%s (%sgroup_hash)",
-					 STREAMQ_SCHEMA, name, windowed ? "window_start, " : "");
-	run_as_owner(sql.data);
+	create_index(name, view_is_merging(vq) ? "group_hash, window_start" :
+				 windowed ? "window_start, group_hash" : "group_hash");
+	if (view_is_merging(vq))
+		create_index(name, "due");
 	create_trigger(name);
 	view_state_grant(state, role, true);
 	return state;

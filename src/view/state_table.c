@@ -17,6 +17,7 @@
 
 #include "access/detoast.h"
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/skey.h"
@@ -42,16 +43,33 @@
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/keyhash.h"
+#include "view/state_internal.h"
 #include "view/state_table.h"
 
+/* is it a valid index on these columns, which scans can use? */
+static bool
+index_fits(Relation index, const AttrNumber *attnos, int natts)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisvalid || index->rd_rel->relam != BTREE_AM_OID ||
+		index->rd_indoption[0] != 0 || form->indnkeyatts != natts)
+		return false;
+	for (int i = 0; i < natts; i++)
+	{
+		if (form->indkey.values[i] != attnos[i])
+			return false;
+	}
+	return true;
+}
+
 /*
- * Find the index for looking up groups.  Users may have created other indexes
- * to read the view faster, and some may not be valid.  Rows are written
- * without the executor, so indexes on expressions or with a condition are
- * refused.
+ * Find the index on these columns.  Users may have created other indexes to
+ * read the view faster, and some may not be valid.  Rows are written without
+ * the executor, so indexes on expressions or with a condition are refused.
  */
 static Oid
-find_index(Relation rel, bool windowed)
+find_index(Relation rel, const AttrNumber *attnos, int natts)
 {
 	Oid			result = InvalidOid;
 	ListCell   *lc;
@@ -69,11 +87,7 @@ find_index(Relation rel, bool windowed)
 					 errmsg("index \"%s\" of state table \"%s\" must be on plain columns and without a condition",
 							RelationGetRelationName(index), RelationGetRelationName(rel)),
 					 errhint("Drop the index.")));
-		if (!OidIsValid(result) && form->indisvalid &&
-			index->rd_rel->relam == BTREE_AM_OID &&
-			index->rd_indoption[0] == 0 &&
-			form->indnkeyatts == (windowed ? 2 : 1) && form->indkey.values[0] == 1 &&
-			(!windowed || form->indkey.values[1] == 3))
+		if (!OidIsValid(result) && index_fits(index, attnos, natts))
 			result = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 	}
@@ -99,8 +113,24 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	ListCell   *lc;
 
 	state->rel = rel;
-	state->index = find_index(rel, vq->window_rti != 0);
 	state->windowed = vq->window_rti != 0;
+	state->merging = view_is_merging(vq);
+	state->first = view_state_first_attno(vq);
+	if (state->merging)
+	{
+		const AttrNumber group_columns[] = {state->first, WINDOW_START_ATTNO};
+		const AttrNumber due_columns[] = {VIEW_STATE_DUE_ATTNO};
+
+		state->index = find_index(rel, group_columns, 2);
+		state->due_index = find_index(rel, due_columns, 1);
+	}
+	else
+	{
+		const AttrNumber columns[] = {WINDOW_START_ATTNO, state->first};
+
+		state->index = state->windowed ? find_index(rel, columns, 2) :
+			find_index(rel, columns + 1, 1);
+	}
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
@@ -136,8 +166,8 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	return state;
 }
 
-static uint64
-hash_keys(ViewStateTable *state, Datum *keys, bool *nulls)
+uint64
+view_state_hash_keys(ViewStateTable *state, Datum *keys, bool *nulls)
 {
 	uint64		hash = 0;
 
@@ -153,8 +183,9 @@ hash_keys(ViewStateTable *state, Datum *keys, bool *nulls)
 	return hash;
 }
 
-static bool
-keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls, Datum *bkeys, bool *bnulls)
+bool
+view_state_keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls,
+					  Datum *bkeys, bool *bnulls)
 {
 	for (int i = 0; i < state->nkeys; i++)
 	{
@@ -167,6 +198,29 @@ keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls, Datum *bkeys, bool
 			return false;
 	}
 	return true;
+}
+
+void
+view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
+					 Datum **keys_copy, bool **nulls_copy)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->mcxt);
+
+	*keys_copy = palloc(sizeof(Datum) * Max(1, state->nkeys));
+	*nulls_copy = palloc(sizeof(bool) * Max(1, state->nkeys));
+	for (int i = 0; i < state->nkeys; i++)
+	{
+		ViewStateKey *key = &state->keys[i];
+
+		(*nulls_copy)[i] = nulls[i];
+		if (nulls[i])
+			(*keys_copy)[i] = (Datum) 0;
+		else if (key->len == -1)
+			(*keys_copy)[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(keys[i]));
+		else
+			(*keys_copy)[i] = datumCopy(keys[i], key->byval, key->len);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 static uint64
@@ -222,12 +276,8 @@ take_keys(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * Remember TOAST pointers of stored keys.  Updates write the pointers again,
- * instead of storing the values in the TOAST table with every batch.
- */
-static void
-note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
+void
+view_state_note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 {
 	for (int i = 0; i < state->nkeys; i++)
 	{
@@ -241,38 +291,44 @@ note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys)
 	}
 }
 
+void
+view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
+{
+	int			sealed_att = RelationGetDescr(state->rel)->natts - 1;
+	bytea	   *sealed = nulls[sealed_att] ? NULL : DatumGetByteaPP(values[sealed_att]);
+
+	state->loading = true;
+	for (int i = 0; i < state->aggs->ncalls; i++)
+	{
+		int			att = state->first + state->nkeys + i;
+
+		view_agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
+					  sealed != NULL && view_agg_is_sealed(sealed, i));
+	}
+	state->loading = false;
+}
+
 /* load the states of a row into the group, if the row belongs to it */
 static bool
 take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
-	int			first = VIEW_STATE_FIRST_ATTNO(state->windowed);
+	int			first = state->first;
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	bytea	   *sealed = NULL;
 	bool		same;
 
 	heap_deform_tuple(tup, desc, values, nulls);
 	same = (!state->windowed || DatumGetTimestamp(values[0]) == group->window_start) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
-		keys_equal(state, group->keys, group->nulls, values + first, nulls + first);
+		view_state_keys_equal(state, group->keys, group->nulls, values + first, nulls + first);
 	if (same)
 	{
 		group->tid = tup->t_self;
 		group->stored = true;
 		take_keys(state, group, values + first);
-		note_toasted(state, group, values + first);
-		if (!nulls[desc->natts - 1])
-			sealed = DatumGetByteaPP(values[desc->natts - 1]);
-		state->loading = true;
-		for (int i = 0; i < state->aggs->ncalls; i++)
-		{
-			int			att = first + state->nkeys + i;
-
-			view_agg_load(state->aggs, i, &group->aggs[i], values[att], nulls[att],
-						  sealed != NULL && view_agg_is_sealed(sealed, i));
-		}
-		state->loading = false;
+		view_state_note_toasted(state, group, values + first);
+		view_state_load_aggs(state, group, values, nulls);
 	}
 	pfree(values);
 	pfree(nulls);
@@ -295,7 +351,7 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 	if (state->windowed)
 		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_TIMESTAMP_EQ,
 					TimestampGetDatum(group->window_start));
-	ScanKeyInit(&keys[nkeys++], VIEW_STATE_FIRST_ATTNO(state->windowed), BTEqualStrategyNumber,
+	ScanKeyInit(&keys[nkeys++], state->first, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum((int64) group->hash));
 
 	scan = systable_beginscan(state->rel, state->index, true,
@@ -312,7 +368,7 @@ ViewStateGroup *
 view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 					  Datum *keys, bool *nulls)
 {
-	uint64		hash = hash_keys(state, keys, nulls);
+	uint64		hash = view_state_hash_keys(state, keys, nulls);
 	uint64		slot = bucket_hash(hash, start);
 	ViewStateGroup *group;
 	MemoryContext old;
@@ -321,7 +377,7 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	{
 		if (group->bucket_hash == slot && group->hash == hash &&
 			group->window_start == start &&
-			keys_equal(state, group->keys, group->nulls, keys, nulls))
+			view_state_keys_equal(state, group->keys, group->nulls, keys, nulls))
 			return group;
 	}
 
@@ -334,20 +390,7 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	group->bucket_hash = slot;
 	group->window_start = start;
 	group->window_end = end;
-	group->keys = palloc(sizeof(Datum) * Max(1, state->nkeys));
-	group->nulls = palloc(sizeof(bool) * Max(1, state->nkeys));
-	for (int i = 0; i < state->nkeys; i++)
-	{
-		ViewStateKey *key = &state->keys[i];
-
-		group->nulls[i] = nulls[i];
-		if (nulls[i])
-			group->keys[i] = (Datum) 0;
-		else if (key->len == -1)
-			group->keys[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(keys[i]));
-		else
-			group->keys[i] = datumCopy(keys[i], key->byval, key->len);
-	}
+	view_state_copy_keys(state, keys, nulls, &group->keys, &group->nulls);
 	group->aggs = palloc0(sizeof(ViewAggValue) * Max(1, state->aggs->ncalls));
 	MemoryContextSwitchTo(old);
 
@@ -361,9 +404,8 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	return group;
 }
 
-/* form the row of a group */
-static HeapTuple
-form_group(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
+HeapTuple
+view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	int			att = 0;
@@ -376,6 +418,8 @@ form_group(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nu
 		values[att++] = TimestampGetDatum(group->window_start);
 		values[att++] = TimestampGetDatum(group->window_end);
 	}
+	if (state->merging)
+		values[att++] = TimestampGetDatum(group->due);
 	values[att++] = Int64GetDatum((int64) group->hash);
 	for (int i = 0; i < state->nkeys; i++, att++)
 	{
@@ -404,6 +448,22 @@ form_group(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nu
 }
 
 void
+view_state_write_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup,
+					 CatalogIndexState indexes)
+{
+	if (group->stored)
+		CatalogTupleUpdateWithInfo(state->rel, &group->tid, tup, indexes);
+	else
+		CatalogTupleInsertWithInfo(state->rel, tup, indexes);
+}
+
+void
+view_state_delete_row(ViewStateTable *state, ItemPointer tid)
+{
+	simple_heap_delete(state->rel, tid);
+}
+
+void
 view_state_flush(ViewStateTable *state)
 {
 	CatalogIndexState indexes = CatalogOpenIndexes(state->rel);
@@ -419,12 +479,9 @@ view_state_flush(ViewStateTable *state)
 	{
 		for (ViewStateGroup *group = state->buckets[i]; group; group = group->next)
 		{
-			HeapTuple	tup = form_group(state, group, values, nulls);
+			HeapTuple	tup = view_state_form_row(state, group, values, nulls);
 
-			if (group->stored)
-				CatalogTupleUpdateWithInfo(state->rel, &group->tid, tup, indexes);
-			else
-				CatalogTupleInsertWithInfo(state->rel, tup, indexes);
+			view_state_write_row(state, group, tup, indexes);
 			base_tidcache_store(state->rel, group->bucket_hash, &tup->t_self);
 			MemoryContextReset(work);
 			CHECK_FOR_INTERRUPTS();

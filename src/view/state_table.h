@@ -20,8 +20,11 @@
 /* name of a state table, with the job's id */
 #define VIEW_STATE_TABLE_NAME	"view_state_%d"
 
-/* columns: [window_start, window_end,] group_hash, key_n …, agg_n …, sealed */
-#define VIEW_STATE_FIRST_ATTNO(windowed)	((windowed) ? 3 : 1)
+/*
+ * columns: [window_start, window_end, [due,]] group_hash, key_n …, agg_n …,
+ * sealed.  Only windows that merge have "due" (sessions.c).
+ */
+#define VIEW_STATE_DUE_ATTNO	3
 
 /* a group in memory, in one window */
 typedef struct ViewStateGroup
@@ -31,6 +34,7 @@ typedef struct ViewStateGroup
 	uint64		bucket_hash;	/* hash of keys and window */
 	Timestamp	window_start;
 	Timestamp	window_end;
+	Timestamp	due;			/* of windows that merge */
 	Datum	   *keys;
 	Datum	   *toasted;		/* TOAST pointers to the stored keys; 0: not
 								 * external */
@@ -56,7 +60,10 @@ typedef struct ViewStateTable
 {
 	Relation	rel;
 	Oid			index;
+	Oid			due_index;		/* of windows that merge */
 	bool		windowed;
+	bool		merging;		/* its windows merge (sessions.c) */
+	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;
 	ViewAggSet *aggs;
@@ -74,7 +81,8 @@ extern Oid	view_state_create(ViewQuery *vq, int32 job_id, Oid role);
 extern Oid	view_state_owner(void);
 extern void view_state_grant(Oid state, Oid role, bool grant);
 
-/* column of a key or aggregate, counted from 0 */
+/* columns: the hash; a key or aggregate, counted from 0 */
+extern AttrNumber view_state_first_attno(ViewQuery *vq);
 extern AttrNumber view_state_key_attno(ViewQuery *vq, int i);
 extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 

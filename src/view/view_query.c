@@ -254,22 +254,24 @@ view_make_window_query(ViewQuery *vq, Oid state, ViewWindowChoice choice)
 {
 	RewriteState rs;
 	Query	   *query = parse_scan(state);
-	AttrNumber	hash = VIEW_STATE_FIRST_ATTNO(true);
-	int			nprefix = hash + list_length(vq->keys);
+	AttrNumber	hash = view_state_first_attno(vq);
+	int			nprefix = 3 + list_length(vq->keys);
 	List	   *tlist = NIL;
 	List	   *quals;
 
 	init_rewrite(&rs, vq);
 	for (int i = 0; i < nprefix; i++)
 	{
-		TargetEntry *tle = list_nth_node(TargetEntry, query->targetList, i);
+		AttrNumber	attno = i < WINDOW_END_ATTNO ? i + 1 : hash + i - WINDOW_END_ATTNO;
+		TargetEntry *tle = list_nth_node(TargetEntry, query->targetList, attno - 1);
 
 		tlist = lappend(tlist, makeTargetEntry(tle->expr, i + 1, tle->resname, false));
 	}
 	query->targetList = add_outputs(&rs, tlist);
 
 	if (choice == VIEW_CLOSED_WINDOWS)
-		quals = list_make4(compare_window(vq, WINDOW_START_ATTNO, ">=", 3),
+		quals = list_make4(view_is_merging(vq) ? compare_window(vq, VIEW_STATE_DUE_ATTNO, "<=", 2) :
+						   compare_window(vq, WINDOW_START_ATTNO, ">=", 3),
 						   compare_window(vq, WINDOW_START_ATTNO, "<", 2),
 						   compare_window(vq, WINDOW_END_ATTNO, ">", 1),
 						   compare_window(vq, WINDOW_END_ATTNO, "<=", 2));
@@ -287,7 +289,7 @@ view_make_window_query(ViewQuery *vq, Oid state, ViewWindowChoice choice)
 
 	add_sort(query, WINDOW_END_ATTNO);
 	add_sort(query, WINDOW_START_ATTNO);
-	for (int i = hash; i < nprefix; i++)
+	for (int i = 3; i < nprefix; i++)
 		add_sort(query, i + 1);
 	return query;
 }

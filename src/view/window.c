@@ -14,6 +14,7 @@
 
 static const ViewWindowKind *const kinds[] = {
 	&view_tumble,
+	&view_session,
 };
 
 const ViewWindowKind *

@@ -51,6 +51,12 @@ struct ViewWindowKind
 	const char *function;		/* name of the function in schema streamq */
 
 	/*
+	 * Windows of a group that overlap or touch become one (sessions.c).  Then
+	 * assign gives the window of the row alone, and may_close is not called.
+	 */
+	bool		merging;
+
+	/*
 	 * Take the arguments after the event time, with constants folded and
 	 * defaults filled in, and set max_windows.  Raises errors for the user.
 	 */
@@ -98,5 +104,6 @@ extern void view_window_out_of_range(void) pg_attribute_noreturn();
 
 /* the kinds */
 extern const ViewWindowKind view_tumble;
+extern const ViewWindowKind view_session;
 
 #endif

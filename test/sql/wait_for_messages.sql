@@ -96,6 +96,31 @@ CALL streamq.wait_for_messages('s', 'g', '-1 s');
 CREATE TABLE heap (n int) USING heap;
 CALL streamq.wait_for_messages('heap', 'g', '0');
 
+-- messages that the filter excludes are not found
+SELECT streamq.create_stream('judged');
+SELECT streamq.create_group('judged', 'filtered', filter => $$payload = '7'$$, start_at => 'latest');
+SELECT streamq.produce_batch('judged', '{1, 2, 3}') IS NOT NULL AS produced;
+CALL streamq.wait_for_messages('judged', 'filtered', '0');
+CALL streamq.wait_for_messages('judged', 'filtered', '10 ms');
+SELECT streamq.produce('judged', '7') IS NOT NULL AS produced;
+CALL streamq.wait_for_messages('judged', 'filtered', '0');
+SELECT payload FROM streamq.consume('judged', 'filtered');
+CALL streamq.wait_for_messages('judged', 'filtered', '0');
+SELECT streamq.create_group('judged', 'failing', filter => $$1 / (payload #>> '{}')::int > 0$$,
+	start_at => 'latest', mode => 'shared');
+SELECT payload FROM streamq.consume('judged', 'failing');
+SELECT streamq.produce_batch('judged', '{2, 3}') IS NOT NULL AS produced;
+CALL streamq.wait_for_messages('judged', 'failing', '0');
+SELECT streamq.produce('judged', '0') IS NOT NULL AS produced;
+CALL streamq.wait_for_messages('judged', 'failing', '0');
+-- nor are those for which max_rate leaves no place
+SELECT streamq.create_group('judged', 'slow', max_rate => 0.0001, start_at => 'latest');
+SELECT streamq.produce_batch('judged', '{1, 2}') IS NOT NULL AS produced;
+CALL streamq.wait_for_messages('judged', 'slow', '0');
+SELECT payload FROM streamq.consume('judged', 'slow', auto_ack => true);
+CALL streamq.wait_for_messages('judged', 'slow', '10 ms');
+SELECT payload FROM streamq.consume('judged', 'slow');
+
 -- privileges are those of consume()
 CREATE ROLE regress_waiter;
 GRANT USAGE ON SCHEMA wait_for_messages TO regress_waiter;

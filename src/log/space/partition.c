@@ -124,15 +124,41 @@ log_restore_length(Relation rel)
 
 /* ---- partitions ---- */
 
+/*
+ * Pin the meta page; InvalidBuffer if the file is empty.  This is done several
+ * times in a call of consume(), and asking for the length of the file is a
+ * system call.  So it is avoided if the page is where it was in memory.
+ */
+static Buffer
+pin_meta(Relation rel)
+{
+	static struct
+	{
+		RelFileLocator locator;
+		Buffer		buffer;
+	}			recent[8] = {0};
+	RelFileLocator locator = RelationLocator(rel);
+	int			i = LocatorRelNumber(locator) % lengthof(recent);
+
+	if (BufferIsValid(recent[i].buffer) &&
+		RelFileLocatorEquals(recent[i].locator, locator) &&
+		ReadRecentBuffer(locator, MAIN_FORKNUM, 0, recent[i].buffer))
+		return recent[i].buffer;
+	if (RelationGetNumberOfBlocks(rel) == 0)
+		return InvalidBuffer;
+	recent[i].locator = locator;
+	recent[i].buffer = ReadBuffer(rel, 0);
+	return recent[i].buffer;
+}
+
 Buffer
 log_read_meta(Relation rel)
 {
-	Buffer		buffer;
+	Buffer		buffer = pin_meta(rel);
 	Page		page;
 
-	if (RelationGetNumberOfBlocks(rel) == 0)
+	if (!BufferIsValid(buffer))
 		return InvalidBuffer;
-	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	if (PageIsNew(page))

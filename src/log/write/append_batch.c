@@ -51,6 +51,7 @@ static const LogPlacement *placement = NULL;
 
 void		(*log_enter_hook) (Relation rel, int64 nrows) = NULL;
 void		(*log_leave_hook) (Relation rel) = NULL;
+bool		(*log_room_hook) (Relation rel, int64 nrows, bool wait) = NULL;
 
 void
 log_register_placement(const LogPlacement *callbacks)

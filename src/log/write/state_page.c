@@ -69,6 +69,7 @@ typedef struct StatePlace
 {
 	StatePlaceKey key;
 	BlockNumber block;
+	Buffer		buffer;			/* where the block was in memory */
 } StatePlace;
 
 static HTAB *places = NULL;
@@ -97,13 +98,22 @@ find_page(Relation rel, const LogStateKey *state, int lockmode)
 	key.state = *state;
 
 	place = hash_search(places, &key, HASH_FIND, NULL);
-	if (place != NULL && place->block < RelationGetNumberOfBlocks(rel))
+	if (place != NULL)
 	{
-		buffer = ReadBuffer(rel, place->block);
-		LockBuffer(buffer, lockmode);
-		if (log_state_is(BufferGetPage(buffer), state))
-			return buffer;
-		UnlockReleaseBuffer(buffer);
+		/* asking for the length of the file is a system call */
+		if (ReadRecentBuffer(key.locator, MAIN_FORKNUM, place->block, place->buffer))
+			buffer = place->buffer;
+		else if (place->block < RelationGetNumberOfBlocks(rel))
+			buffer = place->buffer = ReadBuffer(rel, place->block);
+		else
+			buffer = InvalidBuffer;
+		if (BufferIsValid(buffer))
+		{
+			LockBuffer(buffer, lockmode);
+			if (log_state_is(BufferGetPage(buffer), state))
+				return buffer;
+			UnlockReleaseBuffer(buffer);
+		}
 	}
 
 	/*
@@ -120,10 +130,12 @@ find_page(Relation rel, const LogStateKey *state, int lockmode)
 		}
 		place = hash_search(places, &key, HASH_ENTER, NULL);
 	}
-	place->block = InvalidBlockNumber;
 	buffer = log_state_find(rel, state, lockmode);
 	if (BufferIsValid(buffer))
+	{
 		place->block = BufferGetBlockNumber(buffer);
+		place->buffer = buffer;
+	}
 	else
 		(void) hash_search(places, &key, HASH_REMOVE, NULL);
 	return buffer;

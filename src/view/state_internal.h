@@ -1,0 +1,43 @@
+/*
+ * state_internal.h
+ *	  Rows of the state table, for the files that look them up and write
+ *	  them.
+ */
+#ifndef STREAMQ_VIEW_STATE_INTERNAL_H
+#define STREAMQ_VIEW_STATE_INTERNAL_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "catalog/indexing.h"
+
+#include "view/state_table.h"
+
+extern uint64 view_state_hash_keys(ViewStateTable *state, Datum *keys, bool *nulls);
+extern bool view_state_keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls,
+								  Datum *bkeys, bool *bnulls);
+
+/* copy the keys into the memory of the round, detoasted */
+extern void view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
+								 Datum **keys_copy, bool **nulls_copy);
+
+/*
+ * Remember TOAST pointers of stored keys.  Updates write the pointers again,
+ * instead of storing the values in the TOAST table with every batch.
+ */
+extern void view_state_note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *keys);
+
+/* load the aggregate states of a row, which is given by all its columns */
+extern void view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group,
+								 Datum *values, bool *nulls);
+
+/* form the row of a group; values and nulls are work space for all columns */
+extern HeapTuple view_state_form_row(ViewStateTable *state, ViewStateGroup *group,
+									 Datum *values, bool *nulls);
+
+/* insert the row of a group, or update it if it is stored */
+extern void view_state_write_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup,
+								 CatalogIndexState indexes);
+extern void view_state_delete_row(ViewStateTable *state, ItemPointer tid);
+
+#endif
