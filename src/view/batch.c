@@ -36,12 +36,14 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
-	ViewEmit   *emit;
+	ViewEmit   *emit;			/* NULL: the row causes no corrections */
 	ViewStateTable *state;
 	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewLateRows *late;			/* NULL: no row was routed yet */
+	bool		replaying;		/* the current row was processed before the
+								 * state was computed again */
 	ViewWindow *windows;		/* windows of the current row */
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
@@ -236,7 +238,7 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 	if (late)
 	{
 		round->stats.late_rows++;
-		if (policy == JOB_LATE_ROUTE)
+		if (policy == JOB_LATE_ROUTE && !view->replaying)
 			route_row(round, view, input->slot);
 	}
 	job_advance_watermark(round, input, event);
@@ -248,6 +250,10 @@ view_take_row(JobRound *round, JobInput *input)
 	ViewRound  *view = round->state;
 	ExprContext *econtext = view->econtext;
 	MemoryContext old;
+
+	/* corrections and late rows of a replayed row were written before */
+	view->replaying = input->off < round->progress[input->number].replay_to;
+	view->emit = view->replaying ? NULL : ((ViewBatch *) round->batch->loaded)->emit;
 
 	ResetExprContext(econtext);
 	econtext->ecxt_scantuple = input->slot;
@@ -282,7 +288,6 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
-	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->window_rti != 0)
 	{
@@ -344,8 +349,14 @@ view_load(JobBatch *job_batch)
 	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
 		view_late_check(job_batch->source, job_batch->job.late_stream);
 	if (OidIsValid(job_batch->job.emit_into))
-		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
-									   batch->watermark);
+	{
+		Timestamp	emitted = job_batch->stats.emitted_until;
+
+		if (batch->had_watermark)
+			emitted = Max(emitted, batch->watermark);
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, TIMESTAMP_IS_NOBEGIN(emitted),
+									   emitted);
+	}
 	return batch;
 }
 
@@ -363,7 +374,9 @@ view_finish(JobBatch *job_batch)
 		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
 	if (job_batch->job.event_time.retention == JOB_NO_LIMIT)
 		return false;
-	removed = view_remove_windows(&job_batch->job, batch->vq, batch->state, stats->watermark);
+	removed = view_remove_windows(&job_batch->job, batch->vq, batch->state,
+								  batch->had_watermark ? batch->watermark : DT_NOBEGIN,
+								  stats->watermark);
 	return removed >= VIEW_REMOVE_ROWS;
 }
 

@@ -100,12 +100,6 @@ find_index(Relation rel, const AttrNumber *attnos, int natts)
 	return result;
 }
 
-Oid
-view_state_index(Relation rel, const ViewQuery *vq)
-{
-	return find_index(rel, vq->window_rti != 0);
-}
-
 ViewStateTable *
 view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 {

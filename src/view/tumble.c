@@ -199,6 +199,5 @@ const ViewWindowKind view_tumble = {
 	.function = "tumble",
 	.take_arguments = take_arguments,
 	.assign = assign,
-	.ends_in_order = true,
 	.may_close = may_close
 };

@@ -75,9 +75,6 @@ struct ViewWindowKind
 	 */
 	Timestamp	(*last_end) (const ViewWindowSpec *spec, Timestamp start, Timestamp end);
 
-	/* do windows end in the order of their starts? */
-	bool		ends_in_order;
-
 	/*
 	 * Called when the watermark moves.  False if no window ends in (from,
 	 * to]. Otherwise *first_start is set to a time not after the start of any
