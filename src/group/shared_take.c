@@ -510,7 +510,7 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 	taken->position = take.position;
 	if (group_messages_count(consumer->messages) > before)
 		group_ring_at_end(RelationGetRelid(rel),
-						  take.unblocked || (consumer->auto_ack && take.ordered));
+						  take.unblocked || (consumer->auto_ack && log_partitions_depend(rel)));
 	else if (take.claimed)
 		group_ring_at_end(RelationGetRelid(rel), take.unblocked);
 	else if (lock == GROUP_LOCK_TAKEN)

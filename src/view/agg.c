@@ -416,7 +416,7 @@ view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *s
 	char	   *result;
 
 	*isnull = value->isnull;
-	*sealed = value->isnull && !value->none;
+	*sealed = value->isnull && !value->none && call->transfn.fn_strict;
 	if (value->isnull || !call->internal)
 		return value->value;
 

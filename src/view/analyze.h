@@ -19,7 +19,7 @@ typedef struct ViewKey
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
-	Oid			eqop;
+	SortGroupClause *clause;	/* operators of GROUP BY */
 } ViewKey;
 
 /* an aggregate call, and the column for its state */
@@ -42,7 +42,21 @@ typedef struct ViewQuery
 								 * all time */
 	Expr	   *event_time;
 	Oid			event_type;		/* timestamptz or timestamp */
+	bool		windowed;		/* states belong to windows */
 	ViewWindowSpec window;
+	List	   *window_args;	/* constant arguments after the event time */
+
+	/*
+	 * States belong to slices of windows (window.h), and the view's query
+	 * expands slices to their windows.
+	 */
+	bool		sliced;
+
+	/*
+	 * A window and group may have several rows in the state table, which the
+	 * view's query merges.
+	 */
+	bool		merged;
 	Expr	   *where;			/* NULL: all rows */
 	List	   *keys;			/* of ViewKey */
 	List	   *aggs;			/* of ViewAgg, without duplicates */

@@ -108,6 +108,45 @@ view_check_row_expression(ViewQuery *vq, Node *node)
 	view_refuse_volatile(node);
 }
 
+bool
+view_uses(Node *node, Index rti)
+{
+	Bitmapset  *attrs = NULL;
+
+	pull_varattnos(node, rti, &attrs);
+	return !bms_is_empty(attrs);
+}
+
+static bool
+aggregates_use_window_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+		return view_uses(node, *(Index *) context);
+	return expression_tree_walker(node, aggregates_use_window_walker, context);
+}
+
+bool
+view_rows_use_window(ViewQuery *vq)
+{
+	Index		rti = vq->window_rti;
+	ListCell   *lc;
+
+	if (view_uses((Node *) vq->where, rti) ||
+		aggregates_use_window_walker((Node *) vq->query->targetList, &rti) ||
+		aggregates_use_window_walker(vq->query->havingQual, &rti))
+		return true;
+	foreach(lc, vq->query->groupClause)
+	{
+		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
+
+		if (view_uses(expr, rti) && view_uses(expr, vq->source_rti))
+			return true;
+	}
+	return false;
+}
+
 static void
 refuse_aggregate(Aggref *aggref, const char *why)
 {
@@ -213,13 +252,16 @@ view_add_group_expression(ViewQuery *vq, SortGroupClause *clause, bool *has_wind
 		return;
 	}
 	view_check_row_expression(vq, expr);
+	/* what follows from the window makes no groups of its own */
+	if (vq->sliced && view_uses(expr, vq->window_rti))
+		return;
 
 	key = palloc0(sizeof(ViewKey));
 	key->expr = (Expr *) expr;
 	key->type = exprType(expr);
 	key->typmod = exprTypmod(expr);
 	key->collation = exprCollation(expr);
-	key->eqop = clause->eqop;
+	key->clause = clause;
 	if (get_typtype(key->type) == TYPTYPE_PSEUDO)
 		view_refuse("GROUP BY of a row", "Group by its columns.");
 	if (OidIsValid(get_typcollation(key->type)) && !OidIsValid(key->collation))

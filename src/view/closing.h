@@ -26,11 +26,10 @@ extern bool view_find_open_window(ViewQuery *vq, Relation state, Timestamp water
 
 /*
  * Remove windows that the job's retention does not keep, from the state table
- * and the result table.  The watermark was `before` at the beginning of the
- * batch; DT_NOBEGIN: there was none.  Returns VIEW_REMOVE_ROWS if there may be
- * more to remove.
+ * and the result table.  At most VIEW_REMOVE_ROWS rows are removed.  Returns
+ * their number.
  */
 extern int64 view_remove_windows(const JobRow *job, ViewQuery *vq, Relation state,
-								 Timestamp before, Timestamp watermark);
+								 Timestamp watermark);
 
 #endif

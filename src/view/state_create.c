@@ -32,9 +32,9 @@
 AttrNumber
 view_state_first_attno(ViewQuery *vq)
 {
-	if (vq->window_rti == 0)
+	if (!vq->windowed)
 		return 1;
-	return view_is_merging(vq) ? VIEW_STATE_DUE_ATTNO + 1 : WINDOW_END_ATTNO + 1;
+	return vq->sliced || view_is_merging(vq) ? WINDOW_END_ATTNO + 2 : WINDOW_END_ATTNO + 1;
 }
 
 AttrNumber
@@ -111,9 +111,9 @@ check_width(ViewQuery *vq)
 	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
 	ListCell   *lc;
 
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 		width = add_width(add_width(width, vq->event_type), vq->event_type);
-	if (view_is_merging(vq))
+	if (vq->sliced || view_is_merging(vq))
 		width = add_width(width, vq->event_type);
 	width = add_width(width, INT8OID);
 	foreach(lc, vq->keys)
@@ -150,7 +150,7 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 {
 	StringInfoData sql;
 	char		name[NAMEDATALEN];
-	bool		windowed = vq->window_rti != 0;
+	bool		windowed = vq->windowed;
 	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
 	Oid			state;
 	ListCell   *lc;
@@ -165,6 +165,8 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 
 		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
 						 type, type);
+		if (vq->sliced)
+			appendStringInfo(&sql, "counts_after %s NOT NULL, ", type);
 		if (view_is_merging(vq))
 			appendStringInfo(&sql, "due %s NOT NULL, ", type);
 	}

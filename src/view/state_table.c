@@ -100,6 +100,24 @@ find_index(Relation rel, const AttrNumber *attnos, int natts)
 	return result;
 }
 
+Oid
+view_state_index(Relation rel, ViewQuery *vq)
+{
+	AttrNumber	columns[2];
+	int			n = 0;
+
+	if (vq->window_rti != 0)
+		columns[n++] = WINDOW_START_ATTNO;
+	columns[n++] = view_state_first_attno(vq);
+	if (view_is_merging(vq))
+	{
+		/* one group after the other */
+		columns[0] = view_state_first_attno(vq);
+		columns[1] = WINDOW_START_ATTNO;
+	}
+	return find_index(rel, columns, n);
+}
+
 ViewStateTable *
 view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 {
@@ -107,23 +125,16 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	ListCell   *lc;
 
 	state->rel = rel;
-	state->windowed = vq->window_rti != 0;
+	state->windowed = vq->windowed;
+	state->sliced = vq->sliced;
 	state->merging = view_is_merging(vq);
 	state->first = view_state_first_attno(vq);
+	state->index = view_state_index(rel, vq);
 	if (state->merging)
 	{
-		const AttrNumber group_columns[] = {state->first, WINDOW_START_ATTNO};
-		const AttrNumber due_columns[] = {VIEW_STATE_DUE_ATTNO};
+		const AttrNumber due = VIEW_STATE_DUE_ATTNO;
 
-		state->index = find_index(rel, group_columns, 2);
-		state->due_index = find_index(rel, due_columns, 1);
-	}
-	else
-	{
-		const AttrNumber columns[] = {WINDOW_START_ATTNO, state->first};
-
-		state->index = state->windowed ? find_index(rel, columns, 2) :
-			find_index(rel, columns + 1, 1);
+		state->due_index = find_index(rel, &due, 1);
 	}
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
@@ -138,7 +149,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 		sk->collation = key->collation;
 		sk->len = type->typlen;
 		sk->byval = type->typbyval;
-		fmgr_info(get_opcode(key->eqop), &sk->eq);
+		fmgr_info(get_opcode(key->clause->eqop), &sk->eq);
 
 		/*
 		 * an attribute without an equality operator may have been added to
@@ -151,7 +162,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 							format_type_be(key->type))));
 
 		/* values that are equal for GROUP BY must have the same hash */
-		if (type->eq_opr == key->eqop)
+		if (type->eq_opr == key->clause->eqop)
 			sk->hash = view_key_hash_create(key->type, key->collation);
 	}
 	state->nbuckets = 1024;
@@ -218,10 +229,12 @@ view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
 }
 
 static uint64
-bucket_hash(uint64 group_hash, Timestamp start)
+bucket_hash(uint64 group_hash, const ViewWindow *window, Timestamp counts_after)
 {
+	Timestamp	times[3] = {window->start, window->end, counts_after};
+
 	return hash_combine64(group_hash,
-						  hash_bytes_extended((unsigned char *) &start, sizeof(start), 0));
+						  hash_bytes_extended((unsigned char *) times, sizeof(times), 0));
 }
 
 static void
@@ -313,7 +326,11 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	bool		same;
 
 	heap_deform_tuple(tup, desc, values, nulls);
-	same = (!state->windowed || DatumGetTimestamp(values[0]) == group->window_start) &&
+	same = (!state->windowed ||
+			(DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
+			 DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
+		(!state->sliced ||
+		 DatumGetTimestamp(values[VIEW_STATE_COUNTS_AFTER_ATTNO - 1]) == group->counts_after) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
 		view_state_keys_equal(state, group->keys, group->nulls, values + first, nulls + first);
 	if (same)
@@ -359,18 +376,19 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 }
 
 ViewStateGroup *
-view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
+view_state_find_group(ViewStateTable *state, const ViewWindow *window, Timestamp counts_after,
 					  Datum *keys, bool *nulls)
 {
 	uint64		hash = view_state_hash_keys(state, keys, nulls);
-	uint64		slot = bucket_hash(hash, start);
+	uint64		slot = bucket_hash(hash, window, counts_after);
 	ViewStateGroup *group;
 	MemoryContext old;
 
 	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)
 	{
 		if (group->bucket_hash == slot && group->hash == hash &&
-			group->window_start == start &&
+			group->window_start == window->start && group->window_end == window->end &&
+			group->counts_after == counts_after &&
 			view_state_keys_equal(state, group->keys, group->nulls, keys, nulls))
 			return group;
 	}
@@ -382,8 +400,9 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	group = palloc0(sizeof(ViewStateGroup));
 	group->hash = hash;
 	group->bucket_hash = slot;
-	group->window_start = start;
-	group->window_end = end;
+	group->window_start = window->start;
+	group->window_end = window->end;
+	group->counts_after = counts_after;
 	view_state_copy_keys(state, keys, nulls, &group->keys, &group->nulls);
 	group->aggs = palloc0(sizeof(ViewAggValue) * Max(1, state->aggs->ncalls));
 	MemoryContextSwitchTo(old);
@@ -412,6 +431,8 @@ view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values,
 		values[att++] = TimestampGetDatum(group->window_start);
 		values[att++] = TimestampGetDatum(group->window_end);
 	}
+	if (state->sliced)
+		values[att++] = TimestampGetDatum(group->counts_after);
 	if (state->merging)
 		values[att++] = TimestampGetDatum(group->due);
 	values[att++] = Int64GetDatum((int64) group->hash);

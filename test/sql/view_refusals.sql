@@ -58,6 +58,19 @@ SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, NULL) w GROUP 
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(now(), ''1 min'') w GROUP BY window_start');
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''1 min'', ''infinity'') w GROUP BY window_start');
 SELECT * FROM attempt('SELECT k, count(*) FROM s, streamq.tumble(at, ''1 min'') w GROUP BY k');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''0'', ''1 min'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 day'', ''1 month'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, k * interval ''1 s'', ''1 min'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 min'', NULL) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 min'', ''1 h'', to_timestamp(k)) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 min'', ''1 h'', NULL) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT k, count(*) FROM s, streamq.hop(at, ''1 min'', ''1 h'') w GROUP BY k, date_trunc(''day'', window_start)');
+SELECT * FROM attempt('SELECT max(window_end - at) FROM s, streamq.hop(at, ''1 s'', ''1 day'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, ''7 min'', ''1 h'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, ''1 min'', ''1 h'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, k * interval ''1 s'', ''1 h'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT window_end FROM s, streamq.hop(at, ''1 ms'', ''1 day'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT window_end FROM s, streamq.cumulate(at, ''1 s'', ''1 h'') w WHERE window_end > at + interval ''2 s'' GROUP BY window_end');
 
 -- clauses
 SELECT * FROM attempt('SELECT at, k FROM s');
