@@ -133,7 +133,7 @@ enum
 /* fail if the caller may not do what the pipe will do, or if it cannot work */
 static void
 try_plan(const JobRow *job, Relation target, const PipeColumns *columns, Query *query,
-		 const PipeJoin * join)
+		 const PipeJoin *join)
 {
 	char	   *text;
 
