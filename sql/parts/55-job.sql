@@ -42,7 +42,9 @@ CREATE TABLE streamq.job (
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
-	definition pg_catalog.text
+	definition pg_catalog.text,
+	restored_done pg_catalog.int8[],
+	restored_watermark pg_catalog.timestamptz
 );
 COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, handler';
 COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
@@ -64,6 +66,8 @@ COMMENT ON COLUMN streamq.job.retry_backoff IS 'time before a handler is called 
 COMMENT ON COLUMN streamq.job.retry_backoff_max IS 'limit of that time; null: no limit';
 COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
 COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
+COMMENT ON COLUMN streamq.job.restored_done IS 'for each partition, how many messages a restored job had processed when it was dumped; null once it runs';
+COMMENT ON COLUMN streamq.job.restored_watermark IS 'watermark of a restored job when it was dumped; null once it runs';
 COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
 COMMENT ON COLUMN streamq.job.job_timeout IS 'longest time that a batch may take; null: the setting streamq.job_timeout; zero: no limit';
 COMMENT ON TABLE streamq.job IS 'jobs; the view streamq.jobs shows them';
@@ -77,9 +81,11 @@ CREATE TABLE streamq.job_progress (
 	next_offset pg_catalog.int8 NOT NULL,
 	max_event_time pg_catalog.timestamptz,
 	last_message_at pg_catalog.timestamptz,
+	replay_to pg_catalog.int8,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
+COMMENT ON COLUMN streamq.job_progress.replay_to IS 'messages below this offset are read again: what the job writes to other streams is there already';
 COMMENT ON COLUMN streamq.job_progress.last_message_at IS 'time at which the last message that was read had been appended';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
@@ -93,10 +99,12 @@ CREATE TABLE streamq.job_stats (
 	last_error pg_catalog.text,
 	watermark pg_catalog.timestamptz,
 	expired pg_catalog.int8 NOT NULL,
-	rows_written pg_catalog.int8 NOT NULL
+	rows_written pg_catalog.int8 NOT NULL,
+	emitted_until pg_catalog.timestamptz
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_stats.errors_before IS 'errors that do not count for the limit: those before the job was resumed last';
 COMMENT ON COLUMN streamq.job_stats.rows_written IS 'rows that the job has written to emit_into';
+COMMENT ON COLUMN streamq.job_stats.emitted_until IS 'windows that end at or before this time were emitted before the state was computed again';
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (

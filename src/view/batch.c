@@ -38,12 +38,14 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
-	ViewEmit   *emit;
+	ViewEmit   *emit;			/* NULL: the row causes no corrections */
 	ViewStateTable *state;
 	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewLateRows *late;			/* NULL: no row was routed yet */
+	bool		replaying;		/* the current row was processed before the
+								 * state was computed again */
 	ViewWindow *windows;		/* windows of the current row */
 	ViewSlice	slice;			/* slice of the last row, if has_slice */
 	bool		has_slice;
@@ -320,7 +322,7 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 	if (late)
 	{
 		round->stats.late_rows++;
-		if (round->batch->job.event_time.late == JOB_LATE_ROUTE)
+		if (round->batch->job.event_time.late == JOB_LATE_ROUTE && !view->replaying)
 			route_row(round, view, input->slot);
 	}
 	job_advance_watermark(round, input, event);
@@ -332,6 +334,10 @@ view_take_row(JobRound *round, JobInput *input)
 	ViewRound  *view = round->state;
 	ExprContext *econtext = view->econtext;
 	MemoryContext old;
+
+	/* corrections and late rows of a replayed row were written before */
+	view->replaying = input->off < round->progress[input->number].replay_to;
+	view->emit = view->replaying ? NULL : ((ViewBatch *) round->batch->loaded)->emit;
 
 	ResetExprContext(econtext);
 	view->aggs->ordinal = LOG_MSG_ID(input->partition, input->off);
@@ -367,12 +373,11 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
-	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->windowed)
 	{
 		view->event_time = view_compile_expression(vq, vq->event_time);
-		if (!vq->sliced || view->emit)
+		if (!vq->sliced || batch->emit)
 			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
 	}
@@ -431,8 +436,14 @@ view_load(JobBatch *job_batch)
 	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
 		view_late_check(job_batch->source, job_batch->job.late_stream);
 	if (OidIsValid(job_batch->job.emit_into))
-		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
-									   batch->watermark);
+	{
+		Timestamp	emitted = job_batch->stats.emitted_until;
+
+		if (batch->had_watermark)
+			emitted = Max(emitted, batch->watermark);
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, TIMESTAMP_IS_NOBEGIN(emitted),
+									   emitted);
+	}
 	return batch;
 }
 
