@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
