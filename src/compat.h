@@ -344,6 +344,19 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_CHECK_PERMISSIONS(plan)	ExecCheckPermissions((plan)->rtable, (plan)->permInfos, true)
 #endif
 
+/* 16: the same for the relations of a query, of which one has changed */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_CLEAR_PRIVILEGES(query, rte)	((void) (query), (rte)->requiredPerms = 0)
+#else
+#define COMPAT_CLEAR_PRIVILEGES(query, rte)	\
+	do { \
+		RTEPermissionInfo *info_ = list_nth_node(RTEPermissionInfo, (query)->rteperminfos, \
+												 (rte)->perminfoindex - 1); \
+		info_->relid = (rte)->relid; \
+		info_->requiredPerms = 0; \
+	} while (0)
+#endif
+
 /* 18: a plan may be run once only; the caller includes executor/executor.h */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)

@@ -76,9 +76,11 @@ CREATE TABLE streamq.job_progress (
 	partition pg_catalog.int4 NOT NULL,
 	next_offset pg_catalog.int8 NOT NULL,
 	max_event_time pg_catalog.timestamptz,
+	last_message_at pg_catalog.timestamptz,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
+COMMENT ON COLUMN streamq.job_progress.last_message_at IS 'time at which the last message that was read had been appended';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
 CREATE TABLE streamq.job_stats (

@@ -53,19 +53,21 @@ extern void job_init(void);
 /*
  * Run one batch of a job in the caller's transaction (READ COMMITTED, no
  * active snapshot), which the caller commits.  Positions, state, results and
- * counters change together.
+ * counters change together.  *due is when the job must run again even if there is
+ * no input; 0: never.
  *
  * If this raises an error, the caller aborts, calls job_note_error() in a new
  * transaction, and tries again later.  Fails with 55006 if called by the job's
  * own query.
  */
-extern JobBatchResult job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows);
+extern JobBatchResult job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows,
+							  TimestampTz *due);
 
 /*
  * Run a batch in a worker: waits for no lock on the relations of the job, and
  * takes about JOB_BATCH_TIME, if the rows allow it.
  */
-extern JobBatchResult job_run_batch(int32 job_id);
+extern JobBatchResult job_run_batch(int32 job_id, TimestampTz *due);
 
 /* are we called by the query of this job, or of any job? */
 extern bool job_is_running_here(int32 job_id);

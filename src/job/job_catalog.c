@@ -85,7 +85,8 @@ enum
 	Anum_progress_partition,
 	Anum_progress_next_offset,
 	Anum_progress_max_event_time,
-	Natts_progress = Anum_progress_max_event_time
+	Anum_progress_last_message_at,
+	Natts_progress = Anum_progress_last_message_at
 };
 
 enum
@@ -731,6 +732,10 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 	progress->next_offset = DatumGetInt64(heap_getattr(tup, Anum_progress_next_offset, desc, &isnull));
 	progress->max_event = DatumGetTimestamp(heap_getattr(tup, Anum_progress_max_event_time, desc, &isnull));
 	progress->has_event = !isnull;
+	progress->last_at = DatumGetTimestampTz(heap_getattr(tup, Anum_progress_last_message_at, desc,
+														 &isnull));
+	if (isnull)
+		progress->last_at = DT_NOBEGIN;
 	progress->stored = true;
 	progress->tid = tup->t_self;
 }
@@ -750,6 +755,7 @@ job_read_progress(int32 job_id, int npartitions, int nother)
 		HeapTuple	tup = base_tidcache_fetch(rel, PROGRESS_KEY(job_id, input), snapshot);
 
 		result[i].partition = input;
+		result[i].last_at = DT_NOBEGIN;
 		if (tup && is_row_of(tup, desc, Anum_progress_job_id, job_id) &&
 			is_row_of(tup, desc, Anum_progress_partition, input))
 			read_progress_tuple(tup, desc, &result[i]);
@@ -827,6 +833,8 @@ job_write_progress(int32 job_id, JobProgress *progress, int n)
 		values[Anum_progress_next_offset - 1] = Int64GetDatum(p->next_offset);
 		values[Anum_progress_max_event_time - 1] = TimestampTzGetDatum(p->max_event);
 		nulls[Anum_progress_max_event_time - 1] = !p->has_event;
+		values[Anum_progress_last_message_at - 1] = TimestampTzGetDatum(p->last_at);
+		nulls[Anum_progress_last_message_at - 1] = TIMESTAMP_IS_NOBEGIN(p->last_at);
 		tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 		if (p->stored)
 			CatalogTupleUpdate(rel, &p->tid, tup);

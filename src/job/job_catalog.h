@@ -100,6 +100,8 @@ typedef struct JobProgress
 	int64		next_offset;	/* everything below is processed */
 	bool		has_event;
 	Timestamp	max_event;		/* latest event time so far */
+	TimestampTz last_at;		/* when the last message that was read had
+								 * been appended; DT_NOBEGIN: none was read */
 	bool		changed;
 	bool		stored;			/* has a row, at tid */
 	ItemPointerData tid;

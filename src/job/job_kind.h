@@ -74,6 +74,8 @@ typedef struct JobBatch
 	JobStats	stats;
 	void	   *loaded;			/* result of the kind's load function */
 	bool		changed;		/* positions and counters must be written */
+	TimestampTz due;			/* when the job must run again, even if there
+								 * is no input; 0: never */
 	bool		pause;			/* too many messages failed: pause the job */
 
 	/* private to round.c */
@@ -110,6 +112,7 @@ typedef struct JobRound
 	JobBatch   *batch;
 	JobProgress *progress;		/* copy of the batch's, changed by the round */
 	JobStats	stats;
+	TimestampTz clock;			/* when the current row was appended */
 	MemoryContext mcxt;			/* memory of the round */
 	void	   *state;			/* private to the kind */
 } JobRound;
@@ -163,6 +166,13 @@ struct JobKind
 	bool		(*finish) (JobBatch *batch);
 
 	/*
+	 * For kinds with a watermark: the least time after the watermark at which
+	 * a window ends that has rows; false if there is none.  Without it, the
+	 * watermark never moves with the clock.
+	 */
+	bool		(*next_end) (JobBatch *batch, Timestamp *end);
+
+	/*
 	 * Called if the batch succeeded and changed something, as the role that
 	 * runs the job.  May be NULL.
 	 */
@@ -181,14 +191,28 @@ extern void job_register_kind(const JobKind *kind);
 /* find a kind by its name; fail with XX001 if this library does not have it */
 extern const JobKind *job_find_kind(const char *name);
 
-/* called after the latest event time of a partition has changed */
+/*
+ * Called after the latest event time of a partition has changed and, if the
+ * job has an idle_timeout, before each row.
+ *
+ * The watermark is the least of the latest event times of the partitions,
+ * minus the job's delay.  It never moves back.  With an idle_timeout,
+ * partitions that are quiet do not count, and if all of them are, the
+ * watermark moves with the clock.  The clock is the time at which the current
+ * row was appended.  So a job gives the same results whether it reads the rows
+ * when they are written or later.
+ */
 extern void job_compute_watermark(JobRound *round);
 
 /*
- * For kinds with a watermark: a row of the partition has this event time.  The
- * watermark is the least of the partitions' latest event times, minus the
- * job's delay.  It never moves back.
+ * At the end of a batch that has read all rows, the clock is the current time.
+ * job_advance_idle moves the watermark.  job_next_due returns when to call it
+ * again because a window may close; 0: never.
  */
+extern void job_advance_idle(JobBatch *batch);
+extern TimestampTz job_next_due(JobBatch *batch);
+
+/* a row of the partition has this event time */
 static inline void
 job_advance_watermark(JobRound *round, const JobInput *input, Timestamp event)
 {

@@ -106,6 +106,19 @@ record_bad_row(JobRound *round, const JobBadRow *bad)
 	round->stats.rows_processed++;
 }
 
+/*
+ * The clock has come to the time at which the row was appended.  Its partition
+ * was quiet until then.
+ */
+static inline void
+note_row(JobRound *round, const JobInput *input)
+{
+	round->clock = input->produced_at;
+	if (round->batch->job.event_time.idle_timeout != JOB_NO_LIMIT)
+		job_compute_watermark(round);
+	round->progress[input->number].last_at = input->produced_at;
+}
+
 /* take at most max_rows rows, not counting a bad row at the front */
 static void
 take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
@@ -120,6 +133,7 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 		CHECK_FOR_INTERRUPTS();
 		if (bad && bad->input == input->number && bad->off == input->off)
 		{
+			note_row(round, input);
 			record_bad_row(round, bad);
 			job_input_advance(input);
 			bad = NULL;
@@ -133,6 +147,7 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 		state->input = input->number;
 		state->off = input->off;
 		state->stage = STAGE_ROW;
+		note_row(round, input);
 		take_row(round, input);
 		state->stage = STAGE_OTHER;
 		state->rows++;

@@ -156,6 +156,37 @@ has_input(JobBatch *batch)
 	return false;
 }
 
+/* may there be something to do that needs no input? */
+static bool
+has_clock(const JobBatch *batch)
+{
+	const JobEventTime *event_time = &batch->job.event_time;
+
+	return event_time->idle_timeout != JOB_NO_LIMIT || event_time->retention != JOB_NO_LIMIT;
+}
+
+/* the end of a batch, after its rounds; true if there is more to do */
+static bool
+finish(JobBatch *batch, bool more)
+{
+	bool		all_read = !more;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (all_read)
+		job_advance_idle(batch);
+	if (batch->kind->finish)
+		more |= batch->kind->finish(batch);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	if (all_read)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		batch->due = job_next_due(batch);
+		PopActiveSnapshot();
+	}
+	return more;
+}
+
 /* process the rows that are there now; true if there are more */
 static bool
 process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
@@ -173,13 +204,7 @@ process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 		batch->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), JOB_BATCH_TIME);
 	more = job_run_rounds(batch, max_rows, rows);
 	UnregisterSnapshot(batch->snapshot);
-	if (batch->kind->finish)
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		more |= batch->kind->finish(batch);
-		PopActiveSnapshot();
-		CommandCounterIncrement();
-	}
+	more = finish(batch, more);
 	become_caller(&identity);
 	return more;
 }
@@ -229,7 +254,7 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions,
 										batch->ninputs - batch->npartitions);
 
-	if (has_input(batch) || batch->stats.failing)
+	if (has_input(batch) || batch->stats.failing || has_clock(batch))
 	{
 		batch->changed = batch->stats.failing;
 		more = process_input(batch, max_rows, timed, rows);
@@ -249,9 +274,10 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 }
 
 static JobBatchResult
-run_batch(const JobRow *job, int64 max_rows, bool wait, int64 *rows)
+run_batch(const JobRow *job, int64 max_rows, bool wait, int64 *rows, TimestampTz *due)
 {
 	JobBatch   *batch = palloc0(sizeof(JobBatch));
+	JobBatchResult result;
 
 	batch->kind = job_find_kind(job->kind);
 	if (!lock_all(batch->kind, job, wait))
@@ -266,17 +292,20 @@ run_batch(const JobRow *job, int64 max_rows, bool wait, int64 *rows)
 		job_note_changed();
 		return JOB_GONE;
 	}
-	return run_locked(batch, max_rows, !wait, rows);
+	result = run_locked(batch, max_rows, !wait, rows);
+	*due = batch->due;
+	return result;
 }
 
 JobBatchResult
-job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
+job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows, TimestampTz *due)
 {
 	RunningJob	self = {job_id, running};
 	JobRow		job;
 	JobBatchResult result;
 
 	*rows = 0;
+	*due = 0;
 	if (!job_read(job_id, &job))
 		return JOB_GONE;
 	if (job_is_running_here(job_id))
@@ -288,7 +317,7 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 	running = &self;
 	PG_TRY();
 	{
-		result = run_batch(&job, max_rows, wait, rows);
+		result = run_batch(&job, max_rows, wait, rows, due);
 	}
 	PG_FINALLY();
 	{
@@ -299,9 +328,9 @@ job_run(int32 job_id, int64 max_rows, bool wait, int64 *rows)
 }
 
 JobBatchResult
-job_run_batch(int32 job_id)
+job_run_batch(int32 job_id, TimestampTz *due)
 {
 	int64		rows;
 
-	return job_run(job_id, JOB_BATCH_ROWS, false, &rows);
+	return job_run(job_id, JOB_BATCH_ROWS, false, &rows, due);
 }

@@ -333,8 +333,9 @@ streamq_run_job(PG_FUNCTION_ARGS)
 	do
 	{
 		int64		rows;
+		TimestampTz due;
 
-		result = job_run(job.job_id, batch_rows, true, &rows);
+		result = job_run(job.job_id, batch_rows, true, &rows, &due);
 		total += rows;
 		if (result == JOB_GONE)
 			ereport(ERROR,

@@ -16,6 +16,7 @@
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/closing.h"
 #include "view/emit.h"
 #include "view/late.h"
 #include "view/sessions.h"
@@ -29,6 +30,7 @@ typedef struct ViewBatch
 	ViewQuery  *vq;
 	Relation	state;
 	ViewEmit   *emit;			/* NULL: nothing is emitted */
+	int64		sessions_closed;
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
@@ -320,7 +322,7 @@ take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
 
 /* take a row in a query with windows; it may be in several of them */
 static void
-take_windowed(JobRound *round, ViewRound *view, JobInput *input)
+take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	bool		isnull;
 	bool		finite;
@@ -418,7 +420,8 @@ view_begin_round(JobRound *round)
 	view->state = view_state_open(batch->state, vq, view->aggs);
 	if (view_is_merging(vq))
 		view->sessions = view_sessions_begin(view->state,
-											 batch->had_watermark ? batch->watermark : DT_NOBEGIN);
+											 batch->had_watermark ? batch->watermark : DT_NOBEGIN,
+											 round->batch->job.event_time.retention);
 	round->state = view;
 }
 
@@ -465,14 +468,36 @@ view_load(JobBatch *job_batch)
 	return batch;
 }
 
+/* emit what the batch has closed or corrected, then remove old windows */
 bool
 view_finish(JobBatch *job_batch)
 {
 	ViewBatch  *batch = job_batch->loaded;
+	JobStats   *stats = &job_batch->stats;
+	int64		retention = job_batch->job.event_time.retention;
+	int64		removed;
 
-	if (batch->emit && job_batch->stats.has_watermark)
-		job_batch->stats.rows_written += view_emit_run(batch->emit, job_batch->stats.watermark);
-	return false;
+	if (batch->vq->window_rti == 0 || !stats->has_watermark)
+		return false;
+	if (batch->emit)
+		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
+	if (view_is_merging(batch->vq))
+		batch->sessions_closed =
+			view_sessions_close(view_state_open(batch->state, batch->vq, NULL), stats->watermark,
+								retention);
+	if (retention == JOB_NO_LIMIT)
+		return false;
+	removed = view_remove_windows(&job_batch->job, batch->vq, batch->state, stats->watermark);
+	return removed >= VIEW_REMOVE_ROWS;
+}
+
+bool
+view_next_end(JobBatch *job_batch, Timestamp *end)
+{
+	ViewBatch  *batch = job_batch->loaded;
+
+	return batch->vq->window_rti != 0 && job_batch->stats.has_watermark &&
+		view_find_open_window(batch->vq, batch->state, job_batch->stats.watermark, end);
 }
 
 /* count the windows that the batch has closed */
@@ -493,12 +518,9 @@ view_end_batch(JobBatch *job_batch)
 	if (!view_is_merging(vq) && batch->had_watermark &&
 		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
 		return;
-	if (!view_is_merging(vq) && batch->had_watermark &&
-		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
-		return;
 	state = view_state_open(batch->state, vq, NULL);
 	if (view_is_merging(vq))
-		closed = view_sessions_close(state, watermark);
+		closed = batch->sessions_closed;
 	else if (vq->sliced)
 		closed = view_state_count_sliced_windows(state, &vq->window, !batch->had_watermark,
 												 first, batch->watermark, watermark);

@@ -100,6 +100,24 @@ find_index(Relation rel, const AttrNumber *attnos, int natts)
 	return result;
 }
 
+Oid
+view_state_index(Relation rel, ViewQuery *vq)
+{
+	AttrNumber	columns[2];
+	int			n = 0;
+
+	if (vq->window_rti != 0)
+		columns[n++] = WINDOW_START_ATTNO;
+	columns[n++] = view_state_first_attno(vq);
+	if (view_is_merging(vq))
+	{
+		/* one group after the other */
+		columns[0] = view_state_first_attno(vq);
+		columns[1] = WINDOW_START_ATTNO;
+	}
+	return find_index(rel, columns, n);
+}
+
 ViewStateTable *
 view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 {
@@ -111,20 +129,12 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	state->sliced = vq->sliced;
 	state->merging = view_is_merging(vq);
 	state->first = view_state_first_attno(vq);
+	state->index = view_state_index(rel, vq);
 	if (state->merging)
 	{
-		const AttrNumber group_columns[] = {state->first, WINDOW_START_ATTNO};
-		const AttrNumber due_columns[] = {VIEW_STATE_DUE_ATTNO};
+		const AttrNumber due = VIEW_STATE_DUE_ATTNO;
 
-		state->index = find_index(rel, group_columns, 2);
-		state->due_index = find_index(rel, due_columns, 1);
-	}
-	else
-	{
-		const AttrNumber columns[] = {WINDOW_START_ATTNO, state->first};
-
-		state->index = state->windowed ? find_index(rel, columns, 2) :
-			find_index(rel, columns + 1, 1);
+		state->due_index = find_index(rel, &due, 1);
 	}
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;

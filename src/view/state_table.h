@@ -95,6 +95,12 @@ extern AttrNumber view_state_first_attno(ViewQuery *vq);
 extern AttrNumber view_state_key_attno(ViewQuery *vq, int i);
 extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 
+/*
+ * the index on the window's start and the hash of the keys; on the hash first
+ * if windows merge
+ */
+extern Oid	view_state_index(Relation rel, ViewQuery *vq);
+
 extern ViewStateTable *view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs);
 
 /*

@@ -113,5 +113,6 @@ const ViewWindowKind view_tumble = {
 	.function = "tumble",
 	.take_arguments = take_arguments,
 	.assign = assign,
+	.ends_in_order = true,
 	.may_close = may_close
 };

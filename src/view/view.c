@@ -46,6 +46,7 @@ static const JobKind view_kind = {
 	.is_row_innocent = view_is_row_innocent,
 	.flush_round = view_flush_round,
 	.finish = view_finish,
+	.next_end = view_next_end,
 	.end_batch = view_end_batch,
 	.close = view_close
 };

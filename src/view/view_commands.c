@@ -319,6 +319,12 @@ check_streams(ViewQuery *vq, const JobRow *job, const char *name)
 		view_late_check(source, job->late_stream);
 		table_close(source, NoLock);
 	}
+	if (OidIsValid(job->emit_into) || OidIsValid(job->late_stream))
+	{
+		const Oid	sinks[] = {job->emit_into, job->late_stream};
+
+		job_check_loop(VIEW_JOB_KIND, name, vq->source, sinks, lengthof(sinks));
+	}
 }
 
 /*
@@ -395,7 +401,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job_insert(&job, &options);
 	if (vq->single_group)
 		view_store_single_group(vq, job.state);
-	job_set_start(job.job_id, job.source, options.start_at);
+	job_set_start(&job, options.start_at);
 	job_note_changed();
 	PG_RETURN_OID(job.target);
 }

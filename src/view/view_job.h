@@ -17,6 +17,7 @@ extern void view_take_row(JobRound *round, JobInput *input);
 extern bool view_is_row_innocent(JobRound *round);
 extern void view_flush_round(JobRound *round);
 extern bool view_finish(JobBatch *batch);
+extern bool view_next_end(JobBatch *batch, Timestamp *end);
 extern void view_end_batch(JobBatch *batch);
 extern void view_close(JobBatch *batch);
 

@@ -89,6 +89,15 @@ struct ViewWindowKind
 						   ViewWindow *windows);
 
 	/*
+	 * The end of the last window that has rows of the state table from this
+	 * start to this end.  NULL if a row is of one window.
+	 */
+	Timestamp	(*last_end) (const ViewWindowSpec *spec, Timestamp start, Timestamp end);
+
+	/* do windows end in the order of their starts? */
+	bool		ends_in_order;
+
+	/*
 	 * Called when the watermark moves.  False if no window ends in (from,
 	 * to]. Otherwise *first_start is set to a time not after the start of any
 	 * such window.

@@ -29,6 +29,7 @@ typedef struct WorkerBatch
 {
 	int32		job_id;
 	JobBatchResult result;
+	TimestampTz due;			/* see worker_pool_next */
 	ErrorData  *error;
 } WorkerBatch;
 
@@ -45,7 +46,7 @@ run_batch(void *arg)
 
 	/* the extension may have been dropped since the scheduler looked */
 	if (OidIsValid(base_catalog_oid("job", true)))
-		batch->result = job_run_batch(batch->job_id);
+		batch->result = job_run_batch(batch->job_id, &batch->due);
 	else
 		batch->result = JOB_GONE;
 }
@@ -127,6 +128,7 @@ run_turn(WorkerBatch *batch)
 	bool		ok;
 
 	batch->job_id = worker_slot->job_id;
+	batch->due = 0;
 	worker_watch_begin(timeout);
 	ok = worker_run(run_batch, batch, "running a batch of a continuous job",
 					&batch->error);
@@ -156,7 +158,7 @@ streamq_job_main(Datum arg)
 	ErrorContextCallback callback;
 	WorkerOutcome outcome = TURN_NONE;
 	WorkerSeen	seen = {0};
-	WorkerBatch batch;
+	WorkerBatch batch = {0};
 
 	worker_start();
 	worker_pool_attach();
@@ -175,7 +177,7 @@ streamq_job_main(Datum arg)
 
 		worker_check();
 		MemoryContextReset(loop_context);
-		if (worker_pool_next(outcome, seen, &timeout))
+		if (worker_pool_next(outcome, seen, batch.due, &timeout))
 		{
 			/* before the batch takes its snapshot, so that no ring is missed */
 			seen.source = signal_count(worker_slot->source);

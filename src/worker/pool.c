@@ -55,6 +55,8 @@ typedef struct WorkerJob
 	bool		caught_up;
 	WorkerSeen	seen;			/* the doorbells' counts when it caught up */
 	TimestampTz last_turn;		/* when it ended */
+	TimestampTz due;			/* when it wants a turn without a ring; 0:
+								 * never */
 	TimestampTz not_before;		/* when it may be tried again, 0: at once */
 	int			delay;			/* ms until then, doubled each time */
 	int			holder;			/* number of the holder's slot, -1: none */
@@ -262,6 +264,7 @@ wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
 	return !job->caught_up || signal_count(job->source) != job->seen.source ||
 		(OidIsValid(job->other_source) &&
 		 signal_count(job->other_source) != job->seen.other_source) ||
+		(job->due != 0 && job->due <= now) ||
 		TimestampDifferenceExceeds(job->last_turn, now,
 								   (int) Min((int64) worker_naptime * naptimes, INT_MAX));
 }
@@ -276,7 +279,8 @@ put_off(WorkerJob *job, TimestampTz now, int least, int most)
 }
 
 static void
-note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz now)
+note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz due,
+			 TimestampTz now)
 {
 	if (outcome == TURN_NONE)
 		return;
@@ -300,6 +304,7 @@ note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz
 			job->not_before = 0;
 			job->caught_up = outcome == TURN_CAUGHT_UP;
 			job->seen = seen;
+			job->due = due;
 			break;
 	}
 }
@@ -516,8 +521,12 @@ worker_pool_tend(TimestampTz now)
 		if (job->not_before > now)
 			next = Min(next, job->not_before);
 		else if (!wants_turn(job, now, LOOK_NAPTIMES))
+		{
 			next = Min(next, TimestampTzPlusMilliseconds(job->last_turn,
 														 (int64) worker_naptime * LOOK_NAPTIMES));
+			if (job->due != 0)
+				next = Min(next, job->due);
+		}
 		else
 			/* if no worker is idle, the next one that is takes the job */
 			(void) poke_worker(pool);
@@ -560,7 +569,7 @@ choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
 }
 
 bool
-worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout)
+worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due, long *timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	WorkerJob  *own;
@@ -575,7 +584,7 @@ worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout)
 
 	own = worker_slot->job_id != 0 ? find_job(worker_slot->job_id) : NULL;
 	if (own != NULL)
-		note_outcome(own, outcome, seen, now);
+		note_outcome(own, outcome, seen, due, now);
 	if (outcome == TURN_GONE)
 	{
 		/* the scheduler lists the job again if it has been resumed meanwhile */
@@ -621,6 +630,9 @@ worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout)
 			if (own != NULL)
 			{
 				set_free(own);
+				/* the scheduler wakes a worker when it is due */
+				if (own->due != 0)
+					worker_wake_scheduler(MyDatabaseId);
 				others |= wants_turn(own, now, LOOK_EARLY);
 			}
 			hold_job(next);
@@ -629,8 +641,14 @@ worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout)
 		if (others)
 			(void) poke_worker(pool);
 	}
-	*timeout = own != NULL ?
-		Max(worker_naptime - TimestampDifferenceMilliseconds(own->last_turn, now), 1) : -1;
+	*timeout = -1;
+	if (own != NULL)
+	{
+		*timeout = worker_naptime - TimestampDifferenceMilliseconds(own->last_turn, now);
+		if (own->due != 0)
+			*timeout = Min(*timeout, TimestampDifferenceMilliseconds(now, own->due));
+		*timeout = Max(*timeout, 1);
+	}
 	LWLockRelease(worker_shared->lock);
 	return next != NULL;
 }

@@ -60,15 +60,17 @@ typedef struct WorkerSeen
 {
 	uint64		source;
 	uint64		other_source;
-}			WorkerSeen;
+} WorkerSeen;
 
 /*
  * End the turn with the worker's job, and begin the next turn with the job that
  * has waited longest.  seen has the doorbells' counts from before the turn.
+ * due is when the job wants its next turn even if no doorbell rings; 0: never.
  * False if there is nothing to do: then the worker sleeps for *timeout ms, or
  * until it is woken or the doorbell of its job rings.
  */
-extern bool worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, long *timeout);
+extern bool worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due,
+							 long *timeout);
 
 /* the time limit of a batch of the worker's job, ms; 0: none */
 extern int	worker_pool_timeout(void);

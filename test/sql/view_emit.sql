@@ -204,6 +204,18 @@ SELECT refused(late_rows => 'route', late_stream => 'heap');
 SELECT refused(emit_into => 'other');
 SELECT refused(emit_into => 'typed');
 SELECT refused(emit_into => 'heap');
+-- loops: directly, and through another view
+CREATE TABLE loop (at timestamptz, window_end timestamptz, url text, ms int, hits int) USING streamq;
+SELECT refused(emit_into => 'loop', query => 'SELECT w.window_end, max(at) AS at, max(url) AS url, max(ms) AS ms, count(*) AS hits
+	FROM loop, streamq.tumble(at, ''1 minute'') w GROUP BY w.window_end');
+SELECT refused(late_rows => 'route', late_stream => 'clicks');
+SELECT paused_view('loop_1', 'SELECT w.window_end, max(at) AS at, max(url) AS url, max(ms) AS ms, count(*) AS hits
+	FROM clicks, streamq.tumble(at, ''1 minute'') w GROUP BY w.window_end', emit_into => 'loop') AS v;
+SELECT refused(emit_into => 'clicks', query => 'SELECT max(at) AS at, max(url) AS url, max(ms) AS ms
+	FROM loop, streamq.tumble(at, ''1 minute'') w GROUP BY w.window_end');
+SELECT refused(late_rows => 'route', late_stream => 'clicks', query => 'SELECT max(at) AS at, max(url) AS url, max(ms) AS ms
+	FROM loop, streamq.tumble(at, ''1 minute'') w GROUP BY w.window_end');
+DROP VIEW loop_1;
 SELECT refused(emit_into => 'envelope', query => 'SELECT url, count(*) FROM clicks GROUP BY url');
 SELECT refused(idle_timeout => '0');
 SELECT refused(idle_timeout => '-1 s');
