@@ -477,7 +477,7 @@ view_finish(JobBatch *job_batch)
 	int64		retention = job_batch->job.event_time.retention;
 	int64		removed;
 
-	if (batch->vq->window_rti == 0 || !stats->has_watermark)
+	if (!batch->vq->windowed || !stats->has_watermark)
 		return false;
 	if (batch->emit)
 		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
@@ -496,7 +496,7 @@ view_next_end(JobBatch *job_batch, Timestamp *end)
 {
 	ViewBatch  *batch = job_batch->loaded;
 
-	return batch->vq->window_rti != 0 && job_batch->stats.has_watermark &&
+	return batch->vq->windowed && job_batch->stats.has_watermark &&
 		view_find_open_window(batch->vq, batch->state, job_batch->stats.watermark, end);
 }
 

@@ -279,5 +279,6 @@ may_close(const ViewWindowSpec *spec, Timestamp from, Timestamp to, Timestamp *f
 }
 
 const ViewWindowKind view_truncated = {
-	.may_close = may_close
+	.may_close = may_close,
+	.ends_in_order = true
 };

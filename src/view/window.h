@@ -88,12 +88,6 @@ struct ViewWindowKind
 	int			(*assign) (const ViewWindowSpec *spec, Timestamp event,
 						   ViewWindow *windows);
 
-	/*
-	 * The end of the last window that has rows of the state table from this
-	 * start to this end.  NULL if a row is of one window.
-	 */
-	Timestamp	(*last_end) (const ViewWindowSpec *spec, Timestamp start, Timestamp end);
-
 	/* do windows end in the order of their starts? */
 	bool		ends_in_order;
 
