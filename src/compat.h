@@ -326,6 +326,18 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_GROUP_EXPR(rte, attno)	((Node *) list_nth((rte)->groupexprs, (attno) - 1))
 #endif
 
+/*
+ * 16: privileges to check are in a list of their own; 18: grouping expressions
+ * are in a range table entry.  For a query whose relations were all replaced.
+ */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_FORGET_RELATIONS(query)	((query)->rteperminfos = NIL, (query)->hasGroupRTE = false)
+#elif PG_VERSION_NUM >= 160000
+#define COMPAT_FORGET_RELATIONS(query)	((query)->rteperminfos = NIL)
+#else
+#define COMPAT_FORGET_RELATIONS(query)	((void) 0)
+#endif
+
 /* 18: a path key has a comparison type in place of a strategy number */
 #if PG_VERSION_NUM < 180000
 #include "access/stratnum.h"
@@ -377,12 +389,13 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #if PG_VERSION_NUM < 160000
 #define COMPAT_CLEAR_PRIVILEGES(query, rte)	((void) (query), (rte)->requiredPerms = 0)
 #else
+#include "parser/parse_relation.h"
+
 #define COMPAT_CLEAR_PRIVILEGES(query, rte)	\
 	do { \
-		RTEPermissionInfo *info_ = list_nth_node(RTEPermissionInfo, (query)->rteperminfos, \
-												 (rte)->perminfoindex - 1); \
-		info_->relid = (rte)->relid; \
-		info_->requiredPerms = 0; \
+		RTEPermissionInfo *info_ = getRTEPermissionInfo((query)->rteperminfos, rte); \
+			info_->relid = (rte)->relid; \
+			info_->requiredPerms = 0; \
 	} while (0)
 #endif
 

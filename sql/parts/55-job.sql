@@ -42,7 +42,9 @@ CREATE TABLE streamq.job (
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
-	definition pg_catalog.text
+	definition pg_catalog.text,
+	restored_done pg_catalog.int8[],
+	restored_watermark pg_catalog.timestamptz
 );
 COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, handler';
 COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
@@ -64,6 +66,8 @@ COMMENT ON COLUMN streamq.job.retry_backoff IS 'time before a handler is called 
 COMMENT ON COLUMN streamq.job.retry_backoff_max IS 'limit of that time; null: no limit';
 COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
 COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
+COMMENT ON COLUMN streamq.job.restored_done IS 'for each partition, how many messages a restored job had processed when it was dumped; null once it runs';
+COMMENT ON COLUMN streamq.job.restored_watermark IS 'watermark of a restored job when it was dumped; null once it runs';
 COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
 COMMENT ON COLUMN streamq.job.job_timeout IS 'longest time that a batch may take; null: the setting streamq.job_timeout; zero: no limit';
 COMMENT ON TABLE streamq.job IS 'jobs; the view streamq.jobs shows them';
@@ -77,9 +81,11 @@ CREATE TABLE streamq.job_progress (
 	next_offset pg_catalog.int8 NOT NULL,
 	max_event_time pg_catalog.timestamptz,
 	last_message_at pg_catalog.timestamptz,
+	replay_to pg_catalog.int8,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
+COMMENT ON COLUMN streamq.job_progress.replay_to IS 'messages below this offset are read again: what the job writes to other streams is there already';
 COMMENT ON COLUMN streamq.job_progress.last_message_at IS 'time at which the last message that was read had been appended';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
@@ -93,10 +99,12 @@ CREATE TABLE streamq.job_stats (
 	last_error pg_catalog.text,
 	watermark pg_catalog.timestamptz,
 	expired pg_catalog.int8 NOT NULL,
-	rows_written pg_catalog.int8 NOT NULL
+	rows_written pg_catalog.int8 NOT NULL,
+	emitted_until pg_catalog.timestamptz
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_stats.errors_before IS 'errors that do not count for the limit: those before the job was resumed last';
 COMMENT ON COLUMN streamq.job_stats.rows_written IS 'rows that the job has written to emit_into';
+COMMENT ON COLUMN streamq.job_stats.emitted_until IS 'windows that end at or before this time were emitted before the state was computed again';
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (
@@ -283,16 +291,35 @@ AS 'MODULE_PATHNAME', 'streamq_cancel_job';
 COMMENT ON FUNCTION streamq.cancel_job(pg_catalog.text)
 IS 'cancel the batch of a job that a worker is running, which is tried again later; false if there is none';
 
-CREATE FUNCTION streamq.alter_job(job pg_catalog.text, job_timeout pg_catalog.interval) RETURNS pg_catalog.void
+CREATE FUNCTION streamq.alter_job(
+	job pg_catalog.text,
+	job_timeout pg_catalog.interval DEFAULT NULL,
+	error_limit pg_catalog.int8 DEFAULT NULL,
+	watermark_delay pg_catalog.interval DEFAULT NULL,
+	allowed_lateness pg_catalog.interval DEFAULT NULL,
+	idle_timeout pg_catalog.interval DEFAULT NULL,
+	retention pg_catalog.interval DEFAULT NULL,
+	batch_size pg_catalog.int4 DEFAULT NULL,
+	max_deliveries pg_catalog.int4 DEFAULT NULL,
+	dead_letter pg_catalog.regclass DEFAULT NULL,
+	retry_backoff pg_catalog.interval DEFAULT NULL,
+	retry_backoff_max pg_catalog.interval DEFAULT NULL,
+	default_job_timeout pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_alter_job';
-COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval)
-IS 'set how long a batch of a job may take; null: the setting streamq.job_timeout; zero: no limit';
+COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval, pg_catalog.int8, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.int4, pg_catalog.regclass, pg_catalog.interval, pg_catalog.interval, pg_catalog.bool)
+IS 'change options of a job; null: as it is; zero: without the limit';
 
 CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.timestamptz
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_watermark';
 COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'watermark of a continuous view: all windows that end at or before it are closed';
+
+CREATE FUNCTION streamq.view_batch_query(view pg_catalog.regclass) RETURNS pg_catalog.text
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_view_batch_query';
+COMMENT ON FUNCTION streamq.view_batch_query(pg_catalog.regclass) IS 'ordinary query over the stream that gives what the continuous view shows';
 
 CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
 RETURNS pg_catalog.bool

@@ -72,6 +72,9 @@ typedef struct JobRow
 	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
 	char	   *definition;		/* the query in the dump, or NULL */
+	int			nrestored;		/* partitions in the dump of a restored job */
+	int64	   *restored_done;	/* for each, how many messages were processed */
+	Timestamp	restored_watermark; /* DT_NOBEGIN: there was none */
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;
 
@@ -88,6 +91,9 @@ typedef struct JobStats
 	bool		has_watermark;
 	Timestamp	watermark;
 	int64		rows_written;	/* rows written to emit_into */
+	Timestamp	emitted_until;	/* windows that end at or before it were
+								 * emitted before the job was reset;
+								 * DT_NOBEGIN: none */
 } JobStats;
 
 /* number of a partition of the second stream in streamq.job_progress */
@@ -102,6 +108,8 @@ typedef struct JobProgress
 	Timestamp	max_event;		/* latest event time so far */
 	TimestampTz last_at;		/* when the last message that was read had
 								 * been appended; DT_NOBEGIN: none was read */
+	int64		replay_to;		/* messages below are read again: what they
+								 * make a job write is there already */
 	bool		changed;
 	bool		stored;			/* has a row, at tid */
 	ItemPointerData tid;
@@ -173,7 +181,14 @@ extern void job_find_by_name(const char *name, JobRow *job);
 
 /* when a job is enabled, its errors so far no longer count for the limit */
 extern void job_set_enabled(int32 job_id, bool enabled);
-extern void job_set_timeout(int32 job_id, Interval *timeout);
+
+/*
+ * Change the options that are given; NULL or 0 leaves one as it is.  A zero
+ * interval, or JOB_NO_LIMIT for error_limit, removes a limit.  With
+ * default_timeout, the timeout is that of the setting again.
+ */
+extern void job_change_options(int32 job_id, const JobOptions *options, bool default_timeout);
+extern void job_set_dead_letter(int32 job_id, Oid dead_letter);
 
 /* remove the job and all its rows */
 extern void job_delete(int32 job_id);

@@ -20,6 +20,7 @@
 #include "job/job_args.h"
 #include "job/job_define.h"
 #include "job/job_kind.h"
+#include "job/replay.h"
 #include "pipe/pipe.h"
 #include "pipe/pipe_internal.h"
 #include "query/query.h"
@@ -74,16 +75,21 @@ rebuild(JobRow *job, Oid owner)
 {
 	Query	   *query = job_view_query(job->target);
 	Relation	target;
+	JobDone		done;
 
 	/* pg_dump may create an empty view first, and replace it later */
 	if (query_find_source(query, job->source) == 0 ||
 		(OidIsValid(job->other_source) && query_find_source(query, job->other_source) == 0))
+		return false;
+	/* what it had written to the target is restored, too */
+	if (!job_find_done(job, &done))
 		return false;
 	target = pipe_open_target(job->emit_into, NoLock);
 	job->query_tree = pipe_write_columns(pipe_match_columns(query, target));
 	table_close(target, NoLock);
 	job_record_dependency(job->target, RelationRelationId, job->emit_into);
 	job_set_current(job);
+	job_skip_done(job, &done);
 	return true;
 }
 
@@ -127,7 +133,7 @@ enum
 /* fail if the caller may not do what the pipe will do, or if it cannot work */
 static void
 try_plan(const JobRow *job, Relation target, const PipeColumns *columns, Query *query,
-		 const PipeJoin * join)
+		 const PipeJoin *join)
 {
 	char	   *text;
 

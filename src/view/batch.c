@@ -22,6 +22,7 @@
 #include "view/late.h"
 #include "view/sessions.h"
 #include "view/state_table.h"
+#include "view/trunc.h"
 #include "view/view_job.h"
 #include "view/window.h"
 
@@ -38,17 +39,20 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
-	ViewEmit   *emit;
+	ViewEmit   *emit;			/* NULL: the row causes no corrections */
 	ViewStateTable *state;
 	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewLateRows *late;			/* NULL: no row was routed yet */
+	bool		replaying;		/* the current row was processed before the
+								 * state was computed again */
 	ViewWindow *windows;		/* windows of the current row */
 	ViewSlice	slice;			/* slice of the last row, if has_slice */
 	bool		has_slice;
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
+	ExprState  *window_start;	/* NULL: a window function */
 	ExprState  *where;
 	ExprState **keys;
 	Datum	   *keyvalues;
@@ -237,6 +241,28 @@ take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 }
 
 /*
+ * Take a row in a query whose windows come from GROUP BY.  A row without an
+ * event time has a group, too.
+ */
+static bool
+take_truncated(JobRound *round, ViewRound *view)
+{
+	ViewWindow	window;
+	Timestamp	start;
+	bool		isnull;
+
+	if (!passes_where(view))
+		return false;
+	start = DatumGetTimestamp(ExecEvalExprSwitchContext(view->window_start, view->econtext,
+														&isnull));
+	view_trunc_window(view->vq->window.trunc, start, isnull, &window);
+	if (is_left_out(round, window.end))
+		return true;
+	advance_group(view, &window, DT_NOBEGIN);
+	return is_late(round, window.end);
+}
+
+/*
  * Take a row into its windows, one after the other.  Returns whether it is late
  * for any of them.
  */
@@ -302,16 +328,23 @@ static void
 take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	bool		isnull;
+	bool		finite;
 	bool		late;
 	Timestamp	event;
 
 	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
 														view->econtext, &isnull));
-	/* without an event time there is no window, as in the query run by hand */
-	if (isnull || TIMESTAMP_NOT_FINITE(event))
-		return;
+	finite = !isnull && !TIMESTAMP_NOT_FINITE(event);
 
-	if (view->sessions)
+	/*
+	 * without an event time a window function returns no window, as in the
+	 * query run by hand
+	 */
+	if (view->window_start)
+		late = take_truncated(round, view);
+	else if (!finite)
+		return;
+	else if (view->sessions)
 		late = take_in_session(round, view, event);
 	else if (view->vq->sliced)
 		late = take_in_slice(round, view, event);
@@ -320,10 +353,11 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 	if (late)
 	{
 		round->stats.late_rows++;
-		if (round->batch->job.event_time.late == JOB_LATE_ROUTE)
+		if (round->batch->job.event_time.late == JOB_LATE_ROUTE && !view->replaying)
 			route_row(round, view, input->slot);
 	}
-	job_advance_watermark(round, input, event);
+	if (finite)
+		job_advance_watermark(round, input, event);
 }
 
 void
@@ -332,6 +366,10 @@ view_take_row(JobRound *round, JobInput *input)
 	ViewRound  *view = round->state;
 	ExprContext *econtext = view->econtext;
 	MemoryContext old;
+
+	/* corrections and late rows of a replayed row were written before */
+	view->replaying = input->off < round->progress[input->number].replay_to;
+	view->emit = view->replaying ? NULL : ((ViewBatch *) round->batch->loaded)->emit;
 
 	ResetExprContext(econtext);
 	view->aggs->ordinal = LOG_MSG_ID(input->partition, input->off);
@@ -367,12 +405,13 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
-	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->windowed)
 	{
 		view->event_time = view_compile_expression(vq, vq->event_time);
-		if (!vq->sliced || view->emit)
+		if (vq->window_start)
+			view->window_start = view_compile_expression(vq, vq->window_start);
+		if (!vq->sliced || batch->emit)
 			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
 	}
@@ -431,8 +470,14 @@ view_load(JobBatch *job_batch)
 	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
 		view_late_check(job_batch->source, job_batch->job.late_stream);
 	if (OidIsValid(job_batch->job.emit_into))
-		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
-									   batch->watermark);
+	{
+		Timestamp	emitted = job_batch->stats.emitted_until;
+
+		if (batch->had_watermark)
+			emitted = Max(emitted, batch->watermark);
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, TIMESTAMP_IS_NOBEGIN(emitted),
+									   emitted);
+	}
 	return batch;
 }
 
@@ -445,7 +490,7 @@ view_finish(JobBatch *job_batch)
 	int64		retention = job_batch->job.event_time.retention;
 	int64		removed;
 
-	if (batch->vq->window_rti == 0 || !stats->has_watermark)
+	if (!batch->vq->windowed || !stats->has_watermark)
 		return false;
 	if (batch->emit)
 		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
@@ -464,7 +509,7 @@ view_next_end(JobBatch *job_batch, Timestamp *end)
 {
 	ViewBatch  *batch = job_batch->loaded;
 
-	return batch->vq->window_rti != 0 && job_batch->stats.has_watermark &&
+	return batch->vq->windowed && job_batch->stats.has_watermark &&
 		view_find_open_window(batch->vq, batch->state, job_batch->stats.watermark, end);
 }
 

@@ -36,6 +36,7 @@
 #include "base/try.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
+#include "job/replay.h"
 #include "state/state.h"
 #include "view/analyze.h"
 #include "view/state_table.h"
@@ -152,6 +153,7 @@ view_rebuild(JobRow *job, Oid owner)
 	Relation	state = table_open(job->state, NoLock);
 	Query	   *query;
 	ViewQuery  *vq;
+	JobDone		done;
 
 	if (!is_complete(job->target, state))
 	{
@@ -168,10 +170,13 @@ view_rebuild(JobRow *job, Oid owner)
 						get_rel_name(job->target)),
 				 errhint("Drop the continuous view and create it again.")));
 
+	(void) job_find_done(job, &done);
+
 	/* the subtransaction begins after the job was locked, as writers must */
 	(void) base_try(empty_table, state, BASE_TRY_KEEP, accept_no_error);
 	job->query_tree = nodeToString(query);
 	job_reset(job);
+	job_replay_done(job, &done);
 	view_record_dependencies(job, query);
 	if (vq->single_group)
 		view_store_single_group(vq, job->state);

@@ -66,7 +66,7 @@ index_fits(Relation index, const AttrNumber *attnos, int natts)
 
 /*
  * Do the columns of an index keep their values while a row is updated?  The
- * end of a session does not.
+ * end of a session and the windows that a slice counts for do not.
  */
 static bool
 is_on_fixed_columns(Form_pg_index form, ViewQuery *vq)
@@ -76,7 +76,8 @@ is_on_fixed_columns(Form_pg_index form, ViewQuery *vq)
 	for (int i = 0; i < form->indnatts; i++)
 	{
 		if (form->indkey.values[i] > last ||
-			(view_is_merging(vq) && form->indkey.values[i] == WINDOW_END_ATTNO))
+			(view_is_merging(vq) && form->indkey.values[i] == WINDOW_END_ATTNO) ||
+			(vq->sliced && form->indkey.values[i] == VIEW_STATE_COUNTS_AFTER_ATTNO))
 			return false;
 	}
 	return true;
@@ -126,7 +127,7 @@ view_state_index(Relation rel, ViewQuery *vq)
 	AttrNumber	columns[2];
 	int			n = 0;
 
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 		columns[n++] = WINDOW_START_ATTNO;
 	columns[n++] = view_state_first_attno(vq);
 	if (view_is_merging(vq))
