@@ -316,6 +316,14 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_TRY_LOCK_TUPLE(rel, tid, mode)	ConditionalLockTuple(rel, tid, mode, false)
 #endif
 
+/* 16: columns tell which outer joins may turn them into nulls */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SET_NULLING_JOIN(var, join)	((void) 0)
+#else
+#define COMPAT_SET_NULLING_JOIN(var, join) \
+	((var)->varnullingrels = bms_make_singleton(join))
+#endif
+
 /* 18: grouping expressions are in a range table entry of their own */
 #include "nodes/parsenodes.h"
 #if PG_VERSION_NUM < 180000
