@@ -38,10 +38,19 @@ describe(const JobRow *job, JobRelation *relations)
 {
 	int			n = 0;
 
-	relations[n++] = (JobRelation) {job->source, JOB_SOURCE, AccessShareLock};
+	relations[n++] = (JobRelation)
+	{
+		job->source, JOB_SOURCE, AccessShareLock
+	};
 	if (OidIsValid(job->dead_letter))
-		relations[n++] = (JobRelation) {job->dead_letter, JOB_TARGET, RowExclusiveLock};
-	relations[n++] = (JobRelation) {job->target, JOB_VIEW, AccessShareLock};
+		relations[n++] = (JobRelation)
+	{
+		job->dead_letter, JOB_TARGET, RowExclusiveLock
+	};
+	relations[n++] = (JobRelation)
+	{
+		job->target, JOB_VIEW, AccessShareLock
+	};
 	return n;
 }
 

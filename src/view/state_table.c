@@ -108,7 +108,7 @@ view_state_index(Relation rel, ViewQuery *vq)
 	AttrNumber	columns[2];
 	int			n = 0;
 
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 		columns[n++] = WINDOW_START_ATTNO;
 	columns[n++] = view_state_first_attno(vq);
 	if (view_is_merging(vq))
