@@ -37,6 +37,8 @@ WHERE c.oid OPERATOR(pg_catalog.=) relation
 $$;
 COMMENT ON FUNCTION streamq.relation_name(pg_catalog.oid) IS 'name of a relation with its schema; null if there is none';
 
+-- Pipes and handlers are paused after a restore, because their positions are not
+-- in the dump, and what they have written is.
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -52,7 +54,8 @@ SELECT streamq.relation_name(j.target),
 	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
 		ARRAY['job_id', 'target', 'source', 'other_source', 'state_table', 'result_table', 'emit_into', 'late_stream',
 			  'dead_letter', 'format', 'query_tree']::pg_catalog.text[]
-		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id))
+		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id),
+			'enabled', j.enabled AND j.name IS NULL)
 FROM streamq.job j
 WHERE streamq.relation_name(j.target) IS NOT NULL
   AND streamq.relation_name(j.source) IS NOT NULL
