@@ -297,6 +297,18 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_GROUP_EXPR(rte, attno)	((Node *) list_nth((rte)->groupexprs, (attno) - 1))
 #endif
 
+/*
+ * 16: privileges to check are in a list of their own; 18: grouping expressions
+ * are in a range table entry.  For a query whose relations were all replaced.
+ */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_FORGET_RELATIONS(query)	((query)->rteperminfos = NIL, (query)->hasGroupRTE = false)
+#elif PG_VERSION_NUM >= 160000
+#define COMPAT_FORGET_RELATIONS(query)	((query)->rteperminfos = NIL)
+#else
+#define COMPAT_FORGET_RELATIONS(query)	((void) 0)
+#endif
+
 /* 18: a path key has a comparison type in place of a strategy number */
 #if PG_VERSION_NUM < 180000
 #include "access/stratnum.h"
@@ -344,6 +356,20 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_CHECK_PERMISSIONS(plan)	ExecCheckPermissions((plan)->rtable, (plan)->permInfos, true)
 #endif
 
+/* 16: the same for the relations of a query, of which one has changed */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_CLEAR_PRIVILEGES(query, rte)	((void) (query), (rte)->requiredPerms = 0)
+#else
+#include "parser/parse_relation.h"
+
+#define COMPAT_CLEAR_PRIVILEGES(query, rte)	\
+	do { \
+		RTEPermissionInfo *info_ = getRTEPermissionInfo((query)->rteperminfos, rte); \
+			info_->relid = (rte)->relid; \
+			info_->requiredPerms = 0; \
+	} while (0)
+#endif
+
 /* 18: functions that write EXPLAIN's properties have headers of their own */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -353,6 +379,18 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 /* 18: the macro was removed */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/*
+ * 16: some aggregates can be serialized whose state is all of their input; the
+ * caller includes utils/fmgroids.h
+ */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_STATE_IS_INPUT(serialfn)	false
+#else
+#define COMPAT_STATE_IS_INPUT(serialfn) \
+	((serialfn) == F_ARRAY_AGG_SERIALIZE || (serialfn) == F_ARRAY_AGG_ARRAY_SERIALIZE || \
+	 (serialfn) == F_STRING_AGG_SERIALIZE)
 #endif
 
 #endif

@@ -42,7 +42,9 @@ CREATE TABLE streamq.job (
 	settings pg_catalog.text[] NOT NULL,
 	query pg_catalog.text NOT NULL,
 	query_tree pg_catalog.text NOT NULL,
-	definition pg_catalog.text
+	definition pg_catalog.text,
+	restored_done pg_catalog.int8[],
+	restored_watermark pg_catalog.timestamptz
 );
 COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, handler';
 COMMENT ON COLUMN streamq.job.name IS 'name of the job; null for a continuous view, which has the name of its view';
@@ -64,6 +66,8 @@ COMMENT ON COLUMN streamq.job.retry_backoff IS 'time before a handler is called 
 COMMENT ON COLUMN streamq.job.retry_backoff_max IS 'limit of that time; null: no limit';
 COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
 COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
+COMMENT ON COLUMN streamq.job.restored_done IS 'for each partition, how many messages a restored job had processed when it was dumped; null once it runs';
+COMMENT ON COLUMN streamq.job.restored_watermark IS 'watermark of a restored job when it was dumped; null once it runs';
 COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
 COMMENT ON COLUMN streamq.job.job_timeout IS 'longest time that a batch may take; null: the setting streamq.job_timeout; zero: no limit';
 COMMENT ON TABLE streamq.job IS 'jobs; the view streamq.jobs shows them';
@@ -77,9 +81,11 @@ CREATE TABLE streamq.job_progress (
 	next_offset pg_catalog.int8 NOT NULL,
 	max_event_time pg_catalog.timestamptz,
 	last_message_at pg_catalog.timestamptz,
+	replay_to pg_catalog.int8,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
+COMMENT ON COLUMN streamq.job_progress.replay_to IS 'messages below this offset are read again: what the job writes to other streams is there already';
 COMMENT ON COLUMN streamq.job_progress.last_message_at IS 'time at which the last message that was read had been appended';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
@@ -93,10 +99,12 @@ CREATE TABLE streamq.job_stats (
 	last_error pg_catalog.text,
 	watermark pg_catalog.timestamptz,
 	expired pg_catalog.int8 NOT NULL,
-	rows_written pg_catalog.int8 NOT NULL
+	rows_written pg_catalog.int8 NOT NULL,
+	emitted_until pg_catalog.timestamptz
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_stats.errors_before IS 'errors that do not count for the limit: those before the job was resumed last';
 COMMENT ON COLUMN streamq.job_stats.rows_written IS 'rows that the job has written to emit_into';
+COMMENT ON COLUMN streamq.job_stats.emitted_until IS 'windows that end at or before this time were emitted before the state was computed again';
 COMMENT ON TABLE streamq.job_stats IS 'counters and watermark of jobs';
 
 CREATE TABLE streamq.job_error_log (
@@ -183,6 +191,58 @@ CREATE AGGREGATE streamq.aggregate_merge(aggregate pg_catalog.regprocedure, argu
 COMMENT ON AGGREGATE streamq.aggregate_merge(pg_catalog.regprocedure, pg_catalog.regtype[], pg_catalog.anyelement, pg_catalog.bytea, pg_catalog.int4, pg_catalog.text)
 IS 'one stored state from those of several rows of a group; the collation of the last argument is that of the aggregate''s input';
 
+-- Input of aggregates that keep it instead of a state.  Only streamq can make
+-- values of this type.
+
+CREATE TYPE streamq.aggregate_input;
+
+CREATE FUNCTION streamq.aggregate_input_in(pg_catalog.cstring) RETURNS streamq.aggregate_input
+LANGUAGE C STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_in';
+
+CREATE FUNCTION streamq.aggregate_input_out(streamq.aggregate_input) RETURNS pg_catalog.cstring
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_out';
+
+-- Compressing chunks takes more time than writing them.
+CREATE TYPE streamq.aggregate_input (
+	INPUT = streamq.aggregate_input_in,
+	OUTPUT = streamq.aggregate_input_out,
+	INTERNALLENGTH = VARIABLE,
+	STORAGE = external
+);
+COMMENT ON TYPE streamq.aggregate_input IS 'input of an aggregate in a continuous view';
+
+CREATE FUNCTION streamq.aggregate_inputs(state_table pg_catalog.regclass, inputs streamq.aggregate_input)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_aggregate_inputs';
+COMMENT ON FUNCTION streamq.aggregate_inputs(pg_catalog.regclass, streamq.aggregate_input)
+IS 'rows of the input of an aggregate in a continuous view';
+
+CREATE FUNCTION streamq.aggregate_input_merge_add(state pg_catalog.internal, inputs streamq.aggregate_input)
+RETURNS pg_catalog.internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_merge_add';
+COMMENT ON FUNCTION streamq.aggregate_input_merge_add(pg_catalog.internal, streamq.aggregate_input)
+IS 'transition function of aggregate_input_merge()';
+
+CREATE FUNCTION streamq.aggregate_input_merge_final(state pg_catalog.internal)
+RETURNS streamq.aggregate_input
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_aggregate_input_merge_final';
+COMMENT ON FUNCTION streamq.aggregate_input_merge_final(pg_catalog.internal)
+IS 'final function of aggregate_input_merge()';
+
+CREATE AGGREGATE streamq.aggregate_input_merge(inputs streamq.aggregate_input) (
+	SFUNC = streamq.aggregate_input_merge_add,
+	STYPE = pg_catalog.internal,
+	FINALFUNC = streamq.aggregate_input_merge_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE streamq.aggregate_input_merge(streamq.aggregate_input)
+IS 'the input of several rows of a group';
+
 CREATE FUNCTION streamq.refuse_state_change() RETURNS pg_catalog.trigger
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
@@ -255,6 +315,11 @@ CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.t
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_watermark';
 COMMENT ON FUNCTION streamq.watermark(pg_catalog.regclass) IS 'watermark of a continuous view: all windows that end at or before it are closed';
+
+CREATE FUNCTION streamq.view_batch_query(view pg_catalog.regclass) RETURNS pg_catalog.text
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_view_batch_query';
+COMMENT ON FUNCTION streamq.view_batch_query(pg_catalog.regclass) IS 'ordinary query over the stream that gives what the continuous view shows';
 
 CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
 RETURNS pg_catalog.bool

@@ -37,8 +37,35 @@ WHERE c.oid OPERATOR(pg_catalog.=) relation
 $$;
 COMMENT ON FUNCTION streamq.relation_name(pg_catalog.oid) IS 'name of a relation with its schema; null if there is none';
 
--- Pipes and handlers are paused after a restore, because their positions are not
--- in the dump, and what they have written is.
+CREATE FUNCTION streamq.messages_before(stream pg_catalog.regclass, partition pg_catalog.int4, msg_offset pg_catalog.int8)
+RETURNS pg_catalog.int8
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'streamq_messages_before';
+REVOKE ALL ON FUNCTION streamq.messages_before(pg_catalog.regclass, pg_catalog.int4, pg_catalog.int8) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.messages_before(pg_catalog.regclass, pg_catalog.int4, pg_catalog.int8) TO pg_read_all_data;
+COMMENT ON FUNCTION streamq.messages_before(pg_catalog.regclass, pg_catalog.int4, pg_catalog.int8)
+IS 'number of messages of a partition below an offset';
+
+-- How many messages of each partition a job has processed.
+CREATE FUNCTION streamq.job_done(job_id pg_catalog.int4, stream pg_catalog.regclass) RETURNS pg_catalog.int8[]
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT pg_catalog.array_agg(CASE WHEN p.job_id IS NULL THEN 0 ELSE
+	streamq.messages_before(stream, i.n, GREATEST(p.next_offset, p.replay_to)) END ORDER BY i.n)
+FROM pg_catalog.generate_series(0, (SELECT pg_catalog.max(q.partition) FROM streamq.job_progress q
+	WHERE q.job_id OPERATOR(pg_catalog.=) job_done.job_id AND q.partition OPERATOR(pg_catalog.<) 256)) i(n)
+LEFT JOIN streamq.job_progress p ON p.job_id OPERATOR(pg_catalog.=) job_done.job_id
+	AND p.partition OPERATOR(pg_catalog.=) i.n
+$$;
+REVOKE ALL ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass) TO pg_read_all_data;
+COMMENT ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass)
+IS 'for each partition, how many messages a job has processed';
+
+-- Pipes and handlers are paused after a restore.  While messages are being
+-- restored into several partitions, they may not be in their places yet, and a
+-- job would take them twice.
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -56,7 +83,12 @@ SELECT streamq.relation_name(j.target),
 			  'dead_letter', 'format', 'query_tree']::pg_catalog.text[]
 		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id),
 			'enabled', j.enabled AND j.name IS NULL)
+		OPERATOR(pg_catalog.||) CASE WHEN j.format OPERATOR(pg_catalog.=) 0
+				OR (COALESCE(j.emit_into, j.late_stream) IS NULL AND j.name IS NULL) THEN '{}'::pg_catalog.jsonb
+			ELSE pg_catalog.jsonb_build_object('restored_done', streamq.job_done(j.job_id, j.source),
+				'restored_watermark', GREATEST(s.watermark, s.emitted_until)) END
 FROM streamq.job j
+LEFT JOIN streamq.job_stats s ON s.job_id OPERATOR(pg_catalog.=) j.job_id
 WHERE streamq.relation_name(j.target) IS NOT NULL
   AND streamq.relation_name(j.source) IS NOT NULL
 ORDER BY j.job_id

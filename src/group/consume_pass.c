@@ -183,7 +183,7 @@ group_consume_partitions(const GroupConsumer *consumer, bool *busy, TimestampTz 
 
 bool
 group_has_message(const GroupConsumer *consumer, int partition, int64 from, int64 limit,
-				  GroupPassed * passed)
+				  GroupPassed *passed)
 {
 	Snapshot	snapshot = group_message_snapshot();
 	LogReader  *reader;
@@ -212,7 +212,7 @@ group_has_message(const GroupConsumer *consumer, int partition, int64 from, int6
 }
 
 bool
-group_look_partitions(const GroupConsumer *consumer, GroupPassed * passed,
+group_look_partitions(const GroupConsumer *consumer, GroupPassed *passed,
 					  TimestampTz *wake_at)
 {
 	ConsumePass pass;

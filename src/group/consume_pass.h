@@ -30,7 +30,7 @@ typedef struct GroupPassed
 {
 	int64		from;
 	int64		to;
-}			GroupPassed;
+} GroupPassed;
 
 /*
  * Is there a message in [from, limit) of a partition?  What a mode promises may
@@ -41,13 +41,13 @@ typedef struct GroupPassed
  * the caller looks only once.
  */
 extern bool group_has_message(const GroupConsumer *consumer, int partition, int64 from,
-							  int64 limit, GroupPassed * passed);
+							  int64 limit, GroupPassed *passed);
 
 /*
  * Look, without taking anything, if a pass would find a message for the
  * consumer.  passed has an element for each of LOG_MAX_PARTITIONS partitions.
  */
-extern bool group_look_partitions(const GroupConsumer *consumer, GroupPassed * passed,
+extern bool group_look_partitions(const GroupConsumer *consumer, GroupPassed *passed,
 								  TimestampTz *wake_at);
 
 #endif

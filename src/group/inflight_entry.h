@@ -25,19 +25,20 @@ typedef enum InflightKind
 	INFLIGHT_DONE
 } InflightKind;
 
+/* many are copied for each batch, so they are small */
 typedef struct InflightLevel
 {
-	TransactionId xid;			/* InvalidTransactionId: settled (level 0
-								 * only) */
-	InflightKind kind;
-	bool		buried;			/* done: counts as dead-lettered, not as
-								 * acknowledged */
-	int32		deliveries;		/* so far; this one included if leased */
 	TimestampTz time;			/* available: not before (0: at once); leased:
 								 * the deadline */
 	uint64		token;			/* of the delivery (memory.h) */
+	TransactionId xid;			/* InvalidTransactionId: settled (level 0
+								 * only) */
+	int32		deliveries;		/* so far; this one included if leased */
 	uint32		consumer;		/* number in the registry of consumers; 0:
 								 * none */
+	uint8		kind;			/* InflightKind */
+	bool		buried;			/* done: counts as dead-lettered, not as
+								 * acknowledged */
 	bool		uncounted;		/* private: done, settled by VACUUM */
 } InflightLevel;
 
@@ -46,11 +47,11 @@ typedef struct InflightLevel
 typedef struct InflightEntry
 {
 	uint32		hash;			/* of the key; 0 in shared mode */
+	int			slot;			/* private; -1 in a new entry */
 	int64		from;
 	int32		count;			/* offsets [from, from + count) */
 	int			nlevels;		/* at least 1 */
 	InflightLevel levels[INFLIGHT_MAX_LEVELS];
-	int			slot;			/* private; -1 in a new entry */
 } InflightEntry;
 
 /* a new entry with one settled level: available, never delivered */

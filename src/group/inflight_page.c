@@ -81,7 +81,7 @@ static void
 get_level(const InflightDiskLevel *disk, bool settled, InflightLevel *level)
 {
 	level->xid = settled ? InvalidTransactionId : disk->xid;
-	level->kind = (InflightKind) (disk->what & WHAT_KIND);
+	level->kind = (uint8) (disk->what & WHAT_KIND);
 	level->buried = (disk->what & WHAT_BURIED) != 0;
 	level->uncounted = (disk->what & WHAT_UNCOUNTED) != 0;
 	level->deliveries = (int32) (disk->what >> WHAT_SHIFT);

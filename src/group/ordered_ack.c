@@ -66,7 +66,7 @@ end_changed(OrderedChange *change)
 	/* there may be messages here, or in a partition that waits for this one */
 	if ((released || !state->leased) &&
 		(state->cursor < log_next_offset(rel, change->partition) ||
-		 log_partition_count(rel) > 1))
+		 log_partitions_depend(rel)))
 		group_ring_at_end(RelationGetRelid(rel), true);
 }
 

@@ -353,8 +353,8 @@ finish_delivery(const GroupConsumer *consumer, int partition, OrderedState *stat
 	group_ordered_write(rel, group, partition, state);
 	group_ring_at_end(RelationGetRelid(rel),
 					  !state->leased &&
-					  (log_partition_count(rel) > 1 ||
-					   state->cursor < log_next_offset(rel, partition)));
+					  (state->cursor < log_next_offset(rel, partition) ||
+					   log_partitions_depend(rel)));
 }
 
 void

@@ -280,11 +280,8 @@ decide_done(SharedChange *change, const InflightEntry *entry, int64 from, int64 
 static int64
 end_done(SharedChange *change, int64 count)
 {
-	bool		ring = change->unblocked ||
-		(change->changed && log_partition_count(change->rel) > 1);
-
 	end_change(change, true);
-	if (ring)
+	if (change->unblocked || (change->changed && log_partitions_depend(change->rel)))
 		group_ring_at_end(RelationGetRelid(change->rel), true);
 	return count;
 }

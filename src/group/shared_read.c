@@ -57,7 +57,7 @@ typedef struct ReadClaims
 static int64
 claim_end(const SharedClaim *claim)
 {
-	return claim->before.from + claim->before.count;
+	return claim->from + claim->count;
 }
 
 static bool
@@ -95,7 +95,7 @@ advance(ReadClaims *read, int64 to)
 {
 	read->off = to;
 	if (to == claim_end(&read->take->claims[read->claim]) && ++read->claim < read->take->nclaims)
-		read->off = read->take->claims[read->claim].before.from;
+		read->off = read->take->claims[read->claim].from;
 }
 
 /* the same fix for all claimed messages below off */
@@ -131,11 +131,10 @@ judge_message(ReadClaims *read, TimestampTz produced_at)
 {
 	SharedTake *take = read->take;
 	const GroupConsumer *consumer = take->consumer;
-	const InflightEntry *before = &take->claims[read->claim].before;
 	LogKeptRow	row = {
 		.msg_id = LOG_MSG_ID(take->partition, read->off),
 		.produced_at = produced_at,
-		.note = group_inflight_top(before)->deliveries + 1
+		.note = take->claims[read->claim].deliveries + 1
 	};
 
 	switch (group_judge(consumer, &row, 0))
@@ -227,11 +226,11 @@ static bool
 fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 {
 	InflightHead *head = group_inflight_head(take->tree);
-	const InflightEntry *before = &take->claims[fix->claim].before;
+	const SharedClaim *claim = &take->claims[fix->claim];
 	InflightLevel level;
 
 	/* it was counted when it was claimed, but is not handed out */
-	if (group_inflight_top(before)->deliveries > 0)
+	if (claim->deliveries > 0)
 	{
 		head->redelivered -= part->count;
 		group_inflight_head_changed(take->tree);
@@ -253,8 +252,14 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 			group_inflight_push(part, &level);
 			return true;
 		case FIX_RESTORE:
-			part->nlevels = before->nlevels;
-			memcpy(part->levels, before->levels, sizeof(part->levels));
+			part->nlevels = claim->nlevels;
+			if (claim->levels != NULL)
+				memcpy(part->levels, claim->levels, claim->nlevels * sizeof(InflightLevel));
+			else
+				part->levels[0] = (InflightLevel)
+			{
+				.kind = INFLIGHT_AVAILABLE
+			};
 			/* what blocked it may be gone */
 			(void) group_key_clear_blocked(part);
 			return true;
@@ -266,7 +271,7 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 static void
 apply_fix(SharedTake *take, const Fix *fix)
 {
-	uint32		hash = take->claims[fix->claim].before.hash;
+	uint32		hash = take->claims[fix->claim].hash;
 	int64		off = fix->from;
 
 	while (off < fix->to)
@@ -302,41 +307,12 @@ apply_fix(SharedTake *take, const Fix *fix)
 	}
 }
 
-typedef struct ClaimOrder
-{
-	int64		off;
-	int			claim;
-} ClaimOrder;
-
-#define ST_SORT sort_claim_order
-#define ST_ELEMENT_TYPE ClaimOrder
-#define ST_COMPARE(a, b) ((a)->off < (b)->off ? -1 : (a)->off > (b)->off)
+#define ST_SORT sort_claims
+#define ST_ELEMENT_TYPE SharedClaim
+#define ST_COMPARE(a, b) ((a)->from < (b)->from ? -1 : (a)->from > (b)->from)
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
-
-/*
- * Put the claims into the order of offsets.  They are large, so they are moved
- * only once.
- */
-static void
-sort_claims(SharedTake *take)
-{
-	ClaimOrder *order = palloc(take->nclaims * sizeof(ClaimOrder));
-	SharedClaim *sorted = palloc(take->maxclaims * sizeof(SharedClaim));
-
-	for (int i = 0; i < take->nclaims; i++)
-	{
-		order[i].off = take->claims[i].before.from;
-		order[i].claim = i;
-	}
-	sort_claim_order(order, take->nclaims);
-	for (int i = 0; i < take->nclaims; i++)
-		sorted[i] = take->claims[order[i].claim];
-	pfree(order);
-	pfree(take->claims);
-	take->claims = sorted;
-}
 
 void
 group_shared_read_claims(SharedTake *take)
@@ -346,13 +322,13 @@ group_shared_read_claims(SharedTake *take)
 	/* old messages come first, in the order of the tree, then new ones */
 	for (int i = 1; i < take->nclaims; i++)
 	{
-		if (take->claims[i - 1].before.from > take->claims[i].before.from)
+		if (take->claims[i - 1].from > take->claims[i].from)
 		{
-			sort_claims(take);
+			sort_claims(take->claims, take->nclaims);
 			break;
 		}
 	}
-	read.off = take->claims[0].before.from;
+	read.off = take->claims[0].from;
 	read_messages(&read);
 
 	if (read.nfixes > 0)

@@ -135,6 +135,34 @@ group_shared_take_note_refused(SharedTake *take)
 	}
 }
 
+/* remember a claim, and how the messages were before */
+static void
+note_claim(SharedTake *take, const InflightEntry *entry)
+{
+	static const InflightLevel fresh = {.kind = INFLIGHT_AVAILABLE};
+	SharedClaim *claim;
+	Size		size = entry->nlevels * sizeof(InflightLevel);
+
+	if (take->nclaims == take->maxclaims)
+	{
+		take->maxclaims = Max(8, take->maxclaims * 4);
+		take->claims = take->claims == NULL ?
+			palloc(take->maxclaims * sizeof(SharedClaim)) :
+			repalloc(take->claims, take->maxclaims * sizeof(SharedClaim));
+	}
+	claim = &take->claims[take->nclaims++];
+	claim->from = entry->from;
+	claim->count = entry->count;
+	claim->hash = entry->hash;
+	claim->deliveries = group_inflight_top(entry)->deliveries;
+	claim->nlevels = entry->nlevels;
+	claim->levels = NULL;
+	if (entry->nlevels == 1 && memcmp(entry->levels, &fresh, sizeof(fresh)) == 0)
+		return;
+	claim->levels = palloc(size);
+	memcpy(claim->levels, entry->levels, size);
+}
+
 void
 group_shared_take_claim(SharedTake *take, InflightEntry *entry)
 {
@@ -144,14 +172,7 @@ group_shared_take_claim(SharedTake *take, InflightEntry *entry)
 		.token = take->token
 	};
 
-	if (take->nclaims == take->maxclaims)
-	{
-		take->maxclaims = Max(8, take->maxclaims * 4);
-		take->claims = take->claims == NULL ?
-			palloc(take->maxclaims * sizeof(SharedClaim)) :
-			repalloc(take->claims, take->maxclaims * sizeof(SharedClaim));
-	}
-	take->claims[take->nclaims++].before = *entry;
+	note_claim(take, entry);
 	take->nclaimed += entry->count;
 	if (level.deliveries > 1)
 		head->redelivered += entry->count;
@@ -510,7 +531,7 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 	taken->position = take.position;
 	if (group_messages_count(consumer->messages) > before)
 		group_ring_at_end(RelationGetRelid(rel),
-						  take.unblocked || (consumer->auto_ack && take.ordered));
+						  take.unblocked || (consumer->auto_ack && log_partitions_depend(rel)));
 	else if (take.claimed)
 		group_ring_at_end(RelationGetRelid(rel), take.unblocked);
 	else if (lock == GROUP_LOCK_TAKEN)

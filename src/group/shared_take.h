@@ -21,9 +21,15 @@
 /* inserting or cutting an entry and pushing a level */
 #define SHARED_CLAIM_ROOM	4
 
+/* the messages as they were; there are many claims, so this is small */
 typedef struct SharedClaim
 {
-	InflightEntry before;		/* the messages as they were */
+	int64		from;
+	int32		count;
+	uint32		hash;
+	int32		deliveries;
+	int			nlevels;
+	InflightLevel *levels;		/* NULL: those of a new entry */
 } SharedClaim;
 
 typedef struct SharedTake

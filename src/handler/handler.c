@@ -24,6 +24,7 @@
 #include "job/job_args.h"
 #include "job/job_define.h"
 #include "job/job_kind.h"
+#include "job/replay.h"
 #include "log/log.h"
 #include "stream/letter.h"
 #include "stream/privilege.h"
@@ -66,12 +67,18 @@ is_current(const JobRow *job)
 static bool
 rebuild(JobRow *job, Oid owner)
 {
+	JobDone		done;
+
 	/* pg_dump may create an empty view first, and replace it later */
 	if (!OidIsValid(handler_find_function(job_view_query(job->target))))
+		return false;
+	/* what it has done before the dump must not be done again */
+	if (!job_find_done(job, &done))
 		return false;
 	if (OidIsValid(job->dead_letter))
 		job_record_dependency(job->target, RelationRelationId, job->dead_letter);
 	job_set_current(job);
+	job_skip_done(job, &done);
 	return true;
 }
 
@@ -216,7 +223,7 @@ streamq_create_handler(PG_FUNCTION_ARGS)
 	job.query = format_procedure_qualified(function.funcid);
 	job.query_tree = "";
 	job_insert(&job, &options);
-	job_set_start(job.job_id, job.source, options.start_at);
+	job_set_start(&job, options.start_at);
 	table_close(source, NoLock);
 	job_note_changed();
 	PG_RETURN_VOID();

@@ -33,6 +33,7 @@
 #include "utils/varlena.h"
 
 #include "base/catalog.h"
+#include "base/dump.h"
 #include "base/tidcache.h"
 #include "compat.h"
 #include "job/job.h"
@@ -77,7 +78,9 @@ enum
 	Anum_job_query,
 	Anum_job_query_tree,
 	Anum_job_definition,
-	Natts_job = Anum_job_definition
+	Anum_job_restored_done,
+	Anum_job_restored_watermark,
+	Natts_job = Anum_job_restored_watermark
 };
 
 enum
@@ -87,7 +90,8 @@ enum
 	Anum_progress_next_offset,
 	Anum_progress_max_event_time,
 	Anum_progress_last_message_at,
-	Natts_progress = Anum_progress_last_message_at
+	Anum_progress_replay_to,
+	Natts_progress = Anum_progress_replay_to
 };
 
 enum
@@ -102,7 +106,8 @@ enum
 	Anum_stats_watermark,
 	Anum_stats_expired,
 	Anum_stats_rows_written,
-	Natts_stats = Anum_stats_rows_written
+	Anum_stats_emitted_until,
+	Natts_stats = Anum_stats_emitted_until
 };
 
 enum
@@ -213,6 +218,23 @@ read_options(HeapTuple tup, TupleDesc desc, JobRow *job)
 	}
 }
 
+/* what the dump of a restored job says about its progress */
+static void
+read_restored(HeapTuple tup, TupleDesc desc, JobRow *job)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, Anum_job_restored_done, desc, &isnull);
+
+	if (!isnull)
+	{
+		job->nrestored = base_count_numbers(value);
+		job->restored_done = palloc(sizeof(int64) * Max(job->nrestored, 1));
+		(void) base_read_numbers(value, job->nrestored, job->restored_done);
+	}
+	value = heap_getattr(tup, Anum_job_restored_watermark, desc, &isnull);
+	job->restored_watermark = isnull ? DT_NOBEGIN : DatumGetTimestamp(value);
+}
+
 /*
  * Read a row of streamq.job.  Everything is copied, because the caller ends
  * the scan before it uses the job.
@@ -241,6 +263,7 @@ read_job_tuple(HeapTuple tup, TupleDesc desc, JobRow *job)
 	job->query = get_text(tup, Anum_job_query, desc);
 	job->query_tree = get_text(tup, Anum_job_query_tree, desc);
 	job->definition = get_text(tup, Anum_job_definition, desc);
+	read_restored(tup, desc, job);
 }
 
 const char *
@@ -266,6 +289,7 @@ job_insert_stats(int32 job_id)
 	values[Anum_stats_job_id - 1] = Int32GetDatum(job_id);
 	nulls[Anum_stats_last_error - 1] = true;
 	nulls[Anum_stats_watermark - 1] = true;
+	nulls[Anum_stats_emitted_until - 1] = true;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
@@ -340,6 +364,8 @@ job_insert(JobRow *job, const JobOptions *options)
 	values[Anum_job_query - 1] = CStringGetTextDatum(job->query);
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
 	nulls[Anum_job_definition - 1] = true;
+	nulls[Anum_job_restored_done - 1] = true;
+	nulls[Anum_job_restored_watermark - 1] = true;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 
@@ -665,6 +691,8 @@ job_set_current(JobRow *job)
 	job->format = job_format();
 	set_column(job->job_id, Anum_job_format, Int32GetDatum(job->format), false);
 	set_column(job->job_id, Anum_job_query_tree, CStringGetTextDatum(job->query_tree), false);
+	set_column(job->job_id, Anum_job_restored_done, (Datum) 0, true);
+	set_column(job->job_id, Anum_job_restored_watermark, (Datum) 0, true);
 }
 
 void
@@ -681,6 +709,7 @@ job_reset(JobRow *job)
 	if (job_read_stats(job->job_id, &stats, &tid))
 	{
 		memset(&stats, 0, sizeof(stats));
+		stats.emitted_until = DT_NOBEGIN;
 		job_write_stats(job->job_id, &stats, &tid);
 	}
 	CommandCounterIncrement();
@@ -703,6 +732,9 @@ read_stats_tuple(HeapTuple tup, TupleDesc desc, JobStats *stats)
 	stats->has_watermark = !isnull;
 	stats->expired = DatumGetInt64(heap_getattr(tup, Anum_stats_expired, desc, &isnull));
 	stats->rows_written = DatumGetInt64(heap_getattr(tup, Anum_stats_rows_written, desc, &isnull));
+	stats->emitted_until = DatumGetTimestamp(heap_getattr(tup, Anum_stats_emitted_until, desc, &isnull));
+	if (isnull)
+		stats->emitted_until = DT_NOBEGIN;
 }
 
 static bool
@@ -765,6 +797,8 @@ job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid)
 	nulls[Anum_stats_watermark - 1] = !stats->has_watermark;
 	values[Anum_stats_expired - 1] = Int64GetDatum(stats->expired);
 	values[Anum_stats_rows_written - 1] = Int64GetDatum(stats->rows_written);
+	values[Anum_stats_emitted_until - 1] = TimestampTzGetDatum(stats->emitted_until);
+	nulls[Anum_stats_emitted_until - 1] = TIMESTAMP_IS_NOBEGIN(stats->emitted_until);
 
 	tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, tid, tup);
@@ -803,6 +837,9 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 														 &isnull));
 	if (isnull)
 		progress->last_at = DT_NOBEGIN;
+	progress->replay_to = DatumGetInt64(heap_getattr(tup, Anum_progress_replay_to, desc, &isnull));
+	if (isnull)
+		progress->replay_to = 0;
 	progress->stored = true;
 	progress->tid = tup->t_self;
 }
@@ -901,6 +938,8 @@ job_write_progress(int32 job_id, JobProgress *progress, int n)
 		values[Anum_progress_max_event_time - 1] = TimestampTzGetDatum(p->max_event);
 		nulls[Anum_progress_max_event_time - 1] = !p->has_event;
 		values[Anum_progress_last_message_at - 1] = TimestampTzGetDatum(p->last_at);
+		values[Anum_progress_replay_to - 1] = Int64GetDatum(p->replay_to);
+		nulls[Anum_progress_replay_to - 1] = p->replay_to <= p->next_offset;
 		nulls[Anum_progress_last_message_at - 1] = TIMESTAMP_IS_NOBEGIN(p->last_at);
 		tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 		if (p->stored)

@@ -72,6 +72,9 @@ typedef struct JobRow
 	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
 	char	   *definition;		/* the query in the dump, or NULL */
+	int			nrestored;		/* partitions in the dump of a restored job */
+	int64	   *restored_done;	/* for each, how many messages were processed */
+	Timestamp	restored_watermark; /* DT_NOBEGIN: there was none */
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;
 
@@ -88,6 +91,9 @@ typedef struct JobStats
 	bool		has_watermark;
 	Timestamp	watermark;
 	int64		rows_written;	/* rows written to emit_into */
+	Timestamp	emitted_until;	/* windows that end at or before it were
+								 * emitted before the job was reset;
+								 * DT_NOBEGIN: none */
 } JobStats;
 
 /* number of a partition of the second stream in streamq.job_progress */
@@ -102,6 +108,8 @@ typedef struct JobProgress
 	Timestamp	max_event;		/* latest event time so far */
 	TimestampTz last_at;		/* when the last message that was read had
 								 * been appended; DT_NOBEGIN: none was read */
+	int64		replay_to;		/* messages below are read again: what they
+								 * make a job write is there already */
 	bool		changed;
 	bool		stored;			/* has a row, at tid */
 	ItemPointerData tid;

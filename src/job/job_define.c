@@ -368,20 +368,14 @@ job_check_start(const char *start_at)
 	(void) start_is_time(start_at, &time);
 }
 
-void
-job_set_start(int32 job_id, Oid source, const char *start_at)
+static void
+set_start_in(const JobRow *job, bool other, bool at_time, TimestampTz time)
 {
-	TimestampTz time = 0;
-	bool		at_time = start_is_time(start_at, &time);
-	Relation	rel;
-	JobProgress *progress;
-	int			npartitions;
+	Relation	rel = log_open_stream(other ? job->other_source : job->source, NoLock);
+	int			npartitions = log_partition_count(rel);
+	JobProgress *progress = job_read_progress(job->job_id, other ? 0 : npartitions,
+											  other ? npartitions : 0);
 
-	if (strcmp(start_at, "earliest") == 0)
-		return;
-	rel = log_open_stream(source, NoLock);
-	npartitions = log_partition_count(rel);
-	progress = job_read_progress(job_id, npartitions, 0);
 	for (int i = 0; i < npartitions; i++)
 	{
 		/*
@@ -392,6 +386,19 @@ job_set_start(int32 job_id, Oid source, const char *start_at)
 			log_stable_offset(rel, i, NULL, NULL);
 		progress[i].changed = true;
 	}
-	job_write_progress(job_id, progress, npartitions);
+	job_write_progress(job->job_id, progress, npartitions);
 	table_close(rel, NoLock);
+}
+
+void
+job_set_start(const JobRow *job, const char *start_at)
+{
+	TimestampTz time = 0;
+	bool		at_time = start_is_time(start_at, &time);
+
+	if (strcmp(start_at, "earliest") == 0)
+		return;
+	set_start_in(job, false, at_time, time);
+	if (OidIsValid(job->other_source))
+		set_start_in(job, true, at_time, time);
 }

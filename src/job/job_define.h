@@ -67,7 +67,7 @@ extern ArrayType *job_collect_settings(void);
  * or, if the text is no time either, with 22007.
  */
 extern void job_check_start(const char *start_at);
-extern void job_set_start(int32 job_id, Oid source, const char *start_at);
+extern void job_set_start(const JobRow *job, const char *start_at);
 
 /*
  * Fail with 42P17 if a job that reads the source and writes to one of the

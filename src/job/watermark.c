@@ -34,6 +34,23 @@ has_unread(const JobBatch *batch, int input)
 	return log_next_offset(source, partition) > batch->progress[input].next_offset;
 }
 
+/* has each of the sources had an event?  A join has to wait for both. */
+static bool
+sources_have_begun(const JobBatch *batch, const JobProgress *progress)
+{
+	bool		first = false;
+	bool		other = batch->other_source == NULL;
+
+	for (int i = 0; i < batch->ninputs; i++)
+	{
+		if (i < batch->npartitions)
+			first |= progress[i].has_event;
+		else
+			other |= progress[i].has_event;
+	}
+	return first && other;
+}
+
 /*
  * Look at the partitions.  With `unread`, a partition is not idle if it has
  * rows that were not read, because their transactions are in progress.
@@ -72,6 +89,8 @@ look(Clocked *result, const JobBatch *batch, const JobProgress *progress, Timest
 	}
 	if (result->all_idle)
 		result->event = greatest;
+	if (!sources_have_begun(batch, progress))
+		result->has_event = false;
 }
 
 /* move the watermark; it never moves back */

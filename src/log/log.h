@@ -135,6 +135,13 @@ extern int	log_get_parents(Relation rel, int partition,
 							int *parents, int64 *parent_offsets);
 
 /*
+ * May messages of a partition have to wait until those of another one are
+ * finished?  Not if the stream had all its partitions and its routing columns
+ * from the start.
+ */
+extern bool log_partitions_depend(Relation rel);
+
+/*
  * Make the file hold at least npartitions partitions.  The caller holds
  * ShareRowExclusiveLock or a stronger lock on the stream, so no transaction
  * that wrote to it is still running.  New partitions get the next offset of

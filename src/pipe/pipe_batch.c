@@ -26,18 +26,6 @@
 /* a plan for this many times more or fewer rows than there are is made again */
 #define REPLAN_FACTOR	8
 
-typedef struct PipeBatch
-{
-	MemoryContext context;		/* of this struct and the plan */
-	Relation	target;
-	PipeColumns *columns;
-	PlannedStmt *plan;
-	char	   *text;			/* of the planned statement */
-	double		planned_rows;
-	Plan	   *scan;			/* the whole plan, if it is a scan that can be
-								 * evaluated row by row; else NULL */
-} PipeBatch;
-
 typedef struct PipeRound
 {
 	PipeBatch  *batch;
@@ -81,7 +69,7 @@ plan_for(PipeBatch *batch, const JobRow *job, double nrows)
 	/* rounds with other memory may follow */
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-	batch->plan = pipe_plan(job, batch->target, batch->columns, nrows, &batch->text);
+	batch->plan = pipe_plan(job, batch->target, batch->columns, NULL, 0, nrows, &batch->text);
 	batch->planned_rows = nrows;
 	batch->scan = find_plain_scan(batch->plan, batch->target);
 	MemoryContextSwitchTo(old);
@@ -97,6 +85,16 @@ pipe_load(JobBatch *job_batch)
 	query_check_row_security(job->source, job_batch->owner, PIPE_JOB_KIND);
 	batch->target = pipe_open_target(job->emit_into, NoLock);
 	batch->columns = pipe_read_columns(job->query_tree);
+	if (OidIsValid(job->other_source))
+	{
+		query_check_row_security(job->other_source, job_batch->owner, PIPE_JOB_KIND);
+		batch->query = job_view_query(job->target);
+		batch->join = pipe_join_analyze(batch->query);
+		batch->had_watermark = job_batch->stats.has_watermark;
+		batch->watermark = job_batch->stats.watermark;
+		pipe_join_check_privileges(job, batch->target, batch->columns, batch->query);
+		return batch;
+	}
 	plan_for(batch, job, 1000);
 	query_check_privileges(batch->plan);
 	return batch;
@@ -128,8 +126,14 @@ begin_row_by_row(PipeRound *pipe, Relation source)
 void
 pipe_begin_round(JobRound *round)
 {
-	PipeRound  *pipe = palloc0(sizeof(PipeRound));
+	PipeRound  *pipe;
 
+	if (((PipeBatch *) round->batch->loaded)->join)
+	{
+		pipe_join_begin_round(round);
+		return;
+	}
+	pipe = palloc0(sizeof(PipeRound));
 	pipe->batch = round->batch->loaded;
 	if (pipe->batch->scan)
 		begin_row_by_row(pipe, round->batch->source);
@@ -144,6 +148,11 @@ pipe_take_row(JobRound *round, JobInput *input)
 	PipeRound  *pipe = round->state;
 	TupleTableSlot *result;
 
+	if (((PipeBatch *) round->batch->loaded)->join)
+	{
+		pipe_join_take_row(round, input);
+		return;
+	}
 	if (pipe->rows)
 	{
 		query_rows_add(pipe->rows, input);
@@ -175,7 +184,9 @@ pipe_flush_round(JobRound *round)
 {
 	PipeRound  *pipe = round->state;
 
-	if (pipe->rows)
+	if (((PipeBatch *) round->batch->loaded)->join)
+		pipe_join_flush_round(round);
+	else if (pipe->rows)
 	{
 		round->stats.rows_written += run_plan(pipe->batch, &round->batch->job, pipe->rows);
 		query_rows_end(pipe->rows);
@@ -189,4 +200,19 @@ pipe_flush_round(JobRound *round)
 		ExecDropSingleTupleTableSlot(pipe->projection->pi_state.resultslot);
 		FreeExprContext(pipe->econtext, true);
 	}
+}
+
+/* ---- joins ---- */
+
+bool
+pipe_finish(JobBatch *job_batch)
+{
+	return ((PipeBatch *) job_batch->loaded)->join != NULL && pipe_join_finish(job_batch);
+}
+
+bool
+pipe_next_end(JobBatch *job_batch, Timestamp *end)
+{
+	return ((PipeBatch *) job_batch->loaded)->join != NULL &&
+		pipe_join_next_end(job_batch, end);
 }

@@ -72,7 +72,9 @@ refuse_clauses(Query *query)
 typedef struct FromState
 {
 	Query	   *query;
-	Index		source_rti;
+	Index		source_rti[2];
+	bool		nullable[2];
+	int			nsources;
 } FromState;
 
 static void
@@ -83,16 +85,11 @@ add_relation(FromState *from, Index rti, bool nullable)
 
 	if (rte->rtekind != RTE_RELATION || !is_stream(rte->relid))
 		return;
-	if (from->source_rti != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a pipe cannot read more than one stream"),
-				 errdetail("The query reads \"%s\" and \"%s\".",
-						   get_rel_name(rt_fetch(from->source_rti, from->query->rtable)->relid),
-						   get_rel_name(rte->relid))));
-	if (nullable)
-		refuse("an outer join that keeps rows of a table without a message",
-			   "Put the stream on the left side of a LEFT JOIN.");
+	if (from->nsources == 2)
+		refuse("more than two streams",
+			   "Join two of them in one pipe, and its results with the third in another one.");
+	from->nullable[from->nsources] = nullable;
+	from->source_rti[from->nsources++] = rti;
 	rel = table_open(rte->relid, NoLock);
 	/* after a crash its offsets start at 0 again, below the job's position */
 	if (!RelationIsPermanent(rel))
@@ -102,7 +99,6 @@ add_relation(FromState *from, Index rti, bool nullable)
 		refuse("TABLESAMPLE", NULL);
 	if (rte->inh && has_subclass(rte->relid))
 		refuse("a stream with child tables", "Write ONLY before its name.");
-	from->source_rti = rti;
 }
 
 /* walk the FROM clause; nullable: the join may add rows of nulls here */
@@ -191,8 +187,8 @@ check_columns(Query *query, Index source_rti)
 	}
 }
 
-Oid
-pipe_check_query(Query *query)
+int
+pipe_check_query(Query *query, Oid *streams)
 {
 	FromState	from = {.query = query};
 	RangeTblEntry *rte;
@@ -200,7 +196,7 @@ pipe_check_query(Query *query)
 	refuse_clauses(query);
 	refuse_streams_below(query);
 	walk_jointree(&from, (Node *) query->jointree, false);
-	if (from.source_rti == 0)
+	if (from.nsources == 0)
 	{
 		rte = query->rtable ? linitial_node(RangeTblEntry, query->rtable) : NULL;
 		if (rte && rte->rtekind == RTE_RELATION && list_length(query->rtable) == 1)
@@ -216,6 +212,13 @@ pipe_check_query(Query *query)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("query of a pipe must read from a stream")));
 	}
-	check_columns(query, from.source_rti);
-	return rt_fetch(from.source_rti, query->rtable)->relid;
+	if (from.nsources == 1 && from.nullable[0])
+		refuse("an outer join that keeps rows of a table without a message",
+			   "Put the stream on the left side of a LEFT JOIN.");
+	for (int i = 0; i < from.nsources; i++)
+	{
+		check_columns(query, from.source_rti[i]);
+		streams[i] = rt_fetch(from.source_rti[i], query->rtable)->relid;
+	}
+	return from.nsources;
 }

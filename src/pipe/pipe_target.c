@@ -178,7 +178,6 @@ make_statement(const JobRow *job, const PipeColumns *columns)
 					quote_identifier(get_rel_name(job->target)), from);
 }
 
-/* the subquery at the first place in a FROM clause */
 static RangeTblEntry *
 first_subquery(Query *query, Index *rti)
 {
@@ -189,6 +188,20 @@ first_subquery(Query *query, Index *rti)
 	if (rte->rtekind != RTE_SUBQUERY)
 		elog(ERROR, "unexpected form of a pipe's query");
 	return rte;
+}
+
+RangeTblEntry *
+pipe_first_subquery(Query *query)
+{
+	Index		rti;
+
+	return first_subquery(query, &rti);
+}
+
+void
+pipe_allow(Query *query, RangeTblEntry *rte)
+{
+	COMPAT_CLEAR_PRIVILEGES(query, rte);
 }
 
 /*
@@ -235,15 +248,14 @@ add_order(Query *select, RangeTblEntry *view, Index view_rti, Index source_rti)
 }
 
 PlannedStmt *
-pipe_plan(const JobRow *job, Relation target, const PipeColumns *columns, double nrows,
-		  char **text)
+pipe_plan(const JobRow *job, Relation target, const PipeColumns *columns,
+		  Query *query, Index source, double nrows, char **text)
 {
 	List	   *queries;
 	Query	   *insert;
 	Query	   *select;
 	RangeTblEntry *view;
 	Index		rti;
-	Index		source;
 
 	*text = make_statement(job, columns);
 	queries = QueryRewrite(job_analyze_statement(*text));
@@ -256,8 +268,20 @@ pipe_plan(const JobRow *job, Relation target, const PipeColumns *columns, double
 	insert = linitial_node(Query, queries);
 	select = first_subquery(insert, &rti)->subquery;
 	view = first_subquery(select, &rti);
-	source = query_mark_source(view->subquery, job->source);
-	if (log_is_stream(target) && may_lose_order(view->subquery))
+	if (query)
+		view->subquery = query;
+	else
+		source = query_mark_source(view->subquery, job->source);
+	if (source != 0 && log_is_stream(target) && may_lose_order(view->subquery))
 		add_order(select, view, rti, source);
 	return query_plan(insert, *text, nrows);
+}
+
+void
+pipe_join_check_privileges(const JobRow *job, Relation target, const PipeColumns *columns,
+						   Query *query)
+{
+	char	   *text;
+
+	query_check_privileges(pipe_plan(job, target, columns, copyObject(query), 0, 1000, &text));
 }

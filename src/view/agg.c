@@ -38,6 +38,7 @@
 #include "compat.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/inputs.h"
 
 /* appended to the bytes of a serialized state */
 typedef struct ViewStateTag
@@ -242,6 +243,14 @@ view_agg_set_create(ViewQuery *vq)
 		ViewAggCall *call = &set->calls[i++];
 		ListCell   *lc2;
 
+		if (agg->collected)
+		{
+			view_agg_check_execute(agg->aggref->aggfnoid, GetUserId());
+			call->inputs = view_input_call(vq, agg);
+			if (agg->aggref->aggfilter)
+				call->filter = view_compile_expression(vq, agg->aggref->aggfilter);
+			continue;
+		}
 		view_agg_init_call(call, agg->aggref, agg->transtype);
 		if (view_is_merging(vq))
 			view_agg_init_merge(call);
@@ -269,9 +278,9 @@ view_agg_init(ViewAggSet *set, ViewAggValue *values)
 	{
 		ViewAggCall *call = &set->calls[i];
 
-		values[i].isnull = call->initnull;
-		values[i].none = call->initnull;
-		values[i].value = call->initnull ? (Datum) 0 :
+		values[i].isnull = call->initnull || call->inputs;
+		values[i].none = values[i].isnull;
+		values[i].value = values[i].isnull ? (Datum) 0 :
 			datumCopy(call->initvalue, call->transbyval, call->translen);
 	}
 	MemoryContextSwitchTo(old);
@@ -315,6 +324,20 @@ replace_state(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, Datum res
 	value->none = false;
 }
 
+/* the input that an aggregate has collected, which may be none */
+static ViewInputs *
+get_inputs(ViewAggSet *set, ViewAggValue *value)
+{
+	if (value->isnull)
+	{
+		value->value =
+			PointerGetDatum(view_inputs_create(set->aggcontext->ecxt_per_tuple_memory));
+		value->isnull = false;
+		value->none = false;
+	}
+	return (ViewInputs *) DatumGetPointer(value->value);
+}
+
 /* advance one aggregate by one row, as an Agg node does */
 static void
 advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext *econtext)
@@ -330,6 +353,13 @@ advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext
 
 		if (isnull || !DatumGetBool(pass))
 			return;
+	}
+	if (call->inputs)
+	{
+		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
+		view_inputs_add(call->inputs, get_inputs(set, value), econtext, set->ordinal);
+		MemoryContextSwitchTo(old);
+		return;
 	}
 	for (int i = 0; i < call->nargs; i++)
 	{
@@ -416,7 +446,9 @@ view_agg_save(ViewAggSet *set, int i, ViewAggValue *value, bool *isnull, bool *s
 	char	   *result;
 
 	*isnull = value->isnull;
-	*sealed = value->isnull && !value->none;
+	*sealed = value->isnull && !value->none && call->transfn.fn_strict;
+	if (!value->isnull && call->inputs)
+		return view_inputs_save(call->inputs->desc, (ViewInputs *) DatumGetPointer(value->value));
 	if (value->isnull || !call->internal)
 		return value->value;
 
@@ -525,7 +557,12 @@ view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool is
 	if (isnull)
 		return;
 
-	if (call->internal)
+	if (call->inputs)
+	{
+		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
+		view_inputs_load(call->inputs->desc, get_inputs(set, value), stored);
+	}
+	else if (call->internal)
 	{
 		/*
 		 * combining with an empty state makes a state that the transition
@@ -581,6 +618,14 @@ view_agg_merge(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool i
 
 	if (isnull && !sealed)
 		return;
+	if (call->inputs)
+	{
+		old = MemoryContextSwitchTo(set->tmpcontext->ecxt_per_tuple_memory);
+		view_inputs_load(call->inputs->desc, get_inputs(set, value), stored);
+		MemoryContextSwitchTo(old);
+		ResetExprContext(set->tmpcontext);
+		return;
+	}
 	if (value->isnull && value->none)
 	{
 		view_agg_load(set, i, value, stored, isnull, sealed);
@@ -615,6 +660,12 @@ view_agg_combine(ViewAggSet *set, ViewAggValue *values, ViewAggValue *others)
 		if (value->isnull && value->none)
 		{
 			*value = *other;
+			continue;
+		}
+		if (call->inputs)
+		{
+			view_inputs_append((ViewInputs *) DatumGetPointer(value->value),
+							   (ViewInputs *) DatumGetPointer(other->value));
 			continue;
 		}
 		if (merge_null(set, call, value, other->isnull))

@@ -34,6 +34,8 @@ typedef struct ViewAggCall
 	FmgrInfo	serialfn;
 	FmgrInfo	deserialfn;
 	FunctionCallInfo trans_fcinfo;
+	struct ViewInputCall *inputs;	/* collects its input (inputs.h); then the
+									 * other fields are not used */
 	AggStatePerTransData pertrans;	/* for AggGetAggref() and similar
 									 * functions */
 } ViewAggCall;
@@ -41,7 +43,8 @@ typedef struct ViewAggCall
 /* the state of one aggregate for one group */
 typedef struct ViewAggValue
 {
-	Datum		value;
+	Datum		value;			/* a pointer to ViewInputs if it collects its
+								 * input */
 	bool		isnull;
 	bool		none;			/* strict, no initial value and no input so
 								 * far */
@@ -55,6 +58,7 @@ typedef struct ViewAggSet
 	AggState   *aggstate;		/* makes AggCheckCallContext() true */
 	ExprContext *aggcontext;	/* memory of the states */
 	ExprContext *tmpcontext;
+	int64		ordinal;		/* number of the current row in the stream */
 } ViewAggSet;
 
 /*

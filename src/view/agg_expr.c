@@ -34,6 +34,41 @@ view_agg_argument_types(Aggref *aggref)
 					 false, false);
 }
 
+/* an aggregate call without DISTINCT, ORDER BY and FILTER */
+static Aggref *
+make_call(Oid aggregate, List *args)
+{
+	Aggref	   *aggref = makeNode(Aggref);
+	ListCell   *lc;
+
+	aggref->aggfnoid = aggregate;
+	foreach(lc, args)
+	{
+		aggref->args = lappend(aggref->args,
+							   makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
+											   NULL, false));
+		aggref->aggargtypes = lappend_oid(aggref->aggargtypes, exprType(lfirst(lc)));
+	}
+	aggref->aggkind = AGGKIND_NORMAL;
+	aggref->aggsplit = AGGSPLIT_SIMPLE;
+	aggref->aggno = -1;
+	aggref->aggtransno = -1;
+	aggref->location = -1;
+	return aggref;
+}
+
+/* merge collected input */
+static Aggref *
+input_merge_expression(ViewAgg *agg, Expr *input)
+{
+	Oid			argtypes[] = {agg->storedtype};
+	List	   *name = list_make2(makeString(STREAMQ_SCHEMA), makeString("aggregate_input_merge"));
+	Aggref	   *merge = make_call(LookupFuncName(name, 1, argtypes, false), list_make1(input));
+
+	merge->aggtype = agg->storedtype;
+	return merge;
+}
+
 /*
  * A dump prints the query, and a restore parses the text.  So the collation
  * must follow from the arguments, also if the state has none.
@@ -43,11 +78,13 @@ view_agg_merge_expression(ViewAgg *agg, int n, Expr *state, Expr *sealed)
 {
 	Oid			argtypes[] = {REGPROCEDUREOID, REGTYPEARRAYOID, ANYELEMENTOID, BYTEAOID,
 	INT4OID, TEXTOID};
-	Aggref	   *merge = makeNode(Aggref);
+	List	   *name = list_make2(makeString(STREAMQ_SCHEMA), makeString("aggregate_merge"));
+	Aggref	   *merge;
 	Expr	   *collated = (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
 	List	   *args;
-	ListCell   *lc;
 
+	if (agg->collected)
+		return input_merge_expression(agg, state);
 	if (OidIsValid(agg->aggref->inputcollid))
 	{
 		CollateExpr *collate = makeNode(CollateExpr);
@@ -64,23 +101,9 @@ view_agg_merge_expression(ViewAgg *agg, int n, Expr *state, Expr *sealed)
 								false, true));
 	args = lappend(args, collated);
 
-	merge->aggfnoid = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
-												makeString("aggregate_merge")),
-									 lengthof(argtypes), argtypes, false);
+	merge = make_call(LookupFuncName(name, lengthof(argtypes), argtypes, false), args);
 	merge->aggtype = agg->storedtype;
 	merge->aggcollid = agg->storedcollation;
 	merge->inputcollid = agg->aggref->inputcollid;
-	foreach(lc, args)
-	{
-		merge->args = lappend(merge->args,
-							  makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
-											  NULL, false));
-		merge->aggargtypes = lappend_oid(merge->aggargtypes, exprType(lfirst(lc)));
-	}
-	merge->aggkind = AGGKIND_NORMAL;
-	merge->aggsplit = AGGSPLIT_SIMPLE;
-	merge->aggno = -1;
-	merge->aggtransno = -1;
-	merge->location = -1;
 	return merge;
 }

@@ -27,8 +27,13 @@
 #include "log/log.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/trunc.h"
 #include "view/view.h"
 #include "view/window.h"
+
+/* most windows of a row, and of one that is processed once for each of them */
+#define MAX_WINDOWS				1000000
+#define MAX_UNSLICED_WINDOWS	1000
 
 void
 view_refuse(const char *what, const char *hint)
@@ -115,7 +120,7 @@ add_window(FromState *from, Index rti, RangeTblEntry *rte)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
 						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("Only the window functions streamq.tumble() and streamq.session() can be used there.")));
+				 errhint("Only the window functions of streamq, such as streamq.tumble(), can be used there.")));
 	if (from->window_rti != 0)
 		view_refuse("more than one window function", NULL);
 	from->window_rti = rti;
@@ -188,20 +193,100 @@ analyze_window(ViewQuery *vq)
 	/* this adds defaults, orders named arguments, and folds constants */
 	func = castNode(FuncExpr, eval_const_expressions(NULL, copyObject(rtfunc->funcexpr)));
 	vq->event_time = linitial(func->args);
-	/* the windows of dates have bounds of type timestamp */
+	/* a date is its midnight */
 	if (exprType((Node *) vq->event_time) == DATEOID)
 		vq->event_time = (Expr *) makeFuncExpr(F_TIMESTAMP_DATE, TIMESTAMPOID,
-											   list_make1(vq->event_time),
-											   InvalidOid, InvalidOid,
-											   COERCE_EXPLICIT_CAST);
+											   list_make1(vq->event_time), InvalidOid,
+											   InvalidOid, COERCE_EXPLICIT_CAST);
 	vq->event_type = exprType((Node *) vq->event_time);
+	vq->windowed = true;
 	vq->window.kind = view_window_find_kind(func->funcid);
-	vq->window.kind->take_arguments(&vq->window, list_copy_tail(func->args, 1));
+	vq->window_args = list_copy_tail(func->args, 1);
+	vq->window.kind->take_arguments(&vq->window, vq->window_args);
 	if (!contain_vars_of_level((Node *) vq->event_time, 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("event time of a continuous view must come from the stream"),
 				 errhint("Give the window function a column of the stream.")));
+}
+
+/*
+ * Windows that overlap are kept in slices.  This is not possible if a row has
+ * another meaning in each of its windows: then it is processed once for each.
+ */
+static void
+choose_slices(ViewQuery *vq)
+{
+	if (vq->window.kind->find_slice == NULL)
+		return;
+	if (vq->window.max_windows > MAX_WINDOWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of a continuous view cannot be in more than %d windows", MAX_WINDOWS),
+				 errdetail("A row is in up to %lld windows.", (long long) vq->window.max_windows)));
+	vq->sliced = !view_rows_use_window(vq);
+	vq->merged = vq->sliced;
+	if (!vq->sliced && vq->window.max_windows > MAX_UNSLICED_WINDOWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use columns of the window in expressions over rows that are in more than %d windows",
+						MAX_UNSLICED_WINDOWS),
+				 errdetail("A row is in up to %lld windows.", (long long) vq->window.max_windows),
+				 errhint("Use them in GROUP BY, in the select list or in HAVING.")));
+}
+
+/*
+ * Without a window function, the first GROUP BY expression that cuts time gives
+ * the windows.  It is a key like the others, too.
+ */
+static void
+find_truncation(ViewQuery *vq)
+{
+	ViewTrunc  *trunc = view_trunc_create();
+	ListCell   *lc;
+
+	foreach(lc, vq->query->groupClause)
+	{
+		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
+
+		if (!view_trunc_match(expr, trunc, &vq->event_time))
+			continue;
+		vq->windowed = true;
+		vq->window.kind = &view_truncated;
+		vq->window.trunc = trunc;
+		vq->window_start = view_trunc_start(trunc, (Expr *) expr);
+		vq->event_type = view_trunc_type(trunc);
+		return;
+	}
+	vq->event_time = NULL;
+}
+
+/* GROUP BY must tell windows apart */
+static void
+check_grouping(ViewQuery *vq, bool has_window)
+{
+	ListCell   *lc;
+
+	if (vq->window_rti == 0)
+		return;
+	if (!has_window)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("GROUP BY of a continuous view over windows must contain the window"),
+				 errhint("Add window_start or window_end to GROUP BY.")));
+	if (!vq->window.kind->same_start)
+		return;
+	foreach(lc, vq->query->groupClause)
+	{
+		Var		   *var = (Var *) get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
+
+		if (IsA(var, Var) && var->varno == vq->window_rti && var->varattno == WINDOW_END_ATTNO)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("GROUP BY of a continuous view over cumulating windows must contain window_end"),
+			 errdetail("Several windows have the same start.")));
 }
 
 static void
@@ -304,13 +389,13 @@ view_analyze(Query *query)
 		view_check_row_expression(vq, (Node *) vq->where);
 	}
 
+	if (vq->window_rti != 0)
+		choose_slices(vq);
+	else
+		find_truncation(vq);
 	foreach(lc, query->groupClause)
 		view_add_group_expression(vq, lfirst_node(SortGroupClause, lc), &has_window);
-	if (vq->window_rti != 0 && !has_window)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("GROUP BY of a continuous view over windows must contain the window"),
-				 errhint("Add window_start or window_end to GROUP BY.")));
+	check_grouping(vq, has_window);
 	vq->single_group = query->groupClause == NIL;
 
 	view_collect_aggregates(vq, (Node *) query->targetList);

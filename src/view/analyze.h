@@ -19,7 +19,7 @@ typedef struct ViewKey
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
-	Oid			eqop;
+	SortGroupClause *clause;	/* operators of GROUP BY */
 } ViewKey;
 
 /* an aggregate call, and the column for its state */
@@ -30,6 +30,16 @@ typedef struct ViewAgg
 	bool		internal;		/* state is stored in serialized form */
 	Oid			storedtype;		/* type of the state column */
 	Oid			storedcollation;
+
+	/* if it collects its input (collect.c) */
+	bool		collected;
+	List	   *inputs;			/* expressions over rows */
+	List	   *input_types;	/* types of the columns, as OIDs */
+	int			nstrict;		/* rows with a null in these first columns are
+								 * ignored */
+	bool		ordinal;		/* the last column is the row's number in the
+								 * stream */
+	Aggref	   *over_inputs;	/* aggref, with Vars of the columns */
 } ViewAgg;
 
 /* the analyzed query of a continuous view */
@@ -42,10 +52,27 @@ typedef struct ViewQuery
 								 * all time */
 	Expr	   *event_time;
 	Oid			event_type;		/* timestamptz or timestamp */
+	bool		windowed;		/* states belong to windows */
+	Expr	   *window_start;	/* start of the window, if that is a GROUP BY
+								 * expression; NULL: a window function */
 	ViewWindowSpec window;
+	List	   *window_args;	/* constant arguments after the event time */
+
+	/*
+	 * States belong to slices of windows (window.h), and the view's query
+	 * expands slices to their windows.
+	 */
+	bool		sliced;
+
+	/*
+	 * A window and group may have several rows in the state table, which the
+	 * view's query merges.
+	 */
+	bool		merged;
 	Expr	   *where;			/* NULL: all rows */
 	List	   *keys;			/* of ViewKey */
 	List	   *aggs;			/* of ViewAgg, without duplicates */
+	bool		collects;		/* some aggregates collect their input */
 	bool		single_group;	/* no GROUP BY, so one row even without input */
 } ViewQuery;
 

@@ -22,6 +22,7 @@
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/collect.h"
 
 static bool
 is_volatile(Oid func, void *context)
@@ -108,8 +109,47 @@ view_check_row_expression(ViewQuery *vq, Node *node)
 	view_refuse_volatile(node);
 }
 
-static void
-refuse_aggregate(Aggref *aggref, const char *why)
+bool
+view_uses(Node *node, Index rti)
+{
+	Bitmapset  *attrs = NULL;
+
+	pull_varattnos(node, rti, &attrs);
+	return !bms_is_empty(attrs);
+}
+
+static bool
+aggregates_use_window_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+		return view_uses(node, *(Index *) context);
+	return expression_tree_walker(node, aggregates_use_window_walker, context);
+}
+
+bool
+view_rows_use_window(ViewQuery *vq)
+{
+	Index		rti = vq->window_rti;
+	ListCell   *lc;
+
+	if (view_uses((Node *) vq->where, rti) ||
+		aggregates_use_window_walker((Node *) vq->query->targetList, &rti) ||
+		aggregates_use_window_walker(vq->query->havingQual, &rti))
+		return true;
+	foreach(lc, vq->query->groupClause)
+	{
+		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
+
+		if (view_uses(expr, rti) && view_uses(expr, vq->source_rti))
+			return true;
+	}
+	return false;
+}
+
+void
+view_refuse_aggregate(Aggref *aggref, const char *why)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -118,7 +158,7 @@ refuse_aggregate(Aggref *aggref, const char *why)
 			 errdetail("%s", why)));
 }
 
-/* add an aggregate; refuse it if its state cannot be stored */
+/* add an aggregate; refuse it if neither its state nor its input can be stored */
 static void
 add_aggregate(ViewQuery *vq, Aggref *aggref)
 {
@@ -135,12 +175,6 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 			return;
 	}
 
-	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
-		refuse_aggregate(aggref, "Ordered-set aggregates need all rows of a group at once.");
-	if (aggref->aggdistinct != NIL)
-		refuse_aggregate(aggref, "DISTINCT needs all rows of a group at once.");
-	if (aggref->aggorder != NIL)
-		refuse_aggregate(aggref, "ORDER BY needs all rows of a group at once.");
 	view_check_row_expression(vq, (Node *) aggref->args);
 	view_check_row_expression(vq, (Node *) aggref->aggfilter);
 
@@ -156,17 +190,13 @@ add_aggregate(ViewQuery *vq, Aggref *aggref)
 												 form->aggtranstype,
 												 argtypes, nargs);
 	agg->internal = agg->transtype == INTERNALOID;
-	if (agg->internal &&
-		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
-		 !OidIsValid(form->aggcombinefn)))
-		refuse_aggregate(aggref, "Its state cannot be stored: it has no combine and serialization functions.");
-	if (view_is_merging(vq) && !OidIsValid(form->aggcombinefn))
-		refuse_aggregate(aggref, "It has no combine function, which merges the states of sessions.");
-	if (!agg->internal && get_typtype(agg->transtype) == TYPTYPE_PSEUDO)
-		refuse_aggregate(aggref, "The type of its state is a pseudo-type.");
+	if (view_must_collect(aggref, agg->transtype, form, view_is_merging(vq) || vq->merged))
+		view_collect_inputs(agg);
 	ReleaseSysCache(tup);
 
-	if (agg->internal)
+	if (agg->collected)
+		vq->collects = true;
+	else if (agg->internal)
 		agg->storedtype = view_agg_state_type();
 	else
 	{
@@ -213,13 +243,16 @@ view_add_group_expression(ViewQuery *vq, SortGroupClause *clause, bool *has_wind
 		return;
 	}
 	view_check_row_expression(vq, expr);
+	/* what follows from the window makes no groups of its own */
+	if (vq->sliced && view_uses(expr, vq->window_rti))
+		return;
 
 	key = palloc0(sizeof(ViewKey));
 	key->expr = (Expr *) expr;
 	key->type = exprType(expr);
 	key->typmod = exprTypmod(expr);
 	key->collation = exprCollation(expr);
-	key->eqop = clause->eqop;
+	key->clause = clause;
 	if (get_typtype(key->type) == TYPTYPE_PSEUDO)
 		view_refuse("GROUP BY of a row", "Group by its columns.");
 	if (OidIsValid(get_typcollation(key->type)) && !OidIsValid(key->collation))

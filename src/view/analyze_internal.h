@@ -16,12 +16,23 @@
 /* raise the error that a continuous view cannot use `what` (0A000) */
 extern void view_refuse(const char *what, const char *hint) pg_attribute_noreturn();
 
+extern void view_refuse_aggregate(Aggref *aggref, const char *why) pg_attribute_noreturn();
+
 /*
  * Refuse expressions that may have another value when the job reads a row than
  * when the row was written.
  */
 extern void view_check_row_expression(ViewQuery *vq, Node *node);
 extern void view_refuse_volatile(Node *node);
+
+/* does an expression use columns of a range table entry? */
+extern bool view_uses(Node *node, Index rti);
+
+/*
+ * Do the window's columns appear in WHERE, in arguments of aggregates, or
+ * together with the stream's columns in a GROUP BY expression?
+ */
+extern bool view_rows_use_window(ViewQuery *vq);
 
 /* add a key to vq->keys; *has_window is set if it is the window instead */
 extern void view_add_group_expression(ViewQuery *vq, SortGroupClause *clause, bool *has_window);

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "job/job_kind.h"
+#include "log/log.h"
 #include "signal/xact_note.h"
 #include "view/agg.h"
 #include "view/analyze.h"
@@ -21,6 +22,7 @@
 #include "view/late.h"
 #include "view/sessions.h"
 #include "view/state_table.h"
+#include "view/trunc.h"
 #include "view/view_job.h"
 #include "view/window.h"
 
@@ -29,6 +31,7 @@ typedef struct ViewBatch
 	ViewQuery  *vq;
 	Relation	state;
 	ViewEmit   *emit;			/* NULL: nothing is emitted */
+	int64		sessions_closed;
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
 } ViewBatch;
@@ -36,15 +39,20 @@ typedef struct ViewBatch
 typedef struct ViewRound
 {
 	ViewQuery  *vq;
-	ViewEmit   *emit;
+	ViewEmit   *emit;			/* NULL: the row causes no corrections */
 	ViewStateTable *state;
 	ViewSessions *sessions;		/* NULL: windows do not merge */
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewLateRows *late;			/* NULL: no row was routed yet */
+	bool		replaying;		/* the current row was processed before the
+								 * state was computed again */
 	ViewWindow *windows;		/* windows of the current row */
+	ViewSlice	slice;			/* slice of the last row, if has_slice */
+	bool		has_slice;
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
+	ExprState  *window_start;	/* NULL: a window function */
 	ExprState  *where;
 	ExprState **keys;
 	Datum	   *keyvalues;
@@ -80,27 +88,51 @@ passes_where(ViewRound *view)
 	return !isnull && DatumGetBool(value);
 }
 
+/* has the watermark reached a time that is so long after another one? */
 static bool
-is_late(const JobRound *round, const ViewWindow *window)
+has_passed(const JobRound *round, Timestamp time, int64 after)
 {
-	int64		lateness = round->batch->job.event_time.lateness;
-
-	return round->stats.has_watermark && window->end <= PG_INT64_MAX - lateness &&
-		round->stats.watermark >= window->end + lateness;
+	return round->stats.has_watermark && time <= PG_INT64_MAX - after &&
+		round->stats.watermark >= time + after;
 }
 
 /*
- * Has the window been removed because of the job's retention?  Rows are late
- * for it whatever the policy.
+ * A row is late for a window that ends at a time if the watermark has reached
+ * the end, and the lateness that is allowed is over.  If the window has been
+ * removed because of the job's retention, the row is late whatever the
+ * lateness.
  */
 static bool
-is_gone(const JobRound *round, const ViewWindow *window)
+is_late(const JobRound *round, Timestamp end)
 {
-	int64		retention = round->batch->job.event_time.retention;
+	const JobEventTime *options = &round->batch->job.event_time;
 
-	return retention != JOB_NO_LIMIT && round->stats.has_watermark &&
-		window->end <= PG_INT64_MAX - retention &&
-		round->stats.watermark >= window->end + retention;
+	return has_passed(round, end, options->lateness) ||
+		(options->retention != JOB_NO_LIMIT && has_passed(round, end, options->retention));
+}
+
+/*
+ * How long after its end does a window take no more rows?  JOB_NO_LIMIT if it
+ * always takes them.
+ */
+static int64
+left_out_after(const JobRound *round)
+{
+	const JobEventTime *options = &round->batch->job.event_time;
+
+	if (options->late == JOB_LATE_UPDATE)
+		return options->retention;
+	return options->retention == JOB_NO_LIMIT ? options->lateness :
+		Min(options->retention, options->lateness);
+}
+
+/* is a row left out of a window that ends at a time? */
+static bool
+is_left_out(const JobRound *round, Timestamp end)
+{
+	int64		after = left_out_after(round);
+
+	return after != JOB_NO_LIMIT && has_passed(round, end, after);
 }
 
 /* write a late row to the job's late_stream */
@@ -117,6 +149,22 @@ route_row(JobRound *round, ViewRound *view, TupleTableSlot *slot)
 	view_late_add(view->late, slot);
 }
 
+/* a state of a slice has changed, which counts for windows that end later */
+static void
+touch_slice(ViewRound *view, Timestamp counts_after, uint64 hash)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	int			n = spec->kind->assign(spec, view->slice.range.start, view->windows);
+
+	for (int i = 0; i < n; i++)
+	{
+		const ViewWindow *window = &view->windows[i];
+
+		if (window->end > counts_after && view_emit_wants(view->emit, window->end))
+			view_emit_touch(view->emit, window->start, window->end, hash);
+	}
+}
+
 static void
 evaluate_keys(ViewRound *view)
 {
@@ -126,15 +174,22 @@ evaluate_keys(ViewRound *view)
 }
 
 static void
-advance_group(ViewRound *view, const ViewWindow *window)
+advance_group(ViewRound *view, const ViewWindow *window, Timestamp counts_after)
 {
 	ViewStateGroup *group;
 
 	evaluate_keys(view);
-	group = view_state_find_group(view->state, window->start, window->end,
+	group = view_state_find_group(view->state, window, counts_after,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
-	if (view->emit && view_emit_wants(view->emit, window->end))
+	if (view->emit == NULL)
+		return;
+	if (view->vq->sliced)
+	{
+		if (view_emit_wants(view->emit, view->slice.first_end))
+			touch_slice(view, counts_after, group->hash);
+	}
+	else if (view_emit_wants(view->emit, window->end))
 		view_emit_touch(view->emit, window->start, window->end, group->hash);
 }
 
@@ -145,7 +200,7 @@ take_unwindowed(ViewRound *view)
 	static const ViewWindow whole = {0, 0};
 
 	if (passes_where(view))
-		advance_group(view, &whole);
+		advance_group(view, &whole, DT_NOBEGIN);
 }
 
 /* the emission must know of a session that it may have emitted */
@@ -167,17 +222,13 @@ take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 	const ViewWindowSpec *spec = &view->vq->window;
 	ViewSessionPlace place;
 	ViewSession *session;
-	bool		late;
 
 	if (!passes_where(view))
 		return false;
 	(void) spec->kind->assign(spec, event, view->windows);
 	evaluate_keys(view);
 	view_session_find(view->sessions, view->keyvalues, view->keynulls, view->windows, &place);
-	if (is_gone(round, &place.bounds))
-		return true;
-	late = is_late(round, &place.bounds);
-	if (late && round->batch->job.event_time.late != JOB_LATE_UPDATE)
+	if (is_left_out(round, place.bounds.end))
 		return true;
 
 	/* sessions that become another one are taken back */
@@ -186,33 +237,42 @@ take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 	session = view_session_enter(view->sessions, view->keyvalues, view->keynulls, &place);
 	view_agg_advance(view->aggs, session->row.aggs, view->econtext);
 	touch_session(view, session);
-	return late;
+	return is_late(round, place.bounds.end);
 }
 
-/* take a row in a query with windows; it may be in several of them */
-static void
-take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
+/*
+ * Take a row in a query whose windows come from GROUP BY.  A row without an
+ * event time has a group, too.
+ */
+static bool
+take_truncated(JobRound *round, ViewRound *view)
+{
+	ViewWindow	window;
+	Timestamp	start;
+	bool		isnull;
+
+	if (!passes_where(view))
+		return false;
+	start = DatumGetTimestamp(ExecEvalExprSwitchContext(view->window_start, view->econtext,
+														&isnull));
+	view_trunc_window(view->vq->window.trunc, start, isnull, &window);
+	if (is_left_out(round, window.end))
+		return true;
+	advance_group(view, &window, DT_NOBEGIN);
+	return is_late(round, window.end);
+}
+
+/*
+ * Take a row into its windows, one after the other.  Returns whether it is late
+ * for any of them.
+ */
+static bool
+take_in_windows(JobRound *round, ViewRound *view, Timestamp event)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
-	JobLatePolicy policy = round->batch->job.event_time.late;
 	bool		late = false;
-	bool		isnull;
-	Timestamp	event;
-	int			n;
+	int			n = spec->kind->assign(spec, event, view->windows);
 
-	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
-														view->econtext, &isnull));
-	/* without an event time there is no window, as in the query run by hand */
-	if (isnull || TIMESTAMP_NOT_FINITE(event))
-		return;
-
-	if (view->sessions)
-	{
-		late = take_in_session(round, view, event);
-		n = 0;
-	}
-	else
-		n = spec->kind->assign(spec, event, view->windows);
 	for (int i = 0; i < n; i++)
 	{
 		const ViewWindow *window = &view->windows[i];
@@ -220,26 +280,84 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 		show_window(view, window);
 		if (!passes_where(view))
 			continue;
-		if (is_gone(round, window))
-		{
-			late = true;
+		late |= is_late(round, window->end);
+		if (is_left_out(round, window->end))
 			continue;
-		}
-		if (is_late(round, window))
-		{
-			late = true;
-			if (policy != JOB_LATE_UPDATE)
-				continue;
-		}
-		advance_group(view, window);
+		advance_group(view, window, DT_NOBEGIN);
 	}
+	return late;
+}
+
+/*
+ * Take a row into its slice.  Returns whether it is late for any of the slice's
+ * windows.
+ *
+ * If the row is left out of some of the windows only, it goes to a state that
+ * does not count for them.
+ */
+static bool
+take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
+{
+	const ViewWindowSpec *spec = &view->vq->window;
+	ViewSlice  *slice = &view->slice;
+	Timestamp	counts_after = DT_NOBEGIN;
+
+	/* rows that follow each other are often in the same slice */
+	if (!view->has_slice || event < slice->range.start || event >= slice->range.end)
+	{
+		view->has_slice = false;
+		view->has_slice = spec->kind->find_slice(spec, event, slice);
+		if (!view->has_slice)
+			return false;
+	}
+	if (!passes_where(view))
+		return false;
+	if (is_left_out(round, slice->first_end))
+	{
+		if (is_left_out(round, slice->last_end))
+			return true;
+		(void) spec->kind->find_end(spec, round->stats.watermark - left_out_after(round),
+									&counts_after);
+	}
+	advance_group(view, &slice->range, counts_after);
+	return is_late(round, slice->first_end);
+}
+
+/* take a row in a query with windows; it may be in several of them */
+static void
+take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
+{
+	bool		isnull;
+	bool		finite;
+	bool		late;
+	Timestamp	event;
+
+	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
+														view->econtext, &isnull));
+	finite = !isnull && !TIMESTAMP_NOT_FINITE(event);
+
+	/*
+	 * without an event time a window function returns no window, as in the
+	 * query run by hand
+	 */
+	if (view->window_start)
+		late = take_truncated(round, view);
+	else if (!finite)
+		return;
+	else if (view->sessions)
+		late = take_in_session(round, view, event);
+	else if (view->vq->sliced)
+		late = take_in_slice(round, view, event);
+	else
+		late = take_in_windows(round, view, event);
 	if (late)
 	{
 		round->stats.late_rows++;
-		if (policy == JOB_LATE_ROUTE)
+		if (round->batch->job.event_time.late == JOB_LATE_ROUTE && !view->replaying)
 			route_row(round, view, input->slot);
 	}
-	job_advance_watermark(round, input, event);
+	if (finite)
+		job_advance_watermark(round, input, event);
 }
 
 void
@@ -249,12 +367,17 @@ view_take_row(JobRound *round, JobInput *input)
 	ExprContext *econtext = view->econtext;
 	MemoryContext old;
 
+	/* corrections and late rows of a replayed row were written before */
+	view->replaying = input->off < round->progress[input->number].replay_to;
+	view->emit = view->replaying ? NULL : ((ViewBatch *) round->batch->loaded)->emit;
+
 	ResetExprContext(econtext);
+	view->aggs->ordinal = LOG_MSG_ID(input->partition, input->off);
 	econtext->ecxt_scantuple = input->slot;
 	econtext->ecxt_innertuple = NULL;
 
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	if (view->vq->window_rti != 0)
+	if (view->vq->windowed)
 		take_windowed(round, view, input);
 	else
 		take_unwindowed(view);
@@ -282,12 +405,14 @@ view_begin_round(JobRound *round)
 	ListCell   *lc;
 
 	view->vq = vq;
-	view->emit = batch->emit;
 	view->econtext = CreateStandaloneExprContext();
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 	{
 		view->event_time = view_compile_expression(vq, vq->event_time);
-		view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
+		if (vq->window_start)
+			view->window_start = view_compile_expression(vq, vq->window_start);
+		if (!vq->sliced || batch->emit)
+			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
 	}
 	if (vq->where)
@@ -302,7 +427,8 @@ view_begin_round(JobRound *round)
 	view->state = view_state_open(batch->state, vq, view->aggs);
 	if (view_is_merging(vq))
 		view->sessions = view_sessions_begin(view->state,
-											 batch->had_watermark ? batch->watermark : DT_NOBEGIN);
+											 batch->had_watermark ? batch->watermark : DT_NOBEGIN,
+											 round->batch->job.event_time.retention);
 	round->state = view;
 }
 
@@ -344,8 +470,14 @@ view_load(JobBatch *job_batch)
 	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)
 		view_late_check(job_batch->source, job_batch->job.late_stream);
 	if (OidIsValid(job_batch->job.emit_into))
-		batch->emit = view_emit_create(&job_batch->job, batch->vq, !batch->had_watermark,
-									   batch->watermark);
+	{
+		Timestamp	emitted = job_batch->stats.emitted_until;
+
+		if (batch->had_watermark)
+			emitted = Max(emitted, batch->watermark);
+		batch->emit = view_emit_create(&job_batch->job, batch->vq, TIMESTAMP_IS_NOBEGIN(emitted),
+									   emitted);
+	}
 	return batch;
 }
 
@@ -355,13 +487,18 @@ view_finish(JobBatch *job_batch)
 {
 	ViewBatch  *batch = job_batch->loaded;
 	JobStats   *stats = &job_batch->stats;
+	int64		retention = job_batch->job.event_time.retention;
 	int64		removed;
 
-	if (batch->vq->window_rti == 0 || !stats->has_watermark)
+	if (!batch->vq->windowed || !stats->has_watermark)
 		return false;
 	if (batch->emit)
 		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
-	if (job_batch->job.event_time.retention == JOB_NO_LIMIT)
+	if (view_is_merging(batch->vq))
+		batch->sessions_closed =
+			view_sessions_close(view_state_open(batch->state, batch->vq, NULL), stats->watermark,
+								retention);
+	if (retention == JOB_NO_LIMIT)
 		return false;
 	removed = view_remove_windows(&job_batch->job, batch->vq, batch->state, stats->watermark);
 	return removed >= VIEW_REMOVE_ROWS;
@@ -372,7 +509,7 @@ view_next_end(JobBatch *job_batch, Timestamp *end)
 {
 	ViewBatch  *batch = job_batch->loaded;
 
-	return batch->vq->window_rti != 0 && job_batch->stats.has_watermark &&
+	return batch->vq->windowed && job_batch->stats.has_watermark &&
 		view_find_open_window(batch->vq, batch->state, job_batch->stats.watermark, end);
 }
 
@@ -382,22 +519,26 @@ view_end_batch(JobBatch *job_batch)
 {
 	ViewBatch  *batch = job_batch->loaded;
 	ViewQuery  *vq = batch->vq;
+	ViewStateTable *state;
 	Timestamp	watermark = job_batch->stats.watermark;
 	Timestamp	first = 0;
 	int64		closed;
 
-	if (vq->window_rti == 0 || !job_batch->stats.has_watermark)
+	if (!vq->windowed || !job_batch->stats.has_watermark)
 		return;
 	if (batch->had_watermark && batch->watermark == watermark)
 		return;
 	if (!view_is_merging(vq) && batch->had_watermark &&
 		!vq->window.kind->may_close(&vq->window, batch->watermark, watermark, &first))
 		return;
+	state = view_state_open(batch->state, vq, NULL);
 	if (view_is_merging(vq))
-		closed = view_sessions_close(view_state_open(batch->state, vq, NULL), watermark);
+		closed = batch->sessions_closed;
+	else if (vq->sliced)
+		closed = view_state_count_sliced_windows(state, &vq->window, !batch->had_watermark,
+												 first, batch->watermark, watermark);
 	else
-		closed = view_state_count_windows(view_state_open(batch->state, vq, NULL),
-										  !batch->had_watermark, first,
+		closed = view_state_count_windows(state, !batch->had_watermark, first,
 										  batch->watermark, watermark);
 	if (closed > 0)
 		signal_note_closed(job_batch->job.target, watermark, closed);

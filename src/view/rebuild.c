@@ -36,6 +36,7 @@
 
 #include "job/job.h"
 #include "job/job_catalog.h"
+#include "job/replay.h"
 #include "view/analyze.h"
 #include "view/state_table.h"
 #include "view/view_define.h"
@@ -48,7 +49,7 @@ fits(ViewQuery *vq, Relation state)
 	TupleDesc	desc = RelationGetDescr(state);
 	ListCell   *lc;
 
-	if (desc->natts != view_state_agg_attno(vq, list_length(vq->aggs)))
+	if (desc->natts != view_state_natts(vq))
 		return false;
 	foreach(lc, vq->keys)
 	{
@@ -139,6 +140,7 @@ view_rebuild(JobRow *job, Oid owner)
 	Relation	state = table_open(job->state, NoLock);
 	Query	   *query;
 	ViewQuery  *vq;
+	JobDone		done;
 
 	if (!is_complete(job->target, state))
 	{
@@ -155,9 +157,11 @@ view_rebuild(JobRow *job, Oid owner)
 						get_rel_name(job->target)),
 				 errhint("Drop the continuous view and create it again.")));
 
+	(void) job_find_done(job, &done);
 	empty_table(state);
 	job->query_tree = nodeToString(query);
 	job_reset(job);
+	job_replay_done(job, &done);
 	view_record_dependencies(job, query);
 	if (vq->single_group)
 		view_store_single_group(vq, job->state);

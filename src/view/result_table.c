@@ -60,7 +60,7 @@ view_result_open(Oid relid, ViewQuery *vq)
 		results->nkeys - 2;
 	results->eq = palloc(sizeof(FmgrInfo) * Max(1, results->nkeys));
 	foreach(lc, vq->keys)
-		fmgr_info(get_opcode(((ViewKey *) lfirst(lc))->eqop),
+		fmgr_info(get_opcode(((ViewKey *) lfirst(lc))->clause->eqop),
 				  &results->eq[foreach_current_index(lc)]);
 	results->indexes = CatalogOpenIndexes(results->rel);
 	return results;
@@ -130,7 +130,7 @@ view_result_find(ViewResultTable *results, const Datum *values, const bool *null
 	{
 		ViewResultRow *other = lfirst(lc);
 
-		/* windows of sessions may have the same start */
+		/* cumulating windows and sessions may have the same start */
 		if (DatumGetTimestamp(other->values[1]) == DatumGetTimestamp(values[1]) &&
 			has_keys(results, other, values, nulls))
 		{

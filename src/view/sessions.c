@@ -16,10 +16,10 @@
  * A session that begins earlier than its stored row gets a new row, because
  * the start is indexed.  The end is not, because it changes with every batch.
  * To find sessions that the watermark closes, rows have a column "due", which
- * is indexed.  It is a time not after the end of an open session, and infinity
- * in a closed one.  It does not change while the session grows.  Only when the
- * watermark reaches it, the row is looked at, and filed under its end if it is
- * still open.
+ * is indexed.  It is a time not after the end of an open session.  It does not
+ * change while the session grows.  Only when the watermark reaches it, the row
+ * is looked at, and filed under its end if it is still open.  A closed session
+ * is due when it is to be removed, or never (infinity).
  */
 #include "postgres.h"
 
@@ -41,7 +41,9 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "job/job_catalog.h"
 #include "view/agg.h"
+#include "view/chunks.h"
 #include "view/interval.h"
 #include "view/sessions.h"
 #include "view/state_internal.h"
@@ -85,6 +87,7 @@ struct ViewSessions
 {
 	ViewStateTable *state;
 	Timestamp	closed_until;
+	int64		retention;
 	session_hash_hash *groups;
 	ViewSession *all;			/* every session in memory, merged ones too */
 
@@ -95,12 +98,13 @@ struct ViewSessions
 };
 
 ViewSessions *
-view_sessions_begin(ViewStateTable *state, Timestamp closed_until)
+view_sessions_begin(ViewStateTable *state, Timestamp closed_until, int64 retention)
 {
 	ViewSessions *sessions = palloc0(sizeof(ViewSessions));
 
 	sessions->state = state;
 	sessions->closed_until = closed_until;
+	sessions->retention = retention;
 	sessions->groups = session_hash_create(state->mcxt, 1024, NULL);
 	return sessions;
 }
@@ -393,6 +397,14 @@ view_session_enter(ViewSessions *sessions, Datum *keys, bool *nulls,
 
 /* ---- writing ---- */
 
+/* when is a closed session to be looked at? */
+static Timestamp
+removal_due(Timestamp end, int64 retention)
+{
+	return retention == JOB_NO_LIMIT || end > END_TIMESTAMP - 1 - retention ?
+		DT_NOEND : end + retention;
+}
+
 /* write a session that is not merged into another */
 static void
 write_session(ViewSessions *sessions, ViewSession *session, CatalogIndexState indexes,
@@ -405,7 +417,7 @@ write_session(ViewSessions *sessions, ViewSession *session, CatalogIndexState in
 	HeapTuple	tup;
 
 	if (row->window_end <= sessions->closed_until)
-		row->due = DT_NOEND;
+		row->due = removal_due(row->window_end, sessions->retention);
 	else if (!row->stored || row->due > row->window_end)
 		row->due = row->window_end;
 
@@ -415,6 +427,8 @@ write_session(ViewSessions *sessions, ViewSession *session, CatalogIndexState in
 		row->stored = false;
 		row->toasted = NULL;
 	}
+	if (state->collects)
+		view_state_spill(state, row, indexes);
 	tup = view_state_form_row(state, row, values, nulls);
 	view_state_write_row(state, row, tup, indexes);
 	if (moved)
@@ -449,38 +463,87 @@ view_sessions_flush(ViewSessions *sessions)
 	CatalogCloseIndexes(indexes);
 }
 
+static SysScanDesc
+begin_due_scan(ViewStateTable *state, Timestamp until)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, VIEW_STATE_DUE_ATTNO, BTLessEqualStrategyNumber, F_TIMESTAMP_LE,
+				TimestampGetDatum(until));
+	return systable_beginscan(state->rel, state->due_index, true, GetActiveSnapshot(), 1, &key);
+}
+
+static Timestamp
+get_time(ViewStateTable *state, HeapTuple tup, AttrNumber attno)
+{
+	bool		isnull;
+
+	return DatumGetTimestamp(heap_getattr(tup, attno, RelationGetDescr(state->rel), &isnull));
+}
+
 int64
-view_sessions_close(ViewStateTable *state, Timestamp watermark)
+view_sessions_close(ViewStateTable *state, Timestamp watermark, int64 retention)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	CatalogIndexState indexes = CatalogOpenIndexes(state->rel);
 	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc0(sizeof(bool) * desc->natts);
 	bool	   *replace = palloc0(sizeof(bool) * desc->natts);
+	SysScanDesc scan = begin_due_scan(state, watermark);
 	int64		closed = 0;
-	ScanKeyData key;
-	SysScanDesc scan;
 	HeapTuple	tup;
 
 	replace[VIEW_STATE_DUE_ATTNO - 1] = true;
-	ScanKeyInit(&key, VIEW_STATE_DUE_ATTNO, BTLessEqualStrategyNumber, F_TIMESTAMP_LE,
-				TimestampGetDatum(watermark));
-	scan = systable_beginscan(state->rel, state->due_index, true, GetActiveSnapshot(), 1, &key);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		bool		isnull;
-		Timestamp	end = DatumGetTimestamp(heap_getattr(tup, WINDOW_END_ATTNO, desc, &isnull));
+		Timestamp	end = get_time(state, tup, WINDOW_END_ATTNO);
+		Timestamp	due = end;
 		HeapTuple	changed;
 
-		if (end <= watermark)
-			closed++;
-		values[VIEW_STATE_DUE_ATTNO - 1] = TimestampGetDatum(end <= watermark ? DT_NOEND : end);
-		changed = heap_modify_tuple(tup, desc, values, nulls, replace);
-		CatalogTupleUpdateWithInfo(state->rel, &tup->t_self, changed, indexes);
-		heap_freetuple(changed);
 		CHECK_FOR_INTERRUPTS();
+		if (end <= watermark)
+		{
+			due = removal_due(end, retention);
+			/* a closed one has had that time already */
+			if (get_time(state, tup, VIEW_STATE_DUE_ATTNO) <= end)
+				closed++;
+		}
+		if (due > watermark)
+		{
+			values[VIEW_STATE_DUE_ATTNO - 1] = TimestampGetDatum(due);
+			changed = heap_modify_tuple(tup, desc, values, nulls, replace);
+			CatalogTupleUpdateWithInfo(state->rel, &tup->t_self, changed, indexes);
+			heap_freetuple(changed);
+		}
+		else
+		{
+			if (state->collects)
+				view_chunks_delete(state, tup);
+			view_state_delete_row(state, &tup->t_self);
+		}
 	}
 	systable_endscan(scan);
 	CatalogCloseIndexes(indexes);
 	return closed;
+}
+
+bool
+view_sessions_next_end(ViewStateTable *state, Timestamp watermark, Timestamp *end)
+{
+	SysScanDesc scan = begin_due_scan(state, END_TIMESTAMP);
+	bool		found = false;
+	HeapTuple	tup;
+
+	while (!found && HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		/* a closed one may be due because of the retention */
+		if (get_time(state, tup, WINDOW_END_ATTNO) > watermark)
+		{
+			*end = Max(get_time(state, tup, VIEW_STATE_DUE_ATTNO), watermark);
+			found = true;
+		}
+	}
+	systable_endscan(scan);
+	return found;
 }

@@ -36,9 +36,10 @@ typedef struct ViewSessions ViewSessions;
 
 /*
  * Begin a round.  Sessions that end at or before closed_until are closed
- * already.
+ * already.  Closed sessions are kept as long as the retention says.
  */
-extern ViewSessions *view_sessions_begin(ViewStateTable *state, Timestamp closed_until);
+extern ViewSessions *view_sessions_begin(ViewStateTable *state, Timestamp closed_until,
+										 int64 retention);
 
 /* find out where a row with these keys and this window of its own belongs */
 extern void view_session_find(ViewSessions *sessions, Datum *keys, bool *nulls,
@@ -55,9 +56,16 @@ extern ViewSession *view_session_enter(ViewSessions *sessions, Datum *keys, bool
 extern void view_sessions_flush(ViewSessions *sessions);
 
 /*
- * The watermark has moved: count the sessions that have been closed by that.
- * Each is counted once, unless a row extends it later.
+ * Look at the sessions that the watermark has reached.  Returns how many it
+ * has closed.  Each is counted once, unless a row extends it later.  Sessions
+ * that the retention does not keep are removed.
  */
-extern int64 view_sessions_close(ViewStateTable *state, Timestamp watermark);
+extern int64 view_sessions_close(ViewStateTable *state, Timestamp watermark, int64 retention);
+
+/*
+ * Find a time that is not after the end of any open session.  False if no
+ * session is open.
+ */
+extern bool view_sessions_next_end(ViewStateTable *state, Timestamp watermark, Timestamp *end);
 
 #endif

@@ -32,9 +32,9 @@
 AttrNumber
 view_state_first_attno(ViewQuery *vq)
 {
-	if (vq->window_rti == 0)
+	if (!vq->windowed)
 		return 1;
-	return view_is_merging(vq) ? VIEW_STATE_DUE_ATTNO + 1 : WINDOW_END_ATTNO + 1;
+	return vq->sliced || view_is_merging(vq) ? WINDOW_END_ATTNO + 2 : WINDOW_END_ATTNO + 1;
 }
 
 AttrNumber
@@ -47,6 +47,18 @@ AttrNumber
 view_state_agg_attno(ViewQuery *vq, int i)
 {
 	return view_state_key_attno(vq, list_length(vq->keys)) + i;
+}
+
+AttrNumber
+view_state_chunk_attno(ViewQuery *vq)
+{
+	return vq->collects ? view_state_agg_attno(vq, list_length(vq->aggs)) + 1 : InvalidAttrNumber;
+}
+
+int
+view_state_natts(ViewQuery *vq)
+{
+	return view_state_agg_attno(vq, list_length(vq->aggs)) + (vq->collects ? 1 : 0);
 }
 
 Oid
@@ -107,13 +119,13 @@ add_width(Size width, Oid type)
 static void
 check_width(ViewQuery *vq)
 {
-	int			natts = view_state_agg_attno(vq, list_length(vq->aggs));
+	int			natts = view_state_natts(vq);
 	Size		width = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(natts));
 	ListCell   *lc;
 
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 		width = add_width(add_width(width, vq->event_type), vq->event_type);
-	if (view_is_merging(vq))
+	if (vq->sliced || view_is_merging(vq))
 		width = add_width(width, vq->event_type);
 	width = add_width(width, INT8OID);
 	foreach(lc, vq->keys)
@@ -121,6 +133,8 @@ check_width(ViewQuery *vq)
 	foreach(lc, vq->aggs)
 		width = add_width(width, ((ViewAgg *) lfirst(lc))->storedtype);
 	width = add_width(width, BYTEAOID);
+	if (vq->collects)
+		width = add_width(width, BYTEAOID);
 
 	if (natts > MaxHeapAttributeNumber || width > MaxHeapTupleSize)
 		ereport(ERROR,
@@ -150,7 +164,7 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 {
 	StringInfoData sql;
 	char		name[NAMEDATALEN];
-	bool		windowed = vq->window_rti != 0;
+	bool		windowed = vq->windowed;
 	Oid			nsp = get_namespace_oid(STREAMQ_SCHEMA, false);
 	Oid			state;
 	ListCell   *lc;
@@ -165,6 +179,8 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 
 		appendStringInfo(&sql, "window_start %s NOT NULL, window_end %s NOT NULL, ",
 						 type, type);
+		if (vq->sliced)
+			appendStringInfo(&sql, "counts_after %s NOT NULL, ", type);
 		if (view_is_merging(vq))
 			appendStringInfo(&sql, "due %s NOT NULL, ", type);
 	}
@@ -183,7 +199,10 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 		append_column(&sql, "agg", foreach_current_index(lc), agg->storedtype,
 					  -1, agg->storedcollation);
 	}
-	appendStringInfoString(&sql, ", sealed pg_catalog.bytea) USING heap WITH (fillfactor = 75)");
+	appendStringInfoString(&sql, ", sealed pg_catalog.bytea");
+	if (vq->collects)
+		appendStringInfo(&sql, ", chunk %s.aggregate_input", STREAMQ_SCHEMA);
+	appendStringInfoString(&sql, ") USING heap WITH (fillfactor = 75)");
 	run_as_owner(sql.data);
 
 	state = get_relname_relid(name, nsp);

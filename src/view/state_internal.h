@@ -31,6 +31,10 @@ extern void view_state_note_toasted(ViewStateTable *state, ViewStateGroup *group
 extern void view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group,
 								 Datum *values, bool *nulls);
 
+/* move collected input of a group into chunks if it is large */
+extern void view_state_spill(ViewStateTable *state, ViewStateGroup *group,
+							 CatalogIndexState indexes);
+
 /* form the row of a group; values and nulls are work space for all columns */
 extern HeapTuple view_state_form_row(ViewStateTable *state, ViewStateGroup *group,
 									 Datum *values, bool *nulls);

@@ -42,6 +42,8 @@
 #include "compat.h"
 #include "view/agg.h"
 #include "view/analyze.h"
+#include "view/chunks.h"
+#include "view/inputs.h"
 #include "view/keyhash.h"
 #include "view/state_internal.h"
 #include "view/state_table.h"
@@ -101,11 +103,21 @@ find_index(Relation rel, const AttrNumber *attnos, int natts)
 }
 
 Oid
-view_state_index(Relation rel, const ViewQuery *vq)
+view_state_index(Relation rel, ViewQuery *vq)
 {
-	AttrNumber	columns[] = {WINDOW_START_ATTNO, view_state_first_attno(unconstify(ViewQuery *, vq))};
+	AttrNumber	columns[2];
+	int			n = 0;
 
-	return find_index(rel, vq->window_rti != 0 ? columns : columns + 1, vq->window_rti != 0 ? 2 : 1);
+	if (vq->windowed)
+		columns[n++] = WINDOW_START_ATTNO;
+	columns[n++] = view_state_first_attno(vq);
+	if (view_is_merging(vq))
+	{
+		/* one group after the other */
+		columns[0] = view_state_first_attno(vq);
+		columns[1] = WINDOW_START_ATTNO;
+	}
+	return find_index(rel, columns, n);
 }
 
 ViewStateTable *
@@ -115,27 +127,22 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	ListCell   *lc;
 
 	state->rel = rel;
-	state->windowed = vq->window_rti != 0;
+	state->windowed = vq->windowed;
+	state->sliced = vq->sliced;
 	state->merging = view_is_merging(vq);
 	state->first = view_state_first_attno(vq);
+	state->index = view_state_index(rel, vq);
 	if (state->merging)
 	{
-		const AttrNumber group_columns[] = {state->first, WINDOW_START_ATTNO};
-		const AttrNumber due_columns[] = {VIEW_STATE_DUE_ATTNO};
+		const AttrNumber due = VIEW_STATE_DUE_ATTNO;
 
-		state->index = find_index(rel, group_columns, 2);
-		state->due_index = find_index(rel, due_columns, 1);
-	}
-	else
-	{
-		const AttrNumber columns[] = {WINDOW_START_ATTNO, state->first};
-
-		state->index = state->windowed ? find_index(rel, columns, 2) :
-			find_index(rel, columns + 1, 1);
+		state->due_index = find_index(rel, &due, 1);
 	}
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
+	state->collects = vq->collects;
+	state->sealed = view_state_agg_attno(vq, list_length(vq->aggs)) - 1;
 	state->keys = palloc0(sizeof(ViewStateKey) * Max(1, state->nkeys));
 	foreach(lc, vq->keys)
 	{
@@ -146,7 +153,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 		sk->collation = key->collation;
 		sk->len = type->typlen;
 		sk->byval = type->typbyval;
-		fmgr_info(get_opcode(key->eqop), &sk->eq);
+		fmgr_info(get_opcode(key->clause->eqop), &sk->eq);
 
 		/*
 		 * an attribute without an equality operator may have been added to
@@ -159,7 +166,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 							format_type_be(key->type))));
 
 		/* values that are equal for GROUP BY must have the same hash */
-		if (type->eq_opr == key->eqop)
+		if (type->eq_opr == key->clause->eqop)
 			sk->hash = view_key_hash_create(key->type, key->collation);
 	}
 	state->nbuckets = 1024;
@@ -226,10 +233,12 @@ view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
 }
 
 static uint64
-bucket_hash(uint64 group_hash, Timestamp start)
+bucket_hash(uint64 group_hash, const ViewWindow *window, Timestamp counts_after)
 {
+	Timestamp	times[3] = {window->start, window->end, counts_after};
+
 	return hash_combine64(group_hash,
-						  hash_bytes_extended((unsigned char *) &start, sizeof(start), 0));
+						  hash_bytes_extended((unsigned char *) times, sizeof(times), 0));
 }
 
 static void
@@ -296,8 +305,7 @@ view_state_note_toasted(ViewStateTable *state, ViewStateGroup *group, Datum *key
 void
 view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group, Datum *values, bool *nulls)
 {
-	int			sealed_att = RelationGetDescr(state->rel)->natts - 1;
-	bytea	   *sealed = nulls[sealed_att] ? NULL : DatumGetByteaPP(values[sealed_att]);
+	bytea	   *sealed = nulls[state->sealed] ? NULL : DatumGetByteaPP(values[state->sealed]);
 
 	state->loading = true;
 	for (int i = 0; i < state->aggs->ncalls; i++)
@@ -321,7 +329,13 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	bool		same;
 
 	heap_deform_tuple(tup, desc, values, nulls);
-	same = (!state->windowed || DatumGetTimestamp(values[0]) == group->window_start) &&
+	/* a chunk (chunks.c) is no group */
+	same = (!state->collects || nulls[desc->natts - 1]) &&
+		(!state->windowed ||
+		 (DatumGetTimestamp(values[WINDOW_START_ATTNO - 1]) == group->window_start &&
+		  DatumGetTimestamp(values[WINDOW_END_ATTNO - 1]) == group->window_end)) &&
+		(!state->sliced ||
+		 DatumGetTimestamp(values[VIEW_STATE_COUNTS_AFTER_ATTNO - 1]) == group->counts_after) &&
 		(uint64) DatumGetInt64(values[first - 1]) == group->hash &&
 		view_state_keys_equal(state, group->keys, group->nulls, values + first, nulls + first);
 	if (same)
@@ -367,18 +381,19 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 }
 
 ViewStateGroup *
-view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
+view_state_find_group(ViewStateTable *state, const ViewWindow *window, Timestamp counts_after,
 					  Datum *keys, bool *nulls)
 {
 	uint64		hash = view_state_hash_keys(state, keys, nulls);
-	uint64		slot = bucket_hash(hash, start);
+	uint64		slot = bucket_hash(hash, window, counts_after);
 	ViewStateGroup *group;
 	MemoryContext old;
 
 	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)
 	{
 		if (group->bucket_hash == slot && group->hash == hash &&
-			group->window_start == start &&
+			group->window_start == window->start && group->window_end == window->end &&
+			group->counts_after == counts_after &&
 			view_state_keys_equal(state, group->keys, group->nulls, keys, nulls))
 			return group;
 	}
@@ -390,8 +405,9 @@ view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
 	group = palloc0(sizeof(ViewStateGroup));
 	group->hash = hash;
 	group->bucket_hash = slot;
-	group->window_start = start;
-	group->window_end = end;
+	group->window_start = window->start;
+	group->window_end = window->end;
+	group->counts_after = counts_after;
 	view_state_copy_keys(state, keys, nulls, &group->keys, &group->nulls);
 	group->aggs = palloc0(sizeof(ViewAggValue) * Max(1, state->aggs->ncalls));
 	MemoryContextSwitchTo(old);
@@ -420,6 +436,8 @@ view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values,
 		values[att++] = TimestampGetDatum(group->window_start);
 		values[att++] = TimestampGetDatum(group->window_end);
 	}
+	if (state->sliced)
+		values[att++] = TimestampGetDatum(group->counts_after);
 	if (state->merging)
 		values[att++] = TimestampGetDatum(group->due);
 	values[att++] = Int64GetDatum((int64) group->hash);
@@ -443,10 +461,33 @@ view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values,
 			VARDATA(bits)[i / BITS_PER_BYTE] |= 1 << (i % BITS_PER_BYTE);
 		}
 	}
+	Assert(att == state->sealed);
 	values[att] = PointerGetDatum(bits);
 	nulls[att] = bits == NULL;
-	Assert(att == desc->natts - 1);
+	if (state->collects)
+	{
+		values[++att] = (Datum) 0;
+		nulls[att] = true;
+	}
 	return heap_form_tuple(desc, values, nulls);
+}
+
+void
+view_state_spill(ViewStateTable *state, ViewStateGroup *group, CatalogIndexState indexes)
+{
+	for (int i = 0; i < state->aggs->ncalls; i++)
+	{
+		ViewInputCall *call = state->aggs->calls[i].inputs;
+		ViewInputs *inputs;
+
+		if (call == NULL || group->aggs[i].isnull)
+			continue;
+		inputs = (ViewInputs *) DatumGetPointer(group->aggs[i].value);
+		if (call->distinct)
+			view_inputs_sort(call->desc, inputs);
+		if (inputs->rows.len > VIEW_INPUTS_IN_ROW)
+			view_chunks_spill(state, group, call, inputs, indexes);
+	}
 }
 
 void
@@ -481,8 +522,11 @@ view_state_flush(ViewStateTable *state)
 	{
 		for (ViewStateGroup *group = state->buckets[i]; group; group = group->next)
 		{
-			HeapTuple	tup = view_state_form_row(state, group, values, nulls);
+			HeapTuple	tup;
 
+			if (state->collects)
+				view_state_spill(state, group, indexes);
+			tup = view_state_form_row(state, group, values, nulls);
 			view_state_write_row(state, group, tup, indexes);
 			base_tidcache_store(state->rel, group->bucket_hash, &tup->t_self);
 			MemoryContextReset(work);

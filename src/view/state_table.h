@@ -21,9 +21,18 @@
 #define VIEW_STATE_TABLE_NAME	"view_state_%d"
 
 /*
- * columns: [window_start, window_end, [due,]] group_hash, key_n …, agg_n …,
- * sealed.  Only windows that merge have "due" (sessions.c).
+ * columns: [window_start, window_end, [counts_after | due,]] group_hash,
+ * key_n …, agg_n …, sealed [, chunk]
+ *
+ * If windows are sliced, window_start and window_end are those of a slice.
+ * Then counts_after is usually -infinity.  Otherwise the row counts only for
+ * windows that end later than that: its messages are late for the others.
+ *
+ * Only windows that merge have "due" (sessions.c).  There is a column "chunk"
+ * if some aggregates collect their input.  It is NULL in the rows of groups,
+ * and has the contents of chunks (chunks.c).
  */
+#define VIEW_STATE_COUNTS_AFTER_ATTNO	3
 #define VIEW_STATE_DUE_ATTNO	3
 
 /* a group in memory, in one window */
@@ -34,6 +43,7 @@ typedef struct ViewStateGroup
 	uint64		bucket_hash;	/* hash of keys and window */
 	Timestamp	window_start;
 	Timestamp	window_end;
+	Timestamp	counts_after;	/* of slices; otherwise -infinity */
 	Timestamp	due;			/* of windows that merge */
 	Datum	   *keys;
 	Datum	   *toasted;		/* TOAST pointers to the stored keys; 0: not
@@ -62,6 +72,9 @@ typedef struct ViewStateTable
 	Oid			index;
 	Oid			due_index;		/* of windows that merge */
 	bool		windowed;
+	bool		collects;		/* has a column for chunks */
+	int			sealed;			/* column, counted from 0 */
+	bool		sliced;
 	bool		merging;		/* its windows merge (sessions.c) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
@@ -86,8 +99,15 @@ extern AttrNumber view_state_first_attno(ViewQuery *vq);
 extern AttrNumber view_state_key_attno(ViewQuery *vq, int i);
 extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 
-/* the index on the window's start and the hash of the keys */
-extern Oid	view_state_index(Relation rel, const ViewQuery *vq);
+/* the column `chunk`; InvalidAttrNumber: there is none */
+extern AttrNumber view_state_chunk_attno(ViewQuery *vq);
+extern int	view_state_natts(ViewQuery *vq);
+
+/*
+ * the index on the window's start and the hash of the keys; on the hash first
+ * if windows merge
+ */
+extern Oid	view_state_index(Relation rel, ViewQuery *vq);
 
 extern ViewStateTable *view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs);
 
@@ -95,8 +115,8 @@ extern ViewStateTable *view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *
  * Find the group with these values: in memory, in the table, or a new one with
  * initial states.  The values are copied.
  */
-extern ViewStateGroup *view_state_find_group(ViewStateTable *state, Timestamp start, Timestamp end,
-											 Datum *keys, bool *nulls);
+extern ViewStateGroup *view_state_find_group(ViewStateTable *state, const ViewWindow *window,
+											 Timestamp counts_after, Datum *keys, bool *nulls);
 
 /* write all groups in memory to the table */
 extern void view_state_flush(ViewStateTable *state);
@@ -108,5 +128,10 @@ extern void view_state_flush(ViewStateTable *state);
  */
 extern int64 view_state_count_windows(ViewStateTable *state, bool all, Timestamp first_start,
 									  Timestamp from, Timestamp to);
+
+/* the same if the rows are of slices (state_slices.c) */
+extern int64 view_state_count_sliced_windows(ViewStateTable *state, const ViewWindowSpec *spec,
+											 bool all, Timestamp first_start,
+											 Timestamp from, Timestamp to);
 
 #endif

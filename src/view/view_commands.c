@@ -68,6 +68,9 @@ define_view(Oid namespaceid, const char *relname, Query *query)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
+		/* grouping columns that are not selected come last */
+		if (tle->resjunk)
+			break;
 		if (type_is_collatable(exprType((Node *) tle->expr)) &&
 			!OidIsValid(exprCollation((Node *) tle->expr)))
 			ereport(ERROR,
@@ -147,11 +150,12 @@ view_store_single_group(ViewQuery *vq, Oid state_oid)
 {
 	Relation	rel;
 	ViewStateTable *state;
+	static const ViewWindow whole = {0, 0};
 
 	rel = table_open(state_oid, RowExclusiveLock);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	state = view_state_open(rel, vq, view_agg_set_create(vq));
-	(void) view_state_find_group(state, 0, 0, NULL, NULL);
+	(void) view_state_find_group(state, &whole, DT_NOBEGIN, NULL, NULL);
 	view_state_flush(state);
 	PopActiveSnapshot();
 	table_close(rel, NoLock);
@@ -300,7 +304,7 @@ check_streams(ViewQuery *vq, const JobRow *job, const char *name)
 {
 	if (OidIsValid(job->emit_into))
 	{
-		if (vq->window_rti == 0)
+		if (!vq->windowed)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot emit the results of a continuous view without windows"),
@@ -397,7 +401,7 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	job_insert(&job, &options);
 	if (vq->single_group)
 		view_store_single_group(vq, job.state);
-	job_set_start(job.job_id, job.source, options.start_at);
+	job_set_start(&job, options.start_at);
 	job_note_changed();
 	PG_RETURN_OID(job.target);
 }

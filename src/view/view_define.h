@@ -15,6 +15,12 @@
 /* make the query of the view, which reads its state table */
 extern Query *view_make_query(ViewQuery *vq, Oid state);
 
+/*
+ * Make the query over the stream whose result the view has, from the query as
+ * the user wrote it.
+ */
+extern Query *view_make_batch_query(Query *query);
+
 /* whose rows a query of windows returns */
 typedef enum ViewWindowChoice
 {

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/nodes.h"
 #include "nodes/pg_list.h"
 
 #include "compat.h"
@@ -25,8 +26,8 @@ typedef struct ViewWindow
 } ViewWindow;
 
 /*
- * A checked window size: either whole months, or a number of microseconds,
- * where a day has 24 hours.
+ * A checked duration: either whole months, or a number of microseconds, where
+ * a day has 24 hours.
  */
 typedef struct ViewWindowSize
 {
@@ -35,20 +36,38 @@ typedef struct ViewWindowSize
 } ViewWindowSize;
 
 typedef struct ViewWindowKind ViewWindowKind;
+typedef struct ViewTrunc ViewTrunc;
 
-/* a call of a window function */
+/* a call of a window function, or an expression that cuts time (trunc.h) */
 typedef struct ViewWindowSpec
 {
 	const ViewWindowKind *kind;
-	int			max_windows;	/* most windows of one row */
+	int64		max_windows;	/* most windows of one row */
 	ViewWindowSize size;
+	ViewWindowSize step;		/* between the starts or ends of windows, for
+								 * kinds with overlapping windows */
 	Timestamp	origin;
+	ViewTrunc  *trunc;			/* NULL: a window function */
 } ViewWindowSpec;
+
+/*
+ * A slice: a piece of time that each window contains as a whole or not at all.
+ * So rows of one slice are in the same windows.
+ */
+typedef struct ViewSlice
+{
+	ViewWindow	range;
+	Timestamp	first_end;		/* least and greatest end of its windows */
+	Timestamp	last_end;
+} ViewSlice;
 
 /* a kind of window function */
 struct ViewWindowKind
 {
-	const char *function;		/* name of the function in schema streamq */
+	const char *function;		/* name of the function in schema streamq;
+								 * NULL: expressions in GROUP BY, of which
+								 * only may_close is called */
+	bool		same_start;		/* several windows have the same start */
 
 	/*
 	 * Windows of a group that overlap or touch become one (sessions.c).  Then
@@ -69,12 +88,6 @@ struct ViewWindowKind
 	int			(*assign) (const ViewWindowSpec *spec, Timestamp event,
 						   ViewWindow *windows);
 
-	/*
-	 * The end of the last window that has rows of the state table from this
-	 * start to this end.  NULL if a row is of one window.
-	 */
-	Timestamp	(*last_end) (const ViewWindowSpec *spec, Timestamp start, Timestamp end);
-
 	/* do windows end in the order of their starts? */
 	bool		ends_in_order;
 
@@ -85,25 +98,57 @@ struct ViewWindowKind
 	 */
 	bool		(*may_close) (const ViewWindowSpec *spec, Timestamp from,
 							  Timestamp to, Timestamp *first_start);
+
+	/*
+	 * For kinds whose windows overlap; NULL otherwise.
+	 *
+	 * find_slice finds the slice that contains a time; false if the time is
+	 * in no window.
+	 *
+	 * find_end finds the greatest end, at or before a limit, of all windows;
+	 * `end` may be NULL.  It returns the number of that end, as ends are
+	 * numbered in their order.
+	 */
+	bool		(*find_slice) (const ViewWindowSpec *spec, Timestamp event,
+							   ViewSlice *slice);
+	int64		(*find_end) (const ViewWindowSpec *spec, Timestamp limit, Timestamp *end);
 };
 
 /* find the kind of a function; NULL if it is not a window function */
 extern const ViewWindowKind *view_window_find_kind(Oid funcid);
 
 /*
- * Check a window size.  Fails with 22023 if it is not positive, not finite, or
- * mixes months with smaller units.
+ * Check a duration in the arguments of a window function.  Fails with 22023 if
+ * it is not positive, not finite, or mixes months with smaller units.  The
+ * message calls it "window <what>".
  */
-extern void view_window_check_size(const Interval *size, ViewWindowSize *result);
+extern void view_window_check_size(const Interval *size, const char *what,
+								   ViewWindowSize *result);
 
 /* fail with 22023 unless the origin is finite */
 extern void view_window_check_origin(Timestamp origin);
+
+/*
+ * Take a duration or the origin from the arguments of a window function in the
+ * query of a continuous view.  Fails unless it is a constant that is not null.
+ */
+extern void view_window_take_size(Node *arg, const char *what, ViewWindowSize *result);
+extern Timestamp view_window_take_origin(Node *arg);
+
+/*
+ * Are the windows around a time so near to the bounds of timestamps that they
+ * may be out of range?
+ */
+extern bool view_window_near_bounds(const ViewWindowSpec *spec, Timestamp ts);
 
 /* raise the error "timestamp out of range" (22008) */
 extern void view_window_out_of_range(void) pg_attribute_noreturn();
 
 /* the kinds */
 extern const ViewWindowKind view_tumble;
+extern const ViewWindowKind view_hop;
+extern const ViewWindowKind view_cumulate;
 extern const ViewWindowKind view_session;
+extern const ViewWindowKind view_truncated;
 
 #endif

@@ -6,7 +6,7 @@
 #
 # Environment:
 #   ONLY      names of groups to run (all): copy produce client concurrent
-#             insert bytes read scan vacuum jobs; of consumer groups: consume single
+#             insert bytes read scan vacuum jobs sessions; of consumer groups: consume single
 #             workers keys retries outstanding dedup snapshot latency delay
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
@@ -14,6 +14,7 @@
 #   MODES     of consumer groups (ordered shared key_shared)
 #   HELD_SECONDS  how long tables are in use while a snapshot is held (20)
 #   HELD_ROWS     messages that are consumed while a snapshot is held (300000)
+#   OPEN_SESSIONS sessions that are open at a time (1000000)
 #   WAITING       delayed messages that wait besides those that are due (100000)
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
 #   PG_CONFIG or PGMAJOR, KEEP=1 (leave the directory for a look)
@@ -27,7 +28,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/bench/groups.sh
 . "$top/test/bench/groups.sh"
 
-all="copy produce client concurrent insert bytes read scan vacuum jobs \
+all="copy produce client concurrent insert bytes read scan vacuum jobs sessions \
 consume single workers keys retries outstanding dedup snapshot latency delay"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
@@ -403,6 +404,35 @@ group_jobs()
 		"with a worker each $(median jobs$views.p50)"
 	result "$views views on $few workers, p99 until visible, ms" "" "$(median jobs$few.p99)" "<150" \
 		"with a worker each $(median jobs$views.p99)"
+}
+
+# sessions_once NAME CALL: a view over the windows that the call makes
+sessions_once()
+{
+	local seconds megabytes
+
+	sql -c "SELECT bench_make_view('bench_$1', '$2')" >"$work/ignored"
+	IFS='|' read -r seconds megabytes < <(sql -At -c "SELECT * FROM bench_run('bench_$1')")
+	record "sessions.$1" "$seconds"
+	record "sessions.$1.mb" "$megabytes"
+	sql -c "SET client_min_messages = warning" -c "DROP VIEW bench_$1" >"$work/ignored"
+}
+
+# a million sessions are open at a time
+group_sessions()
+{
+	local r t n=${OPEN_SESSIONS:-1000000}
+
+	sql -f "$top/test/bench/sessions.sql" -v sessions="$n" >"$work/ignored"
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" session tumble); do
+			sessions_once "$t" "streamq.$t(at, ''1 hour'')"
+		done
+	done
+	sql -c "SET client_min_messages = warning" -c "DROP TABLE bench_visits CASCADE" >"$work/ignored"
+	faster "$n open sessions" "tumble" 0.5 sessions.session sessions.tumble $((2 * n))
+	result "$n open sessions: memory of the worker, MB" "" "$(median sessions.session.mb)" "<150" \
+		"tumble $(median sessions.tumble.mb)"
 }
 
 need_postgres bench

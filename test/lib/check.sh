@@ -8,7 +8,9 @@
 # Environment: PG_CONFIG or PGMAJOR (which PostgreSQL), COPT (more flags for the
 # compiler), KEEP=1 (leave the directory for a look), ACCEPT=1 (put the output of
 # regression scripts and specs into expected/: look at the difference after that),
-# TEST_ENV (words VARIABLE=VALUE for the environment of tests and servers).
+# TEST_ENV (words VARIABLE=VALUE for the environment of tests and servers),
+# TAP_JOBS (how many TAP files run at the same time, default 2: each has servers of
+# its own, and waits most of the time).
 #
 # Counts one for each regression script, isolation spec and TAP file; the last
 # line is "N passed, N failed".  Logs of what failed go to build/check.
@@ -24,6 +26,16 @@ skipped=0
 
 finish()
 {
+	local pids
+
+	# a shell in the background ignores the interrupt, and so do its tests
+	pids=$(jobs -p)
+	if [ -n "$pids" ]; then
+		# shellcheck disable=SC2086	# a list
+		kill $pids 2>/dev/null
+		pkill -f "^$work/reaper " 2>/dev/null
+		wait
+	fi
 	stop_servers "$work"
 	if [ "${KEEP:-}" = 1 ]; then
 		echo "kept: $work"
@@ -111,7 +123,8 @@ run_pg_regress()
 	fi
 }
 
-# run_tap NAME: one TAP file
+# run_tap NAME: one TAP file; what became of it goes to a file, as it may run in the
+# background
 run_tap()
 {
 	local name=$1 dir=$work/tap/$1 start=$SECONDS outcome
@@ -124,16 +137,14 @@ run_tap()
 		STREAMQ_SOURCE="$src" STREAMQ_TEST_DATA="$data" \
 		"$work/reaper" prove -v "$src/test/t/$name.pl" >"$dir/prove.log" 2>&1); then
 		if grep -q 'skipped: ' "$dir/prove.log"; then
-			skipped=$((skipped + 1))
 			outcome="skipped: $(sed -n 's/.*skipped: //p' "$dir/prove.log" | tail -n 1)"
 		else
-			passed=$((passed + 1))
 			outcome=ok
 		fi
 	else
-		failed=$((failed + 1))
 		outcome=FAILED
 	fi
+	echo "$outcome" >"$work/tap/$name.outcome"
 	printf 'tap %-28s ... %s  (%s s)\n' "$name" "$outcome" $((SECONDS - start))
 	if [ "$outcome" = FAILED ]; then
 		grep -E -A 12 '^# +Failed test|^Bailout' "$dir/prove.log" | head -n 100
@@ -143,6 +154,25 @@ run_tap()
 		rm -rf "$dir"/tmp_check/t_*_data
 		save "$dir"
 	fi
+}
+
+# run_taps NAME...: several at a time
+run_taps()
+{
+	local name report
+
+	for name; do
+		while [ "$(jobs -pr | wc -l)" -ge "${TAP_JOBS:-2}" ]; do wait -n; done
+		{ report=$(run_tap "$name"); echo "$report"; } &
+	done
+	wait
+	for name; do
+		case $(cat "$work/tap/$name.outcome" 2>/dev/null) in
+			ok) passed=$((passed + 1)) ;;
+			skipped:*) skipped=$((skipped + 1)) ;;
+			*) failed=$((failed + 1)) ;;
+		esac
+	done
 }
 
 suites=("$@")
@@ -197,7 +227,8 @@ run_pg_regress isolation "$pgxs/src/test/isolation/pg_isolation_regress" "$isola
 names=$(tests tap "$src/test/t" .pl)
 if [ -n "$names" ]; then
 	say "tap: $(echo "$names" | wc -l) files"
-	for name in $names; do run_tap "$name"; done
+	# shellcheck disable=SC2086	# a list of words
+	run_taps $names
 fi
 
 [ "$skipped" = 0 ] || echo "$skipped skipped"

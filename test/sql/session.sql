@@ -43,9 +43,6 @@ SELECT error_of_query($$ SELECT date_trunc('day', w.window_start), count(*) FROM
 SELECT error_of_query($$ SELECT w, count(*) FROM s, streamq.session(at, '1 minute') w GROUP BY w $$);
 SELECT error_of_query($$ SELECT k, count(*) FROM s, streamq.session(at, '1 minute') w GROUP BY k $$);
 SELECT error_of_query($$ SELECT w.window_start, count(*) FROM s, streamq.session(at, '1 minute') w, streamq.tumble(at, '1 minute') x GROUP BY w.window_start $$);
--- aggregates whose states cannot be merged
-CREATE AGGREGATE no_combine (int) (sfunc = int4pl, stype = int);
-SELECT error_of_query($$ SELECT w.window_start, no_combine(n) FROM s, streamq.session(at, '1 minute') w GROUP BY w.window_start $$);
 
 -- Sessions grow at both ends and merge.  Events exactly one gap apart are in one
 -- session, which ends one gap after its last event.

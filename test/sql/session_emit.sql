@@ -82,5 +82,24 @@ SELECT count(*) FILTER (WHERE deleted) > 50 AS many_deleted, max(revision) > 3 A
 	count(*) = count(DISTINCT (window_start, window_end, who, revision)) AS no_revision_twice FROM random_out;
 SELECT errors FROM streamq.jobs WHERE name = 'random';
 
+-- Retention removes closed sessions from the view.  Rows that would be part of one that
+-- is gone are late, whatever the policy.
+SELECT make('kept', NULL, retention => '1 hour');
+TRUNCATE clicks;
+INSERT INTO clicks VALUES ('2026-05-01 10:00', 'ann'), ('2026-05-01 10:30', 'ann'), ('2026-05-01 11:00', 'bob');
+SELECT streamq.run_job('kept');
+INSERT INTO clicks VALUES ('2026-05-01 11:09', 'bob');
+SELECT streamq.run_job('kept');
+SELECT to_char(window_start, 'HH24:MI') AS "from", to_char(window_end, 'HH24:MI') AS "to", who, n FROM kept ORDER BY 3, 1;
+INSERT INTO clicks VALUES ('2026-05-01 11:10', 'eve');
+SELECT streamq.run_job('kept');
+INSERT INTO clicks VALUES ('2026-05-01 10:00', 'eve'), ('2026-05-01 10:01', 'eve'), ('2026-05-01 10:20', 'ann');
+SELECT streamq.run_job('kept');
+SELECT to_char(window_start, 'HH24:MI') AS "from", to_char(window_end, 'HH24:MI') AS "to", who, n FROM kept ORDER BY 3, 1;
+SELECT late_rows FROM streamq.jobs WHERE name = 'kept';
+INSERT INTO clicks VALUES ('2026-05-02', 'eve');
+SELECT streamq.run_job('kept');
+SELECT to_char(window_start, 'HH24:MI') AS "from", to_char(window_end, 'HH24:MI') AS "to", who, n FROM kept ORDER BY 3, 1;
+
 SET client_min_messages = warning;
 DROP SCHEMA session_emit CASCADE;

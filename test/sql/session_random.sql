@@ -77,6 +77,33 @@ SELECT make('single', 'four', '5 s');
 SELECT count(streamq.run_job('single', 1)) FROM generate_series(1, 2);
 SELECT differences('single', '5 s');
 
+-- the ordinary query that streamq writes gives the same
+CREATE FUNCTION differences_from_query(view text) RETURNS bigint LANGUAGE plpgsql AS $f$
+DECLARE
+	result bigint;
+BEGIN
+	EXECUTE format('SELECT (SELECT count(*) FROM (TABLE %1$I EXCEPT ALL (%2$s)) a) + (SELECT count(*) FROM ((%2$s) EXCEPT ALL TABLE %1$I) b)',
+		view, rtrim(streamq.view_batch_query(view::regclass), ';')) INTO result;
+	RETURN result;
+END $f$;
+SELECT differences_from_query('v2'), differences_from_query('v5'), differences_from_query('v20_four'), differences_from_query('single');
+SELECT streamq.create_continuous_view('odd', $$
+	SELECT w.window_end - w.window_start AS length, k + 1 AS next, to_char(at, 'MI') AS "the minute", max(one.n) FILTER (WHERE one.n > 3) AS most, count(one), min(ctid::text) AS first
+	FROM one, streamq.session(one.at AT TIME ZONE 'UTC', '90 s') w WHERE k IS NOT NULL AND one.n < 98 GROUP BY w.window_start, w.window_end, k, to_char(at, 'MI') HAVING count(*) > 1 $$);
+SELECT streamq.create_continuous_view('alone', $$ SELECT w.window_start, sum(n) FROM ONLY one o, streamq.session(at, '15 s') w GROUP BY w.window_start $$);
+SELECT streamq.create_continuous_view('collated', $$ SELECT w.window_start, k::text COLLATE "C" AS k, max(k::text COLLATE "C") AS most FROM one, streamq.session(at, '15 s') w GROUP BY w.window_start, 2 $$);
+SELECT streamq.create_continuous_view('no_session', $$ SELECT k, sum(n) FROM one GROUP BY k $$);
+SELECT streamq.wait_until_caught_up('odd'), streamq.wait_until_caught_up('alone'), streamq.wait_until_caught_up('collated'), streamq.wait_until_caught_up('no_session');
+SELECT differences_from_query('odd'), differences_from_query('alone'), differences_from_query('collated'), differences_from_query('no_session');
+SELECT streamq.view_batch_query('alone') ~ 'lag\(' AS with_lag, streamq.view_batch_query('no_session') ~ 'lag\(' AS with_lag;
+SELECT streamq.view_batch_query('one');
+SELECT streamq.view_batch_query(0);
+CREATE ROLE regress_session;
+GRANT USAGE ON SCHEMA session_random TO regress_session;
+SET ROLE regress_session;
+SELECT streamq.view_batch_query('alone');
+RESET ROLE;
+
 -- Open sessions are found by the column "due", which is not after their end.
 CREATE FUNCTION wrong_due(view text) RETURNS bigint LANGUAGE plpgsql AS $f$
 DECLARE
@@ -135,3 +162,4 @@ SELECT missing, wrong, late_rows = :late AS same_late, late_rows > 100 AS many F
 
 SET client_min_messages = warning;
 DROP SCHEMA session_random CASCADE;
+DROP ROLE regress_session;

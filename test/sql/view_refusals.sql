@@ -6,6 +6,7 @@ CREATE TABLE s2 (at timestamptz, k int) USING streamq;
 CREATE TABLE plain (at timestamptz, k int);
 CREATE VIEW stream_view AS SELECT * FROM s;
 CREATE FUNCTION vol(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';
+CREATE FUNCTION record_of(int) RETURNS record LANGUAGE sql IMMUTABLE AS 'SELECT $1, $1';
 
 CREATE FUNCTION attempt(query text) RETURNS TABLE (code text, message text, detail text, hint text)
 LANGUAGE plpgsql AS $$
@@ -58,6 +59,19 @@ SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, NULL) w GROUP 
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(now(), ''1 min'') w GROUP BY window_start');
 SELECT * FROM attempt('SELECT count(*) FROM s, streamq.tumble(at, ''1 min'', ''infinity'') w GROUP BY window_start');
 SELECT * FROM attempt('SELECT k, count(*) FROM s, streamq.tumble(at, ''1 min'') w GROUP BY k');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''0'', ''1 min'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 day'', ''1 month'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, k * interval ''1 s'', ''1 min'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 min'', NULL) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 min'', ''1 h'', to_timestamp(k)) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.hop(at, ''1 min'', ''1 h'', NULL) w GROUP BY window_start');
+SELECT * FROM attempt('SELECT k, count(*) FROM s, streamq.hop(at, ''1 min'', ''1 h'') w GROUP BY k, date_trunc(''day'', window_start)');
+SELECT * FROM attempt('SELECT max(window_end - at) FROM s, streamq.hop(at, ''1 s'', ''1 day'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, ''7 min'', ''1 h'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, ''1 min'', ''1 h'') w GROUP BY window_start');
+SELECT * FROM attempt('SELECT count(*) FROM s, streamq.cumulate(at, k * interval ''1 s'', ''1 h'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT window_end FROM s, streamq.hop(at, ''1 ms'', ''1 day'') w GROUP BY window_end');
+SELECT * FROM attempt('SELECT window_end FROM s, streamq.cumulate(at, ''1 s'', ''1 h'') w WHERE window_end > at + interval ''2 s'' GROUP BY window_end');
 
 -- clauses
 SELECT * FROM attempt('SELECT at, k FROM s');
@@ -73,12 +87,16 @@ SELECT * FROM attempt('SELECT k, count(*), sum(count(*)) OVER () FROM s GROUP BY
 SELECT * FROM attempt('SELECT k, generate_series(1, 2) FROM s GROUP BY k');
 
 -- aggregates
-SELECT * FROM attempt('SELECT count(DISTINCT k) FROM s');
-SELECT * FROM attempt('SELECT string_agg(t, '','' ORDER BY at) FROM s');
-SELECT * FROM attempt('SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY k) FROM s');
-SELECT * FROM attempt('SELECT mode() WITHIN GROUP (ORDER BY k) FROM s');
-SELECT * FROM attempt('SELECT rank(1) WITHIN GROUP (ORDER BY k) FROM s');
-SELECT * FROM attempt('SELECT json_agg(k) FROM s');
+SELECT * FROM attempt('SELECT count(DISTINCT record_of(k)) FROM s');
+SELECT * FROM attempt('SELECT array_agg(ARRAY[(k, t)]) FROM s');
+SELECT * FROM attempt('SELECT count(DISTINCT (k, record_of(k))) FROM s');
+SELECT * FROM attempt('SELECT string_agg(t, '','' ORDER BY vol(k)) FROM s');
+SELECT * FROM attempt('SELECT count(DISTINCT vol(k)) FROM s');
+SELECT * FROM attempt('SELECT percentile_cont(vol(1)) WITHIN GROUP (ORDER BY k) FROM s');
+SELECT * FROM attempt('SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY k) FILTER (WHERE at > now()) FROM s');
+SELECT * FROM attempt('SELECT count(DISTINCT generate_series(1, k)) FROM s');
+SELECT * FROM attempt('SELECT count(DISTINCT (SELECT k)) FROM s');
+SELECT * FROM attempt('SELECT k, grouping(k) FROM s GROUP BY ROLLUP (k)');
 
 -- functions whose answer changes
 SELECT * FROM attempt('SELECT count(*) FROM s WHERE random() < 0.5');
@@ -151,7 +169,16 @@ ALTER TABLE s ALTER COLUMN v TYPE float8;
 CREATE ROLE refuse_role;
 SET ROLE refuse_role;
 SELECT '\x00'::streamq.aggregate_state;
+SELECT '\x00'::streamq.aggregate_input;
 RESET ROLE;
+SELECT * FROM streamq.aggregate_inputs('s', '\x00') AS i (a int);
+SELECT * FROM streamq.aggregate_inputs('s', '\x0200000000000000000000000000000') AS i (a int);
+SELECT * FROM streamq.aggregate_inputs('s', '\x0100000000000000ffffffff00000000') AS i (a int);
+SELECT * FROM streamq.aggregate_inputs('s', '\x01000000000000000000000000000000') AS i (a int);
+SELECT * FROM streamq.aggregate_inputs('s', NULL) AS i (a int);
+SELECT streamq.aggregate_inputs('s', NULL);
+SELECT streamq.aggregate_input_merge('\x00'::streamq.aggregate_input);
+SELECT streamq.aggregate_input_merge(NULL) IS NULL AS none;
 SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', '\x00'::bytea, NULL::numeric);
 SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', '\x00'::streamq.aggregate_state, NULL::numeric);
 SELECT streamq.aggregate_result('avg(numeric)', '{numeric}', NULL::streamq.aggregate_state, NULL::text);

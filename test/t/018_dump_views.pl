@@ -45,6 +45,9 @@ SELECT streamq.create_continuous_view('per_day', $$
 	SELECT date_trunc('day', at) AS day, count(*) AS n, max(key) AS greatest FROM clicks GROUP BY 1 $$);
 SELECT streamq.create_continuous_view('named', $$
 	SELECT upper(key) AS name, min(ms) AS least, max(at) AS latest FROM clicks GROUP BY 1 HAVING count(*) > 1 $$);
+SELECT streamq.create_continuous_view('hourly', $$
+	SELECT w.window_end, upper(key) COLLATE "C" AS name, count(*) AS n, avg(twice(ms)) AS mean, max(key) AS greatest
+	FROM clicks, streamq.hop(at, '7 minutes', '1 hour') w GROUP BY w.window_end, upper(key) COLLATE "C" HAVING count(*) > 3 $$);
 SELECT streamq.create_continuous_view('total', 'SELECT count(*) AS n, sum(ms) AS ms FROM clicks');
 GRANT SELECT ON per_minute TO app_reader;
 COMMENT ON VIEW per_minute IS 'every minute';
@@ -52,6 +55,7 @@ CREATE VIEW on_it AS SELECT key, sum(n) AS n FROM per_minute GROUP BY key;
 SELECT streamq.wait_until_caught_up('per_minute');
 SELECT streamq.wait_until_caught_up('per_day');
 SELECT streamq.wait_until_caught_up('named');
+SELECT streamq.wait_until_caught_up('hourly');
 SELECT streamq.wait_until_caught_up('total');
 SELECT streamq.pause('total');
 });
@@ -61,6 +65,8 @@ my %views = (
 		FROM app.clicks, streamq.tumble(at, '1 minute') w GROUP BY w.window_start, w.window_end, key},
 	per_day => q{SELECT date_trunc('day', at AT TIME ZONE 'Europe/Berlin') AT TIME ZONE 'Europe/Berlin', count(*), max(key) FROM app.clicks GROUP BY 1},
 	named => q{SELECT upper(key), min(ms), max(at) FROM app.clicks GROUP BY 1 HAVING count(*) > 1},
+	hourly => q{SELECT w.window_end, upper(key) COLLATE "C", count(*), avg(app.twice(ms)), max(key)
+		FROM app.clicks, streamq.hop(at, '7 minutes', '1 hour') w GROUP BY w.window_end, upper(key) COLLATE "C" HAVING count(*) > 3},
 	total => q{SELECT count(*), sum(ms) FROM app.clicks},
 );
 
@@ -150,7 +156,7 @@ ALTER FUNCTION app.doubled(numeric) RENAME TO twice;
 # without the view
 command_ok([ 'pg_dump', '-Fc', '-T', 'app.named', '-f', "$dir/less", '-d', $node->connstr('src') ], 'pg_dump without a view');
 command_ok([ 'pg_restore', '-e', '-d', made('less'), "$dir/less" ], 'restored without a view');
-is($node->safe_psql('less', 'SELECT count(*) FROM streamq.job'), 3, 'its job is not there');
+is($node->safe_psql('less', 'SELECT count(*) FROM streamq.job'), 4, 'its job is not there');
 
 # a view that nothing has run since holds together with its stream and its state already
 $node->safe_psql('postgres', 'CREATE DATABASE paused');

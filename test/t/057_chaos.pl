@@ -16,7 +16,7 @@ use Sessions;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $seconds = $ENV{STREAMQ_CHAOS_SECONDS} || 60;
+my $seconds = $ENV{STREAMQ_CHAOS_SECONDS} || 120;
 my @modes = split / /, $ENV{STREAMQ_TEST_MODES} || 'ordered shared key_shared';
 
 my $node = PostgreSQL::Test::Cluster->new('chaos');

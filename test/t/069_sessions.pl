@@ -72,6 +72,20 @@ is(sql(q{SELECT count(*) FROM visits}), 8, 'all sessions are there');
 $s{in} .= "\\q\n";
 $s{run}->finish;
 
+# a stream that has gone silent: the last session closes too, and so does one that
+# has grown since it was filed
+sql(q{
+CREATE TABLE quiet (at timestamptz, k int) USING streamq;
+CREATE TABLE quiet_out (window_start timestamptz, window_end timestamptz, k int, n bigint) USING streamq;
+SELECT streamq.create_continuous_view('quiet_visits', $$
+	SELECT w.window_start, w.window_end, k, count(*) AS n FROM quiet, streamq.session(at, '300 ms') w
+	GROUP BY w.window_start, w.window_end, k $$, emit_into => 'quiet_out', idle_timeout => '100 ms');
+INSERT INTO quiet VALUES ('2026-01-01 00:00', 1), ('2026-01-01 00:00:00.2', 1), ('2026-01-01 00:00:00.4', 1), ('2026-01-01 00:00:00.1', 2);
+});
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM quiet_out'), 'sessions of a silent stream close');
+is(sql(q{SELECT k, n, window_end - window_start FROM quiet_out ORDER BY k}), "1|3|00:00:00.7\n2|1|00:00:00.3", 'as they are');
+sql(q{SELECT streamq.drop_continuous_view('quiet_visits')});
+
 # workers, crashes, a dump
 my $oracle = q{
 	SELECT min(at), max(at) + '10 min', k, count(*)

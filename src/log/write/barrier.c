@@ -300,6 +300,27 @@ log_barrier_limits(Relation rel, int npartitions, const int64 *positions, int64 
 }
 
 /*
+ * The partition that was added last has a parent if any partition has one,
+ * because it has all earlier ones with messages as parents.
+ */
+bool
+log_partitions_depend(Relation rel)
+{
+	StreamOptions options;
+	int			parents[LOG_MAX_PARTITIONS];
+	int64		offsets[LOG_MAX_PARTITIONS];
+	Barriers	known;
+
+	log_options_get(rel, &options);
+	if (options.npartitions == 1)
+		return false;
+	if (log_get_parents(rel, options.npartitions - 1, parents, offsets) > 0)
+		return true;
+	read_barriers(rel, 0, &known);
+	return known.n > 0;
+}
+
+/*
  * ---- dump and restore ----
  */
 
