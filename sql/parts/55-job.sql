@@ -321,6 +321,22 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_view_batch_query';
 COMMENT ON FUNCTION streamq.view_batch_query(pg_catalog.regclass) IS 'ordinary query over the stream that gives what the continuous view shows';
 
+-- The job has processed a message if its offset is below the position of its
+-- partition, and the message did not fail.  Low cost: expressions that fail must
+-- not see other messages.
+CREATE FUNCTION streamq.job_has_processed(ctid pg_catalog.tid, positions pg_catalog.int8[], failed pg_catalog.int8[])
+RETURNS pg_catalog.bool
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 0.0001
+AS 'MODULE_PATHNAME', 'streamq_job_has_processed';
+COMMENT ON FUNCTION streamq.job_has_processed(pg_catalog.tid, pg_catalog.int8[], pg_catalog.int8[])
+IS 'is a message below the position of its partition, and not among those that failed?';
+
+CREATE FUNCTION streamq.verify_continuous_view(view pg_catalog.regclass) RETURNS pg_catalog.int8
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_verify_continuous_view';
+COMMENT ON FUNCTION streamq.verify_continuous_view(pg_catalog.regclass)
+IS 'number of rows in which a continuous view differs from its query over the messages that it has processed';
+
 CREATE FUNCTION streamq.wait_until_caught_up(job pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 minute')
 RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE PARALLEL UNSAFE

@@ -847,9 +847,18 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 JobProgress *
 job_read_progress(int32 job_id, int npartitions, int nother)
 {
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	JobProgress *result = job_read_progress_as_of(job_id, npartitions, nother, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	return result;
+}
+
+JobProgress *
+job_read_progress_as_of(int32 job_id, int npartitions, int nother, Snapshot snapshot)
+{
 	Relation	rel = base_catalog_open("job_progress", Natts_progress, AccessShareLock, false);
 	TupleDesc	desc = RelationGetDescr(rel);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	JobProgress *result = palloc0(sizeof(JobProgress) * (npartitions + nother));
 	bool		all = true;
 
@@ -890,7 +899,6 @@ job_read_progress(int32 job_id, int npartitions, int nother)
 		}
 		systable_endscan(scan);
 	}
-	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return result;
 }
@@ -969,6 +977,32 @@ job_add_error(int32 job_id, Oid stream, int64 msg_id, int sqlerrcode, const char
 	values[Anum_error_message - 1] = CStringGetTextDatum(clip_message(message));
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
+}
+
+List *
+job_failed_messages(int32 job_id, Oid stream, Snapshot snapshot)
+{
+	Relation	rel = base_catalog_open("job_error_log", Natts_error, AccessShareLock, false);
+	TupleDesc	desc = RelationGetDescr(rel);
+	SysScanDesc scan = scan_job(rel, "job_error_log_job_id_idx", Anum_error_job_id, job_id,
+								snapshot);
+	List	   *result = NIL;
+	HeapTuple	tup;
+
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int64	   *msg_id;
+
+		if (DatumGetObjectId(heap_getattr(tup, Anum_error_stream, desc, &isnull)) != stream)
+			continue;
+		msg_id = palloc(sizeof(int64));
+		*msg_id = DatumGetInt64(heap_getattr(tup, Anum_error_msg_id, desc, &isnull));
+		result = lappend(result, msg_id);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
 }
 
 /* called in a new transaction, because that of the batch was aborted */

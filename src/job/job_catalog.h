@@ -202,9 +202,19 @@ extern void job_write_stats(int32 job_id, JobStats *stats, ItemPointer tid);
  */
 extern JobProgress *job_read_progress(int32 job_id, int npartitions, int nother);
 
+/* the same, as a snapshot sees it */
+extern JobProgress *job_read_progress_as_of(int32 job_id, int npartitions, int nother,
+											Snapshot snapshot);
+
 /* write the entries that changed */
 extern void job_write_progress(int32 job_id, JobProgress *progress, int n);
 extern void job_add_error(int32 job_id, Oid stream, int64 msg_id, int sqlerrcode, const char *message);
+
+/*
+ * Messages of a stream that a job left out because of an error, as a snapshot
+ * sees the log of errors: a list of pointers to msg_ids.
+ */
+extern List *job_failed_messages(int32 job_id, Oid stream, Snapshot snapshot);
 
 /*
  * Retention holder (see stream_register_retention_holder): a job needs what it

@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "state/state.h"
 #include "view/closing.h"
 #include "view/result_table.h"
 #include "view/sessions.h"
@@ -114,7 +115,8 @@ view_find_open_window(ViewQuery *vq, Relation state, Timestamp watermark, Timest
  * that end at or before `until`.  Returns whether the row was changed.
  */
 static bool
-hide_windows(const ViewQuery *vq, Relation rel, HeapTuple tuple, Timestamp until)
+hide_windows(const ViewQuery *vq, Relation rel, StateWriter *writer, HeapTuple tuple,
+			 Timestamp until)
 {
 	int			attno = VIEW_STATE_COUNTS_AFTER_ATTNO;
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -129,7 +131,7 @@ hide_windows(const ViewQuery *vq, Relation rel, HeapTuple tuple, Timestamp until
 		return false;
 	value = TimestampGetDatum(end);
 	changed = heap_modify_tuple_by_cols(tuple, desc, 1, &attno, &value, &null);
-	CatalogTupleUpdate(rel, &tuple->t_self, changed);
+	state_update(writer, &tuple->t_self, changed);
 	heap_freetuple(changed);
 	return true;
 }
@@ -147,6 +149,7 @@ remove_rows(const ViewQuery *vq, Relation rel, Oid index, bool is_state, Timesta
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	StateWriter *writer = state_is_table(rel) ? state_begin_write(rel) : NULL;
 
 	ScanKeyInit(&key, WINDOW_START_ATTNO, BTLessStrategyNumber, F_TIMESTAMP_LT,
 				TimestampGetDatum(until));
@@ -167,15 +170,20 @@ remove_rows(const ViewQuery *vq, Relation rel, Oid index, bool is_state, Timesta
 			find_ends(vq, &row, &first, &last);
 		if (last <= until)
 		{
-			CatalogTupleDelete(rel, &tuple->t_self);
+			if (writer)
+				state_delete(writer, &tuple->t_self);
+			else
+				CatalogTupleDelete(rel, &tuple->t_self);
 			removed++;
 		}
 		else if (first <= until && !chunks)
-			removed += hide_windows(vq, rel, tuple, until) ? 1 : 0;
+			removed += hide_windows(vq, rel, writer, tuple, until) ? 1 : 0;
 		else if (vq->window.kind->ends_in_order)
 			break;
 	}
 	systable_endscan(scan);
+	if (writer)
+		state_end_write(writer);
 	return removed;
 }
 

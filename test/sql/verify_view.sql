@@ -1,0 +1,154 @@
+-- verify_continuous_view(): a view against its query over what the job has processed.
+SET TIME ZONE 'UTC';
+CREATE SCHEMA verify_view;
+SET search_path = verify_view;
+CREATE TABLE s (at timestamptz, k text, n int, x float8, j json) USING streamq;
+CREATE TABLE four (at timestamptz, k text, n int, x float8, j json) USING streamq;
+SELECT streamq.alter_stream('four', partitions => 4);
+
+-- views of all kinds
+CREATE TABLE queries (name text, query text);
+INSERT INTO queries VALUES
+	('total', 'SELECT count(*), sum(n), avg(x) FROM %1$s'),
+	('groups', 'SELECT k, count(*) AS n, sum(n) AS total, max(x) FROM %1$s WHERE n > 3 GROUP BY k HAVING count(*) > 1'),
+	('constant', 'SELECT k, k || ''-'' || count(*) AS label, ''fixed''::text FROM %1$s GROUP BY k'),
+	('minutes', 'SELECT w.window_start, w.window_end, k, count(*), avg(n) FROM %1$s, streamq.tumble(at, ''1 min'') w GROUP BY w.window_start, w.window_end, k'),
+	('hops', 'SELECT w.window_start, k, count(*), sum(n) FROM %1$s, streamq.hop(at, ''1 min'', ''3 min'') w GROUP BY w.window_start, k'),
+	('steps', 'SELECT w.window_end, count(*), sum(n) FROM %1$s, streamq.cumulate(at, ''1 min'', ''5 min'') w GROUP BY w.window_start, w.window_end'),
+	('visits', 'SELECT w.window_start, w.window_end, k, count(*), sum(n) FROM %1$s, streamq.session(at, ''7 s'') w WHERE n <> 5 GROUP BY w.window_start, w.window_end, k'),
+	('collected', 'SELECT k, count(DISTINCT n), array_agg(n ORDER BY n), percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM %1$s GROUP BY k'),
+	-- types without equality, without hashing, and without sorting
+	('documents', 'SELECT k, json_agg(j ORDER BY n, x), jsonb_agg(n ORDER BY n), max(k)::tsvector AS v, count(*)::text::xid AS id, point(count(*), 0) AS p FROM %1$s GROUP BY k'),
+	('hashed', 'SELECT count(*)::text::xid AS id, k FROM %1$s GROUP BY k'),
+	('hour', 'SELECT date_trunc(''hour'', at) AS hour, count(*) FROM %1$s GROUP BY 1');
+SELECT count(streamq.create_continuous_view(name || suffix, format(query, stream)))
+FROM queries, (VALUES ('', 's'), ('_four', 'four')) AS streams (suffix, stream);
+SELECT count(streamq.pause(name || suffix)) FROM queries, (VALUES (''), ('_four')) AS streams (suffix);
+CREATE FUNCTION differing() RETURNS TABLE (view text, rows bigint) LANGUAGE sql AS $$
+	SELECT * FROM (SELECT relname::text, streamq.verify_continuous_view(oid) AS rows FROM pg_class
+		WHERE relnamespace = 'verify_view'::regnamespace AND relkind = 'v' OFFSET 0) v
+	WHERE v.rows <> 0 ORDER BY relname
+$$;
+-- without messages
+SELECT * FROM differing();
+CREATE PROCEDURE feed(first int, rows int) LANGUAGE sql AS $$
+	INSERT INTO s SELECT '2026-01-01'::timestamptz + i * i % 700 * interval '1 s', nullif('k' || i % 4, 'k0'), nullif(i % 11 + 1, 7), CASE i % 50 WHEN 0 THEN 'NaN' WHEN 1 THEN '-0' ELSE i::text END::float8, json_build_object('i', i)
+	FROM generate_series(first, first + rows - 1) i;
+	INSERT INTO four SELECT * FROM s OFFSET first - 1;
+$$;
+CALL feed(1, 200);
+-- nothing has been processed; then a part, and all
+SELECT * FROM differing();
+SELECT count(streamq.run_job(name || suffix, 17)) FROM queries, (VALUES (''), ('_four')) AS streams (suffix);
+SELECT * FROM differing();
+CALL feed(201, 100);
+SELECT * FROM differing();
+SELECT streamq.run_job('groups') > 0, streamq.run_job('visits_four') > 0;
+SELECT * FROM differing();
+SELECT (SELECT count(*) FROM minutes) > 10 AS minutes, (SELECT count(*) FROM visits_four) > 10 AS visits;
+
+-- in a transaction that processes messages itself, and after it was rolled back
+BEGIN;
+SELECT streamq.run_job('minutes') > 0, streamq.run_job('collected_four') > 0;
+SELECT * FROM differing();
+ROLLBACK;
+SELECT * FROM differing();
+
+-- columns of the view that were renamed; the view in another schema
+ALTER VIEW groups RENAME COLUMN n TO "the number";
+ALTER VIEW groups RENAME TO "Groups";
+CREATE SCHEMA "Verify more";
+ALTER VIEW "Groups" SET SCHEMA "Verify more";
+SELECT streamq.verify_continuous_view('"Verify more"."Groups"');
+-- the settings of the view count, not those of the session
+BEGIN;
+SET LOCAL search_path = pg_catalog;
+SET LOCAL TIME ZONE 'Asia/Kathmandu';
+SELECT streamq.verify_continuous_view('verify_view.hour');
+SHOW TIME ZONE;
+COMMIT;
+
+-- a state that is not what it should be
+CREATE FUNCTION damage(view text, change text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	id int;
+	table_name regclass;
+BEGIN
+	-- while the job does not know its state table, nothing protects that
+	SELECT job_id, state_table INTO id, table_name FROM streamq.job WHERE target = view::regclass;
+	UPDATE streamq.job SET state_table = 0 WHERE job_id = id;
+	EXECUTE format(change, table_name);
+	UPDATE streamq.job SET state_table = table_name WHERE job_id = id;
+END $$;
+-- a group with another value: a row of the view, and one of the query
+BEGIN;
+SET LOCAL session_replication_role = replica;
+SELECT damage('constant', 'UPDATE %s SET agg_1 = agg_1 + 1 WHERE key_1 = ''k1''');
+SELECT streamq.verify_continuous_view('constant');
+-- a row that is missing, and one that is there twice
+SELECT damage('constant', 'DELETE FROM %s WHERE key_1 = ''k1''');
+SELECT streamq.verify_continuous_view('constant');
+SELECT damage('constant', 'INSERT INTO %1$s SELECT * FROM %1$s WHERE key_1 = ''k2''');
+SELECT streamq.verify_continuous_view('constant');
+SELECT damage('documents', 'UPDATE %s SET agg_2 = NULL WHERE key_1 = ''k1''');
+SELECT streamq.verify_continuous_view('documents') > 0 AS differs;
+SELECT damage('visits', 'UPDATE %s SET window_end = window_end + interval ''1 s'' WHERE key_1 = ''k3''');
+SELECT streamq.verify_continuous_view('visits') > 0 AS differs;
+-- a position that does not fit the state
+UPDATE streamq.job_progress SET next_offset = next_offset - 1 WHERE job_id = (SELECT job_id FROM streamq.job WHERE target = 'total'::regclass);
+SELECT streamq.verify_continuous_view('total');
+ROLLBACK;
+SELECT * FROM differing();
+
+-- late rows that were dropped are missing
+SELECT streamq.create_continuous_view('punctual', $$ SELECT w.window_start, count(*) FROM s, streamq.tumble(at, '1 min') w GROUP BY w.window_start $$, late_rows => 'drop');
+SELECT streamq.pause('punctual');
+SELECT streamq.run_job('punctual', 1) > 0;
+SELECT streamq.verify_continuous_view('punctual') > 0 AS differs;
+SELECT streamq.drop_continuous_view('punctual');
+
+-- messages that failed were not processed, and those that the job has not read
+-- yet are not looked at
+SELECT streamq.create_continuous_view('inverse', $$ SELECT k, sum(100 / (n - 3)) FROM s WHERE 100 / (n - 3) < 50 GROUP BY k $$);
+SELECT streamq.pause('inverse');
+SELECT streamq.verify_continuous_view('inverse');
+SELECT streamq.run_job('inverse') > 0;
+SELECT count(*) > 10 AS failed FROM streamq.job_errors WHERE job = 'inverse';
+SELECT streamq.verify_continuous_view('inverse');
+INSERT INTO s VALUES ('2026-01-01', 'k1', 3), ('2026-01-01', 'k1', 4);
+SELECT streamq.verify_continuous_view('inverse');
+CREATE ROLE regress_verify;
+GRANT USAGE ON SCHEMA verify_view TO regress_verify;
+
+-- errors
+SELECT streamq.verify_continuous_view(NULL);
+\set VERBOSITY verbose
+\set SHOW_CONTEXT never
+SELECT streamq.verify_continuous_view('s');
+SELECT streamq.verify_continuous_view('queries');
+SELECT streamq.verify_continuous_view(0);
+SET ROLE regress_verify;
+SELECT streamq.verify_continuous_view('constant');
+RESET ROLE;
+GRANT SELECT ON constant TO regress_verify;
+SET ROLE regress_verify;
+SELECT streamq.verify_continuous_view('constant');
+RESET ROLE;
+GRANT SELECT ON s TO regress_verify;
+SET ROLE regress_verify;
+SELECT streamq.verify_continuous_view('constant');
+RESET ROLE;
+-- a restored view
+BEGIN;
+UPDATE streamq.job SET format = 0 WHERE target = 'constant'::regclass;
+SELECT streamq.verify_continuous_view('constant');
+ROLLBACK;
+\set VERBOSITY default
+SELECT streamq.job_has_processed('(0,1)', '{NULL}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{{1}}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{}', '{}'), streamq.job_has_processed('(0,1)', '{1}', '{}'), streamq.job_has_processed('(0,1)', '{1}', '{0}'), streamq.job_has_processed('(0,2)', '{1}', '{}');
+
+SET client_min_messages = warning;
+DROP SCHEMA verify_view CASCADE;
+DROP SCHEMA "Verify more" CASCADE;
+DROP ROLE regress_verify;
