@@ -397,11 +397,10 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #if PG_VERSION_NUM < 160000
 #define COMPAT_CLEAR_PRIVILEGES(query, rte)	((void) (query), (rte)->requiredPerms = 0)
 #else
-#include "parser/parse_relation.h"
-
 #define COMPAT_CLEAR_PRIVILEGES(query, rte)	\
 	do { \
-		RTEPermissionInfo *info_ = getRTEPermissionInfo((query)->rteperminfos, rte); \
+		RTEPermissionInfo *info_ = list_nth_node(RTEPermissionInfo, (query)->rteperminfos, \
+												 (rte)->perminfoindex - 1); \
 			info_->relid = (rte)->relid; \
 			info_->requiredPerms = 0; \
 	} while (0)
