@@ -2,8 +2,8 @@
  * join_rows.c
  *	  The messages of a join that wait for a match.
  *
- * There is a table for each side.  It has the columns of the stream, so that
- * the query means the same if it reads the table instead; those that the query
+ * There is a table for each side.  It has the columns of the stream, so the
+ * query means the same if it reads the table instead.  Columns that the query
  * does not use are null.  An index finds messages by the columns that the join
  * compares, and by time.
  */
