@@ -44,6 +44,9 @@ CREATE TABLE streamq.job (
 	query_tree pg_catalog.text NOT NULL,
 	definition pg_catalog.text,
 	restored_done pg_catalog.int8[],
+	restored_other_done pg_catalog.int8[],
+	restored_events pg_catalog.timestamptz[],
+	restored_other_events pg_catalog.timestamptz[],
 	restored_watermark pg_catalog.timestamptz
 );
 COMMENT ON COLUMN streamq.job.kind IS 'what the job is: continuous view, pipe, handler';
@@ -67,6 +70,9 @@ COMMENT ON COLUMN streamq.job.retry_backoff_max IS 'limit of that time; null: no
 COMMENT ON COLUMN streamq.job.settings IS 'settings that the query depends on: name, value, name, value, and so on';
 COMMENT ON COLUMN streamq.job.format IS 'server and version of streamq that wrote the query tree and the state';
 COMMENT ON COLUMN streamq.job.restored_done IS 'for each partition, how many messages a restored job had processed when it was dumped; null once it runs';
+COMMENT ON COLUMN streamq.job.restored_other_done IS 'the same for the second stream';
+COMMENT ON COLUMN streamq.job.restored_events IS 'for each partition, the latest event time when the job was dumped; null once it runs';
+COMMENT ON COLUMN streamq.job.restored_other_events IS 'the same for the second stream';
 COMMENT ON COLUMN streamq.job.restored_watermark IS 'watermark of a restored job when it was dumped; null once it runs';
 COMMENT ON COLUMN streamq.job.definition IS 'the query as in a dump; null for a job that was not restored';
 COMMENT ON COLUMN streamq.job.job_timeout IS 'longest time that a batch may take; null: the setting streamq.job_timeout; zero: no limit';

@@ -46,26 +46,37 @@ GRANT EXECUTE ON FUNCTION streamq.messages_before(pg_catalog.regclass, pg_catalo
 COMMENT ON FUNCTION streamq.messages_before(pg_catalog.regclass, pg_catalog.int4, pg_catalog.int8)
 IS 'number of messages of a partition below an offset';
 
--- How many messages of each partition a job has processed.
-CREATE FUNCTION streamq.job_done(job_id pg_catalog.int4, stream pg_catalog.regclass) RETURNS pg_catalog.int8[]
+-- How far a job is in its source or in its other source.  The partitions of the
+-- other source have numbers from 256.
+CREATE FUNCTION streamq.job_done(job_id pg_catalog.int4, stream pg_catalog.regclass, other pg_catalog.bool,
+	OUT done pg_catalog.int8[],
+	OUT events pg_catalog.timestamptz[]
+)
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT pg_catalog.array_agg(CASE WHEN p.job_id IS NULL THEN 0 ELSE
-	streamq.messages_before(stream, i.n, GREATEST(p.next_offset, p.replay_to)) END ORDER BY i.n)
-FROM pg_catalog.generate_series(0, (SELECT pg_catalog.max(q.partition) FROM streamq.job_progress q
-	WHERE q.job_id OPERATOR(pg_catalog.=) job_done.job_id AND q.partition OPERATOR(pg_catalog.<) 256)) i(n)
-LEFT JOIN streamq.job_progress p ON p.job_id OPERATOR(pg_catalog.=) job_done.job_id
-	AND p.partition OPERATOR(pg_catalog.=) i.n
+WITH p AS (
+	SELECT q.partition OPERATOR(pg_catalog.-) CASE WHEN other THEN 256 ELSE 0 END AS partition,
+		GREATEST(q.next_offset, q.replay_to) AS next_offset, q.max_event_time
+	FROM streamq.job_progress q
+	WHERE q.job_id OPERATOR(pg_catalog.=) job_done.job_id
+	  AND (q.partition OPERATOR(pg_catalog.>=) 256) OPERATOR(pg_catalog.=) other
+)
+SELECT pg_catalog.array_agg(CASE WHEN p.partition IS NULL THEN 0
+		ELSE streamq.messages_before(stream, p.partition, p.next_offset) END ORDER BY i.n),
+	pg_catalog.array_agg(p.max_event_time ORDER BY i.n)
+FROM pg_catalog.generate_series(0, (SELECT pg_catalog.max(p.partition) FROM p)) i(n)
+LEFT JOIN p ON p.partition OPERATOR(pg_catalog.=) i.n
 $$;
-REVOKE ALL ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass) TO pg_read_all_data;
-COMMENT ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass)
-IS 'for each partition, how many messages a job has processed';
+REVOKE ALL ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass, pg_catalog.bool) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass, pg_catalog.bool) TO pg_read_all_data;
+COMMENT ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass, pg_catalog.bool)
+IS 'for each partition, how many messages a job has processed, and the latest event time';
 
 -- Pipes and handlers are paused after a restore.  While messages are being
 -- restored into several partitions, they may not be in their places yet, and a
--- job would take them twice.
+-- job would take them twice.  A view that emits nothing
+-- computes its state from the first message.
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -85,10 +96,13 @@ SELECT streamq.relation_name(j.target),
 			'enabled', j.enabled AND j.name IS NULL)
 		OPERATOR(pg_catalog.||) CASE WHEN j.format OPERATOR(pg_catalog.=) 0
 				OR (COALESCE(j.emit_into, j.late_stream) IS NULL AND j.name IS NULL) THEN '{}'::pg_catalog.jsonb
-			ELSE pg_catalog.jsonb_build_object('restored_done', streamq.job_done(j.job_id, j.source),
+			ELSE pg_catalog.jsonb_build_object('restored_done', first.done, 'restored_events', first.events,
+				'restored_other_done', other.done, 'restored_other_events', other.events,
 				'restored_watermark', GREATEST(s.watermark, s.emitted_until)) END
 FROM streamq.job j
 LEFT JOIN streamq.job_stats s ON s.job_id OPERATOR(pg_catalog.=) j.job_id
+LEFT JOIN LATERAL streamq.job_done(j.job_id, j.source, false) first ON true
+LEFT JOIN LATERAL streamq.job_done(j.job_id, j.other_source, true) other ON true
 WHERE streamq.relation_name(j.target) IS NOT NULL
   AND streamq.relation_name(j.source) IS NOT NULL
 ORDER BY j.job_id

@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/array.h"
+#include "utils/timestamp.h"
 
 #include "base/dump.h"
 #include "base/loaded.h"
@@ -75,5 +76,20 @@ base_read_numbers(Datum array, int max, int64 *numbers)
 	n = Min(n, max);
 	for (int i = 0; i < n; i++)
 		numbers[i] = nulls[i] ? 0 : DatumGetInt64(elems[i]);
+	return n;
+}
+
+int
+base_read_times(Datum array, int max, Timestamp *times)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TIMESTAMPTZOID, sizeof(int64),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elems, &nulls, &n);
+	n = Min(n, max);
+	for (int i = 0; i < n; i++)
+		times[i] = nulls[i] ? DT_NOBEGIN : DatumGetTimestamp(elems[i]);
 	return n;
 }

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 
 /*
@@ -27,5 +28,8 @@ extern Datum base_restore_row(FunctionCallInfo fcinfo, const char *name,
 extern Datum base_make_numbers(const int64 *numbers, int n);
 extern int	base_count_numbers(Datum array);
 extern int	base_read_numbers(Datum array, int max, int64 *numbers);
+
+/* read an array of timestamptz; null is DT_NOBEGIN */
+extern int	base_read_times(Datum array, int max, Timestamp *times);
 
 #endif

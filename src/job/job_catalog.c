@@ -79,6 +79,9 @@ enum
 	Anum_job_query_tree,
 	Anum_job_definition,
 	Anum_job_restored_done,
+	Anum_job_restored_other_done,
+	Anum_job_restored_events,
+	Anum_job_restored_other_events,
 	Anum_job_restored_watermark,
 	Natts_job = Anum_job_restored_watermark
 };
@@ -223,13 +226,26 @@ static void
 read_restored(HeapTuple tup, TupleDesc desc, JobRow *job)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tup, Anum_job_restored_done, desc, &isnull);
+	Datum		value;
 
-	if (!isnull)
+	for (int i = 0; i < lengthof(job->restored); i++)
 	{
-		job->nrestored = base_count_numbers(value);
-		job->restored_done = palloc(sizeof(int64) * Max(job->nrestored, 1));
-		(void) base_read_numbers(value, job->nrestored, job->restored_done);
+		JobRestored *restored = &job->restored[i];
+
+		value = heap_getattr(tup, i == 0 ? Anum_job_restored_done : Anum_job_restored_other_done,
+							 desc, &isnull);
+		if (isnull)
+			continue;
+		restored->n = base_count_numbers(value);
+		restored->done = palloc(sizeof(int64) * Max(restored->n, 1));
+		restored->max_event = palloc(sizeof(Timestamp) * Max(restored->n, 1));
+		(void) base_read_numbers(value, restored->n, restored->done);
+		for (int p = 0; p < restored->n; p++)
+			restored->max_event[p] = DT_NOBEGIN;
+		value = heap_getattr(tup, i == 0 ? Anum_job_restored_events : Anum_job_restored_other_events,
+							 desc, &isnull);
+		if (!isnull)
+			(void) base_read_times(value, restored->n, restored->max_event);
 	}
 	value = heap_getattr(tup, Anum_job_restored_watermark, desc, &isnull);
 	job->restored_watermark = isnull ? DT_NOBEGIN : DatumGetTimestamp(value);
@@ -365,6 +381,9 @@ job_insert(JobRow *job, const JobOptions *options)
 	values[Anum_job_query_tree - 1] = CStringGetTextDatum(job->query_tree);
 	nulls[Anum_job_definition - 1] = true;
 	nulls[Anum_job_restored_done - 1] = true;
+	nulls[Anum_job_restored_other_done - 1] = true;
+	nulls[Anum_job_restored_events - 1] = true;
+	nulls[Anum_job_restored_other_events - 1] = true;
 	nulls[Anum_job_restored_watermark - 1] = true;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
@@ -691,8 +710,8 @@ job_set_current(JobRow *job)
 	job->format = job_format();
 	set_column(job->job_id, Anum_job_format, Int32GetDatum(job->format), false);
 	set_column(job->job_id, Anum_job_query_tree, CStringGetTextDatum(job->query_tree), false);
-	set_column(job->job_id, Anum_job_restored_done, (Datum) 0, true);
-	set_column(job->job_id, Anum_job_restored_watermark, (Datum) 0, true);
+	for (int attno = Anum_job_restored_done; attno <= Anum_job_restored_watermark; attno++)
+		set_column(job->job_id, attno, (Datum) 0, true);
 }
 
 void

@@ -48,6 +48,14 @@ typedef struct JobHandling
 	int64		backoff_max;	/* or JOB_NO_LIMIT */
 } JobHandling;
 
+/* what the dump of a restored job says about a source */
+typedef struct JobRestored
+{
+	int			n;				/* partitions; 0: it says nothing */
+	int64	   *done;			/* for each, how many messages were processed, */
+	Timestamp  *max_event;		/* and the latest event time, or DT_NOBEGIN */
+} JobRestored;
+
 /* a row of streamq.job; a relation that the job does not have is InvalidOid */
 typedef struct JobRow
 {
@@ -72,8 +80,7 @@ typedef struct JobRow
 	char	   *query;			/* as the user wrote it */
 	char	   *query_tree;
 	char	   *definition;		/* the query in the dump, or NULL */
-	int			nrestored;		/* partitions in the dump of a restored job */
-	int64	   *restored_done;	/* for each, how many messages were processed */
+	JobRestored restored[2];	/* for each source, if the job was restored */
 	Timestamp	restored_watermark; /* DT_NOBEGIN: there was none */
 	ArrayType  *settings;		/* name, value, name, value … */
 } JobRow;

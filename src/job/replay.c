@@ -21,38 +21,42 @@
 #include "log/log.h"
 #include "stream/privilege.h"
 
+/* translate the numbers of messages of one source into offsets */
 static bool
-find_restored(const JobRow *job, Relation source, JobDone *done)
+find_restored(const JobRestored *restored, Oid stream, int n, int64 *offsets,
+			  Timestamp *max_event)
 {
+	Relation	source = log_open_stream(stream, NoLock);
 	bool		complete = true;
 
-	for (int i = 0; i < done->n && i < job->nrestored; i++)
+	for (int i = 0; i < n && i < restored->n; i++)
 	{
 		int64		off;
 
-		if (job->restored_done[i] <= 0)
+		max_event[i] = restored->max_event[i];
+		if (restored->done[i] <= 0)
 			continue;
-		log_nth_rows(source, i, &job->restored_done[i], 1, GetActiveSnapshot(), &off);
+		log_nth_rows(source, i, &restored->done[i], 1, GetActiveSnapshot(), &off);
 		if (off < 0)
 		{
 			/* there are fewer: some may have expired since the restore */
 			complete &= log_first_offset(source, i) > 0;
 			off = log_next_offset(source, i) - 1;
 		}
-		done->offsets[i] = off + 1;
+		offsets[i] = off + 1;
 	}
-	done->watermark = job->restored_watermark;
+	table_close(source, NoLock);
 	return complete;
 }
 
 static void
 find_processed(const JobRow *job, JobDone *done)
 {
-	JobProgress *progress = job_read_progress(job->job_id, done->n, 0);
+	JobProgress *progress = job_read_progress(job->job_id, done->n, done->nother);
 	ItemPointerData tid;
 	JobStats	stats;
 
-	for (int i = 0; i < done->n; i++)
+	for (int i = 0; i < done->n + done->nother; i++)
 		done->offsets[i] = Max(progress[i].next_offset, progress[i].replay_to);
 	if (!job_read_stats(job->job_id, &stats, &tid))
 		return;
@@ -61,50 +65,67 @@ find_processed(const JobRow *job, JobDone *done)
 		done->watermark = Max(done->watermark, stats.watermark);
 }
 
+static int
+count_partitions(Oid stream)
+{
+	Relation	rel;
+	int			n;
+
+	if (!OidIsValid(stream))
+		return 0;
+	rel = log_open_stream(stream, NoLock);
+	n = log_partition_count(rel);
+	table_close(rel, NoLock);
+	return n;
+}
+
 bool
 job_find_done(const JobRow *job, JobDone *done)
 {
-	Relation	source = log_open_stream(job->source, NoLock);
+	int			n;
 	bool		complete = true;
 
-	done->n = log_partition_count(source);
-	done->offsets = palloc0(sizeof(int64) * done->n);
+	done->n = count_partitions(job->source);
+	done->nother = count_partitions(job->other_source);
+	n = done->n + done->nother;
+	done->offsets = palloc0(sizeof(int64) * n);
+	done->max_event = palloc(sizeof(Timestamp) * n);
+	for (int i = 0; i < n; i++)
+		done->max_event[i] = DT_NOBEGIN;
 	done->watermark = DT_NOBEGIN;
-	if (job->restored_done != NULL)
-		complete = find_restored(job, source, done);
-	else
-		find_processed(job, done);
-	table_close(source, NoLock);
-	return complete;
-}
-
-/* write positions: where the job begins, and up to where it replays */
-static void
-write_positions(const JobRow *job, const JobDone *done, bool replay)
-{
-	Relation	source = log_open_stream(job->source, NoLock);
-	JobProgress *progress = job_read_progress(job->job_id, done->n, 0);
-
-	for (int i = 0; i < done->n; i++)
+	if (job->restored[0].n == 0 && job->restored[1].n == 0)
 	{
-		if (done->offsets[i] == 0)
-			continue;
-		progress[i].next_offset = replay ? log_first_offset(source, i) : done->offsets[i];
-		progress[i].replay_to = done->offsets[i];
-		progress[i].changed = true;
+		find_processed(job, done);
+		return true;
 	}
-	job_write_progress(job->job_id, progress, done->n);
-	table_close(source, NoLock);
-	CommandCounterIncrement();
+	done->watermark = job->restored_watermark;
+	complete = find_restored(&job->restored[0], job->source, done->n, done->offsets,
+							 done->max_event);
+	if (done->nother > 0)
+		complete &= find_restored(&job->restored[1], job->other_source, done->nother,
+								  done->offsets + done->n, done->max_event + done->n);
+	return complete;
 }
 
 void
 job_replay_done(const JobRow *job, const JobDone *done)
 {
+	Relation	source = log_open_stream(job->source, NoLock);
+	JobProgress *progress = job_read_progress(job->job_id, done->n, 0);
 	ItemPointerData tid;
 	JobStats	stats;
 
-	write_positions(job, done, true);
+	for (int i = 0; i < done->n; i++)
+	{
+		if (done->offsets[i] == 0)
+			continue;
+		progress[i].next_offset = log_first_offset(source, i);
+		progress[i].replay_to = done->offsets[i];
+		progress[i].changed = true;
+	}
+	table_close(source, NoLock);
+	job_write_progress(job->job_id, progress, done->n);
+	CommandCounterIncrement();
 	if (!job_read_stats(job->job_id, &stats, &tid))
 		return;
 	stats.emitted_until = done->watermark;
@@ -115,7 +136,35 @@ job_replay_done(const JobRow *job, const JobDone *done)
 void
 job_skip_done(const JobRow *job, const JobDone *done)
 {
-	write_positions(job, done, false);
+	int			n = done->n + done->nother;
+	JobProgress *progress = job_read_progress(job->job_id, done->n, done->nother);
+	ItemPointerData tid;
+	JobStats	stats;
+
+	for (int i = 0; i < n; i++)
+	{
+		JobProgress *p = &progress[i];
+
+		if (done->offsets[i] == 0)
+			continue;
+		p->next_offset = done->offsets[i];
+		if (done->max_event[i] != DT_NOBEGIN)
+		{
+			p->has_event = true;
+			p->max_event = done->max_event[i];
+			p->last_at = GetCurrentTimestamp();
+		}
+		p->changed = true;
+	}
+	job_write_progress(job->job_id, progress, n);
+	CommandCounterIncrement();
+	if (done->watermark == DT_NOBEGIN || !job_read_stats(job->job_id, &stats, &tid) ||
+		stats.has_watermark)
+		return;
+	stats.has_watermark = true;
+	stats.watermark = done->watermark;
+	job_write_stats(job->job_id, &stats, &tid);
+	CommandCounterIncrement();
 }
 
 /*

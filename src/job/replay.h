@@ -13,11 +13,13 @@
 
 #include "job/job_catalog.h"
 
-/* what a job had done */
+/* what a job had done: for the partitions of its source, then of the other one */
 typedef struct JobDone
 {
-	int			n;				/* partitions */
+	int			n;				/* partitions of the source */
+	int			nother;			/* partitions of the other source */
 	int64	   *offsets;		/* everything below was processed */
+	Timestamp  *max_event;		/* latest event time, or DT_NOBEGIN */
 	Timestamp	watermark;		/* DT_NOBEGIN: none */
 } JobDone;
 

@@ -73,6 +73,9 @@ extern Timestamp pipe_join_closed(const PipeJoin *join, int side, Timestamp wate
  */
 extern void pipe_join_create_tables(JobRow *job, const PipeJoin *join, Query *query);
 
+/* are the tables of a restored job complete, with their messages? */
+extern bool pipe_join_tables_complete(const JobRow *job);
+
 /* are there tables of a job with this id? */
 extern bool pipe_join_has_tables(int32 job_id);
 

@@ -179,6 +179,23 @@ pipe_join_create_tables(JobRow *job, const PipeJoin *join, Query *query)
 	tie_tables(job);
 }
 
+/* a restore creates indexes when it has loaded a table */
+bool
+pipe_join_tables_complete(const JobRow *job)
+{
+	Oid			tables[] = {job->state, job->results};
+	bool		complete = true;
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		Relation	rel = table_open(tables[i], AccessShareLock);
+
+		complete &= rel->rd_rel->relhasindex;
+		table_close(rel, NoLock);
+	}
+	return complete;
+}
+
 bool
 pipe_join_has_tables(int32 job_id)
 {

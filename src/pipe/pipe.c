@@ -81,6 +81,8 @@ rebuild(JobRow *job, Oid owner)
 	if (query_find_source(query, job->source) == 0 ||
 		(OidIsValid(job->other_source) && query_find_source(query, job->other_source) == 0))
 		return false;
+	if (OidIsValid(job->other_source) && !pipe_join_tables_complete(job))
+		return false;
 	/* what it had written to the target is restored, too */
 	if (!job_find_done(job, &done))
 		return false;

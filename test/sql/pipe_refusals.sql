@@ -98,7 +98,10 @@ SELECT streamq.create_pipe('x', 'SELECT k FROM s', NULL);
 SELECT streamq.create_pipe('x', 'SELECT k FROM s', 's2', NULL);
 SELECT streamq.create_pipe('x', 'SELECT k FROM s', 's2', if_not_exists => NULL);
 SELECT streamq.create_pipe('x', 'SELECT k FROM s', 's2', 'beginning');
+-- versions write the name of the setting in the hint in different ways
+\set VERBOSITY terse
 SELECT streamq.create_pipe('x', 'SELECT k FROM s', 's2', '2026-13-01');
+\set VERBOSITY default
 SELECT streamq.create_pipe('x', 'SELECT k FROM s', 's2', error_limit => 0);
 SELECT streamq.create_pipe('x', 'SELECT k FROM s', 's2', job_timeout => '-1 s');
 SELECT streamq.drop_pipe(NULL);

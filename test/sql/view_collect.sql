@@ -210,7 +210,8 @@ TABLE secrets;
 RESET ROLE;
 
 -- the definition of a view says what it computes
-CREATE FUNCTION definition(view regclass) RETURNS text LANGUAGE sql AS $$SELECT regexp_replace(pg_get_viewdef(view), 'view_state_\d+', 'view_state_n', 'g')$$;
+CREATE FUNCTION definition(view regclass) RETURNS text LANGUAGE sql AS $$
+SELECT regexp_replace(regexp_replace(pg_get_viewdef(view), 'view_state_\d+', 'view_state_n', 'g'), '\mstate\.', '', 'g')$$;
 SELECT definition('appended');
 SELECT streamq.create_continuous_view('collated', 'SELECT string_agg(c COLLATE "POSIX", t ORDER BY t COLLATE "C"), max(DISTINCT c COLLATE "POSIX") AS most FROM s');
 SELECT definition('collated');

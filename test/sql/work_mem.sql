@@ -2,7 +2,10 @@
 -- needs more.
 CREATE SCHEMA work_mem;
 SET search_path = work_mem;
+-- versions write the range with and without units
+\set VERBOSITY sqlstate
 SET streamq.work_mem = '100kB';
+\set VERBOSITY default
 SET streamq.work_mem = '1MB';
 
 -- the view's query notes how much memory the session has
