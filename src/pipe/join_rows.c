@@ -3,7 +3,8 @@
  *	  The messages of a join that wait for a match.
  *
  * There is a table for each side.  It has the columns of the stream that the
- * query uses, in their order, which a dump and restore keeps.  An index finds messages by the columns that the join
+ * query uses, in their order, which a dump and restore keeps.  An index finds
+ * messages by the columns that the join
  * compares, and by time.
  */
 #include "postgres.h"
