@@ -122,17 +122,22 @@ GRANT USAGE ON SCHEMA verify_view TO regress_verify;
 
 -- errors
 SELECT streamq.verify_continuous_view(NULL);
-\set VERBOSITY verbose
+\set VERBOSITY terse
 \set SHOW_CONTEXT never
 SELECT streamq.verify_continuous_view('s');
+\echo :LAST_ERROR_SQLSTATE
 SELECT streamq.verify_continuous_view('queries');
+\echo :LAST_ERROR_SQLSTATE
 SELECT streamq.verify_continuous_view(0);
+\echo :LAST_ERROR_SQLSTATE
 SET ROLE regress_verify;
 SELECT streamq.verify_continuous_view('constant');
+\echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 GRANT SELECT ON constant TO regress_verify;
 SET ROLE regress_verify;
 SELECT streamq.verify_continuous_view('constant');
+\echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 GRANT SELECT ON s TO regress_verify;
 SET ROLE regress_verify;
@@ -142,6 +147,7 @@ RESET ROLE;
 BEGIN;
 UPDATE streamq.job SET format = 0 WHERE target = 'constant'::regclass;
 SELECT streamq.verify_continuous_view('constant');
+\echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
 \set VERBOSITY default
 SELECT streamq.job_has_processed('(0,1)', '{NULL}', '{}');
