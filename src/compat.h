@@ -48,10 +48,11 @@ typedef Oid RelFileNumber;
 
 /* 17: the local transaction id is in a struct */
 #if PG_VERSION_NUM < 170000
-#define COMPAT_MY_LXID	(MyProc->lxid)
+#define COMPAT_PROC_LXID(proc)	((proc)->lxid)
 #else
-#define COMPAT_MY_LXID	(MyProc->vxid.lxid)
+#define COMPAT_PROC_LXID(proc)	((proc)->vxid.lxid)
 #endif
+#define COMPAT_MY_LXID	COMPAT_PROC_LXID(MyProc)
 
 /* 18: an argument for counting index searches; the caller includes access/genam.h */
 #if PG_VERSION_NUM < 180000
@@ -197,16 +198,44 @@ flatten_group_vars(Query *query, Node *node)
 /* 18: functions of VACUUM have other arguments */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_VACUUM_DELAY_POINT()	vacuum_delay_point()
-#define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, frozenxid, minmulti) \
-	vac_update_relstats(rel, npages, ntuples, 0, false, frozenxid, minmulti, NULL, NULL, false)
+#define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, hasindex, frozenxid, minmulti) \
+	vac_update_relstats(rel, npages, ntuples, 0, hasindex, frozenxid, minmulti, NULL, NULL, false)
 #define COMPAT_REPORT_VACUUM(rel, live, start) \
 	((void) (start), pgstat_report_vacuum(RelationGetRelid(rel), (rel)->rd_rel->relisshared, live, 0))
 #else
 #define COMPAT_VACUUM_DELAY_POINT()	vacuum_delay_point(false)
-#define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, frozenxid, minmulti) \
-	vac_update_relstats(rel, npages, ntuples, 0, 0, false, frozenxid, minmulti, NULL, NULL, false)
+#define COMPAT_UPDATE_RELSTATS(rel, npages, ntuples, hasindex, frozenxid, minmulti) \
+	vac_update_relstats(rel, npages, ntuples, 0, 0, hasindex, frozenxid, minmulti, NULL, NULL, false)
 #define COMPAT_REPORT_VACUUM(rel, live, start) \
 	pgstat_report_vacuum(RelationGetRelid(rel), (rel)->rd_rel->relisshared, live, 0, start)
+#endif
+
+/* 17: the error code went, with the setting old_snapshot_threshold */
+#if PG_VERSION_NUM >= 170000
+#define ERRCODE_SNAPSHOT_TOO_OLD	MAKE_SQLSTATE('7', '2', '0', '0', '0')
+#endif
+
+/* 16: VACUUM of an index knows the table */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SET_INDEX_VACUUM_TABLE(info, rel)	((void) 0)
+#else
+#define COMPAT_SET_INDEX_VACUUM_TABLE(info, rel)	((info)->heaprel = (rel))
+#endif
+
+/* 16: an argument asks for a copy; before, there always was one */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_TUPLESORT_GETDATUM(sort, value, isnull) \
+	tuplesort_getdatum(sort, true, value, isnull, NULL)
+#else
+#define COMPAT_TUPLESORT_GETDATUM(sort, value, isnull) \
+	tuplesort_getdatum(sort, true, false, value, isnull, NULL)
+#endif
+
+/* 16: an argument says whether the new version is on another page */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_COUNT_UPDATE(rel)	pgstat_count_heap_update(rel, true)
+#else
+#define COMPAT_COUNT_UPDATE(rel)	pgstat_count_heap_update(rel, true, false)
 #endif
 
 /* 16: roles other than the owner may vacuum */
@@ -287,6 +316,14 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_TRY_LOCK_TUPLE(rel, tid, mode)	ConditionalLockTuple(rel, tid, mode, false)
 #endif
 
+/* 16: columns tell which outer joins may turn them into nulls */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SET_NULLING_JOIN(var, join)	((void) 0)
+#else
+#define COMPAT_SET_NULLING_JOIN(var, join) \
+	((var)->varnullingrels = bms_make_singleton(join))
+#endif
+
 /* 18: grouping expressions are in a range table entry of their own */
 #include "nodes/parsenodes.h"
 #if PG_VERSION_NUM < 180000
@@ -364,8 +401,8 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 	do { \
 		RTEPermissionInfo *info_ = list_nth_node(RTEPermissionInfo, (query)->rteperminfos, \
 												 (rte)->perminfoindex - 1); \
-		info_->relid = (rte)->relid; \
-		info_->requiredPerms = 0; \
+			info_->relid = (rte)->relid; \
+			info_->requiredPerms = 0; \
 	} while (0)
 #endif
 

@@ -26,6 +26,7 @@
 #include "signal/doorbell.h"
 #include "signal/xact_note.h"
 #include "sql/sql.h"
+#include "state/state.h"
 #include "stream/delay.h"
 #include "stream/flow.h"
 #include "stream/retention.h"
@@ -45,6 +46,7 @@ streamq_shmem_request(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	log_shmem_request();
+	state_shmem_request();
 	signal_shmem_request();
 	stream_shmem_request();
 	group_shmem_request();
@@ -57,6 +59,7 @@ streamq_shmem_startup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 	log_shmem_startup();
+	state_shmem_startup();
 	signal_shmem_startup();
 	stream_shmem_startup();
 	group_shmem_startup();

@@ -291,11 +291,25 @@ AS 'MODULE_PATHNAME', 'streamq_cancel_job';
 COMMENT ON FUNCTION streamq.cancel_job(pg_catalog.text)
 IS 'cancel the batch of a job that a worker is running, which is tried again later; false if there is none';
 
-CREATE FUNCTION streamq.alter_job(job pg_catalog.text, job_timeout pg_catalog.interval) RETURNS pg_catalog.void
+CREATE FUNCTION streamq.alter_job(
+	job pg_catalog.text,
+	job_timeout pg_catalog.interval DEFAULT NULL,
+	error_limit pg_catalog.int8 DEFAULT NULL,
+	watermark_delay pg_catalog.interval DEFAULT NULL,
+	allowed_lateness pg_catalog.interval DEFAULT NULL,
+	idle_timeout pg_catalog.interval DEFAULT NULL,
+	retention pg_catalog.interval DEFAULT NULL,
+	batch_size pg_catalog.int4 DEFAULT NULL,
+	max_deliveries pg_catalog.int4 DEFAULT NULL,
+	dead_letter pg_catalog.regclass DEFAULT NULL,
+	retry_backoff pg_catalog.interval DEFAULT NULL,
+	retry_backoff_max pg_catalog.interval DEFAULT NULL,
+	default_job_timeout pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_alter_job';
-COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval)
-IS 'set how long a batch of a job may take; null: the setting streamq.job_timeout; zero: no limit';
+COMMENT ON FUNCTION streamq.alter_job(pg_catalog.text, pg_catalog.interval, pg_catalog.int8, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.int4, pg_catalog.regclass, pg_catalog.interval, pg_catalog.interval, pg_catalog.bool)
+IS 'change options of a job; null: as it is; zero: without the limit';
 
 CREATE FUNCTION streamq.watermark(view pg_catalog.regclass) RETURNS pg_catalog.timestamptz
 LANGUAGE C VOLATILE PARALLEL UNSAFE

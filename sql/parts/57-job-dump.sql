@@ -63,6 +63,9 @@ GRANT EXECUTE ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass)
 COMMENT ON FUNCTION streamq.job_done(pg_catalog.int4, pg_catalog.regclass)
 IS 'for each partition, how many messages a job has processed';
 
+-- Pipes and handlers are paused after a restore.  While messages are being
+-- restored into several partitions, they may not be in their places yet, and a
+-- job would take them twice.
 CREATE FUNCTION streamq.dump_jobs() RETURNS SETOF streamq.job_dump
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -78,9 +81,10 @@ SELECT streamq.relation_name(j.target),
 	pg_catalog.to_jsonb(j) OPERATOR(pg_catalog.-)
 		ARRAY['job_id', 'target', 'source', 'other_source', 'state_table', 'result_table', 'emit_into', 'late_stream',
 			  'dead_letter', 'format', 'query_tree']::pg_catalog.text[]
-		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id))
+		OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('definition', streamq.job_definition(j.job_id),
+			'enabled', j.enabled AND j.name IS NULL)
 		OPERATOR(pg_catalog.||) CASE WHEN j.format OPERATOR(pg_catalog.=) 0
-				OR COALESCE(j.emit_into, j.late_stream) IS NULL THEN '{}'::pg_catalog.jsonb
+				OR (COALESCE(j.emit_into, j.late_stream) IS NULL AND j.name IS NULL) THEN '{}'::pg_catalog.jsonb
 			ELSE pg_catalog.jsonb_build_object('restored_done', streamq.job_done(j.job_id, j.source),
 				'restored_watermark', GREATEST(s.watermark, s.emitted_until)) END
 FROM streamq.job j

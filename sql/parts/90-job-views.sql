@@ -35,7 +35,8 @@ SELECT COALESCE(j.name COLLATE pg_catalog."default", j.target::pg_catalog.text) 
 	   j.batch_size,
 	   j.max_deliveries,
 	   j.retry_backoff,
-	   j.retry_backoff_max
+	   j.retry_backoff_max,
+	   j.other_source
 FROM streamq.job j
 JOIN streamq.job_stats s ON s.job_id OPERATOR(pg_catalog.=) j.job_id
 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) j.target
@@ -73,6 +74,7 @@ COMMENT ON COLUMN streamq.jobs.batch_size IS 'most messages in a call of a handl
 COMMENT ON COLUMN streamq.jobs.max_deliveries IS 'how often a handler is called for a message that fails';
 COMMENT ON COLUMN streamq.jobs.retry_backoff IS 'time before a handler is called again for a message that failed; doubled each time';
 COMMENT ON COLUMN streamq.jobs.retry_backoff_max IS 'limit of that time; null: no limit';
+COMMENT ON COLUMN streamq.jobs.other_source IS 'the second stream that the job reads; null: none';
 GRANT SELECT ON streamq.jobs TO PUBLIC;
 
 CREATE VIEW streamq.job_errors WITH (security_barrier = true) AS

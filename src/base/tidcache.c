@@ -43,31 +43,37 @@ typedef struct TidEntry
 
 static HTAB *cache = NULL;
 
+bool
+base_tidcache_find(Relation rel, uint64 key, ItemPointer tid)
+{
+	TidKey		k = {RelationGetRelid(rel), 0, key};
+	TidEntry   *entry = cache ? hash_search(cache, &k, HASH_FIND, NULL) : NULL;
+
+	if (entry == NULL)
+		return false;
+	*tid = entry->tid;
+	return true;
+}
+
 HeapTuple
 base_tidcache_fetch(Relation rel, uint64 key, Snapshot snapshot)
 {
-	TidKey		k = {RelationGetRelid(rel), 0, key};
-	TidEntry   *entry;
 	HeapTupleData tuple;
 	HeapTuple	copy;
 	Buffer		buffer;
 
-	if (cache == NULL)
-		return NULL;
-	entry = hash_search(cache, &k, HASH_FIND, NULL);
-	if (entry == NULL ||
-		ItemPointerGetBlockNumber(&entry->tid) >= RelationGetNumberOfBlocks(rel))
+	if (!base_tidcache_find(rel, key, &tuple.t_self) ||
+		ItemPointerGetBlockNumber(&tuple.t_self) >= RelationGetNumberOfBlocks(rel))
 		return NULL;
 
 	/*
 	 * Prune the page, as an index scan does and heap_fetch does not: the next
 	 * version of the row, written soon, needs the space.
 	 */
-	buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&entry->tid));
+	buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&tuple.t_self));
 	heap_page_prune_opt(rel, buffer);
 	ReleaseBuffer(buffer);
 
-	tuple.t_self = entry->tid;
 	if (!heap_fetch(rel, snapshot, &tuple, &buffer, false))
 		return NULL;
 	copy = heap_copytuple(&tuple);

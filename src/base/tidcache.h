@@ -12,8 +12,11 @@
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
+/* The TID that was stored under the key, which is only a guess. */
+extern bool base_tidcache_find(Relation rel, uint64 key, ItemPointer tid);
+
 /*
- * Fetch the row that was stored under the key, if the snapshot sees the
+ * Fetch the row of a heap table that was stored under the key, if the snapshot sees the
  * version at that TID.  Otherwise return NULL: the caller has to look up the
  * row by its index.
  */

@@ -135,8 +135,8 @@ write_as_owner(Letters *letters)
 {
 	Relation	target = open_dead_letter(letters);
 	StreamLetterWriter *writer =
-		stream_letter_begin(letters->rel, target, letters->group->name,
-							letters->slot ? 1 : letters->nburied);
+	stream_letter_begin(letters->rel, target, letters->group->name,
+						letters->slot ? 1 : letters->nburied);
 
 	if (letters->slot != NULL)
 		stream_letter_add(writer, letters->slot, letters->row->msg_id,

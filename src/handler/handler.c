@@ -24,6 +24,7 @@
 #include "job/job_args.h"
 #include "job/job_define.h"
 #include "job/job_kind.h"
+#include "job/replay.h"
 #include "log/log.h"
 #include "stream/letter.h"
 #include "stream/privilege.h"
@@ -38,10 +39,19 @@ describe(const JobRow *job, JobRelation *relations)
 {
 	int			n = 0;
 
-	relations[n++] = (JobRelation) {job->source, JOB_SOURCE, AccessShareLock};
+	relations[n++] = (JobRelation)
+	{
+		job->source, JOB_SOURCE, AccessShareLock
+	};
 	if (OidIsValid(job->dead_letter))
-		relations[n++] = (JobRelation) {job->dead_letter, JOB_TARGET, RowExclusiveLock};
-	relations[n++] = (JobRelation) {job->target, JOB_VIEW, AccessShareLock};
+		relations[n++] = (JobRelation)
+	{
+		job->dead_letter, JOB_TARGET, RowExclusiveLock
+	};
+	relations[n++] = (JobRelation)
+	{
+		job->target, JOB_VIEW, AccessShareLock
+	};
 	return n;
 }
 
@@ -57,12 +67,18 @@ is_current(const JobRow *job)
 static bool
 rebuild(JobRow *job, Oid owner)
 {
+	JobDone		done;
+
 	/* pg_dump may create an empty view first, and replace it later */
 	if (!OidIsValid(handler_find_function(job_view_query(job->target))))
+		return false;
+	/* what it has done before the dump must not be done again */
+	if (!job_find_done(job, &done))
 		return false;
 	if (OidIsValid(job->dead_letter))
 		job_record_dependency(job->target, RelationRelationId, job->dead_letter);
 	job_set_current(job);
+	job_skip_done(job, &done);
 	return true;
 }
 

@@ -73,6 +73,7 @@ handler_make_query(Oid stream, const HandlerFunction *function)
 					quote_qualified_identifier(get_namespace_name(get_rel_namespace(stream)),
 											   get_rel_name(stream)),
 					name, STREAMQ_SCHEMA, function->takes_array ? "[]" : "");
+
 	return job_parse_query(text, HANDLER_JOB_KIND, "");
 }
 

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "nodes/parsenodes.h"
-#include "utils/rel.h"
 
 #include "job/job_kind.h"
 
@@ -31,14 +30,6 @@ extern void handler_check_function(HandlerFunction *function, Oid funcid);
 /* the query of the handler's view, and the function in it; InvalidOid: none */
 extern Query *handler_make_query(Oid stream, const HandlerFunction *function);
 extern Oid	handler_find_function(Query *query);
-
-/* ---- handler.c ---- */
-
-/*
- * Check a dead letter for the messages of a stream; InvalidOid is none.  Fails
- * with 42501, 42804, 42809 or 22023.
- */
-extern void handler_check_dead_letter(Relation source, Oid dead_letter);
 
 /* ---- handler_batch.c: functions of the kind (job/job_kind.h) ---- */
 

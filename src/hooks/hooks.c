@@ -17,6 +17,7 @@
 #include "group/roles.h"
 #include "hooks/hooks.h"
 #include "hooks/hooks_internal.h"
+#include "state/state.h"
 #include "view/view_guard.h"
 #include "worker/guard.h"
 
@@ -55,6 +56,7 @@ hooks_executor_start(QueryDesc *queryDesc, int eflags)
 		view_guard_plan(plan);
 		hooks_check_plan(plan);
 	}
+	state_note_plan(queryDesc->plannedstmt, queryDesc->snapshot);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
 	else

@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "hooks/hooks_internal.h"
 #include "log/log.h"
+#include "state/state.h"
 
 static bool
 has_option(VacuumStmt *stmt, const char *name)
@@ -43,6 +44,13 @@ has_option(VacuumStmt *stmt, const char *name)
 			result = defGetBoolean(option);
 	}
 	return result;
+}
+
+/* streams, and the state tables of continuous views */
+static bool
+is_not_rewritten(Form_pg_class form)
+{
+	return log_is_stream_class(form) || state_is_table_class(form);
 }
 
 /* the relations that VACUUM without a list processes */
@@ -65,7 +73,7 @@ divide_database(VacuumStmt *stmt, List **others, List **streams)
 			!vacuum_is_permitted_for_relation(form->oid, form, options))
 			continue;
 		item = makeVacuumRelation(NULL, form->oid, NIL);
-		if (log_is_stream_class(form))
+		if (is_not_rewritten(form))
 			*streams = lappend(*streams, item);
 		else
 			*others = lappend(*others, item);
@@ -99,7 +107,7 @@ divide_tree(VacuumRelation *named, List **others, List **streams)
 
 		if (HeapTupleIsValid(tuple))
 		{
-			if (member != relid && log_is_stream_class((Form_pg_class) GETSTRUCT(tuple)))
+			if (member != relid && is_not_rewritten((Form_pg_class) GETSTRUCT(tuple)))
 				found = lappend_oid(found, member);
 			ReleaseSysCache(tuple);
 		}

@@ -576,10 +576,74 @@ set_column(int32 job_id, int attno, Datum value, bool isnull)
 	CommandCounterIncrement();
 }
 
-void
-job_set_timeout(int32 job_id, Interval *timeout)
+/* columns of a row of streamq.job that are changed */
+typedef struct JobChange
 {
-	set_column(job_id, Anum_job_job_timeout, PointerGetDatum(timeout), timeout == NULL);
+	Datum		values[Natts_job];
+	bool		nulls[Natts_job];
+	bool		replaces[Natts_job];
+} JobChange;
+
+static void
+change_value(JobChange *change, int attno, Datum value, bool isnull)
+{
+	change->values[attno - 1] = value;
+	change->nulls[attno - 1] = isnull;
+	change->replaces[attno - 1] = true;
+}
+
+/* with `removable`, zero means null */
+static void
+change_interval(JobChange *change, int attno, Interval *value, bool removable)
+{
+	if (value)
+		change_value(change, attno, IntervalPGetDatum(value),
+					 removable && interval_micros(IntervalPGetDatum(value)) == 0);
+}
+
+static void
+change_row(int32 job_id, JobChange *change)
+{
+	Relation	rel = base_catalog_open("job", Natts_job, RowExclusiveLock, false);
+	SysScanDesc scan = scan_job(rel, "job_pkey", Anum_job_job_id, job_id, NULL);
+	HeapTuple	tup = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tup))
+		base_catalog_update(rel, tup, change->values, change->nulls, change->replaces);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+}
+
+void
+job_change_options(int32 job_id, const JobOptions *options, bool default_timeout)
+{
+	JobChange	change = {0};
+
+	if (default_timeout)
+		change_value(&change, Anum_job_job_timeout, (Datum) 0, true);
+	change_interval(&change, Anum_job_job_timeout, options->job_timeout, false);
+	if (options->error_limit != 0)
+		change_value(&change, Anum_job_error_limit, Int64GetDatum(options->error_limit),
+					 options->error_limit == JOB_NO_LIMIT);
+	change_interval(&change, Anum_job_watermark_delay, options->watermark_delay, false);
+	change_interval(&change, Anum_job_allowed_lateness, options->allowed_lateness, false);
+	change_interval(&change, Anum_job_idle_timeout, options->idle_timeout, true);
+	change_interval(&change, Anum_job_retention, options->retention, true);
+	if (options->batch_size != 0)
+		change_value(&change, Anum_job_batch_size, Int32GetDatum(options->batch_size), false);
+	if (options->max_deliveries != 0)
+		change_value(&change, Anum_job_max_deliveries, Int32GetDatum(options->max_deliveries),
+					 false);
+	change_interval(&change, Anum_job_retry_backoff, options->retry_backoff, false);
+	change_interval(&change, Anum_job_retry_backoff_max, options->retry_backoff_max, true);
+	change_row(job_id, &change);
+}
+
+void
+job_set_dead_letter(int32 job_id, Oid dead_letter)
+{
+	set_column(job_id, Anum_job_dead_letter, ObjectIdGetDatum(dead_letter),
+			   !OidIsValid(dead_letter));
 }
 
 /* delete the rows of a job from the first n tables */

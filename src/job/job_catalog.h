@@ -181,7 +181,14 @@ extern void job_find_by_name(const char *name, JobRow *job);
 
 /* when a job is enabled, its errors so far no longer count for the limit */
 extern void job_set_enabled(int32 job_id, bool enabled);
-extern void job_set_timeout(int32 job_id, Interval *timeout);
+
+/*
+ * Change the options that are given; NULL or 0 leaves one as it is.  A zero
+ * interval, or JOB_NO_LIMIT for error_limit, removes a limit.  With
+ * default_timeout, the timeout is that of the setting again.
+ */
+extern void job_change_options(int32 job_id, const JobOptions *options, bool default_timeout);
+extern void job_set_dead_letter(int32 job_id, Oid dead_letter);
 
 /* remove the job and all its rows */
 extern void job_delete(int32 job_id);

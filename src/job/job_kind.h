@@ -72,7 +72,6 @@ typedef struct JobBatch
 	JobProgress *progress;		/* of each input, as of the last successful
 								 * round */
 	JobStats	stats;
-	bool		in_worker;		/* the transaction contains nothing else */
 	void	   *loaded;			/* result of the kind's load function */
 	bool		changed;		/* positions and counters must be written */
 	TimestampTz due;			/* when the job must run again, even if there

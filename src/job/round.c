@@ -13,9 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/trigger.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -175,18 +173,6 @@ take_rows(RoundState *state, JobInputs *inputs, int64 max_rows)
 }
 
 /*
- * Check deferred constraints now.  At the end of the transaction it would be
- * too late to find the row that violates them.
- */
-static void
-check_deferred_constraints(void)
-{
-	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
-
-	AfterTriggerSetState(stmt);
-}
-
-/*
  * The body of a round.  All results that outlive the round are copied into the
  * batch at the end, so a round that fails leaves the batch unchanged.
  */
@@ -210,8 +196,6 @@ run_round(RoundState *state, int64 max_rows)
 
 	state->stage = STAGE_FLUSH;
 	batch->kind->flush_round(round);
-	if (batch->in_worker)
-		check_deferred_constraints();
 	state->stage = STAGE_OTHER;
 	PopActiveSnapshot();
 	CommandCounterIncrement();

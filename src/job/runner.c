@@ -12,7 +12,9 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -189,6 +191,20 @@ finish(JobBatch *batch, bool more)
 	return more;
 }
 
+/*
+ * Check deferrable constraints after each statement until the end of the
+ * transaction.  PostgreSQL does not allow deferred triggers in a
+ * security-restricted operation, and at the end of the transaction it would be
+ * too late to find the row that violates them.
+ */
+static void
+check_constraints_at_once(void)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	AfterTriggerSetState(stmt);
+}
+
 /* process the rows that are there now; true if there are more */
 static bool
 process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
@@ -196,6 +212,7 @@ process_input(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 	JobIdentity identity;
 	bool		more;
 
+	check_constraints_at_once();
 	become_owner(batch, &identity);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	batch->loaded = batch->kind->load(batch);
@@ -256,7 +273,6 @@ run_locked(JobBatch *batch, int64 max_rows, bool timed, int64 *rows)
 	batch->progress = job_read_progress(batch->job.job_id, batch->npartitions,
 										batch->ninputs - batch->npartitions);
 
-	batch->in_worker = timed;
 	if (has_input(batch) || batch->stats.failing || has_clock(batch))
 	{
 		batch->changed = batch->stats.failing;

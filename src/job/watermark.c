@@ -22,7 +22,7 @@ typedef struct Clocked
 	TimestampTz last_at;		/* if all are idle: the last message */
 	TimestampTz next_idle;		/* when the next partition becomes idle;
 								 * DT_NOEND: none */
-}			Clocked;
+} Clocked;
 
 /* has the input rows that were not read yet? */
 static bool
@@ -56,7 +56,7 @@ sources_have_begun(const JobBatch *batch, const JobProgress *progress)
  * rows that were not read, because their transactions are in progress.
  */
 static void
-look(Clocked * result, const JobBatch *batch, const JobProgress *progress, TimestampTz clock,
+look(Clocked *result, const JobBatch *batch, const JobProgress *progress, TimestampTz clock,
 	 bool unread)
 {
 	int64		timeout = batch->job.event_time.idle_timeout;
@@ -95,7 +95,7 @@ look(Clocked * result, const JobBatch *batch, const JobProgress *progress, Times
 
 /* move the watermark; it never moves back */
 static bool
-set_watermark(JobStats *stats, const JobBatch *batch, const Clocked * clocked, TimestampTz clock)
+set_watermark(JobStats *stats, const JobBatch *batch, const Clocked *clocked, TimestampTz clock)
 {
 	int64		delay = batch->job.event_time.delay;
 	Timestamp	watermark = clocked->event;

@@ -42,11 +42,11 @@ typedef struct PipeJoin
 	Oid			time_type;		/* timestamptz or timestamp */
 	int64		low;			/* bounds of right time minus left time, */
 	int64		high;			/* microseconds */
-}			PipeJoin;
+} PipeJoin;
 
 /* does the join write a side's messages that have no match? */
 static inline bool
-pipe_join_keeps(const PipeJoin * join, int side)
+pipe_join_keeps(const PipeJoin *join, int side)
 {
 	return join->type == JOIN_FULL ||
 		join->type == (side == PIPE_LEFT ? JOIN_LEFT : JOIN_RIGHT);
@@ -57,12 +57,12 @@ pipe_join_keeps(const PipeJoin * join, int side)
  * does not support it, or if its conditions do not bound the difference of the
  * times.
  */
-extern PipeJoin * pipe_join_analyze(Query *query);
+extern PipeJoin *pipe_join_analyze(Query *query);
 
 /*
  * Messages of a side up to this time are closed by a watermark.
  */
-extern Timestamp pipe_join_closed(const PipeJoin * join, int side, Timestamp watermark,
+extern Timestamp pipe_join_closed(const PipeJoin *join, int side, Timestamp watermark,
 								  int64 grace);
 
 /* ---- join_rows.c: the messages that wait ---- */
@@ -71,7 +71,7 @@ extern Timestamp pipe_join_closed(const PipeJoin * join, int side, Timestamp wat
  * Create the tables for the messages of both sides, which belong to the view
  * of the job; job->state and job->results are set.
  */
-extern void pipe_join_create_tables(JobRow *job, const PipeJoin * join, Query *query);
+extern void pipe_join_create_tables(JobRow *job, const PipeJoin *join, Query *query);
 
 /* are there tables of a job with this id? */
 extern bool pipe_join_has_tables(int32 job_id);
@@ -80,15 +80,15 @@ extern bool pipe_join_has_tables(int32 job_id);
 extern Node *pipe_join_conditions(Query *query);
 
 /* the statement that puts new messages of a side into its table */
-extern PlannedStmt *pipe_join_plan_keep(const JobRow *job, const PipeJoin * join, int side,
+extern PlannedStmt *pipe_join_plan_keep(const JobRow *job, const PipeJoin *join, int side,
 										Query *query, double nrows, char **text);
 
 /* the least time after this one of the messages of a side; false: none */
-extern bool pipe_join_next(const JobRow *job, const PipeJoin * join, int side,
+extern bool pipe_join_next(const JobRow *job, const PipeJoin *join, int side,
 						   Timestamp after, Timestamp *time);
 
 /* delete the messages of a side up to this time, and those without a time */
-extern void pipe_join_delete(const JobRow *job, const PipeJoin * join, int side,
+extern void pipe_join_delete(const JobRow *job, const PipeJoin *join, int side,
 							 Timestamp up_to);
 
 /* ---- join_plan.c ---- */
@@ -100,13 +100,13 @@ typedef enum PipeJoinStep
 	JOIN_NEW_RIGHT,
 	JOIN_ALONE_LEFT,			/* closed messages without a match */
 	JOIN_ALONE_RIGHT
-}			PipeJoinStep;
+} PipeJoinStep;
 
 /*
  * The pipe's query for a step, to be planned in place of the query of its view.
  * A closed message has a time in (closed_from, closed_to].
  */
-extern Query *pipe_join_query(const JobRow *job, const PipeJoin * join, Query *query,
+extern Query *pipe_join_query(const JobRow *job, const PipeJoin *join, Query *query,
 							  PipeJoinStep step, const Timestamp *closed_from,
 							  const Timestamp *closed_to);
 

@@ -31,7 +31,7 @@ typedef struct JoinRound
 	PipeBatch  *batch;
 	QueryRows  *rows[2];
 	bool		timeless[2];	/* a message without a finite time has come */
-}			JoinRound;
+} JoinRound;
 
 /* time - distance, within the range of timestamps */
 static Timestamp
@@ -45,7 +45,7 @@ subtract(Timestamp time, int64 distance)
 }
 
 Timestamp
-pipe_join_closed(const PipeJoin * join, int side, Timestamp watermark, int64 grace)
+pipe_join_closed(const PipeJoin *join, int side, Timestamp watermark, int64 grace)
 {
 	return subtract(subtract(watermark, side == PIPE_LEFT ? join->high : -join->low), grace);
 }

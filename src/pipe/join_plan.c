@@ -32,36 +32,15 @@
 #include "pipe/pipe_internal.h"
 #include "query/query.h"
 
-/* add a condition to WHERE of a raw query: the relation has no row */
-static void
-require_no_row(SelectStmt *select, Node *item)
-{
-	RangeVar   *relation = castNode(RangeVar, item);
-	char	   *name = relation->alias ? relation->alias->aliasname : relation->relname;
-	ColumnRef  *column = makeNode(ColumnRef);
-	NullTest   *test = makeNode(NullTest);
-
-	column->fields = list_make2(makeString(name), makeString("tableoid"));
-	column->location = -1;
-	test->arg = (Expr *) column;
-	test->nulltesttype = IS_NULL;
-	test->location = -1;
-	select->whereClause = select->whereClause == NULL ? (Node *) test :
-		(Node *) makeBoolExpr(AND_EXPR, list_make2(select->whereClause, test), -1);
-}
-
-/* the query with a join of another type; empty: the side without a row, or -1 */
+/* the query with a join of another type */
 static Query *
-change_join(Query *query, JoinType type, int empty)
+change_join(Query *query, JoinType type)
 {
 	char	   *text = pg_get_querydef(copyObject(query), false);
 	RawStmt    *raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
 	SelectStmt *select = castNode(SelectStmt, raw->stmt);
-	JoinExpr   *join = linitial_node(JoinExpr, select->fromClause);
 
-	join->jointype = type;
-	if (empty >= 0)
-		require_no_row(select, empty == PIPE_LEFT ? join->larg : join->rarg);
+	linitial_node(JoinExpr, select->fromClause)->jointype = type;
 	return parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
 }
 
@@ -95,6 +74,29 @@ add_condition(Query *query, Expr *condition)
 	query->jointree->quals = make_and_qual(query->jointree->quals, (Node *) condition);
 }
 
+/* the relation on the nullable side of an outer join has no row */
+static Expr *
+has_no_row(const JoinExpr *join, Index rti)
+{
+	Var		   *column = makeVar(rti, TableOidAttributeNumber, OIDOID, -1, InvalidOid, 0);
+	NullTest   *test = makeNode(NullTest);
+
+	COMPAT_SET_NULLING_JOIN(column, join->rtindex);
+	test->arg = (Expr *) column;
+	test->nulltesttype = IS_NULL;
+	test->location = -1;
+	return (Expr *) test;
+}
+
+/* infinite times are within all bounds of each other, but match nothing */
+static Expr *
+is_finite(Var *time)
+{
+	return makeBoolExpr(AND_EXPR,
+						list_make2(compare(time, BTGreaterStrategyNumber, DT_NOBEGIN),
+								   compare(time, BTLessStrategyNumber, DT_NOEND)), -1);
+}
+
 /* the messages that are closed now, and those that have no time */
 static Expr *
 closed_now(Var *time, Timestamp from, Timestamp to)
@@ -126,22 +128,28 @@ pipe_join_query(const JobRow *job, const PipeJoin *join, Query *query,
 	Var		   *time;
 
 	if (alone)
-		query = change_join(query, side == PIPE_LEFT ? JOIN_LEFT : JOIN_RIGHT, other);
+		query = change_join(query, side == PIPE_LEFT ? JOIN_LEFT : JOIN_RIGHT);
 	else if (join->type != JOIN_INNER)
-		query = change_join(query, JOIN_INNER, -1);
+		query = change_join(query, JOIN_INNER);
 	else
 		query = copyObject(query);
 	for (int i = 0; i < 2; i++)
 		rti[i] = query_find_source(query, join->stream[i]);
 
 	read_waiting(query, rti[other], tables[other]);
+	time = makeVar(rti[side], join->time[side], join->time_type, -1, InvalidOid, 0);
 	if (alone)
 	{
+		JoinExpr   *expr = linitial_node(JoinExpr, query->jointree->fromlist);
+
 		read_waiting(query, rti[side], tables[side]);
-		time = makeVar(rti[side], join->time[side], join->time_type, -1, InvalidOid, 0);
+		expr->quals = make_and_qual(expr->quals, (Node *) is_finite(time));
+		add_condition(query, has_no_row(expr, rti[other]));
 		add_condition(query, closed_now(time, closed_from[side], closed_to[side]));
 		return query;
 	}
+	if (join->type != JOIN_INNER)
+		add_condition(query, is_finite(time));
 	/* a message that was written without a match has none later */
 	if (pipe_join_keeps(join, other) && closed_from[other] != DT_NOBEGIN)
 	{

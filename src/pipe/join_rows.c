@@ -84,7 +84,7 @@ append_columns(StringInfo sql, Relation stream)
 
 /* the columns of a side that conditions of the join compare by equality */
 static Bitmapset *
-equal_columns(Node *node, const PipeJoin * join, int side)
+equal_columns(Node *node, const PipeJoin *join, int side)
 {
 	Bitmapset  *columns = NULL;
 	ListCell   *lc;
@@ -113,8 +113,13 @@ equal_columns(Node *node, const PipeJoin * join, int side)
 	return columns;
 }
 
+/*
+ * The table of one side's messages.  Its index begins with the columns that the
+ * join condition compares with the other side, and ends with the time.  Messages
+ * that are too old are found by their time alone.
+ */
 static void
-create_table(const JobRow *job, const PipeJoin * join, Query *query, int side, Oid *result)
+create_table(const JobRow *job, const PipeJoin *join, Query *query, int side, Oid *result)
 {
 	char	   *name = psprintf(ROWS_TABLE_NAME, side_names[side], job->job_id);
 	Relation	stream = table_open(join->stream[side], NoLock);
@@ -163,7 +168,7 @@ tie_tables(const JobRow *job)
 }
 
 void
-pipe_join_create_tables(JobRow *job, const PipeJoin * join, Query *query)
+pipe_join_create_tables(JobRow *job, const PipeJoin *join, Query *query)
 {
 	BaseIdentity identity;
 
@@ -184,7 +189,7 @@ pipe_join_has_tables(int32 job_id)
 /* ---- keeping and deleting messages ---- */
 
 PlannedStmt *
-pipe_join_plan_keep(const JobRow *job, const PipeJoin * join, int side, Query *query,
+pipe_join_plan_keep(const JobRow *job, const PipeJoin *join, int side, Query *query,
 					double nrows, char **text)
 {
 	Oid			stream = join->stream[side];
@@ -224,7 +229,7 @@ pipe_join_plan_keep(const JobRow *job, const PipeJoin * join, int side, Query *q
  * A SELECT has one value.
  */
 static bool
-run_about_rows(const PipeJoin * join, const char *sql, Timestamp value, Timestamp *result)
+run_about_rows(const PipeJoin *join, const char *sql, Timestamp value, Timestamp *result)
 {
 	Datum		argument = TimestampGetDatum(value);
 	Oid			type = join->time_type;
@@ -244,7 +249,7 @@ run_about_rows(const PipeJoin * join, const char *sql, Timestamp value, Timestam
 }
 
 bool
-pipe_join_next(const JobRow *job, const PipeJoin * join, int side, Timestamp after,
+pipe_join_next(const JobRow *job, const PipeJoin *join, int side, Timestamp after,
 			   Timestamp *time)
 {
 	return run_about_rows(join,
@@ -256,7 +261,7 @@ pipe_join_next(const JobRow *job, const PipeJoin * join, int side, Timestamp aft
 }
 
 void
-pipe_join_delete(const JobRow *job, const PipeJoin * join, int side, Timestamp up_to)
+pipe_join_delete(const JobRow *job, const PipeJoin *join, int side, Timestamp up_to)
 {
 	int			column = join->time[side];
 

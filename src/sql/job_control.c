@@ -31,7 +31,6 @@
 PG_FUNCTION_INFO_V1(streamq_pause);
 PG_FUNCTION_INFO_V1(streamq_resume);
 PG_FUNCTION_INFO_V1(streamq_cancel_job);
-PG_FUNCTION_INFO_V1(streamq_alter_job);
 PG_FUNCTION_INFO_V1(streamq_watermark);
 PG_FUNCTION_INFO_V1(streamq_wait_until_caught_up);
 PG_FUNCTION_INFO_V1(streamq_run_job);
@@ -133,30 +132,6 @@ streamq_cancel_job(PG_FUNCTION_ARGS)
 
 	find_own_job(name_arg(fcinfo), &job);
 	PG_RETURN_BOOL(job_cancel_batch(job.job_id));
-}
-
-/*
- * alter_job(job text, job_timeout interval)
- *
- * NULL means the setting streamq.job_timeout.  22023 if the interval is
- * negative.
- */
-Datum
-streamq_alter_job(PG_FUNCTION_ARGS)
-{
-	Interval   *timeout = NULL;
-	JobRow		job;
-
-	PreventCommandIfReadOnly("alter_job()");
-	find_own_job(name_arg(fcinfo), &job);
-	if (!PG_ARGISNULL(1))
-	{
-		timeout = PG_GETARG_INTERVAL_P(1);
-		job_check_duration(timeout, "job_timeout");
-	}
-	job_set_timeout(job.job_id, timeout);
-	job_note_changed();
-	PG_RETURN_VOID();
 }
 
 /*

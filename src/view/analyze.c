@@ -27,6 +27,7 @@
 #include "log/log.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/trunc.h"
 #include "view/view.h"
 #include "view/window.h"
 
@@ -234,6 +235,32 @@ choose_slices(ViewQuery *vq)
 				 errhint("Use them in GROUP BY, in the select list or in HAVING.")));
 }
 
+/*
+ * Without a window function, the first GROUP BY expression that cuts time gives
+ * the windows.  It is a key like the others, too.
+ */
+static void
+find_truncation(ViewQuery *vq)
+{
+	ViewTrunc  *trunc = view_trunc_create();
+	ListCell   *lc;
+
+	foreach(lc, vq->query->groupClause)
+	{
+		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
+
+		if (!view_trunc_match(expr, trunc, &vq->event_time))
+			continue;
+		vq->windowed = true;
+		vq->window.kind = &view_truncated;
+		vq->window.trunc = trunc;
+		vq->window_start = view_trunc_start(trunc, (Expr *) expr);
+		vq->event_type = view_trunc_type(trunc);
+		return;
+	}
+	vq->event_time = NULL;
+}
+
 /* GROUP BY must tell windows apart */
 static void
 check_grouping(ViewQuery *vq, bool has_window)
@@ -364,6 +391,8 @@ view_analyze(Query *query)
 
 	if (vq->window_rti != 0)
 		choose_slices(vq);
+	else
+		find_truncation(vq);
 	foreach(lc, query->groupClause)
 		view_add_group_expression(vq, lfirst_node(SortGroupClause, lc), &has_window);
 	check_grouping(vq, has_window);

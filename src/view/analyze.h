@@ -53,6 +53,8 @@ typedef struct ViewQuery
 	Expr	   *event_time;
 	Oid			event_type;		/* timestamptz or timestamp */
 	bool		windowed;		/* states belong to windows */
+	Expr	   *window_start;	/* start of the window, if that is a GROUP BY
+								 * expression; NULL: a window function */
 	ViewWindowSpec window;
 	List	   *window_args;	/* constant arguments after the event time */
 

@@ -22,6 +22,7 @@
 #include "view/late.h"
 #include "view/sessions.h"
 #include "view/state_table.h"
+#include "view/trunc.h"
 #include "view/view_job.h"
 #include "view/window.h"
 
@@ -51,6 +52,7 @@ typedef struct ViewRound
 	bool		has_slice;
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
+	ExprState  *window_start;	/* NULL: a window function */
 	ExprState  *where;
 	ExprState **keys;
 	Datum	   *keyvalues;
@@ -239,6 +241,28 @@ take_in_session(JobRound *round, ViewRound *view, Timestamp event)
 }
 
 /*
+ * Take a row in a query whose windows come from GROUP BY.  A row without an
+ * event time has a group, too.
+ */
+static bool
+take_truncated(JobRound *round, ViewRound *view)
+{
+	ViewWindow	window;
+	Timestamp	start;
+	bool		isnull;
+
+	if (!passes_where(view))
+		return false;
+	start = DatumGetTimestamp(ExecEvalExprSwitchContext(view->window_start, view->econtext,
+														&isnull));
+	view_trunc_window(view->vq->window.trunc, start, isnull, &window);
+	if (is_left_out(round, window.end))
+		return true;
+	advance_group(view, &window, DT_NOBEGIN);
+	return is_late(round, window.end);
+}
+
+/*
  * Take a row into its windows, one after the other.  Returns whether it is late
  * for any of them.
  */
@@ -304,16 +328,23 @@ static void
 take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 {
 	bool		isnull;
+	bool		finite;
 	bool		late;
 	Timestamp	event;
 
 	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
 														view->econtext, &isnull));
-	/* without an event time there is no window, as in the query run by hand */
-	if (isnull || TIMESTAMP_NOT_FINITE(event))
-		return;
+	finite = !isnull && !TIMESTAMP_NOT_FINITE(event);
 
-	if (view->sessions)
+	/*
+	 * without an event time a window function returns no window, as in the
+	 * query run by hand
+	 */
+	if (view->window_start)
+		late = take_truncated(round, view);
+	else if (!finite)
+		return;
+	else if (view->sessions)
 		late = take_in_session(round, view, event);
 	else if (view->vq->sliced)
 		late = take_in_slice(round, view, event);
@@ -325,7 +356,8 @@ take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
 		if (round->batch->job.event_time.late == JOB_LATE_ROUTE && !view->replaying)
 			route_row(round, view, input->slot);
 	}
-	job_advance_watermark(round, input, event);
+	if (finite)
+		job_advance_watermark(round, input, event);
 }
 
 void
@@ -377,6 +409,8 @@ view_begin_round(JobRound *round)
 	if (vq->windowed)
 	{
 		view->event_time = view_compile_expression(vq, vq->event_time);
+		if (vq->window_start)
+			view->window_start = view_compile_expression(vq, vq->window_start);
 		if (!vq->sliced || batch->emit)
 			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
@@ -456,7 +490,7 @@ view_finish(JobBatch *job_batch)
 	int64		retention = job_batch->job.event_time.retention;
 	int64		removed;
 
-	if (batch->vq->window_rti == 0 || !stats->has_watermark)
+	if (!batch->vq->windowed || !stats->has_watermark)
 		return false;
 	if (batch->emit)
 		stats->rows_written += view_emit_run(batch->emit, stats->watermark);
@@ -475,7 +509,7 @@ view_next_end(JobBatch *job_batch, Timestamp *end)
 {
 	ViewBatch  *batch = job_batch->loaded;
 
-	return batch->vq->window_rti != 0 && job_batch->stats.has_watermark &&
+	return batch->vq->windowed && job_batch->stats.has_watermark &&
 		view_find_open_window(batch->vq, batch->state, job_batch->stats.watermark, end);
 }
 

@@ -143,7 +143,7 @@ typedef struct ChunkMerge
 	ViewStateTable *state;
 	ViewStateGroup *group;
 	ViewInputCall *call;
-	CatalogIndexState indexes;
+	StateWriter *writer;
 	ViewChunkTable table;
 	ViewInputs *inputs;
 	int			nsources;
@@ -171,7 +171,7 @@ advance_source(ChunkMerge *merge, ChunkSource *source)
 		view_chunk_read(&merge->table, merge->call->desc, &merge->inputs->chunks[source->next++],
 						GetActiveSnapshot(), &value, &tid);
 		MemoryContextSwitchTo(old);
-		simple_heap_delete(merge->state->rel, &tid);
+		state_delete(merge->writer, &tid);
 		row = value.rows;
 		source->rows_end = value.end;
 	}
@@ -220,7 +220,7 @@ write_chunk(ChunkMerge *merge)
 	nulls[desc->natts - 1] = false;
 
 	tup = heap_form_tuple(desc, values, nulls);
-	CatalogTupleInsertWithInfo(state->rel, tup, merge->indexes);
+	state_insert(merge->writer, tup, NULL);
 	merge->written = lappend(merge->written, ref);
 	resetStringInfo(&merge->out->rows);
 	merge->out->nrows = 0;
@@ -328,10 +328,10 @@ choose_sources(ChunkMerge *merge)
 
 void
 view_chunks_spill(ViewStateTable *state, ViewStateGroup *group, ViewInputCall *call,
-				  ViewInputs *inputs, CatalogIndexState indexes)
+				  ViewInputs *inputs, StateWriter *writer)
 {
 	ChunkMerge	merge = {.state = state, .group = group, .call = call, .inputs = inputs,
-	.indexes = indexes};
+	.writer = writer};
 	ChunkSource *memory;
 	ListCell   *lc;
 	int			stay;
@@ -363,7 +363,7 @@ view_chunks_spill(ViewStateTable *state, ViewStateGroup *group, ViewInputCall *c
 }
 
 void
-view_chunks_delete(ViewStateTable *state, HeapTuple group)
+view_chunks_delete(ViewStateTable *state, HeapTuple group, StateWriter *writer)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
 	Oid			type = view_input_type();
@@ -391,7 +391,7 @@ view_chunks_delete(ViewStateTable *state, HeapTuple group)
 
 			memcpy(&ref, inputs.chunks + i * sizeof(ViewChunkRef), sizeof(ViewChunkRef));
 			view_chunk_read(&table, NULL, &ref, GetActiveSnapshot(), &chunk, &tid);
-			simple_heap_delete(state->rel, &tid);
+			state_delete(writer, &tid);
 		}
 	}
 	MemoryContextSwitchTo(old);

@@ -8,11 +8,11 @@
 #include "postgres.h"
 
 #include "access/htup.h"
-#include "catalog/indexing.h"
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
+#include "state/state.h"
 #include "view/inputs.h"
 #include "view/state_table.h"
 
@@ -46,9 +46,9 @@ extern void view_chunk_read(const ViewChunkTable *table, const ViewInputDesc *de
  * merged.
  */
 extern void view_chunks_spill(ViewStateTable *state, ViewStateGroup *group, ViewInputCall *call,
-							  ViewInputs *inputs, CatalogIndexState indexes);
+							  ViewInputs *inputs, StateWriter *writer);
 
 /* delete the chunks of a group, which is given by its row */
-extern void view_chunks_delete(ViewStateTable *state, HeapTuple group);
+extern void view_chunks_delete(ViewStateTable *state, HeapTuple group, StateWriter *writer);
 
 #endif

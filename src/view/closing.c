@@ -18,16 +18,25 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "state/state.h"
 #include "view/closing.h"
 #include "view/result_table.h"
 #include "view/sessions.h"
 #include "view/state_table.h"
 
-/* the end of the last window to which a row belongs */
-static Timestamp
-last_end(const ViewWindowSpec *spec, const ViewWindow *row)
+/* the ends of the first and the last window to which a row belongs */
+static void
+find_ends(const ViewQuery *vq, const ViewWindow *row, Timestamp *first, Timestamp *last)
 {
-	return spec->kind->last_end ? spec->kind->last_end(spec, row->start, row->end) : row->end;
+	ViewSlice	slice;
+
+	*first = row->end;
+	*last = row->end;
+	if (vq->sliced && vq->window.kind->find_slice(&vq->window, row->start, &slice))
+	{
+		*first = slice.first_end;
+		*last = slice.last_end;
+	}
 }
 
 static void
@@ -42,18 +51,20 @@ read_window(Relation rel, HeapTuple tuple, ViewWindow *window)
 }
 
 /*
- * The first end of a window after the watermark, for a row that belongs to
- * windows up to last.  If there are several, they end a multiple of the row's
- * length apart.
+ * The first end after the watermark of a window that contains a row; its last
+ * window ends after the watermark.  The windows that contain the watermark
+ * itself end first.
  */
 static Timestamp
-next_end(const ViewWindow *row, Timestamp last, Timestamp watermark)
+next_end(const ViewQuery *vq, Timestamp first, Timestamp last, Timestamp watermark)
 {
-	int64		length = row->end - row->start;
+	ViewSlice	slice;
 
-	if (row->end > watermark || length <= 0)
-		return row->end;
-	return Min(last, row->end + ((watermark - row->end) / length + 1) * length);
+	if (first > watermark)
+		return first;
+	if (!vq->window.kind->find_slice(&vq->window, watermark, &slice))
+		return last;
+	return Min(last, slice.first_end);
 }
 
 bool
@@ -77,15 +88,16 @@ view_find_open_window(ViewQuery *vq, Relation state, Timestamp watermark, Timest
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		ViewWindow	row;
+		Timestamp	first_end;
 		Timestamp	last;
 		Timestamp	next;
 
 		CHECK_FOR_INTERRUPTS();
 		read_window(state, tuple, &row);
-		last = last_end(&vq->window, &row);
+		find_ends(vq, &row, &first_end, &last);
 		if (last <= watermark)
 			continue;
-		next = next_end(&row, last, watermark);
+		next = next_end(vq, first_end, last, watermark);
 		if (!found || next < *end)
 			*end = next;
 		found = true;
@@ -99,17 +111,45 @@ view_find_open_window(ViewQuery *vq, Relation state, Timestamp watermark, Timest
 }
 
 /*
- * Remove rows of windows that end at or before `until`; at most max.  Of a
- * table with chunks, given by their column, these are removed, or all others.
+ * A slice also belongs to windows that stay.  Let its row not count for windows
+ * that end at or before `until`.  Returns whether the row was changed.
+ */
+static bool
+hide_windows(const ViewQuery *vq, Relation rel, StateWriter *writer, HeapTuple tuple,
+			 Timestamp until)
+{
+	int			attno = VIEW_STATE_COUNTS_AFTER_ATTNO;
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		isnull;
+	Timestamp	end;
+	Datum		value;
+	bool		null = false;
+	HeapTuple	changed;
+
+	(void) vq->window.kind->find_end(&vq->window, until, &end);
+	if (DatumGetTimestamp(heap_getattr(tuple, attno, desc, &isnull)) >= end)
+		return false;
+	value = TimestampGetDatum(end);
+	changed = heap_modify_tuple_by_cols(tuple, desc, 1, &attno, &value, &null);
+	state_update(writer, &tuple->t_self, changed);
+	heap_freetuple(changed);
+	return true;
+}
+
+/*
+ * Remove rows of windows that end at or before `until`; at most max rows are
+ * changed.  Of a table with chunks, given by their column, these are removed,
+ * or all others.
  */
 static int64
-remove_rows(const ViewWindowSpec *spec, Relation rel, Oid index, bool sliced, Timestamp until,
+remove_rows(const ViewQuery *vq, Relation rel, Oid index, bool is_state, Timestamp until,
 			AttrNumber chunk, bool chunks, int64 max)
 {
 	int64		removed = 0;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	StateWriter *writer = state_is_table(rel) ? state_begin_write(rel) : NULL;
 
 	ScanKeyInit(&key, WINDOW_START_ATTNO, BTLessStrategyNumber, F_TIMESTAMP_LT,
 				TimestampGetDatum(until));
@@ -117,22 +157,33 @@ remove_rows(const ViewWindowSpec *spec, Relation rel, Oid index, bool sliced, Ti
 	while (removed < max && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		ViewWindow	row;
+		Timestamp	first;
+		Timestamp	last;
 
 		CHECK_FOR_INTERRUPTS();
+		if (chunk != InvalidAttrNumber &&
+			heap_attisnull(tuple, chunk, RelationGetDescr(rel)) == chunks)
+			continue;
 		read_window(rel, tuple, &row);
-		if ((sliced ? last_end(spec, &row) : row.end) <= until)
+		first = last = row.end;
+		if (is_state)
+			find_ends(vq, &row, &first, &last);
+		if (last <= until)
 		{
-			if (chunk != InvalidAttrNumber &&
-				heap_attisnull(tuple, chunk, RelationGetDescr(rel)) == chunks)
-				continue;
-
-			CatalogTupleDelete(rel, &tuple->t_self);
+			if (writer)
+				state_delete(writer, &tuple->t_self);
+			else
+				CatalogTupleDelete(rel, &tuple->t_self);
 			removed++;
 		}
-		else if (spec->kind->ends_in_order)
+		else if (first <= until && !chunks)
+			removed += hide_windows(vq, rel, writer, tuple, until) ? 1 : 0;
+		else if (vq->window.kind->ends_in_order)
 			break;
 	}
 	systable_endscan(scan);
+	if (writer)
+		state_end_write(writer);
 	return removed;
 }
 
@@ -153,17 +204,17 @@ view_remove_windows(const JobRow *job, ViewQuery *vq, Relation state, Timestamp 
 		Oid			index = view_state_index(state, vq);
 
 		/* a group needs its chunks as long as it is there */
-		removed = remove_rows(&vq->window, state, index, true, until, chunk, false,
+		removed = remove_rows(vq, state, index, true, until, chunk, false,
 							  VIEW_REMOVE_ROWS);
 		if (chunk != InvalidAttrNumber)
-			removed += remove_rows(&vq->window, state, index, true, until, chunk, true,
+			removed += remove_rows(vq, state, index, true, until, chunk, true,
 								   VIEW_REMOVE_ROWS - removed);
 	}
 	if (OidIsValid(job->results))
 	{
 		ViewResultTable *results = view_result_open(job->results, vq);
 
-		removed += remove_rows(&vq->window, results->rel, results->index, false, until,
+		removed += remove_rows(vq, results->rel, results->index, false, until,
 							   InvalidAttrNumber, false, VIEW_REMOVE_ROWS - removed);
 		view_result_close(results);
 	}

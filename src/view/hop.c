@@ -200,6 +200,7 @@ const ViewWindowKind view_hop = {
 	.take_arguments = take_arguments,
 	.assign = assign,
 	.may_close = may_close,
+	.ends_in_order = true,
 	.find_slice = find_slice,
 	.find_end = find_end
 };

@@ -18,7 +18,6 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -34,9 +33,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/try.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
 #include "job/replay.h"
+#include "state/state.h"
 #include "view/analyze.h"
 #include "view/state_table.h"
 #include "view/view_define.h"
@@ -119,18 +120,30 @@ view_is_current(const JobRow *job)
 }
 
 static void
-empty_table(Relation rel)
+empty_table(void *arg)
 {
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	Relation	rel = arg;
+	StateWriter *writer = state_begin_write(rel);
+	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	PushActiveSnapshot(GetTransactionSnapshot());
+	scan = systable_beginscan(rel, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		simple_heap_delete(rel, &tuple->t_self);
+		state_delete(writer, &tuple->t_self);
 	}
 	systable_endscan(scan);
+	state_end_write(writer);
+	PopActiveSnapshot();
 	CommandCounterIncrement();
+}
+
+static bool
+accept_no_error(const ErrorData *error)
+{
+	return false;
 }
 
 /* analyze the query again, empty the state, and start at the first message */
@@ -158,7 +171,9 @@ view_rebuild(JobRow *job, Oid owner)
 				 errhint("Drop the continuous view and create it again.")));
 
 	(void) job_find_done(job, &done);
-	empty_table(state);
+
+	/* the subtransaction begins after the job was locked, as writers must */
+	(void) base_try(empty_table, state, BASE_TRY_KEEP, accept_no_error);
 	job->query_tree = nodeToString(query);
 	job_reset(job);
 	job_replay_done(job, &done);

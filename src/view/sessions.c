@@ -30,7 +30,6 @@
 #include "access/skey.h"
 #include "access/stratnum.h"
 #include "access/tableam.h"
-#include "catalog/indexing.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
@@ -46,6 +45,7 @@
 #include "view/chunks.h"
 #include "view/interval.h"
 #include "view/sessions.h"
+#include "state/state.h"
 #include "view/state_internal.h"
 #include "view/state_table.h"
 
@@ -407,39 +407,38 @@ removal_due(Timestamp end, int64 retention)
 
 /* write a session that is not merged into another */
 static void
-write_session(ViewSessions *sessions, ViewSession *session, CatalogIndexState indexes,
+write_session(ViewSessions *sessions, ViewSession *session, StateWriter *writer,
 			  Datum *values, bool *nulls)
 {
 	ViewStateTable *state = sessions->state;
 	ViewStateGroup *row = &session->row;
-	ItemPointerData old = row->tid;
-	bool		moved = row->stored && session->stored.start != row->window_start;
-	HeapTuple	tup;
+	Timestamp	old_due = row->due;
 
 	if (row->window_end <= sessions->closed_until)
 		row->due = removal_due(row->window_end, sessions->retention);
 	else if (!row->stored || row->due > row->window_end)
 		row->due = row->window_end;
 
-	if (moved)
+	/* indexed columns of a row cannot change */
+	if (row->stored &&
+		(session->stored.start != row->window_start || row->due != old_due))
 	{
+		state_delete(writer, &row->tid);
+
 		/* TOAST pointers belong to the old row */
 		row->stored = false;
 		row->toasted = NULL;
 	}
 	if (state->collects)
-		view_state_spill(state, row, indexes);
-	tup = view_state_form_row(state, row, values, nulls);
-	view_state_write_row(state, row, tup, indexes);
-	if (moved)
-		view_state_delete_row(state, &old);
+		view_state_spill(state, row, writer);
+	view_state_write_row(writer, row, view_state_form_row(state, row, values, nulls));
 }
 
 void
 view_sessions_flush(ViewSessions *sessions)
 {
 	ViewStateTable *state = sessions->state;
-	CatalogIndexState indexes = CatalogOpenIndexes(state->rel);
+	StateWriter *writer = state_begin_write(state->rel);
 	int			natts = RelationGetDescr(state->rel)->natts;
 	Datum	   *values = palloc(sizeof(Datum) * natts);
 	bool	   *nulls = palloc(sizeof(bool) * natts);
@@ -452,15 +451,15 @@ view_sessions_flush(ViewSessions *sessions)
 	for (ViewSession *session = sessions->all; session; session = session->next)
 	{
 		if (session->merged && session->row.stored)
-			view_state_delete_row(state, &session->row.tid);
+			state_delete(writer, &session->row.tid);
 		else if (session->changed && !session->merged)
-			write_session(sessions, session, indexes, values, nulls);
+			write_session(sessions, session, writer, values, nulls);
 		MemoryContextReset(work);
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
-	CatalogCloseIndexes(indexes);
+	state_end_write(writer);
 }
 
 static SysScanDesc
@@ -485,7 +484,7 @@ int64
 view_sessions_close(ViewStateTable *state, Timestamp watermark, int64 retention)
 {
 	TupleDesc	desc = RelationGetDescr(state->rel);
-	CatalogIndexState indexes = CatalogOpenIndexes(state->rel);
+	StateWriter *writer = state_begin_write(state->rel);
 	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc0(sizeof(bool) * desc->natts);
 	bool	   *replace = palloc0(sizeof(bool) * desc->natts);
@@ -512,18 +511,15 @@ view_sessions_close(ViewStateTable *state, Timestamp watermark, int64 retention)
 		{
 			values[VIEW_STATE_DUE_ATTNO - 1] = TimestampGetDatum(due);
 			changed = heap_modify_tuple(tup, desc, values, nulls, replace);
-			CatalogTupleUpdateWithInfo(state->rel, &tup->t_self, changed, indexes);
+			state_insert(writer, changed, NULL);
 			heap_freetuple(changed);
 		}
-		else
-		{
-			if (state->collects)
-				view_chunks_delete(state, tup);
-			view_state_delete_row(state, &tup->t_self);
-		}
+		else if (state->collects)
+			view_chunks_delete(state, tup, writer);
+		state_delete(writer, &tup->t_self);
 	}
 	systable_endscan(scan);
-	CatalogCloseIndexes(indexes);
+	state_end_write(writer);
 	return closed;
 }
 

@@ -25,6 +25,7 @@
 #include "base/command.h"
 #include "base/loaded.h"
 #include "compat.h"
+#include "state/state.h"
 #include "view/analyze.h"
 #include "view/result_table.h"
 #include "view/state_table.h"
@@ -202,7 +203,7 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 	appendStringInfoString(&sql, ", sealed pg_catalog.bytea");
 	if (vq->collects)
 		appendStringInfo(&sql, ", chunk %s.aggregate_input", STREAMQ_SCHEMA);
-	appendStringInfoString(&sql, ") USING heap WITH (fillfactor = 75)");
+	appendStringInfoString(&sql, ") USING " STATE_ACCESS_METHOD);
 	run_as_owner(sql.data);
 
 	state = get_relname_relid(name, nsp);

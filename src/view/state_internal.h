@@ -9,8 +9,8 @@
 #include "postgres.h"
 
 #include "access/htup.h"
-#include "catalog/indexing.h"
 
+#include "state/state.h"
 #include "view/state_table.h"
 
 extern uint64 view_state_hash_keys(ViewStateTable *state, Datum *keys, bool *nulls);
@@ -33,15 +33,16 @@ extern void view_state_load_aggs(ViewStateTable *state, ViewStateGroup *group,
 
 /* move collected input of a group into chunks if it is large */
 extern void view_state_spill(ViewStateTable *state, ViewStateGroup *group,
-							 CatalogIndexState indexes);
+							 StateWriter *writer);
 
 /* form the row of a group; values and nulls are work space for all columns */
 extern HeapTuple view_state_form_row(ViewStateTable *state, ViewStateGroup *group,
 									 Datum *values, bool *nulls);
 
-/* insert the row of a group, or update it if it is stored */
-extern void view_state_write_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup,
-								 CatalogIndexState indexes);
-extern void view_state_delete_row(ViewStateTable *state, ItemPointer tid);
+/*
+ * Insert the row of a group, or update it if it is stored.  group->tid is set
+ * when the writer ends.
+ */
+extern void view_state_write_row(StateWriter *writer, ViewStateGroup *group, HeapTuple tup);
 
 #endif

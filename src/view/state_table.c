@@ -10,8 +10,6 @@
  *
  * Rows are written without executor, triggers and privilege checks, so the
  * trigger that refuses users' statements (state_create.c) is not fired.
- * Updates do not change indexed columns, so they are HOT while the page has
- * room.
  */
 #include "postgres.h"
 
@@ -40,6 +38,7 @@
 
 #include "base/tidcache.h"
 #include "compat.h"
+#include "state/state.h"
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/chunks.h"
@@ -66,12 +65,32 @@ index_fits(Relation index, const AttrNumber *attnos, int natts)
 }
 
 /*
+ * Do the columns of an index keep their values while a row is updated?  The
+ * end of a session and the windows that a slice counts for do not.
+ */
+static bool
+is_on_fixed_columns(Form_pg_index form, ViewQuery *vq)
+{
+	int			last = view_state_first_attno(vq) + list_length(vq->keys);
+
+	for (int i = 0; i < form->indnatts; i++)
+	{
+		if (form->indkey.values[i] > last ||
+			(view_is_merging(vq) && form->indkey.values[i] == WINDOW_END_ATTNO) ||
+			(vq->sliced && form->indkey.values[i] == VIEW_STATE_COUNTS_AFTER_ATTNO))
+			return false;
+	}
+	return true;
+}
+
+/*
  * Find the index on these columns.  Users may have created other indexes to
  * read the view faster, and some may not be valid.  Rows are written without
  * the executor, so indexes on expressions or with a condition are refused.
+ * They are updated in place, so columns that change cannot be indexed.
  */
 static Oid
-find_index(Relation rel, const AttrNumber *attnos, int natts)
+find_index(Relation rel, ViewQuery *vq, const AttrNumber *attnos, int natts)
 {
 	Oid			result = InvalidOid;
 	ListCell   *lc;
@@ -83,10 +102,10 @@ find_index(Relation rel, const AttrNumber *attnos, int natts)
 
 		if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL) ||
 			!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
-			form->indisexclusion)
+			form->indisexclusion || !is_on_fixed_columns(form, vq))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("index \"%s\" of state table \"%s\" must be on plain columns and without a condition",
+					 errmsg("index \"%s\" of state table \"%s\" must be on columns of windows and keys and without a condition",
 							RelationGetRelationName(index), RelationGetRelationName(rel)),
 					 errhint("Drop the index.")));
 		if (!OidIsValid(result) && index_fits(index, attnos, natts))
@@ -108,7 +127,7 @@ view_state_index(Relation rel, ViewQuery *vq)
 	AttrNumber	columns[2];
 	int			n = 0;
 
-	if (vq->window_rti != 0)
+	if (vq->windowed)
 		columns[n++] = WINDOW_START_ATTNO;
 	columns[n++] = view_state_first_attno(vq);
 	if (view_is_merging(vq))
@@ -117,7 +136,7 @@ view_state_index(Relation rel, ViewQuery *vq)
 		columns[0] = view_state_first_attno(vq);
 		columns[1] = WINDOW_START_ATTNO;
 	}
-	return find_index(rel, columns, n);
+	return find_index(rel, vq, columns, n);
 }
 
 ViewStateTable *
@@ -136,7 +155,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	{
 		const AttrNumber due = VIEW_STATE_DUE_ATTNO;
 
-		state->due_index = find_index(rel, &due, 1);
+		state->due_index = find_index(rel, vq, &due, 1);
 	}
 	state->aggs = aggs;
 	state->mcxt = CurrentMemoryContext;
@@ -359,10 +378,14 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 	int			nkeys = 0;
 	SysScanDesc scan;
 	HeapTuple	tup;
+	ItemPointerData tid;
 
-	tup = base_tidcache_fetch(state->rel, group->bucket_hash, GetActiveSnapshot());
-	if (tup && take_row(state, group, tup))
-		return;
+	if (base_tidcache_find(state->rel, group->bucket_hash, &tid))
+	{
+		tup = state_fetch(state->rel, &tid, GetActiveSnapshot());
+		if (tup && take_row(state, group, tup))
+			return;
+	}
 
 	if (state->windowed)
 		ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_TIMESTAMP_EQ,
@@ -473,7 +496,7 @@ view_state_form_row(ViewStateTable *state, ViewStateGroup *group, Datum *values,
 }
 
 void
-view_state_spill(ViewStateTable *state, ViewStateGroup *group, CatalogIndexState indexes)
+view_state_spill(ViewStateTable *state, ViewStateGroup *group, StateWriter *writer)
 {
 	for (int i = 0; i < state->aggs->ncalls; i++)
 	{
@@ -486,30 +509,28 @@ view_state_spill(ViewStateTable *state, ViewStateGroup *group, CatalogIndexState
 		if (call->distinct)
 			view_inputs_sort(call->desc, inputs);
 		if (inputs->rows.len > VIEW_INPUTS_IN_ROW)
-			view_chunks_spill(state, group, call, inputs, indexes);
+			view_chunks_spill(state, group, call, inputs, writer);
 	}
 }
 
 void
-view_state_write_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup,
-					 CatalogIndexState indexes)
+view_state_write_row(StateWriter *writer, ViewStateGroup *group, HeapTuple tup)
 {
 	if (group->stored)
-		CatalogTupleUpdateWithInfo(state->rel, &group->tid, tup, indexes);
+		state_update(writer, &group->tid, tup);
 	else
-		CatalogTupleInsertWithInfo(state->rel, tup, indexes);
+		state_insert(writer, tup, &group->tid);
 }
 
-void
-view_state_delete_row(ViewStateTable *state, ItemPointer tid)
-{
-	simple_heap_delete(state->rel, tid);
-}
+/* go through all groups in memory */
+#define FOREACH_GROUP(state, group) \
+	for (uint32 bucket_ = 0; bucket_ < (state)->nbuckets; bucket_++) \
+		for (ViewStateGroup *group = (state)->buckets[bucket_]; group; group = group->next)
 
 void
 view_state_flush(ViewStateTable *state)
 {
-	CatalogIndexState indexes = CatalogOpenIndexes(state->rel);
+	StateWriter *writer = state_begin_write(state->rel);
 	int			natts = RelationGetDescr(state->rel)->natts;
 	Datum	   *values = palloc(sizeof(Datum) * natts);
 	bool	   *nulls = palloc(sizeof(bool) * natts);
@@ -518,24 +539,19 @@ view_state_flush(ViewStateTable *state)
 											   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(work);
 
-	for (uint32 i = 0; i < state->nbuckets; i++)
+	FOREACH_GROUP(state, group)
 	{
-		for (ViewStateGroup *group = state->buckets[i]; group; group = group->next)
-		{
-			HeapTuple	tup;
-
-			if (state->collects)
-				view_state_spill(state, group, indexes);
-			tup = view_state_form_row(state, group, values, nulls);
-			view_state_write_row(state, group, tup, indexes);
-			base_tidcache_store(state->rel, group->bucket_hash, &tup->t_self);
-			MemoryContextReset(work);
-			CHECK_FOR_INTERRUPTS();
-		}
+		if (state->collects)
+			view_state_spill(state, group, writer);
+		view_state_write_row(writer, group, view_state_form_row(state, group, values, nulls));
+		MemoryContextReset(work);
+		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
-	CatalogCloseIndexes(indexes);
+	state_end_write(writer);
+	FOREACH_GROUP(state, group)
+		base_tidcache_store(state->rel, group->bucket_hash, &group->tid);
 }
 
 /*

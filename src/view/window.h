@@ -36,8 +36,9 @@ typedef struct ViewWindowSize
 } ViewWindowSize;
 
 typedef struct ViewWindowKind ViewWindowKind;
+typedef struct ViewTrunc ViewTrunc;
 
-/* a call of a window function */
+/* a call of a window function, or an expression that cuts time (trunc.h) */
 typedef struct ViewWindowSpec
 {
 	const ViewWindowKind *kind;
@@ -46,6 +47,7 @@ typedef struct ViewWindowSpec
 	ViewWindowSize step;		/* between the starts or ends of windows, for
 								 * kinds with overlapping windows */
 	Timestamp	origin;
+	ViewTrunc  *trunc;			/* NULL: a window function */
 } ViewWindowSpec;
 
 /*
@@ -62,7 +64,9 @@ typedef struct ViewSlice
 /* a kind of window function */
 struct ViewWindowKind
 {
-	const char *function;		/* name of the function in schema streamq */
+	const char *function;		/* name of the function in schema streamq;
+								 * NULL: expressions in GROUP BY, of which
+								 * only may_close is called */
 	bool		same_start;		/* several windows have the same start */
 
 	/*
@@ -83,12 +87,6 @@ struct ViewWindowKind
 	 */
 	int			(*assign) (const ViewWindowSpec *spec, Timestamp event,
 						   ViewWindow *windows);
-
-	/*
-	 * The end of the last window that has rows of the state table from this
-	 * start to this end.  NULL if a row is of one window.
-	 */
-	Timestamp	(*last_end) (const ViewWindowSpec *spec, Timestamp start, Timestamp end);
 
 	/* do windows end in the order of their starts? */
 	bool		ends_in_order;
@@ -151,5 +149,6 @@ extern const ViewWindowKind view_tumble;
 extern const ViewWindowKind view_hop;
 extern const ViewWindowKind view_cumulate;
 extern const ViewWindowKind view_session;
+extern const ViewWindowKind view_truncated;
 
 #endif

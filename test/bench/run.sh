@@ -7,7 +7,8 @@
 # Environment:
 #   ONLY      names of groups to run (all): copy produce client concurrent
 #             insert bytes read scan vacuum jobs sessions; of consumer groups: consume single
-#             workers keys retries outstanding dedup snapshot latency delay
+#             workers keys retries outstanding dedup snapshot latency delay; of
+#             views and pipes: catchup windows pipe handler beside nexmark
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SLOW_DISK flushing a file takes at least so long, e.g. "2ms" or "500us"
@@ -27,9 +28,12 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/test/bench/lib.sh"
 # shellcheck source=test/bench/groups.sh
 . "$top/test/bench/groups.sh"
+# shellcheck source=test/bench/views.sh
+. "$top/test/bench/views.sh"
 
 all="copy produce client concurrent insert bytes read scan vacuum jobs sessions \
-consume single workers keys retries outstanding dedup snapshot latency delay"
+consume single workers keys retries outstanding dedup snapshot latency delay \
+catchup windows pipe handler beside nexmark"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}

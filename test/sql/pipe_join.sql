@@ -225,6 +225,18 @@ REVOKE SELECT (at) ON b FROM join_user;
 INSERT INTO b VALUES (102, 'x', '2024-01-01');
 SELECT streamq.run_job('mine');
 
+-- infinite times match nothing, also those of one batch; the join has an alias
+CREATE TABLE a8 (id int, at timestamptz) USING streamq;
+CREATE TABLE b8 (LIKE a8) USING streamq;
+TRUNCATE pairs;
+SELECT streamq.create_pipe('infinite', $$
+	SELECT j.a, j.b FROM (a8 a FULL JOIN b8 b ON a.id = b.id AND a.at = b.at) AS j(a, at, b) $$, 'pairs');
+SELECT streamq.pause('infinite');
+INSERT INTO a8 VALUES (1, '2024-01-01'), (2, 'infinity'), (3, '-infinity'), (4, '2024-01-01'), (5, '2024-01-02');
+INSERT INTO b8 VALUES (1, '2024-01-01'), (2, 'infinity'), (3, '-infinity'), (6, '2024-01-01'), (5, '2024-01-02');
+SELECT streamq.run_job('infinite');
+SELECT * FROM pairs ORDER BY 1, 2;
+
 SET client_min_messages = warning;
 DROP SCHEMA pipe_join CASCADE;
 DROP OWNED BY join_user;

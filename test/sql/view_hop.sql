@@ -128,10 +128,12 @@ CREATE TABLE emitting (name text, query text, target regclass, late text);
 INSERT INTO emitting VALUES ('emit_hop', 'streamq.hop(at, ''5 minutes'', ''23 minutes'')', 'out_hop', 'update'),
 	('emit_cumulate', 'streamq.cumulate(at, ''5 minutes'', ''30 minutes'')', 'out_cumulate', 'update'),
 	('emit_drop', 'streamq.hop(at, ''5 minutes'', ''20 minutes'')', 'out_drop', 'drop');
+BEGIN;
 SELECT streamq.create_continuous_view(name, format('SELECT window_start, window_end, k, count(*) AS n, max(at) AS latest FROM d, %s GROUP BY 1, 2, 3
 		HAVING count(*) %% 10 <> 3', query),
 	late_rows => late, emit_into => target, watermark_delay => '2 minutes') FROM emitting;
 SELECT count(streamq.pause(name)) FROM emitting;
+COMMIT;
 CREATE FUNCTION emit_differences(name text, target regclass) RETURNS TABLE (differences bigint, emitted bool, corrected bool, deleted bool)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -153,6 +155,19 @@ INSERT INTO d SELECT '2024-01-01 02:00'::timestamptz + g * '7 s'::interval - (g 
 FROM generate_series(1, 500) g;
 SELECT name, streamq.run_job(name, 77) FROM emitting;
 SELECT name, e.* FROM emitting, emit_differences(name, target) e;
+
+-- retention: a window goes as a whole, although its slices belong to later windows, too
+CREATE TABLE r (at timestamptz, k int) USING streamq;
+SELECT streamq.create_continuous_view('kept', $$SELECT window_start, window_end, k, count(*) AS n
+	FROM r, streamq.hop(at, '5 minutes', '20 minutes') GROUP BY 1, 2, 3$$, retention => '30 minutes');
+SELECT streamq.pause('kept');
+INSERT INTO r SELECT '2024-01-01'::timestamptz + g * '20 s'::interval, g % 2 FROM generate_series(1, 600) g;
+SELECT streamq.run_job('kept', 100);
+SELECT streamq.run_job('kept', 100);
+SELECT rows_of('kept'), min(window_end) > streamq.watermark('kept') - '30 minutes'::interval AS old_are_gone,
+	differences('kept', $$SELECT window_start, window_end, k, count(*) FROM r, streamq.hop(at, '5 minutes', '20 minutes')
+		WHERE window_end > streamq.watermark('kept') - '30 minutes'::interval GROUP BY 1, 2, 3$$)
+FROM kept;
 
 SET client_min_messages = warning;
 DROP SCHEMA hop_test CASCADE;

@@ -182,7 +182,7 @@ END $$));
 owner(q(SELECT streamq.alter_job('s.v13', '0'); INSERT INTO s.t13 VALUES ('sleep')));
 is(owner(q(SELECT streamq.wait_until_caught_up('s.v13', '140 s'))), 't', 'a job can have no limit');
 is(owner(q(SELECT job_timeout FROM streamq.jobs WHERE name = 's.v13')), '00:00:00', 'streamq.jobs shows it');
-owner(q(SELECT streamq.alter_job('s.v13', NULL)));
+owner(q(SELECT streamq.alter_job('s.v13', default_job_timeout => true)));
 # a batch that begins before the scheduler has seen the change has the old limit
 my $failing = q(SELECT state = 'failing' FROM streamq.jobs WHERE name = 's.v13');
 for my $try (1 .. 20)

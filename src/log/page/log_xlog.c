@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "log/conflict.h"
 #include "log/page/log_xlog.h"
 #include "log/page/page.h"
 #include "log/page/run.h"
@@ -404,6 +405,27 @@ redo_freeze(XLogReaderState *record)
 		UnlockReleaseBuffer(buffer);
 }
 
+void
+log_conflict(Relation rel, TransactionId xid)
+{
+	xl_log_conflict xlrec;
+
+	xlrec.xid = xid;
+	xlrec.locator = RelationLocator(rel);
+	XLogBeginInsert();
+	XLogRegisterData((char *) &xlrec, sizeof(xlrec));
+	(void) XLogInsert(LOG_RMGR_ID, XLOG_LOG_CONFLICT);
+}
+
+static void
+redo_conflict(XLogReaderState *record)
+{
+	xl_log_conflict *xlrec = (xl_log_conflict *) XLogRecGetData(record);
+
+	if (InHotStandby)
+		COMPAT_RESOLVE_SNAPSHOT_CONFLICT(xlrec->xid, xlrec->locator);
+}
+
 static void
 redo_dead(XLogReaderState *record)
 {
@@ -447,6 +469,9 @@ log_redo(XLogReaderState *record)
 			break;
 		case XLOG_LOG_RESERVE:
 			redo_reserve(record);
+			break;
+		case XLOG_LOG_CONFLICT:
+			redo_conflict(record);
 			break;
 		default:
 			elog(PANIC, "streamq: unknown WAL record type %u", XLogRecGetInfo(record));
@@ -498,6 +523,9 @@ log_desc(StringInfo buf, XLogReaderState *record)
 							 ((xl_log_freeze *) data)->frozen_offset,
 							 ((xl_log_freeze *) data)->newest_xid);
 			break;
+		case XLOG_LOG_CONFLICT:
+			appendStringInfo(buf, "xid %u", ((xl_log_conflict *) data)->xid);
+			break;
 		default:
 			break;
 	}
@@ -522,6 +550,8 @@ log_identify(uint8 info)
 			return "DEAD";
 		case XLOG_LOG_RESERVE:
 			return "RESERVE";
+		case XLOG_LOG_CONFLICT:
+			return "CONFLICT";
 	}
 	return NULL;
 }

@@ -10,6 +10,8 @@
 #include "storage/block.h"
 #include "storage/buf.h"
 
+#include "compat.h"
+
 #define LOG_RMGR_ID			181
 #define LOG_RMGR_NAME		"streamq"
 
@@ -141,6 +143,18 @@ typedef struct xl_log_reserve
 	uint32		nblocks;
 	uint32		lengthen;		/* 1: lengthen the last extent */
 } xl_log_reserve;
+
+/*
+ * CONFLICT: other records will remove what a snapshot on a standby may need that
+ * does not see the transaction.
+ */
+#define XLOG_LOG_CONFLICT		0x70
+
+typedef struct xl_log_conflict
+{
+	TransactionId xid;
+	RelFileLocator locator;
+} xl_log_conflict;
 
 #define XLOG_LOG_OPMASK			0x70
 

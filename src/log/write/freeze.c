@@ -366,7 +366,7 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strat
 
 	live = fs.live;
 	nblocks = RelationGetNumberOfBlocks(rel);
-	COMPAT_UPDATE_RELSTATS(rel, nblocks, live, frozenxid, minmulti);
+	COMPAT_UPDATE_RELSTATS(rel, nblocks, live, false, frozenxid, minmulti);
 	COMPAT_REPORT_VACUUM(rel, live, start);
 	log_restore_free_list(rel, true);
 	pgstat_progress_end_command();

@@ -1,0 +1,204 @@
+# shellcheck shell=bash
+#
+# views.sh: benchmarks of continuous views, pipes and handlers.  To be sourced by
+# run.sh; what each line is about is in docs/benchmarks.md.
+#
+# Jobs run in a session, and times are those of the session's processor, so that
+# other work on the machine counts as little as can be.
+
+: "${work:=}" "${rounds:=}" "${rows:=}" "${top:=}" "${pgbin:=}"
+
+views_ready=
+prepare_views()
+{
+	set_workers 0
+	[ -z "$views_ready" ] || return 0
+	sql -f "$top/test/bench/views.sql" -v rows="$rows" >"$work/ignored" || die "cannot make the streams of views"
+	views_ready=1
+}
+
+# set_workers N: workers of the database
+set_workers()
+{
+	sql -c "ALTER SYSTEM SET streamq.max_workers_per_database = $1" -c 'SELECT pg_reload_conf()' \
+		-c 'SELECT pg_sleep(0.2)' >"$work/ignored"
+}
+
+quiet()
+{
+	sql -c 'SET client_min_messages = warning' "$@" >"$work/ignored" || die "a statement failed"
+}
+
+# record_query NAME QUERY, record_job NAME JOB: the second time in a session, when
+# the pages are mapped
+record_query()
+{
+	record "$1" "$(sql -At -c "SELECT bench_run_query(\$q\$$2\$q\$)" -c "SELECT bench_run_query(\$q\$$2\$q\$)" | tail -n 1)"
+}
+
+record_job()
+{
+	local seconds
+
+	seconds=$(sql -At -c "SELECT count(*) FROM bench_events" -c "SELECT bench_run_job('$2')" | tail -n 1) ||
+		die "the job failed"
+	record "$1" "$seconds"
+}
+
+# a rollup of bench_events: the window function's call, the key
+rollup()
+{
+	echo "SELECT w.window_start, w.window_end, $2, count(*) AS n, sum(v) AS sum, max(v) AS most
+		FROM bench_events, $1 w GROUP BY w.window_start, w.window_end, $2"
+}
+
+# run_view NAME CALL KEY
+run_view()
+{
+	quiet -c "SELECT streamq.create_continuous_view('bench_view', \$q\$$(rollup "$2" "$3")\$q\$)"
+	record_job "$1" bench_view
+	quiet -c 'DROP VIEW bench_view'
+}
+
+group_catchup()
+{
+	local r t key minute="streamq.tumble(at, '1 minute')"
+
+	prepare_views
+	for r in $(seq "$rounds"); do
+		for key in few many; do
+			for t in $(in_turn "$r" view batch); do
+				if [ "$t" = view ]; then
+					run_view "catchup.$key.view" "$minute" "$key"
+				else
+					record_query "catchup.$key.batch" "SELECT count(*) FROM ($(rollup "$minute" "$key")) q"
+				fi
+			done
+		done
+	done
+	faster "catch-up of a view, 1,000 keys" "GROUP BY" 0.8 catchup.few.view catchup.few.batch "$rows"
+	faster "catch-up of a view, 100,000 keys" "GROUP BY" 0.5 catchup.many.view catchup.many.batch "$rows"
+}
+
+group_windows()
+{
+	local r t
+
+	prepare_views
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" hop tumble); do
+			if [ "$t" = hop ]; then
+				run_view windows.hop "streamq.hop(at, '1 minute', '1 hour')" few
+			else
+				run_view windows.tumble "streamq.tumble(at, '1 minute')" few
+			fi
+		done
+	done
+	faster "catch-up of a hop of 60 slides" "tumble of the slide" 0.67 windows.hop windows.tumble "$rows"
+}
+
+group_pipe()
+{
+	local r t query="SELECT at, many AS few, few AS many, v FROM bench_events WHERE v % 4 <> 0"
+
+	prepare_views
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" pipe insert); do
+			quiet -c 'TRUNCATE bench_output' -c CHECKPOINT
+			if [ "$t" = pipe ]; then
+				quiet -c "SELECT streamq.create_pipe('bench_pipe', '$query', 'bench_output')"
+				record_job pipe.pipe bench_pipe
+				quiet -c "SELECT streamq.drop_pipe('bench_pipe')"
+			else
+				record pipe.insert "$(value "SELECT bench_run_query('INSERT INTO bench_output $query')")"
+			fi
+		done
+	done
+	quiet -c 'TRUNCATE bench_output'
+	faster "pipe with a filter and another key" "INSERT ... SELECT" 0.5 pipe.pipe pipe.insert "$rows"
+}
+
+group_handler()
+{
+	local r t n
+
+	prepare_views
+	n=$(value 'SELECT count(*) FROM bench_handled')
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" handler loop); do
+			if [ "$t" = handler ]; then
+				quiet -c "SELECT streamq.create_handler('bench_handler', 'bench_handled', 'bench_handle(streamq.message)')"
+				record_job handler.handler bench_handler
+				quiet -c "SELECT streamq.drop_handler('bench_handler')"
+			else
+				record_query handler.loop "CALL bench_loop()"
+			fi
+		done
+	done
+	faster "handler, called for each message" "loop over a table" 0.5 handler.handler handler.loop "$n"
+}
+
+# insert_rows TABLE NAME: single rows by 8 clients
+insert_rows()
+{
+	local tps
+
+	tps=$(run_as_user "$pgbin/pgbench" -n -M prepared -c 8 -j 2 -T 4 -f "$work/$1.pgbench" \
+		-h "$work" -U postgres postgres 2>&1 | sed -nE 's/^tps = ([0-9.]+) .*/\1/p')
+	[ -n "$tps" ] || die "pgbench failed"
+	record "$2" "$(calc "1000 / $tps")"
+}
+
+group_beside()
+{
+	local r t
+
+	prepare_views
+	set_workers 1
+	for t in bench_output bench_triggered; do
+		printf '\\set k random(0, 999)\nINSERT INTO %s VALUES (now(), :k, 0, 1);\n' $t >"$work/$t.pgbench"
+	done
+	for r in $(seq "$rounds"); do
+		for t in $(in_turn "$r" alone view trigger); do
+			quiet -c 'TRUNCATE bench_output, bench_triggered, bench_rollup' -c CHECKPOINT
+			case $t in
+				alone) insert_rows bench_output beside.alone ;;
+				trigger) insert_rows bench_triggered beside.trigger ;;
+				view)
+					quiet -c "SELECT streamq.create_continuous_view('bench_view', \$q\$$(rollup \
+						"streamq.tumble(at, '1 minute')" few | sed s/bench_events/bench_output/)\$q\$)"
+					insert_rows bench_output beside.view
+					quiet -c 'DROP VIEW bench_view'
+					;;
+			esac
+		done
+	done
+	set_workers 0
+	faster "single-row INSERT of 8 clients, a view beside" "no view" 0.95 beside.view beside.alone 1000
+	faster "single-row INSERT of 8 clients, a view beside" "trigger, ON CONFLICT" 0.95 beside.view beside.trigger 1000
+}
+
+group_nexmark()
+{
+	local name setup jobs batch job
+
+	prepare_views
+	quiet -f "$top/test/bench/nexmark.sql"
+	quiet -c "CALL nexmark_load(0, $rows)"
+	for name in $(sql -At -c "SELECT name FROM nexmark_query ORDER BY substr(name, 2)::int"); do
+		setup=$(value "SELECT setup FROM nexmark_query WHERE name = '$name'")
+		jobs=$(value "SELECT array_to_string(jobs, ' ') FROM nexmark_query WHERE name = '$name'")
+		batch=$(value "SELECT batch FROM nexmark_query WHERE name = '$name'")
+		if ! sql -c "$setup" >"$work/ignored" 2>&1; then
+			say "$name: $(head -n 1 "$work/ignored")"
+			continue
+		fi
+		for job in $jobs; do
+			value "SELECT bench_run_job('$job')"
+		done | awk '{ s += $1 } END { print s }' >"$work/seconds"
+		record "nexmark.$name" "$(cat "$work/seconds")"
+		record_query "nexmark.$name.batch" \
+			"CREATE TEMPORARY TABLE bench_result AS $batch; DROP TABLE bench_result"
+		faster "Nexmark $name" "batch" 0.1 "nexmark.$name" "nexmark.$name.batch" "$rows"
+	done
+}
