@@ -21,6 +21,7 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
@@ -29,6 +30,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/expandeddatum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
@@ -205,6 +207,13 @@ view_agg_init_call(ViewAggCall *call, Aggref *aggref, Oid transtype)
 	ReleaseSysCache(tup);
 }
 
+/* is a transition function int8inc(), as that of count()? */
+static bool
+is_counting(Oid func)
+{
+	return func == F_INT8INC || func == F_INT8INC_ANY;
+}
+
 static Node *
 window_vars_to_inner(Node *node, void *context)
 {
@@ -221,13 +230,49 @@ window_vars_to_inner(Node *node, void *context)
 	return expression_tree_mutator(node, window_vars_to_inner, context);
 }
 
-ExprState *
-view_compile_expression(ViewQuery *vq, Expr *expr)
+static Expr *
+plan_expression(ViewQuery *vq, Expr *expr)
 {
 	Index		window_rti = vq->window_rti;
 
-	expr = (Expr *) window_vars_to_inner((Node *) expr, &window_rti);
-	return ExecInitExpr(expression_planner(expr), NULL);
+	return expression_planner((Expr *) window_vars_to_inner((Node *) expr, &window_rti));
+}
+
+ExprState *
+view_compile_expression(ViewQuery *vq, Expr *expr)
+{
+	return ExecInitExpr(plan_expression(vq, expr), NULL);
+}
+
+static List *
+add_target(List *targets, ViewQuery *vq, Expr *expr)
+{
+	return lappend(targets, makeTargetEntry(plan_expression(vq, expr),
+											list_length(targets) + 1, NULL, false));
+}
+
+ProjectionInfo *
+view_agg_project(ViewAggSet *set, ViewQuery *vq, ExprContext *econtext)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, vq->keys)
+		targets = add_target(targets, vq, ((ViewKey *) lfirst(lc))->expr);
+	foreach(lc, vq->aggs)
+	{
+		ViewAgg    *agg = lfirst(lc);
+		ViewAggCall *call = &set->calls[foreach_current_index(lc)];
+		ListCell   *arg;
+
+		if (call->inputs || call->filter)
+			continue;
+		call->projected = list_length(targets);
+		foreach(arg, agg->aggref->args)
+			targets = add_target(targets, vq, lfirst_node(TargetEntry, arg)->expr);
+	}
+	set->row = MakeSingleTupleTableSlot(ExecTypeFromTL(targets), &TTSOpsVirtual);
+	return ExecBuildProjectionInfo(targets, econtext, set->row, NULL, NULL);
 }
 
 ViewAggSet *
@@ -243,6 +288,7 @@ view_agg_set_create(ViewQuery *vq)
 		ViewAggCall *call = &set->calls[i++];
 		ListCell   *lc2;
 
+		call->projected = -1;
 		if (agg->collected)
 		{
 			view_agg_check_execute(agg->aggref->aggfnoid, GetUserId());
@@ -265,6 +311,7 @@ view_agg_set_create(ViewQuery *vq)
 		InitFunctionCallInfoData(*call->trans_fcinfo, &call->transfn,
 								 call->nargs + 1, call->collation,
 								 (fmNodePtr) set->aggstate, NULL);
+		call->counts = is_counting(call->transfn.fn_oid) && call->transbyval && !call->initnull;
 	}
 	return set;
 }
@@ -339,7 +386,7 @@ get_inputs(ViewAggSet *set, ViewAggValue *value)
 }
 
 /* advance one aggregate by one row, as an Agg node does */
-static void
+static inline void
 advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext *econtext)
 {
 	FunctionCallInfo fcinfo = call->trans_fcinfo;
@@ -363,11 +410,22 @@ advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext
 	}
 	for (int i = 0; i < call->nargs; i++)
 	{
-		fcinfo->args[i + 1].value =
-			ExecEvalExprSwitchContext(call->args[i], econtext,
-									  &fcinfo->args[i + 1].isnull);
-		if (fcinfo->args[i + 1].isnull && call->transfn.fn_strict)
+		NullableDatum *arg = &fcinfo->args[i + 1];
+
+		if (call->projected >= 0)
+		{
+			arg->value = set->row->tts_values[call->projected + i];
+			arg->isnull = set->row->tts_isnull[call->projected + i];
+		}
+		else
+			arg->value = ExecEvalExprSwitchContext(call->args[i], econtext, &arg->isnull);
+		if (arg->isnull && call->transfn.fn_strict)
 			return;
+	}
+	if (call->counts && !value->isnull && DatumGetInt64(value->value) < PG_INT64_MAX)
+	{
+		value->value = Int64GetDatum(DatumGetInt64(value->value) + 1);
+		return;
 	}
 
 	if (call->transfn.fn_strict)
@@ -399,7 +457,14 @@ advance_one(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, ExprContext
 	set->aggstate->curpertrans = NULL;
 	MemoryContextSwitchTo(old);
 
-	replace_state(set, call, value, result, fcinfo->isnull);
+	if (call->transbyval)
+	{
+		value->value = result;
+		value->isnull = fcinfo->isnull;
+		value->none = false;
+	}
+	else
+		replace_state(set, call, value, result, fcinfo->isnull);
 }
 
 void

@@ -20,6 +20,9 @@ typedef struct ViewAggCall
 	Oid			collation;
 	int			nargs;			/* number of arguments, without the state */
 	ExprState **args;			/* NULL if only the final function is used */
+	int			projected;		/* number of the first argument in set->row,
+								 * or -1 */
+	bool		counts;			/* adds 1 for each row */
 	ExprState  *filter;
 	Oid			transtype;
 	bool		internal;
@@ -59,6 +62,7 @@ typedef struct ViewAggSet
 	ExprContext *aggcontext;	/* memory of the states */
 	ExprContext *tmpcontext;
 	int64		ordinal;		/* number of the current row in the stream */
+	TupleTableSlot *row;		/* of view_agg_project() */
 } ViewAggSet;
 
 /*
@@ -89,6 +93,14 @@ extern Aggref *view_agg_named(Oid aggregate, ArrayType *argtypes, Oid collation)
 /* fail with 42501 unless the role has EXECUTE on a function */
 extern void view_agg_check_execute(Oid func, Oid role);
 extern Oid	view_agg_function_owner(Oid func);
+
+/*
+ * Compile the keys and the arguments of aggregates into one projection, because
+ * an expression for each costs more.  Its result is in set->row, keys first,
+ * and has to be there when view_agg_advance() is called.  Arguments of
+ * aggregates with a filter are not in it.
+ */
+extern ProjectionInfo *view_agg_project(ViewAggSet *set, ViewQuery *vq, ExprContext *econtext);
 
 extern void view_agg_init(ViewAggSet *set, ViewAggValue *values);
 extern void view_agg_advance(ViewAggSet *set, ViewAggValue *values, ExprContext *econtext);

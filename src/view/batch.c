@@ -50,11 +50,13 @@ typedef struct ViewRound
 	ViewWindow *windows;		/* windows of the current row */
 	ViewSlice	slice;			/* slice of the last row, if has_slice */
 	bool		has_slice;
+	bool		has_window;		/* windows[0] is that of the last row */
 	TupleTableSlot *window_slot;
 	ExprState  *event_time;
 	ExprState  *window_start;	/* NULL: a window function */
 	ExprState  *where;
-	ExprState **keys;
+	ExprState **keys;			/* of sessions */
+	ProjectionInfo *projection; /* of others: keys and arguments */
 	Datum	   *keyvalues;
 	bool	   *keynulls;
 } ViewRound;
@@ -67,12 +69,16 @@ show_window(ViewRound *view, const ViewWindow *window)
 {
 	TupleTableSlot *slot = view->window_slot;
 
-	ExecClearTuple(slot);
-	slot->tts_values[0] = TimestampGetDatum(window->start);
-	slot->tts_values[1] = TimestampGetDatum(window->end);
-	slot->tts_isnull[0] = false;
-	slot->tts_isnull[1] = false;
-	ExecStoreVirtualTuple(slot);
+	if (TTS_EMPTY(slot) || DatumGetTimestamp(slot->tts_values[0]) != window->start ||
+		DatumGetTimestamp(slot->tts_values[1]) != window->end)
+	{
+		ExecClearTuple(slot);
+		slot->tts_values[0] = TimestampGetDatum(window->start);
+		slot->tts_values[1] = TimestampGetDatum(window->end);
+		slot->tts_isnull[0] = false;
+		slot->tts_isnull[1] = false;
+		ExecStoreVirtualTuple(slot);
+	}
 	view->econtext->ecxt_innertuple = slot;
 }
 
@@ -178,7 +184,7 @@ advance_group(ViewRound *view, const ViewWindow *window, Timestamp counts_after)
 {
 	ViewStateGroup *group;
 
-	evaluate_keys(view);
+	(void) ExecProject(view->projection);
 	group = view_state_find_group(view->state, window, counts_after,
 								  view->keyvalues, view->keynulls);
 	view_agg_advance(view->aggs, group->aggs, view->econtext);
@@ -271,7 +277,16 @@ take_in_windows(JobRound *round, ViewRound *view, Timestamp event)
 {
 	const ViewWindowSpec *spec = &view->vq->window;
 	bool		late = false;
-	int			n = spec->kind->assign(spec, event, view->windows);
+	int			n = 1;
+
+	/* rows that follow each other are often in the same window */
+	if (spec->max_windows > 1 || !view->has_window ||
+		event < view->windows[0].start || event >= view->windows[0].end)
+	{
+		view->has_window = false;
+		n = spec->kind->assign(spec, event, view->windows);
+		view->has_window = n > 0;
+	}
 
 	for (int i = 0; i < n; i++)
 	{
@@ -396,13 +411,38 @@ make_window_slot(ViewQuery *vq)
 	return MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 }
 
+/*
+ * Whether a row is late for its session depends on its keys.  Arguments of a
+ * row that is left out must not be computed, because that may fail.  So they
+ * are computed later than keys.
+ */
+static void
+compile_keys(ViewRound *view, ViewQuery *vq)
+{
+	int			nkeys = Max(1, list_length(vq->keys));
+	ListCell   *lc;
+
+	if (!view_is_merging(vq))
+	{
+		view->projection = view_agg_project(view->aggs, vq, view->econtext);
+		view->keyvalues = view->aggs->row->tts_values;
+		view->keynulls = view->aggs->row->tts_isnull;
+		return;
+	}
+	view->keys = palloc(sizeof(ExprState *) * nkeys);
+	view->keyvalues = palloc(sizeof(Datum) * nkeys);
+	view->keynulls = palloc(sizeof(bool) * nkeys);
+	foreach(lc, vq->keys)
+		view->keys[foreach_current_index(lc)] =
+		view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
+}
+
 void
 view_begin_round(JobRound *round)
 {
 	ViewBatch  *batch = round->batch->loaded;
 	ViewQuery  *vq = batch->vq;
 	ViewRound  *view = palloc0(sizeof(ViewRound));
-	ListCell   *lc;
 
 	view->vq = vq;
 	view->econtext = CreateStandaloneExprContext();
@@ -417,13 +457,8 @@ view_begin_round(JobRound *round)
 	}
 	if (vq->where)
 		view->where = view_compile_expression(vq, vq->where);
-	view->keys = palloc(sizeof(ExprState *) * Max(1, list_length(vq->keys)));
-	view->keyvalues = palloc(sizeof(Datum) * Max(1, list_length(vq->keys)));
-	view->keynulls = palloc(sizeof(bool) * Max(1, list_length(vq->keys)));
-	foreach(lc, vq->keys)
-		view->keys[foreach_current_index(lc)] =
-		view_compile_expression(vq, ((ViewKey *) lfirst(lc))->expr);
 	view->aggs = view_agg_set_create(vq);
+	compile_keys(view, vq);
 	view->state = view_state_open(batch->state, vq, view->aggs);
 	if (view_is_merging(vq))
 		view->sessions = view_sessions_begin(view->state,

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -25,6 +26,7 @@
 typedef enum ViewKeyHashKind
 {
 	HASH_OF_TYPE,				/* hash function of the type */
+	HASH_OF_INT4,				/* the same, without a call */
 	HASH_OF_ROW,
 	HASH_OF_ARRAY				/* array of rows, or of types that contain
 								 * rows */
@@ -101,7 +103,7 @@ view_key_hash_create(Oid type, Oid collation)
 							  TYPECACHE_HASH_EXTENDED_PROC_FINFO);
 	if (!OidIsValid(entry->hash_extended_proc))
 		return NULL;
-	hash->kind = HASH_OF_TYPE;
+	hash->kind = entry->hash_extended_proc == F_HASHINT4EXTENDED ? HASH_OF_INT4 : HASH_OF_TYPE;
 	fmgr_info_copy(&hash->function, &entry->hash_extended_proc_finfo, CurrentMemoryContext);
 	return hash;
 }
@@ -189,6 +191,8 @@ view_key_hash(ViewKeyHash *hash, Datum value)
 			return hash_row(hash, DatumGetHeapTupleHeader(value));
 		case HASH_OF_ARRAY:
 			return hash_array(hash, DatumGetArrayTypeP(value));
+		case HASH_OF_INT4:
+			return hash_bytes_uint32_extended((uint32) DatumGetInt32(value), 0);
 		default:
 			return DatumGetUInt64(FunctionCall2Coll(&hash->function, hash->collation,
 													value, Int64GetDatum(0)));

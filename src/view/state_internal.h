@@ -21,6 +21,21 @@ extern bool view_state_keys_equal(ViewStateTable *state, Datum *akeys, bool *anu
 extern void view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
 								 Datum **keys_copy, bool **nulls_copy);
 
+extern void view_state_copy_key_values(ViewStateTable *state, Datum *keys, bool *nulls,
+									   Datum *keys_copy, bool *nulls_copy);
+
+/* load the states of a group from the table, if it has a row there */
+extern void view_state_load_group(ViewStateTable *state, ViewStateGroup *group);
+
+/* groups in memory (state_groups.c) */
+extern void view_state_init_groups(ViewStateTable *state);
+
+/*
+ * Sort the groups in memory as the index of the table sorts them.  After that
+ * view_state_find_group() must not be called.
+ */
+extern void view_state_sort_groups(ViewStateTable *state);
+
 /*
  * Remember TOAST pointers of stored keys.  Updates write the pointers again,
  * instead of storing the values in the TOAST table with every batch.

@@ -47,6 +47,9 @@
 #include "view/state_internal.h"
 #include "view/state_table.h"
 
+/* a round with fewer groups does not ask for the greatest stored window */
+#define LAST_START_GROUPS	16
+
 /* is it a valid index on these columns, which scans can use? */
 static bool
 index_fits(Relation index, const AttrNumber *attnos, int natts)
@@ -188,9 +191,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 		if (type->eq_opr == key->clause->eqop)
 			sk->hash = view_key_hash_create(key->type, key->collation);
 	}
-	state->nbuckets = 1024;
-	state->buckets = MemoryContextAllocZero(state->mcxt,
-											sizeof(ViewStateGroup *) * state->nbuckets);
+	view_state_init_groups(state);
 	return state;
 }
 
@@ -211,79 +212,66 @@ view_state_hash_keys(ViewStateTable *state, Datum *keys, bool *nulls)
 	return hash;
 }
 
+/* values that look the same are equal, whatever the type */
+static inline bool
+same_image(const ViewStateKey *key, Datum a, Datum b)
+{
+	struct varlena *x = (struct varlena *) DatumGetPointer(a);
+	struct varlena *y = (struct varlena *) DatumGetPointer(b);
+
+	if (key->byval)
+		return a == b;
+	return key->len == -1 && !VARATT_IS_EXTERNAL(x) && !VARATT_IS_EXTERNAL(y) &&
+		!VARATT_IS_COMPRESSED(x) && !VARATT_IS_COMPRESSED(y) &&
+		VARSIZE_ANY_EXHDR(x) == VARSIZE_ANY_EXHDR(y) &&
+		memcmp(VARDATA_ANY(x), VARDATA_ANY(y), VARSIZE_ANY_EXHDR(x)) == 0;
+}
+
 bool
 view_state_keys_equal(ViewStateTable *state, Datum *akeys, bool *anulls,
 					  Datum *bkeys, bool *bnulls)
 {
 	for (int i = 0; i < state->nkeys; i++)
 	{
+		ViewStateKey *key = &state->keys[i];
+
 		if (anulls[i] != bnulls[i])
 			return false;
-		if (!anulls[i] &&
-			!DatumGetBool(FunctionCall2Coll(&state->keys[i].eq,
-											state->keys[i].collation,
-											akeys[i], bkeys[i])))
+		if (!anulls[i] && !same_image(key, akeys[i], bkeys[i]) &&
+			!DatumGetBool(FunctionCall2Coll(&key->eq, key->collation, akeys[i], bkeys[i])))
 			return false;
 	}
 	return true;
 }
 
 void
-view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
-					 Datum **keys_copy, bool **nulls_copy)
+view_state_copy_key_values(ViewStateTable *state, Datum *keys, bool *nulls,
+						   Datum *keys_copy, bool *nulls_copy)
 {
 	MemoryContext old = MemoryContextSwitchTo(state->mcxt);
 
-	*keys_copy = palloc(sizeof(Datum) * Max(1, state->nkeys));
-	*nulls_copy = palloc(sizeof(bool) * Max(1, state->nkeys));
 	for (int i = 0; i < state->nkeys; i++)
 	{
 		ViewStateKey *key = &state->keys[i];
 
-		(*nulls_copy)[i] = nulls[i];
+		nulls_copy[i] = nulls[i];
 		if (nulls[i])
-			(*keys_copy)[i] = (Datum) 0;
+			keys_copy[i] = (Datum) 0;
 		else if (key->len == -1)
-			(*keys_copy)[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(keys[i]));
+			keys_copy[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(keys[i]));
 		else
-			(*keys_copy)[i] = datumCopy(keys[i], key->byval, key->len);
+			keys_copy[i] = datumCopy(keys[i], key->byval, key->len);
 	}
 	MemoryContextSwitchTo(old);
 }
 
-static uint64
-bucket_hash(uint64 group_hash, const ViewWindow *window, Timestamp counts_after)
+void
+view_state_copy_keys(ViewStateTable *state, Datum *keys, bool *nulls,
+					 Datum **keys_copy, bool **nulls_copy)
 {
-	Timestamp	times[3] = {window->start, window->end, counts_after};
-
-	return hash_combine64(group_hash,
-						  hash_bytes_extended((unsigned char *) times, sizeof(times), 0));
-}
-
-static void
-grow(ViewStateTable *state)
-{
-	uint32		nbuckets = state->nbuckets * 2;
-	ViewStateGroup **buckets = MemoryContextAllocHuge(state->mcxt,
-													  sizeof(ViewStateGroup *) * nbuckets);
-
-	memset(buckets, 0, sizeof(ViewStateGroup *) * nbuckets);
-	for (uint32 i = 0; i < state->nbuckets; i++)
-	{
-		ViewStateGroup *next;
-
-		for (ViewStateGroup *g = state->buckets[i]; g; g = next)
-		{
-			ViewStateGroup **bucket = &buckets[g->bucket_hash & (nbuckets - 1)];
-
-			next = g->next;
-			g->next = *bucket;
-			*bucket = g;
-		}
-	}
-	pfree(state->buckets);
-	state->buckets = buckets;
-	state->nbuckets = nbuckets;
+	*keys_copy = MemoryContextAlloc(state->mcxt, sizeof(Datum) * Max(1, state->nkeys));
+	*nulls_copy = MemoryContextAlloc(state->mcxt, sizeof(bool) * Max(1, state->nkeys));
+	view_state_copy_key_values(state, keys, nulls, *keys_copy, *nulls_copy);
 }
 
 /* keep the stored keys: the view shows the first of several equal values */
@@ -370,9 +358,42 @@ take_row(ViewStateTable *state, ViewStateGroup *group, HeapTuple tup)
 	return same;
 }
 
-/* load the group from the table, if it has a row */
+/* the greatest start of a stored window */
 static void
-load_group(ViewStateTable *state, ViewStateGroup *group)
+find_last_start(ViewStateTable *state)
+{
+	Relation	index = index_open(state->index, AccessShareLock);
+	SysScanDesc scan = systable_beginscan_ordered(state->rel, index, GetActiveSnapshot(), 0, NULL);
+	HeapTuple	tup = systable_getnext_ordered(scan, BackwardScanDirection);
+	bool		isnull;
+
+	state->last_start = DT_NOBEGIN;
+	if (HeapTupleIsValid(tup))
+		state->last_start = DatumGetTimestamp(heap_getattr(tup, WINDOW_START_ATTNO,
+														   RelationGetDescr(state->rel),
+														   &isnull));
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	state->has_last_start = true;
+}
+
+/*
+ * Is the group's window later than all that are stored?  While a view catches
+ * up, most groups are.  The answer costs a scan, so a round with few groups
+ * does not ask.
+ */
+static bool
+is_after_stored(ViewStateTable *state, ViewStateGroup *group)
+{
+	if (!state->windowed || state->ngroups < LAST_START_GROUPS)
+		return false;
+	if (!state->has_last_start)
+		find_last_start(state);
+	return group->window_start > state->last_start;
+}
+
+void
+view_state_load_group(ViewStateTable *state, ViewStateGroup *group)
 {
 	ScanKeyData keys[2];
 	int			nkeys = 0;
@@ -380,6 +401,8 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 	HeapTuple	tup;
 	ItemPointerData tid;
 
+	if (is_after_stored(state, group))
+		return;
 	if (base_tidcache_find(state->rel, group->bucket_hash, &tid))
 	{
 		tup = state_fetch(state->rel, &tid, GetActiveSnapshot());
@@ -401,48 +424,6 @@ load_group(ViewStateTable *state, ViewStateGroup *group)
 			break;
 	}
 	systable_endscan(scan);
-}
-
-ViewStateGroup *
-view_state_find_group(ViewStateTable *state, const ViewWindow *window, Timestamp counts_after,
-					  Datum *keys, bool *nulls)
-{
-	uint64		hash = view_state_hash_keys(state, keys, nulls);
-	uint64		slot = bucket_hash(hash, window, counts_after);
-	ViewStateGroup *group;
-	MemoryContext old;
-
-	for (group = state->buckets[slot & (state->nbuckets - 1)]; group; group = group->next)
-	{
-		if (group->bucket_hash == slot && group->hash == hash &&
-			group->window_start == window->start && group->window_end == window->end &&
-			group->counts_after == counts_after &&
-			view_state_keys_equal(state, group->keys, group->nulls, keys, nulls))
-			return group;
-	}
-
-	if (state->ngroups >= state->nbuckets && state->nbuckets < (1U << 24))
-		grow(state);
-
-	old = MemoryContextSwitchTo(state->mcxt);
-	group = palloc0(sizeof(ViewStateGroup));
-	group->hash = hash;
-	group->bucket_hash = slot;
-	group->window_start = window->start;
-	group->window_end = window->end;
-	group->counts_after = counts_after;
-	view_state_copy_keys(state, keys, nulls, &group->keys, &group->nulls);
-	group->aggs = palloc0(sizeof(ViewAggValue) * Max(1, state->aggs->ncalls));
-	MemoryContextSwitchTo(old);
-
-	load_group(state, group);
-	if (!group->stored)
-		view_agg_init(state->aggs, group->aggs);
-
-	group->next = state->buckets[slot & (state->nbuckets - 1)];
-	state->buckets[slot & (state->nbuckets - 1)] = group;
-	state->ngroups++;
-	return group;
 }
 
 HeapTuple
@@ -522,11 +503,6 @@ view_state_write_row(StateWriter *writer, ViewStateGroup *group, HeapTuple tup)
 		state_insert(writer, tup, &group->tid);
 }
 
-/* go through all groups in memory */
-#define FOREACH_GROUP(state, group) \
-	for (uint32 bucket_ = 0; bucket_ < (state)->nbuckets; bucket_++) \
-		for (ViewStateGroup *group = (state)->buckets[bucket_]; group; group = group->next)
-
 void
 view_state_flush(ViewStateTable *state)
 {
@@ -539,8 +515,11 @@ view_state_flush(ViewStateTable *state)
 											   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(work);
 
-	FOREACH_GROUP(state, group)
+	view_state_sort_groups(state);
+	for (uint32 i = 0; i < state->ngroups; i++)
 	{
+		ViewStateGroup *group = state->groups[i].group;
+
 		if (state->collects)
 			view_state_spill(state, group, writer);
 		view_state_write_row(writer, group, view_state_form_row(state, group, values, nulls));
@@ -550,8 +529,8 @@ view_state_flush(ViewStateTable *state)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
 	state_end_write(writer);
-	FOREACH_GROUP(state, group)
-		base_tidcache_store(state->rel, group->bucket_hash, &group->tid);
+	for (uint32 i = 0; i < state->ngroups; i++)
+		base_tidcache_store(state->rel, state->groups[i].bucket_hash, &state->groups[i].group->tid);
 }
 
 /*

@@ -38,7 +38,6 @@
 /* a group in memory, in one window */
 typedef struct ViewStateGroup
 {
-	struct ViewStateGroup *next;	/* next in the hash bucket */
 	uint64		hash;			/* hash of the keys, as stored */
 	uint64		bucket_hash;	/* hash of keys and window */
 	Timestamp	window_start;
@@ -65,6 +64,13 @@ typedef struct ViewStateKey
 	FmgrInfo	eq;
 } ViewStateKey;
 
+/* a place in the hash table of groups; in a sorted list, all are used */
+typedef struct ViewStateEntry
+{
+	uint64		bucket_hash;
+	ViewStateGroup *group;		/* NULL: free */
+} ViewStateEntry;
+
 /* an open state table, with the groups of a round in memory */
 typedef struct ViewStateTable
 {
@@ -80,9 +86,16 @@ typedef struct ViewStateTable
 	int			nkeys;
 	ViewStateKey *keys;
 	ViewAggSet *aggs;
-	ViewStateGroup **buckets;
-	uint32		nbuckets;
+	ViewStateEntry *groups;		/* open addressing, with linear probing */
+	uint32		nplaces;		/* a power of two */
 	uint32		ngroups;
+	ViewWindow	last_window;	/* of the last look-up */
+	Timestamp	last_counts_after;
+	uint64		last_window_hash;
+	char	   *free_space;		/* for new groups */
+	Size		free_bytes;
+	bool		has_last_start;
+	Timestamp	last_start;		/* greatest start of a stored window */
 	bool		loading;		/* a stored state is being loaded */
 	MemoryContext mcxt;
 } ViewStateTable;
