@@ -561,6 +561,10 @@ change_page(StateWriter *writer, StateChange *changes, int n, StateChange *elsew
 	return i;
 }
 
+/*
+ * Make the collected changes, page by page.  Rows that do not fit into their
+ * page are moved at the end.
+ */
 static void
 make_changes(StateWriter *writer)
 {

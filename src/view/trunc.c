@@ -72,6 +72,10 @@ get_constant(Node *arg, Datum *value)
 	return true;
 }
 
+/*
+ * date_trunc() makes a window if unit and time zone are constants.  The window
+ * is as long as the unit.
+ */
 static bool
 match_date_trunc(FuncExpr *func, ViewTrunc *trunc)
 {

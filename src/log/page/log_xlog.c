@@ -446,6 +446,7 @@ redo_dead(XLogReaderState *record)
 		UnlockReleaseBuffer(buffer);
 }
 
+/* Redo of each record is a function above. */
 static void
 log_redo(XLogReaderState *record)
 {
