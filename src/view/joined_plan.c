@@ -155,6 +155,7 @@ forget_others(Query *query)
 	COMPAT_FORGET_GROUP(query);
 }
 
+/* make the query, rewritten and with the stream marked */
 static Query *
 make_query(ViewQuery *vq)
 {
