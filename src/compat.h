@@ -136,6 +136,13 @@ flatten_group_vars(Query *query, Node *node)
 	return node;
 }
 
+/* 16: an argument tells the planner's state */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_FLATTEN_JOIN_VARS(query, node)	flatten_join_alias_vars(query, node)
+#else
+#define COMPAT_FLATTEN_JOIN_VARS(query, node)	flatten_join_alias_vars(NULL, query, node)
+#endif
+
 /* 16: an argument says whether the relation is a catalog for logical decoding */
 #if PG_VERSION_NUM < 160000
 #define COMPAT_RESOLVE_SNAPSHOT_CONFLICT(xid, locator) \
@@ -344,6 +351,13 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_FORGET_RELATIONS(query)	((query)->rteperminfos = NIL)
 #else
 #define COMPAT_FORGET_RELATIONS(query)	((void) 0)
+#endif
+
+/* 18: a query knows whether it has a range table entry for GROUP BY */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_FORGET_GROUP(query)	((query)->hasGroupRTE = false)
+#else
+#define COMPAT_FORGET_GROUP(query)	((void) 0)
 #endif
 
 /* 18: a path key has a comparison type in place of a strategy number */

@@ -157,9 +157,9 @@ struct JobKind
 
 	/*
 	 * The steps of a round.  They are called in round->mcxt, and take_row
-	 * must return in it.  An error in take_row is caused by the row, unless
-	 * is_row_innocent (may be NULL) returns true.  flush_round writes the
-	 * results of the round.
+	 * must return in it.  flush_round writes the results of the round.  An
+	 * error in take_row is caused by the row, and one in flush_round by one
+	 * of the round's rows, unless is_row_innocent (may be NULL) returns true.
 	 */
 	void		(*begin_round) (JobRound *round);
 	void		(*take_row) (JobRound *round, JobInput *input);

@@ -214,8 +214,7 @@ fault_of_round(RoundState *state, ErrorData *edata)
 	const JobKind *kind = state->round.batch->kind;
 
 	if (state->stage == STAGE_OTHER ||
-		(state->stage == STAGE_ROW && kind->is_row_innocent &&
-		 kind->is_row_innocent(&state->round)) ||
+		(kind->is_row_innocent && kind->is_row_innocent(&state->round)) ||
 		(state->stage == STAGE_FLUSH && state->rows == 0))
 		return FAULT_SYSTEM;
 	return job_fault_of_row(edata);

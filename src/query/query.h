@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "executor/tuptable.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "tcop/dest.h"
@@ -32,6 +33,18 @@ typedef struct QueryRows QueryRows;
 extern QueryRows *query_rows_create(Relation stream, int npartitions);
 extern void query_rows_add(QueryRows *rows, JobInput *input);
 extern int64 query_rows_count(const QueryRows *rows);
+
+/*
+ * The next row of a scan that was set to zeros at its beginning, or NULL.  The
+ * slot is valid until the next call.
+ */
+typedef struct QueryRowsScan
+{
+	int			partition;
+	bool		started;		/* the rows of the partition were rewound */
+} QueryRowsScan;
+
+extern TupleTableSlot *query_rows_next(QueryRows *rows, QueryRowsScan *scan, int64 *msg_id);
 extern void query_rows_end(QueryRows *rows);
 
 /* ---- planning and running ---- */

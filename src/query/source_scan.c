@@ -92,6 +92,31 @@ query_rows_count(const QueryRows *rows)
 	return rows->n;
 }
 
+TupleTableSlot *
+query_rows_next(QueryRows *rows, QueryRowsScan *scan, int64 *msg_id)
+{
+	for (; scan->partition < rows->npartitions; scan->partition++)
+	{
+		LogRowStore *store = rows->stores[scan->partition];
+		TupleTableSlot *slot;
+		LogKeptRow	kept;
+
+		if (store == NULL)
+			continue;
+		if (!scan->started)
+			log_row_store_rewind(store);
+		scan->started = true;
+		slot = log_row_store_next(store, &kept);
+		if (slot != NULL)
+		{
+			*msg_id = kept.msg_id;
+			return slot;
+		}
+		scan->started = false;
+	}
+	return NULL;
+}
+
 void
 query_rows_end(QueryRows *rows)
 {
@@ -304,8 +329,7 @@ typedef struct SourceScanState
 {
 	CustomScanState css;
 	QueryRows  *rows;
-	int			partition;		/* the store that is being read */
-	bool		started;		/* it was rewound */
+	QueryRowsScan scan;
 } SourceScanState;
 
 void
@@ -327,32 +351,15 @@ begin_scan(CustomScanState *css, EState *estate, int eflags)
 static TupleTableSlot *
 next_row(SourceScanState *state)
 {
-	QueryRows  *rows = state->rows;
+	TupleTableSlot *slot;
+	int64		msg_id;
 
-	while (rows != NULL && state->partition < rows->npartitions)
-	{
-		LogRowStore *store = rows->stores[state->partition];
-
-		if (store != NULL)
-		{
-			TupleTableSlot *slot;
-			LogKeptRow	kept;
-
-			if (!state->started)
-				log_row_store_rewind(store);
-			state->started = true;
-			slot = log_row_store_next(store, &kept);
-			if (slot != NULL)
-			{
-				log_make_tid(LOG_MSG_PARTITION(kept.msg_id), LOG_MSG_OFFSET(kept.msg_id),
-							 &slot->tts_tid);
-				return slot;
-			}
-		}
-		state->partition++;
-		state->started = false;
-	}
-	return NULL;
+	if (state->rows == NULL)
+		return NULL;
+	slot = query_rows_next(state->rows, &state->scan, &msg_id);
+	if (slot != NULL)
+		log_make_tid(LOG_MSG_PARTITION(msg_id), LOG_MSG_OFFSET(msg_id), &slot->tts_tid);
+	return slot;
 }
 
 static TupleTableSlot *
@@ -384,8 +391,7 @@ rescan(CustomScanState *css)
 {
 	SourceScanState *state = (SourceScanState *) css;
 
-	state->partition = 0;
-	state->started = false;
+	memset(&state->scan, 0, sizeof(QueryRowsScan));
 	ExecScanReScan(&css->ss);
 }
 

@@ -41,6 +41,7 @@
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/inputs.h"
+#include "view/joined.h"
 
 /* appended to the bytes of a serialized state */
 typedef struct ViewStateTag
@@ -214,28 +215,31 @@ is_counting(Oid func)
 	return func == F_INT8INC || func == F_INT8INC_ANY;
 }
 
+/* refer to the window, and to rows of a join, by the slots of the context */
 static Node *
-window_vars_to_inner(Node *node, void *context)
+slot_mutator(Node *node, void *context)
 {
+	const ViewQuery *vq = context;
+
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Var))
 	{
 		Var		   *var = (Var *) copyObject(node);
 
-		if (var->varno == *(Index *) context)
+		if (var->varno == vq->window_rti)
 			var->varno = INNER_VAR;
+		else if (vq->tables)
+			return (Node *) view_join_column(vq, var);
 		return (Node *) var;
 	}
-	return expression_tree_mutator(node, window_vars_to_inner, context);
+	return expression_tree_mutator(node, slot_mutator, context);
 }
 
 static Expr *
 plan_expression(ViewQuery *vq, Expr *expr)
 {
-	Index		window_rti = vq->window_rti;
-
-	return expression_planner((Expr *) window_vars_to_inner((Node *) expr, &window_rti));
+	return expression_planner((Expr *) slot_mutator((Node *) expr, vq));
 }
 
 ExprState *

@@ -27,6 +27,7 @@
 #include "log/log.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/joined.h"
 #include "view/trunc.h"
 #include "view/view.h"
 #include "view/window.h"
@@ -46,141 +47,6 @@ view_parse_query(const char *text)
 {
 	return job_parse_query(text, VIEW_JOB_KIND,
 						   "Write SELECT ... FROM a stream, with GROUP BY or aggregates.");
-}
-
-/* ---- the FROM clause ---- */
-
-typedef struct FromState
-{
-	Query	   *query;
-	Index		source_rti;
-	Index		window_rti;
-	List	   *quals;
-} FromState;
-
-/* add a table in FROM, which must be the stream */
-static void
-add_source(FromState *from, Index rti, RangeTblEntry *rte)
-{
-	Relation	rel;
-	bool		is_stream;
-	bool		is_permanent;
-	char	   *hint;
-
-	rel = table_open(rte->relid, AccessShareLock);
-	is_stream = log_is_stream(rel);
-	is_permanent = RelationIsPermanent(rel);
-	hint = is_stream || !rel->rd_rel->relhassubclass ? NULL : log_not_a_stream_hint(rel);
-	table_close(rel, NoLock);
-
-	if (from->source_rti != 0)
-	{
-		if (is_stream)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("continuous view cannot read more than one stream"),
-					 errdetail("The query reads \"%s\" and \"%s\".",
-							   get_rel_name(rt_fetch(from->source_rti, from->query->rtable)->relid),
-							   get_rel_name(rte->relid)),
-					 errhint("Create one continuous view for each stream, or copy the messages into one stream.")));
-		view_refuse("a join with a table",
-					"Join the table when you read the view, or in a pipe whose target the view reads.");
-	}
-	if (!is_stream)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a stream", get_rel_name(rte->relid)),
-				 hint ? errhint("%s", hint) :
-				 errhint("A continuous view reads exactly one stream, a table created with USING streamq.")));
-
-	/* after a crash its offsets start at 0 again, below the job's position */
-	if (!is_permanent)
-		view_refuse("an unlogged stream", "Create the stream without UNLOGGED.");
-	if (rte->tablesample)
-		view_refuse("TABLESAMPLE", NULL);
-	if (rte->inh && has_subclass(rte->relid))
-		view_refuse("a stream with child tables", "Write ONLY before its name.");
-	from->source_rti = rti;
-}
-
-static void
-add_window(FromState *from, Index rti, RangeTblEntry *rte)
-{
-	RangeTblFunction *rtfunc;
-	FuncExpr   *func;
-
-	if (list_length(rte->functions) != 1)
-		view_refuse("ROWS FROM with several functions", NULL);
-	if (rte->funcordinality)
-		view_refuse("WITH ORDINALITY", NULL);
-	rtfunc = linitial_node(RangeTblFunction, rte->functions);
-	func = (FuncExpr *) rtfunc->funcexpr;
-
-	if (!IsA(func, FuncExpr) || view_window_find_kind(func->funcid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot use function \"%s\" in FROM of a continuous view",
-						IsA(func, FuncExpr) ? get_func_name(func->funcid) : rte->eref->aliasname),
-				 errhint("Only the window functions of streamq, such as streamq.tumble(), can be used there.")));
-	if (from->window_rti != 0)
-		view_refuse("more than one window function", NULL);
-	from->window_rti = rti;
-}
-
-/* collect the relations in FROM, and the conditions of WHERE and joins */
-static void
-walk_jointree(FromState *from, Node *node)
-{
-	if (node == NULL)
-		return;
-	if (IsA(node, FromExpr))
-	{
-		FromExpr   *f = (FromExpr *) node;
-		ListCell   *lc;
-
-		foreach(lc, f->fromlist)
-			walk_jointree(from, lfirst(lc));
-		if (f->quals)
-			from->quals = lappend(from->quals, f->quals);
-	}
-	else if (IsA(node, JoinExpr))
-	{
-		JoinExpr   *j = (JoinExpr *) node;
-
-		walk_jointree(from, j->larg);
-		walk_jointree(from, j->rarg);
-		if (j->jointype != JOIN_INNER)
-			view_refuse("an outer join", NULL);
-		if (j->quals)
-			from->quals = lappend(from->quals, j->quals);
-	}
-	else
-	{
-		Index		rti = castNode(RangeTblRef, node)->rtindex;
-		RangeTblEntry *rte = rt_fetch(rti, from->query->rtable);
-
-		switch (rte->rtekind)
-		{
-			case RTE_RELATION:
-				add_source(from, rti, rte);
-				break;
-			case RTE_FUNCTION:
-				add_window(from, rti, rte);
-				break;
-			case RTE_SUBQUERY:
-				view_refuse("a subquery", "Use it in a pipe whose target the view reads.");
-				break;
-			case RTE_VALUES:
-				view_refuse("VALUES", NULL);
-				break;
-			default:
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot use \"%s\" in FROM of a continuous view",
-								rte->eref->aliasname),
-						 errhint("FROM must name one stream, which a window function can follow.")));
-		}
-	}
 }
 
 /* analyze the call of the window function */
@@ -204,7 +70,8 @@ analyze_window(ViewQuery *vq)
 	vq->window.kind = view_window_find_kind(func->funcid);
 	vq->window_args = list_copy_tail(func->args, 1);
 	vq->window.kind->take_arguments(&vq->window, vq->window_args);
-	if (!contain_vars_of_level((Node *) vq->event_time, 0))
+	if (!contain_vars_of_level((Node *) vq->event_time, 0) ||
+		view_uses_tables(vq, (Node *) vq->event_time))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("event time of a continuous view must come from the stream"),
@@ -250,7 +117,8 @@ find_truncation(ViewQuery *vq)
 	{
 		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
 
-		if (!view_trunc_match(expr, trunc, &vq->event_time))
+		if (!view_trunc_match(expr, trunc, &vq->event_time) ||
+			view_uses_tables(vq, (Node *) vq->event_time))
 			continue;
 		vq->windowed = true;
 		vq->window.kind = &view_truncated;
@@ -314,8 +182,10 @@ refuse_clauses(Query *query)
 		view_refuse("LIMIT, OFFSET or FETCH", "Limit the rows when you read the view.");
 	if (query->rowMarks)
 		view_refuse("FOR UPDATE or FOR SHARE", NULL);
+	/* the parser has found a primary key in GROUP BY */
+	if (query->constraintDeps)
+		view_refuse("a column that is not in GROUP BY", "Add it to GROUP BY.");
 }
-
 
 Bitmapset *
 view_source_columns(const ViewQuery *vq)
@@ -326,6 +196,7 @@ view_source_columns(const ViewQuery *vq)
 	pull_varattnos(vq->query->havingQual, vq->source_rti, &attrs);
 	pull_varattnos((Node *) vq->where, vq->source_rti, &attrs);
 	pull_varattnos((Node *) vq->event_time, vq->source_rti, &attrs);
+	pull_varattnos((Node *) vq->outer_quals, vq->source_rti, &attrs);
 	return attrs;
 }
 
@@ -348,11 +219,27 @@ check_columns(ViewQuery *vq)
 	table_close(rel, NoLock);
 }
 
+/* replace columns of joins by those of their tables */
+static void
+flatten_joins(Query *query)
+{
+	ListCell   *lc;
+
+	query->targetList = (List *) COMPAT_FLATTEN_JOIN_VARS(query, (Node *) query->targetList);
+	query->havingQual = COMPAT_FLATTEN_JOIN_VARS(query, query->havingQual);
+	query->jointree = (FromExpr *) COMPAT_FLATTEN_JOIN_VARS(query, (Node *) query->jointree);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		rte->functions = (List *) COMPAT_FLATTEN_JOIN_VARS(query, (Node *) rte->functions);
+	}
+}
+
 ViewQuery *
 view_analyze(Query *query)
 {
 	ViewQuery  *vq = palloc0(sizeof(ViewQuery));
-	FromState	from = {0};
 	bool		has_window = false;
 	ListCell   *lc;
 
@@ -361,17 +248,10 @@ view_analyze(Query *query)
 	query = copyObject(query);
 	query->targetList = (List *) flatten_group_vars(query, (Node *) query->targetList);
 	query->havingQual = flatten_group_vars(query, query->havingQual);
+	flatten_joins(query);
 	vq->query = query;
 
-	from.query = query;
-	walk_jointree(&from, (Node *) query->jointree);
-	if (from.source_rti == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("query of a continuous view must read from a stream")));
-	vq->source_rti = from.source_rti;
-	vq->source = rt_fetch(from.source_rti, query->rtable)->relid;
-	vq->window_rti = from.window_rti;
+	view_find_relations(vq);
 
 	if (!query->hasAggs && query->groupClause == NIL)
 		ereport(ERROR,
@@ -384,11 +264,8 @@ view_analyze(Query *query)
 		analyze_window(vq);
 		view_check_row_expression(vq, (Node *) vq->event_time);
 	}
-	if (from.quals)
-	{
-		vq->where = (Expr *) make_ands_explicit(from.quals);
-		view_check_row_expression(vq, (Node *) vq->where);
-	}
+	view_check_row_expression(vq, (Node *) vq->where);
+	view_check_row_expression(vq, (Node *) vq->outer_quals);
 
 	if (vq->window_rti != 0)
 		choose_slices(vq);
@@ -404,5 +281,7 @@ view_analyze(Query *query)
 	view_refuse_volatile((Node *) query->targetList);
 	view_refuse_volatile(query->havingQual);
 	check_columns(vq);
+	if (vq->tables)
+		view_join_choose_columns(vq);
 	return vq;
 }

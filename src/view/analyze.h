@@ -70,6 +70,12 @@ typedef struct ViewQuery
 	 */
 	bool		merged;
 	Expr	   *where;			/* NULL: all rows */
+
+	/* if tables are joined with the stream (joined.h) */
+	List	   *tables;			/* their range table indexes */
+	List	   *outer_quals;	/* conditions of outer joins */
+	List	   *columns;		/* Vars that expressions over rows use */
+	Expr	   *window_quals;	/* the part of `where` that uses the window */
 	List	   *keys;			/* of ViewKey */
 	List	   *aggs;			/* of ViewAgg, without duplicates */
 	bool		collects;		/* some aggregates collect their input */

@@ -93,8 +93,8 @@ row_expression_walker(Node *node, void *context)
 		if (var->varno == vq->window_rti && view_is_merging(vq))
 			view_refuse("window_start or window_end of a session in an expression over rows",
 						"Use them in GROUP BY, in the select list or in HAVING.");
-		if (var->varno != vq->source_rti && var->varno != vq->window_rti)
-			view_refuse("columns of a join", "Name the stream's columns.");
+		if (list_member_int(vq->tables, var->varno) && var->varattno < 0)
+			view_refuse("a system column of a table", NULL);
 		return false;
 	}
 	if (IsA(node, Aggref) || IsA(node, WindowFunc))
@@ -116,6 +116,19 @@ view_uses(Node *node, Index rti)
 
 	pull_varattnos(node, rti, &attrs);
 	return !bms_is_empty(attrs);
+}
+
+bool
+view_uses_tables(const ViewQuery *vq, Node *node)
+{
+	ListCell   *lc;
+
+	foreach(lc, vq->tables)
+	{
+		if (view_uses(node, lfirst_int(lc)))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -142,7 +155,8 @@ view_rows_use_window(ViewQuery *vq)
 	{
 		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), vq->query->targetList);
 
-		if (view_uses(expr, rti) && view_uses(expr, vq->source_rti))
+		if (view_uses(expr, rti) &&
+			(view_uses(expr, vq->source_rti) || view_uses_tables(vq, expr)))
 			return true;
 	}
 	return false;

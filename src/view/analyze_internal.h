@@ -18,6 +18,9 @@ extern void view_refuse(const char *what, const char *hint) pg_attribute_noretur
 
 extern void view_refuse_aggregate(Aggref *aggref, const char *why) pg_attribute_noreturn();
 
+/* analyze_from.c: find the relations and the conditions of the FROM clause */
+extern void view_find_relations(ViewQuery *vq);
+
 /*
  * Refuse expressions that may have another value when the job reads a row than
  * when the row was written.
@@ -27,6 +30,7 @@ extern void view_refuse_volatile(Node *node);
 
 /* does an expression use columns of a range table entry? */
 extern bool view_uses(Node *node, Index rti);
+extern bool view_uses_tables(const ViewQuery *vq, Node *node);
 
 /*
  * Do the window's columns appear in WHERE, in arguments of aggregates, or

@@ -5,6 +5,10 @@
  * The steps for each row are: event time, windows, WHERE, lateness, keys,
  * transition functions.  Then the watermark advances.  Groups that changed are
  * written at the end of a round.
+ *
+ * If tables are joined with the stream, the rows are those of the join, and
+ * these steps come at the end of the round.  Only event times are computed,
+ * and the watermark advances, when a message is read.
  */
 #include "postgres.h"
 
@@ -19,6 +23,7 @@
 #include "view/analyze.h"
 #include "view/closing.h"
 #include "view/emit.h"
+#include "view/joined.h"
 #include "view/late.h"
 #include "view/sessions.h"
 #include "view/state_table.h"
@@ -31,6 +36,7 @@ typedef struct ViewBatch
 	ViewQuery  *vq;
 	Relation	state;
 	ViewEmit   *emit;			/* NULL: nothing is emitted */
+	ViewJoin   *join;			/* NULL: no tables are joined */
 	int64		sessions_closed;
 	bool		had_watermark;	/* there was a watermark before the batch */
 	Timestamp	watermark;
@@ -45,8 +51,8 @@ typedef struct ViewRound
 	ViewAggSet *aggs;
 	ExprContext *econtext;
 	ViewLateRows *late;			/* NULL: no row was routed yet */
-	bool		replaying;		/* the current row was processed before the
-								 * state was computed again */
+	ViewJoinRows *joined;		/* messages of the round; NULL: no tables are
+								 * joined */
 	ViewWindow *windows;		/* windows of the current row */
 	ViewSlice	slice;			/* slice of the last row, if has_slice */
 	bool		has_slice;
@@ -338,65 +344,138 @@ take_in_slice(JobRound *round, ViewRound *view, Timestamp event)
 	return is_late(round, slice->first_end);
 }
 
-/* take a row in a query with windows; it may be in several of them */
-static void
-take_windowed(JobRound *round, ViewRound *view, const JobInput *input)
+/*
+ * Compute the event time of the row.  Without a finite one, a window function
+ * returns no window, as in the query run by hand.
+ */
+static bool
+find_event(ViewRound *view, Timestamp *event)
 {
 	bool		isnull;
-	bool		finite;
-	bool		late;
-	Timestamp	event;
 
-	event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
-														view->econtext, &isnull));
-	finite = !isnull && !TIMESTAMP_NOT_FINITE(event);
+	*event = DatumGetTimestamp(ExecEvalExprSwitchContext(view->event_time,
+														 view->econtext, &isnull));
+	return !isnull && !TIMESTAMP_NOT_FINITE(*event);
+}
 
-	/*
-	 * without an event time a window function returns no window, as in the
-	 * query run by hand
-	 */
+/*
+ * Take a row in a query with windows; it may be in several of them.  Returns
+ * whether it is late.
+ */
+static bool
+take_windowed(JobRound *round, ViewRound *view, bool has_event, Timestamp event)
+{
 	if (view->window_start)
-		late = take_truncated(round, view);
-	else if (!finite)
-		return;
-	else if (view->sessions)
-		late = take_in_session(round, view, event);
-	else if (view->vq->sliced)
-		late = take_in_slice(round, view, event);
-	else
-		late = take_in_windows(round, view, event);
-	if (late)
-	{
-		round->stats.late_rows++;
-		if (round->batch->job.event_time.late == JOB_LATE_ROUTE && !view->replaying)
-			route_row(round, view, input->slot);
-	}
-	if (finite)
-		job_advance_watermark(round, input, event);
+		return take_truncated(round, view);
+	if (!has_event)
+		return false;
+	if (view->sessions)
+		return take_in_session(round, view, event);
+	if (view->vq->sliced)
+		return take_in_slice(round, view, event);
+	return take_in_windows(round, view, event);
+}
+
+/* must a late row go to another stream? */
+static bool
+is_routed(const JobRound *round, bool replaying)
+{
+	return round->batch->job.event_time.late == JOB_LATE_ROUTE && !replaying;
+}
+
+/* corrections and late rows of a replayed row were written before */
+static void
+begin_row(JobRound *round, ViewRound *view, TupleTableSlot *slot, int64 msg_id, bool replaying)
+{
+	view->emit = replaying ? NULL : ((ViewBatch *) round->batch->loaded)->emit;
+	ResetExprContext(view->econtext);
+	view->aggs->ordinal = msg_id;
+	view->econtext->ecxt_scantuple = slot;
+	view->econtext->ecxt_innertuple = NULL;
 }
 
 void
 view_take_row(JobRound *round, JobInput *input)
 {
 	ViewRound  *view = round->state;
-	ExprContext *econtext = view->econtext;
+	bool		replaying = input->off < round->progress[input->number].replay_to;
+	Timestamp	event = 0;
+	bool		has_event = false;
 	MemoryContext old;
 
-	/* corrections and late rows of a replayed row were written before */
-	view->replaying = input->off < round->progress[input->number].replay_to;
-	view->emit = view->replaying ? NULL : ((ViewBatch *) round->batch->loaded)->emit;
-
-	ResetExprContext(econtext);
-	view->aggs->ordinal = LOG_MSG_ID(input->partition, input->off);
-	econtext->ecxt_scantuple = input->slot;
-	econtext->ecxt_innertuple = NULL;
-
-	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	begin_row(round, view, input->slot, LOG_MSG_ID(input->partition, input->off), replaying);
+	old = MemoryContextSwitchTo(view->econtext->ecxt_per_tuple_memory);
 	if (view->vq->windowed)
-		take_windowed(round, view, input);
-	else
+		has_event = find_event(view, &event);
+	if (view->joined)
+	{
+		ViewMessage *message = view_join_add(view->joined, input);
+
+		message->replaying = replaying;
+		message->has_event = has_event;
+		message->event = event;
+		message->has_watermark = round->stats.has_watermark;
+		message->watermark = round->stats.watermark;
+	}
+	else if (!view->vq->windowed)
 		take_unwindowed(view);
+	else if (take_windowed(round, view, has_event, event))
+	{
+		round->stats.late_rows++;
+		if (is_routed(round, replaying))
+			route_row(round, view, input->slot);
+	}
+	if (has_event)
+		job_advance_watermark(round, input, event);
 	MemoryContextSwitchTo(old);
+}
+
+/* ---- joins with tables ---- */
+
+/* take a row of the join; a message may have any number of them */
+static void
+take_joined(ViewMessage *message, TupleTableSlot *slot, void *arg)
+{
+	JobRound   *round = arg;
+	ViewRound  *view = round->state;
+	MemoryContext old;
+
+	begin_row(round, view, slot, message->msg_id, message->replaying);
+	round->stats.has_watermark = message->has_watermark;
+	round->stats.watermark = message->watermark;
+	old = MemoryContextSwitchTo(view->econtext->ecxt_per_tuple_memory);
+	if (!view->vq->windowed)
+		take_unwindowed(view);
+	else if (take_windowed(round, view, message->has_event, message->event))
+		message->late = true;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+take_late_message(ViewMessage *message, TupleTableSlot *slot, void *arg)
+{
+	JobRound   *round = arg;
+
+	if (!message->late)
+		return;
+	round->stats.late_rows++;
+	if (is_routed(round, message->replaying))
+		route_row(round, round->state, slot);
+}
+
+/* join the messages of the round with the tables */
+static void
+join_messages(JobRound *round, ViewRound *view)
+{
+	bool		has_watermark = round->stats.has_watermark;
+	Timestamp	watermark = round->stats.watermark;
+
+	view_join_run(view->joined, take_joined, round);
+	round->stats.has_watermark = has_watermark;
+	round->stats.watermark = watermark;
+	if (view->vq->windowed)
+		view_join_each_message(view->joined, take_late_message, round);
+	view_join_end(view->joined);
 }
 
 /* ---- a round ---- */
@@ -443,20 +522,26 @@ view_begin_round(JobRound *round)
 	ViewBatch  *batch = round->batch->loaded;
 	ViewQuery  *vq = batch->vq;
 	ViewRound  *view = palloc0(sizeof(ViewRound));
+	Expr	   *where;
 
 	view->vq = vq;
 	view->econtext = CreateStandaloneExprContext();
 	if (vq->windowed)
 	{
-		view->event_time = view_compile_expression(vq, vq->event_time);
+		/* over the stream's rows, also if tables are joined with them */
+		view->event_time = ExecInitExpr(expression_planner(vq->event_time), NULL);
 		if (vq->window_start)
 			view->window_start = view_compile_expression(vq, vq->window_start);
 		if (!vq->sliced || batch->emit)
 			view->windows = palloc(sizeof(ViewWindow) * vq->window.max_windows);
 		view->window_slot = make_window_slot(vq);
 	}
-	if (vq->where)
-		view->where = view_compile_expression(vq, vq->where);
+	where = batch->join ? vq->window_quals : vq->where;
+	if (where)
+		view->where = view_compile_expression(vq, where);
+	if (batch->join)
+		view->joined = view_join_begin(batch->join, round->batch->source,
+									   round->batch->npartitions);
 	view->aggs = view_agg_set_create(vq);
 	compile_keys(view, vq);
 	view->state = view_state_open(batch->state, vq, view->aggs);
@@ -479,6 +564,8 @@ view_flush_round(JobRound *round)
 {
 	ViewRound  *view = round->state;
 
+	if (view->joined)
+		join_messages(round, view);
 	if (view->sessions)
 		view_sessions_flush(view->sessions);
 	else
@@ -499,6 +586,8 @@ view_load(JobBatch *job_batch)
 	/* the query was analyzed when the view was created */
 	batch->vq = view_analyze(castNode(Query, stringToNode(job_batch->job.query_tree)));
 	view_check_access(batch->vq, job_batch->owner);
+	if (batch->vq->tables)
+		batch->join = view_join_prepare(batch->vq, job_batch->job.query);
 	batch->state = table_open(job_batch->job.state, NoLock);
 	batch->had_watermark = job_batch->stats.has_watermark;
 	batch->watermark = job_batch->stats.watermark;

@@ -273,6 +273,10 @@ view_make_batch_query(Query *query)
 
 	if (!view_is_merging(vq))
 		return copyObject(query);
+	if (vq->tables)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("sessions of messages that are joined with tables have no query over the stream")));
 	result = copyObject(vq->query);
 	use_subquery(vq, result);
 	return result;

@@ -38,6 +38,7 @@
 #include "view/agg.h"
 #include "view/analyze.h"
 #include "view/emit.h"
+#include "view/joined.h"
 #include "view/late.h"
 #include "view/result_table.h"
 #include "view/state_table.h"
@@ -376,6 +377,8 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 	query = view_parse_query(text);
 	vq = view_analyze(query);
 	view_check_access(vq, GetUserId());
+	if (vq->tables)
+		(void) view_join_prepare(vq, text);
 	check_streams(vq, &job, rv->relname);
 
 	job.kind = VIEW_JOB_KIND;
