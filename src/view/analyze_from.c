@@ -120,7 +120,7 @@ add_item(FromState *from, Index rti, bool nullable)
 			add_window(from, rti, rte, nullable);
 			break;
 		case RTE_SUBQUERY:
-			view_refuse("a subquery", NULL);
+			view_refuse("a subquery", "Use it in a pipe whose target the view reads.");
 			break;
 		case RTE_VALUES:
 			view_refuse("VALUES", NULL);
