@@ -17,7 +17,7 @@ say "loading ${file:?}"
 gzip -dcf <"$file" | run_as_user perl "$src/parse_access_log.pl" "$work/lines" | sql
 status=("${PIPESTATUS[@]}")
 [ "${status[*]}" = "0 0 0" ] || die "loading $file failed"
-sql -At -c "SELECT streamq.wait_until_caught_up('requests_per_minute', '10 minutes')" >/dev/null
+sql -At -c "SELECT streamq.wait_until_caught_up(name, '10 minutes') FROM streamq.jobs" >/dev/null
 sleep 1
 touch "$work/stop"
 wait "$consumer" || die "the consumer failed"

@@ -23,6 +23,13 @@ SELECT streamq.create_continuous_view('requests_per_minute', $$
 	GROUP BY w.window_start, w.window_end, status
 	$$, watermark_delay => '1 minute') AS continuous_view;
 
+-- Visits: requests of a host, until it is quiet for half an hour.
+SELECT streamq.create_continuous_view('visits', $$
+	SELECT w.window_start, w.window_end, host, count(*) AS requests, count(DISTINCT url) AS urls
+	FROM requests, streamq.session(at, '30 minutes') w
+	GROUP BY w.window_start, w.window_end, host
+	$$, watermark_delay => '1 minute') AS continuous_view;
+
 -- What the consumer writes.
 CREATE TABLE server_errors (msg_id bigint PRIMARY KEY, at timestamptz, status int, host text, url text);
 SELECT streamq.create_group('requests', 'errors');

@@ -41,6 +41,23 @@ SELECT streamq.create_continuous_view('statements', $$
 		upper(substring(message FROM 'statement: *([A-Za-z]+)'))
 	$$, watermark_delay => '1 second') AS continuous_view;
 
+-- The load of the last ten seconds, every two seconds: hopping windows.
+SELECT streamq.create_continuous_view('load', $$
+	SELECT w.window_start, w.window_end, count(*) AS statements
+	FROM server_log, streamq.hop(log_time, '2 seconds', '10 seconds') w
+	WHERE message LIKE 'duration: %statement: %'
+	GROUP BY w.window_start, w.window_end
+	$$, watermark_delay => '1 second') AS continuous_view;
+
+-- Bursts of a connection, which end when it is quiet for a tenth of a second:
+-- sessions.
+SELECT streamq.create_continuous_view('bursts', $$
+	SELECT w.window_start, w.window_end, process_id, count(*) AS statements
+	FROM server_log, streamq.session(log_time, '100 ms') w
+	WHERE message LIKE 'duration: %statement: %'
+	GROUP BY w.window_start, w.window_end, process_id
+	$$, watermark_delay => '1 second') AS continuous_view;
+
 -- What the consumer writes.
 CREATE TABLE slow_statements (msg_id bigint PRIMARY KEY, at timestamptz, ms float8, statement text);
 SELECT streamq.create_group('server_log', 'slow');

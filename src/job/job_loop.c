@@ -70,8 +70,8 @@ find_path(List *jobs, Oid from, Oid to, List **seen, char **path)
 }
 
 /*
- * Nobody else may create a job with sinks until this transaction ends, because
- * neither of us would see the other's job.
+ * No other transaction may create a job with sinks until this one ends, because
+ * neither would see the other's job, and both together may close a loop.
  */
 static void
 lock_graph(void)

@@ -40,6 +40,7 @@ typedef struct PipeJoin
 	Oid			stream[2];
 	AttrNumber	time[2];		/* columns that are compared */
 	Oid			time_type;		/* timestamptz or timestamp */
+	Bitmapset  *columns[2];		/* columns that the query uses */
 	int64		low;			/* bounds of right time minus left time, */
 	int64		high;			/* microseconds */
 } PipeJoin;
@@ -78,6 +79,9 @@ extern bool pipe_join_tables_complete(const JobRow *job);
 
 /* are there tables of a job with this id? */
 extern bool pipe_join_has_tables(int32 job_id);
+
+/* the column of a side's table for a column of its stream */
+extern int	pipe_join_column(const PipeJoin *join, int side, AttrNumber attno);
 
 /* all conditions of the query */
 extern Node *pipe_join_conditions(Query *query);

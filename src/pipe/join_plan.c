@@ -13,8 +13,10 @@
  */
 #include "postgres.h"
 
+#include "access/attmap.h"
 #include "access/stratnum.h"
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_type_d.h"
 #include "commands/defrem.h"
@@ -23,7 +25,9 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 
@@ -44,12 +48,24 @@ change_join(Query *query, JoinType type)
 	return parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
 }
 
-/* let the query read the table of waiting messages instead of the stream */
+/* let the query read a side's table of waiting messages instead of the stream */
 static void
-read_waiting(Query *query, Index rti, Oid table)
+read_waiting(Query *query, const PipeJoin *join, int side, Index rti, Oid table)
 {
 	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+	Relation	stream = table_open(rte->relid, NoLock);
+	AttrMap    *map = make_attrmap(RelationGetNumberOfAttributes(stream));
+	bool		whole_row;
+	Query	   *mapped;
 
+	table_close(stream, NoLock);
+	/* an alias of the join names columns that are not used, too */
+	for (int i = 0; i < map->maplen; i++)
+		map->attnums[i] = bms_is_member(i + 1, join->columns[side]) ?
+			pipe_join_column(join, side, i + 1) : 1;
+	mapped = (Query *) map_variable_attnos((Node *) query, rti, 0, map, InvalidOid, &whole_row);
+	*query = *mapped;
+	rte = rt_fetch(rti, query->rtable);
 	rte->relid = table;
 	pipe_allow(query, rte);
 }
@@ -136,13 +152,15 @@ pipe_join_query(const JobRow *job, const PipeJoin *join, Query *query,
 	for (int i = 0; i < 2; i++)
 		rti[i] = query_find_source(query, join->stream[i]);
 
-	read_waiting(query, rti[other], tables[other]);
-	time = makeVar(rti[side], join->time[side], join->time_type, -1, InvalidOid, 0);
+	read_waiting(query, join, other, rti[other], tables[other]);
+	if (alone)
+		read_waiting(query, join, side, rti[side], tables[side]);
+	time = makeVar(rti[side],
+				   alone ? pipe_join_column(join, side, join->time[side]) : join->time[side], join->time_type, -1, InvalidOid, 0);
 	if (alone)
 	{
 		JoinExpr   *expr = linitial_node(JoinExpr, query->jointree->fromlist);
 
-		read_waiting(query, rti[side], tables[side]);
 		expr->quals = make_and_qual(expr->quals, (Node *) is_finite(time));
 		add_condition(query, has_no_row(expr, rti[other]));
 		add_condition(query, closed_now(time, closed_from[side], closed_to[side]));
@@ -153,7 +171,7 @@ pipe_join_query(const JobRow *job, const PipeJoin *join, Query *query,
 	/* a message that was written without a match has none later */
 	if (pipe_join_keeps(join, other) && closed_from[other] != DT_NOBEGIN)
 	{
-		time = makeVar(rti[other], join->time[other], join->time_type, -1, InvalidOid, 0);
+		time = makeVar(rti[other], pipe_join_column(join, other, join->time[other]), join->time_type, -1, InvalidOid, 0);
 		add_condition(query, compare(time, BTGreaterStrategyNumber, closed_from[other]));
 	}
 	return query;

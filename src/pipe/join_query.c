@@ -320,23 +320,38 @@ pipe_join_conditions(Query *query)
 	return eval_const_expressions(NULL, (Node *) make_ands_explicit(quals));
 }
 
-/* rows that wait for a match have no place in the stream any more */
+/*
+ * Find the columns that the query uses.  Rows that wait for a match have no
+ * place in the stream any more, so there are no system columns.
+ */
 static void
-refuse_system_columns(Query *query, const PipeJoin *join)
+find_columns(Query *query, PipeJoin *join)
 {
 	for (int i = 0; i < 2; i++)
 	{
 		Bitmapset  *attrs = NULL;
-		int			x;
+		int			x = -1;
 
 		pull_varattnos((Node *) query->targetList, join->rti[i], &attrs);
 		pull_varattnos((Node *) query->jointree, join->rti[i], &attrs);
-		x = bms_next_member(attrs, -1);
-		if (x >= 0 && x + FirstLowInvalidHeapAttributeNumber < 0)
-			refuse("system columns in a join of two streams", NULL);
-		if (x >= 0 && x + FirstLowInvalidHeapAttributeNumber == 0)
-			refuse("whole rows in a join of two streams", "Name the columns.");
+		while ((x = bms_next_member(attrs, x)) >= 0)
+		{
+			AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
+
+			if (attno < 0)
+				refuse("system columns in a join of two streams", NULL);
+			if (attno == 0)
+				refuse("whole rows in a join of two streams", "Name the columns.");
+			join->columns[i] = bms_add_member(join->columns[i], attno);
+		}
 	}
+}
+
+int
+pipe_join_column(const PipeJoin *join, int side, AttrNumber attno)
+{
+	Assert(bms_is_member(attno, join->columns[side]));
+	return bms_member_index(join->columns[side], attno) + 1;
 }
 
 PipeJoin *
@@ -345,7 +360,7 @@ pipe_join_analyze(Query *query)
 	PipeJoin   *join = palloc0(sizeof(PipeJoin));
 	Node	   *quals = find_streams(query, join);
 
-	refuse_system_columns(query, join);
+	find_columns(query, join);
 	find_bounds(join, quals);
 	return join;
 }

@@ -2,9 +2,9 @@
  * join_rows.c
  *	  The messages of a join that wait for a match.
  *
- * There is a table for each side.  It has the columns of the stream, so that
- * the query means the same if it reads the table instead; those that the query
- * does not use are null.  An index finds messages by the columns that the join
+ * There is a table for each side.  It has the columns of the stream that the
+ * query uses, in their order, which a dump and restore keeps.  An index finds
+ * messages by the columns that the join
  * compares, and by time.
  */
 #include "postgres.h"
@@ -58,23 +58,17 @@ run(const char *sql)
 /* ---- creating the tables ---- */
 
 static void
-append_columns(StringInfo sql, Relation stream)
+append_columns(StringInfo sql, Relation stream, const PipeJoin *join, int side)
 {
 	TupleDesc	desc = RelationGetDescr(stream);
+	int			attno = -1;
 
-	for (int i = 0; i < desc->natts; i++)
+	while ((attno = bms_next_member(join->columns[side], attno)) >= 0)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+		int			column = pipe_join_column(join, side, attno);
 
-		if (i > 0)
-			appendStringInfoString(sql, ", ");
-		/* numbers of columns must be those of the stream */
-		if (att->attisdropped)
-		{
-			appendStringInfo(sql, "column_%d pg_catalog.bool", i + 1);
-			continue;
-		}
-		appendStringInfo(sql, "column_%d %s", i + 1,
+		appendStringInfo(sql, "%scolumn_%d %s", column > 1 ? ", " : "", column,
 						 format_type_extended(att->atttypid, att->atttypmod,
 											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
 		if (OidIsValid(att->attcollation))
@@ -125,12 +119,13 @@ create_table(const JobRow *job, const PipeJoin *join, Query *query, int side, Oi
 	Relation	stream = table_open(join->stream[side], NoLock);
 	StringInfoData sql;
 	Bitmapset  *columns;
+	int			time = pipe_join_column(join, side, join->time[side]);
 	int			x = -1;
 	int			n = 0;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s.%s (", STREAMQ_SCHEMA, name);
-	append_columns(&sql, stream);
+	append_columns(&sql, stream, join, side);
 	appendStringInfoString(&sql, ") USING heap");
 	run(sql.data);
 	table_close(stream, NoLock);
@@ -145,11 +140,11 @@ create_table(const JobRow *job, const PipeJoin *join, Query *query, int side, Oi
 	columns = equal_columns(pipe_join_conditions(query), join, side);
 	columns = bms_del_member(columns, join->time[side]);
 	while ((x = bms_next_member(columns, x)) >= 0 && n++ < INDEX_MAX_KEYS - 1)
-		appendStringInfo(&sql, "column_%d, ", x);
-	appendStringInfo(&sql, "column_%d)", join->time[side]);
+		appendStringInfo(&sql, "column_%d, ", pipe_join_column(join, side, x));
+	appendStringInfo(&sql, "column_%d)", time);
 	run(sql.data);
 	if (n > 0)
-		run(psprintf("CREATE INDEX ON %s.%s (column_%d)", STREAMQ_SCHEMA, name, join->time[side]));
+		run(psprintf("CREATE INDEX ON %s.%s (column_%d)", STREAMQ_SCHEMA, name, time));
 }
 
 /* the tables belong to the job's view */
@@ -210,22 +205,18 @@ pipe_join_plan_keep(const JobRow *job, const PipeJoin *join, int side, Query *qu
 					double nrows, char **text)
 {
 	Oid			stream = join->stream[side];
-	Bitmapset  *attrs = NULL;
 	StringInfoData names;
 	StringInfoData values;
-	int			x = -1;
+	int			attno = -1;
 	Query	   *insert;
 	RangeTblEntry *select;
 
-	pull_varattnos((Node *) query->targetList, join->rti[side], &attrs);
-	pull_varattnos((Node *) query->jointree, join->rti[side], &attrs);
 	initStringInfo(&names);
 	initStringInfo(&values);
-	while ((x = bms_next_member(attrs, x)) >= 0)
+	while ((attno = bms_next_member(join->columns[side], attno)) >= 0)
 	{
-		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
-
-		appendStringInfo(&names, "%scolumn_%d", names.len > 0 ? ", " : "", attno);
+		appendStringInfo(&names, "%scolumn_%d", names.len > 0 ? ", " : "",
+						 pipe_join_column(join, side, attno));
 		appendStringInfo(&values, "%sm.%s", values.len > 0 ? ", " : "",
 						 quote_identifier(get_attname(stream, attno, false)));
 	}
@@ -269,18 +260,20 @@ bool
 pipe_join_next(const JobRow *job, const PipeJoin *join, int side, Timestamp after,
 			   Timestamp *time)
 {
+	int			column = pipe_join_column(join, side, join->time[side]);
+
 	return run_about_rows(join,
 						  psprintf("SELECT pg_catalog.min(column_%d) FROM %s.%s "
 								   "WHERE column_%d OPERATOR(pg_catalog.>) $1",
-								   join->time[side], STREAMQ_SCHEMA,
-								   get_rel_name(rows_table(job, side)), join->time[side]),
+								   column, STREAMQ_SCHEMA,
+								   get_rel_name(rows_table(job, side)), column),
 						  after, time);
 }
 
 void
 pipe_join_delete(const JobRow *job, const PipeJoin *join, int side, Timestamp up_to)
 {
-	int			column = join->time[side];
+	int			column = pipe_join_column(join, side, join->time[side]);
 
 	(void) run_about_rows(join,
 						  psprintf("DELETE FROM %s.%s WHERE column_%d OPERATOR(pg_catalog.<=) $1 "

@@ -60,8 +60,8 @@ describe(const JobRow *job, JobRelation *relations)
 }
 
 /*
- * The view's rule is right for every server that has it.  But a dump has no
- * dependency on the target, nor the numbers of columns, which may differ.
+ * The rule of the view is right in every server.  What a dump lacks is the
+ * dependency on the target, and the numbers of columns, which may differ.
  */
 static bool
 is_current(const JobRow *job)

@@ -23,7 +23,7 @@
 #include "query/query.h"
 #include "stream/writer.h"
 
-/* a plan for this many times more or fewer rows than there are is made again */
+/* a plan is made again if the number of rows differs by this factor */
 #define REPLAN_FACTOR	8
 
 typedef struct PipeRound

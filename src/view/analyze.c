@@ -83,7 +83,8 @@ add_source(FromState *from, Index rti, RangeTblEntry *rte)
 							   get_rel_name(rt_fetch(from->source_rti, from->query->rtable)->relid),
 							   get_rel_name(rte->relid)),
 					 errhint("Create one continuous view for each stream, or copy the messages into one stream.")));
-		view_refuse("a join with a table", "Join the table when you read the view.");
+		view_refuse("a join with a table",
+					"Join the table when you read the view, or in a pipe whose target the view reads.");
 	}
 	if (!is_stream)
 		ereport(ERROR,
@@ -167,7 +168,7 @@ walk_jointree(FromState *from, Node *node)
 				add_window(from, rti, rte);
 				break;
 			case RTE_SUBQUERY:
-				view_refuse("a subquery", NULL);
+				view_refuse("a subquery", "Use it in a pipe whose target the view reads.");
 				break;
 			case RTE_VALUES:
 				view_refuse("VALUES", NULL);
@@ -297,7 +298,7 @@ refuse_clauses(Query *query)
 	if (query->cteList)
 		view_refuse("WITH", NULL);
 	if (query->hasSubLinks)
-		view_refuse("a subquery", NULL);
+		view_refuse("a subquery", "Use it in a pipe whose target the view reads.");
 	if (query->hasWindowFuncs || query->windowClause)
 		view_refuse("window functions with OVER", "Use them when you read the view.");
 	if (query->hasTargetSRFs)

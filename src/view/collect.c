@@ -122,9 +122,9 @@ add_ordinal(ViewAgg *agg)
 }
 
 /*
- * A dump prints the subquery, and a restore parses it.  The collation of the
- * input was perhaps explicit, but those of columns are implicit, and may
- * conflict.
+ * The collation of an argument may be explicit, but columns of `inputs` have
+ * implicit collations, which may conflict.  PostgreSQL would notice when the
+ * subquery is restored from a dump, so the collation is made explicit.
  */
 static void
 keep_collation(Aggref *aggref)

@@ -166,6 +166,28 @@ SELECT * FROM pairs WHERE a > 20 ORDER BY 1;
 SELECT streamq.drop_pipe('idle');
 DROP TABLE b;
 
+-- ---- columns are dropped and added while messages wait
+
+CREATE TABLE b (gone int, id int, k text, at timestamptz) USING streamq;
+ALTER TABLE b DROP COLUMN gone;
+BEGIN;
+SELECT streamq.create_pipe('changed', $$
+	SELECT x AS a, y AS b FROM (a LEFT JOIN b ON a.k = b.k AND a.at = b.at) AS j (x, k1, t1, y) $$, 'pairs');
+SELECT streamq.pause('changed');
+COMMIT;
+TRUNCATE a, pairs;
+INSERT INTO b VALUES (31, 'x', '2024-06-01');
+SELECT streamq.run_job('changed');
+ALTER TABLE a ADD COLUMN more text DEFAULT 'm';
+ALTER TABLE b ADD COLUMN other int;
+INSERT INTO a VALUES (32, 'x', '2024-06-01'), (33, 'y', '2024-06-01'), (34, 'z', '2024-06-02');
+INSERT INTO b VALUES (35, 'z', '2024-06-02', 1);
+SELECT streamq.run_job('changed');
+SELECT * FROM pairs ORDER BY 1;
+SELECT streamq.drop_pipe('changed');
+ALTER TABLE a DROP COLUMN more;
+DROP TABLE b;
+
 -- ---- refusals
 
 CREATE TABLE b (id int, k text, at timestamptz, local timestamp) USING streamq;

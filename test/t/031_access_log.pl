@@ -81,8 +81,15 @@ is( $node->safe_psql('postgres', q{
 	`gzip -dc '$log' | grep -c '17/May/2015:10:05:.* 200 '` =~ s/\s//gr,
 	'one window against grep');
 is( $node->safe_psql('postgres',
-		q{SELECT rows_processed, late_rows, errors, lag FROM streamq.jobs}),
+		q{SELECT rows_processed, late_rows, errors, lag FROM streamq.jobs
+			WHERE name = 'requests_per_minute'}),
 	'10000|0|0|0', 'the figures of the job');
+
+# visits, which are sessions
+is( $node->safe_psql('postgres', q{
+		SELECT streamq.wait_until_caught_up('visits'),
+			streamq.verify_continuous_view('visits'), (SELECT sum(requests) FROM visits)}),
+	't|0|10000', 'visits equal their query');
 
 # the consumer takes the server errors, exactly once
 $node->safe_psql('postgres', slurp_file("$source/demo/consume_errors.sql")) for 1 .. 3;
