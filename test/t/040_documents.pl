@@ -85,7 +85,7 @@ for my $document (glob("$source/README.md $source/docs/*.md"))
 }
 
 # the reference is complete
-my $reference = slurp_file("$source/docs/reference.md");
+my $reference = slurp_file("$source/docs/reference.md") . slurp_file("$source/docs/reference-views.md");
 $node->safe_psql('postgres', 'CREATE EXTENSION streamq');
 for my $function (
 	split /\n/,
