@@ -283,7 +283,7 @@ flatten_group_vars(Query *query, Node *node)
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
 #endif
 
-/* 18: the executor can run any query again */
+/* 18: ExecutorRun() does not ask whether a query runs only once */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)
 #else
@@ -391,7 +391,7 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_BEGIN_CUSTOM_SLOT(css, ops)		((void) 0)
 #endif
 
-/* 18: the executor does not ask whether it runs a query only once */
+/* 18: as for ExecutorRun(), in the hook that is called in its place */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_EXECUTOR_RUN_EXTRA	, bool execute_once
 #define COMPAT_EXECUTOR_RUN_ARG		, execute_once

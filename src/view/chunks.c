@@ -19,6 +19,7 @@
 #include "access/skey.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -29,6 +30,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/loaded.h"
 #include "compat.h"
 #include "view/chunks.h"
 
@@ -65,7 +67,9 @@ view_chunk_table(Relation rel, ViewChunkTable *table)
 	table->window_start = get_attnum(relid, "window_start");
 	table->hash = get_attnum(relid, "group_hash");
 	table->chunk = get_attnum(relid, "chunk");
-	if (table->hash == InvalidAttrNumber || table->chunk == InvalidAttrNumber ||
+	/* nobody but streamq creates tables in its schema */
+	if (RelationGetNamespace(rel) != get_namespace_oid(STREAMQ_SCHEMA, false) ||
+		table->hash == InvalidAttrNumber || table->chunk == InvalidAttrNumber ||
 		get_atttype(relid, table->chunk) != view_input_type())
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

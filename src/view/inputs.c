@@ -13,7 +13,6 @@
 #include "access/tupmacs.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -74,7 +73,8 @@ make_desc(int natts, const Oid *types)
 	desc->columns = palloc(sizeof(ViewInputColumn) * Max(1, natts));
 	for (int i = 0; i < natts; i++)
 		init_column(&desc->columns[i], types[i]);
-	desc->types = hash_bytes((const unsigned char *) types, natts * sizeof(Oid));
+	desc->types = palloc(sizeof(Oid) * Max(1, natts));
+	memcpy(desc->types, types, sizeof(Oid) * natts);
 	return desc;
 }
 
@@ -412,16 +412,19 @@ view_inputs_append(ViewInputs *inputs, const ViewInputs *other)
 Datum
 view_inputs_save(const ViewInputDesc *desc, const ViewInputs *inputs)
 {
-	ViewInputHeader header = {.format = VIEW_INPUT_FORMAT, .types = desc->types,
+	ViewInputHeader header = {.format = VIEW_INPUT_FORMAT, .natts = desc->natts,
 	.nchunks = inputs->nchunks, .nrows = inputs->nrows};
+	Size		types_len = sizeof(Oid) * desc->natts;
 	Size		chunks_len = sizeof(ViewChunkRef) * inputs->nchunks;
-	Size		len = VARHDRSZ + sizeof(header) + chunks_len + inputs->rows.len;
+	Size		len = VARHDRSZ + sizeof(header) + types_len + chunks_len + inputs->rows.len;
 	char	   *result = palloc(len);
 	char	   *p = VARDATA(result);
 
 	SET_VARSIZE(result, len);
 	memcpy(p, &header, sizeof(header));
 	p += sizeof(header);
+	memcpy(p, desc->types, types_len);
+	p += types_len;
 	for (int i = 0; i < inputs->nchunks; i++)
 	{
 		ViewChunkRef chunk = inputs->chunks[i];
@@ -440,18 +443,25 @@ view_input_open(const ViewInputDesc *desc, Datum stored, ViewInputValue *value)
 	struct varlena *v = PG_DETOAST_DATUM_PACKED(stored);
 	const char *p = VARDATA_ANY(v);
 	Size		len = VARSIZE_ANY_EXHDR(v);
+	Size		types_len;
 
 	if (len < sizeof(ViewInputHeader))
 		report_damage();
 	memcpy(&value->header, p, sizeof(ViewInputHeader));
 	if (value->header.format != VIEW_INPUT_FORMAT ||
-		(len - sizeof(ViewInputHeader)) / sizeof(ViewChunkRef) < value->header.nchunks)
+		value->header.natts > MaxTupleAttributeNumber)
 		report_damage();
-	if (desc && value->header.types != desc->types)
+	types_len = sizeof(Oid) * value->header.natts;
+	if (len < sizeof(ViewInputHeader) + types_len ||
+		(len - sizeof(ViewInputHeader) - types_len) / sizeof(ViewChunkRef) < value->header.nchunks)
+		report_damage();
+	value->types = p + sizeof(ViewInputHeader);
+	if (desc && (value->header.natts != desc->natts ||
+				 memcmp(value->types, desc->types, types_len) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("aggregate input belongs to another aggregate")));
-	value->chunks = p + sizeof(ViewInputHeader);
+	value->chunks = value->types + types_len;
 	value->rows = value->chunks + sizeof(ViewChunkRef) * value->header.nchunks;
 	value->end = p + len;
 }

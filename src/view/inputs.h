@@ -19,12 +19,16 @@
 
 #include "view/analyze.h"
 
-/* the header of a stored value, after the varlena header */
+/*
+ * The header of a stored value, after the varlena header.  The OIDs of the
+ * columns' types follow it: a value is read only by whoever asks for these
+ * types, because anybody may call the SQL functions.
+ */
 typedef struct ViewInputHeader
 {
 	uint16		format;			/* VIEW_INPUT_FORMAT */
 	uint16		unused;
-	uint32		types;			/* hash of the columns' types */
+	uint32		natts;			/* number of columns */
 	uint32		nchunks;
 	uint32		nrows;			/* rows in this value */
 } ViewInputHeader;
@@ -64,7 +68,7 @@ typedef struct ViewInputDesc
 {
 	int			natts;
 	ViewInputColumn *columns;
-	uint32		types;
+	Oid		   *types;
 } ViewInputDesc;
 
 /* an aggregate that collects its input */
@@ -144,6 +148,7 @@ extern const char *view_input_read(const ViewInputDesc *desc, const char *row, c
 typedef struct ViewInputValue
 {
 	ViewInputHeader header;
+	const char *types;			/* Oid, perhaps not aligned */
 	const char *chunks;			/* ViewChunkRef, perhaps not aligned */
 	const char *rows;
 	const char *end;

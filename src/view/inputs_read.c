@@ -55,7 +55,7 @@ put_rows(ReturnSetInfo *rsinfo, const ViewInputDesc *desc, const ViewInputValue 
  *
  * Returns the rows of input, including those in chunks of the state table.
  * There are no privileges to check, because only streamq makes values that
- * refer to chunks.
+ * refer to chunks, and their random ids are in one state table only.
  */
 Datum
 streamq_aggregate_inputs(PG_FUNCTION_ARGS)
@@ -105,7 +105,7 @@ streamq_aggregate_inputs(PG_FUNCTION_ARGS)
 /* the transition state of aggregate_input_merge() */
 typedef struct InputMerge
 {
-	ViewInputDesc desc;			/* only the types' hash is known */
+	ViewInputDesc desc;			/* only the types are known */
 	ViewInputs *inputs;
 } InputMerge;
 
@@ -128,7 +128,10 @@ streamq_aggregate_input_merge_add(PG_FUNCTION_ARGS)
 	if (merge == NULL)
 	{
 		merge = MemoryContextAllocZero(aggcontext, sizeof(InputMerge));
-		merge->desc.types = value.header.types;
+		merge->desc.natts = value.header.natts;
+		merge->desc.types = MemoryContextAlloc(aggcontext,
+											   sizeof(Oid) * Max(1, value.header.natts));
+		memcpy(merge->desc.types, value.types, sizeof(Oid) * value.header.natts);
 		merge->inputs = view_inputs_create(aggcontext);
 	}
 	view_inputs_load(&merge->desc, merge->inputs, PG_GETARG_DATUM(1));

@@ -174,6 +174,16 @@ SELECT * FROM streamq.aggregate_inputs('s', '\x00') AS i (a int);
 SELECT * FROM streamq.aggregate_inputs('s', '\x0200000000000000000000000000000') AS i (a int);
 SELECT * FROM streamq.aggregate_inputs('s', '\x0100000000000000ffffffff00000000') AS i (a int);
 SELECT * FROM streamq.aggregate_inputs('s', '\x01000000000000000000000000000000') AS i (a int);
+-- other columns than those of the value
+SELECT * FROM streamq.aggregate_inputs('s', '\x0100000002000000000000000000000017000000') AS i (a int, b int);
+SELECT * FROM streamq.aggregate_inputs('s', '\x0100000001000000000000000000000014000000') AS i (a int);
+SELECT * FROM streamq.aggregate_inputs('s', '\x0100000001000000000000000000000017000000') AS i (a int);
+-- chunks are read from state tables only
+CREATE TABLE fake (window_start text, group_hash text, chunk streamq.aggregate_input);
+CREATE INDEX ON fake (window_start, group_hash);
+INSERT INTO fake VALUES ('a', 'b', NULL);
+SELECT * FROM streamq.aggregate_inputs('fake', ('\x0100000001000000010000000000000017000000' || repeat('00', 24))::streamq.aggregate_input) AS i (a int);
+DROP TABLE fake;
 SELECT * FROM streamq.aggregate_inputs('s', NULL) AS i (a int);
 SELECT streamq.aggregate_inputs('s', NULL);
 SELECT streamq.aggregate_input_merge('\x00'::streamq.aggregate_input);
