@@ -187,8 +187,11 @@ sub difference
 
 # ---- cases in one session
 
-sql(q(CREATE EXTENSION streamq;
-	CREATE COLLATION case_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)));
+sql('CREATE EXTENSION streamq');
+# a server without ICU has no collations under which different strings are equal
+my $has_icu = sql(q(SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i')) eq 't';
+sql('CREATE COLLATION case_blind ' . ($has_icu ?
+		q((provider = icu, locale = 'und-u-ks-level2', deterministic = false)) : 'FROM "C"'));
 sql("SELECT setseed(0.$seed)");
 
 sub make_stream
