@@ -195,11 +195,11 @@ SELECT streamq.create_pipe('q14_pipe',
 		at, extra, length(extra) - length(replace(extra, ''c'', '''')) AS c_counts
 	FROM bid WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000', 'q14')$$,
 '{q14_pipe}', 'TABLE q14',
-$$SELECT auction, bidder, 0.908 * price,
+$$SELECT auction, bidder, 0.908 * price AS price,
 	CASE WHEN extract(hour FROM at AT TIME ZONE 'UTC') BETWEEN 8 AND 18 THEN 'dayTime'
 		WHEN extract(hour FROM at AT TIME ZONE 'UTC') NOT BETWEEN 7 AND 19 THEN 'nightTime'
-		ELSE 'otherTime' END,
-	at, extra, length(extra) - length(replace(extra, 'c', ''))
+		ELSE 'otherTime' END AS bid_time_type,
+	at, extra, length(extra) - length(replace(extra, 'c', '')) AS c_counts
 FROM bid WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000$$);
 
 -- statistics of a day: the same text as a view and as a batch

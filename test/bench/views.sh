@@ -33,16 +33,22 @@ quiet()
 # the pages are mapped
 record_query()
 {
-	record "$1" "$(sql -At -c "SELECT bench_run_query(\$q\$$2\$q\$)" -c "SELECT bench_run_query(\$q\$$2\$q\$)" | tail -n 1)"
+	record_last "$1" -c "SELECT bench_run_query(\$q\$$2\$q\$)" -c "SELECT bench_run_query(\$q\$$2\$q\$)"
 }
 
 record_job()
 {
-	local seconds
+	record_last "$1" -c "SELECT count(*) FROM bench_events" -c "SELECT bench_run_job('$2')"
+}
 
-	seconds=$(sql -At -c "SELECT count(*) FROM bench_events" -c "SELECT bench_run_job('$2')" | tail -n 1) ||
-		die "the job failed"
-	record "$1" "$seconds"
+# record_last NAME ARGUMENTS: what the last of psql's commands returns
+record_last()
+{
+	local name=$1 output
+	shift
+
+	output=$(sql -At "$@") || die "cannot measure $name"
+	record "$name" "$(tail -n 1 <<<"$output")"
 }
 
 # a rollup of bench_events: the window function's call, the key
