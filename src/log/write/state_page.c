@@ -98,7 +98,7 @@ find_page(Relation rel, const LogStateKey *state, int lockmode)
 	key.state = *state;
 
 	place = hash_search(places, &key, HASH_FIND, NULL);
-	if (place != NULL)
+	if (place != NULL && place->block != InvalidBlockNumber)
 	{
 		/* asking for the length of the file is a system call */
 		if (ReadRecentBuffer(key.locator, MAIN_FORKNUM, place->block, place->buffer))
@@ -129,6 +129,9 @@ find_page(Relation rel, const LogStateKey *state, int lockmode)
 			return log_state_find(rel, state, lockmode);
 		}
 		place = hash_search(places, &key, HASH_ENTER, NULL);
+		/* it stays so if the search fails, at a damaged page */
+		place->block = InvalidBlockNumber;
+		place->buffer = InvalidBuffer;
 	}
 	buffer = log_state_find(rel, state, lockmode);
 	if (BufferIsValid(buffer))
