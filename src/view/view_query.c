@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -118,8 +119,8 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Node *state)
 	finalfn = ((Form_pg_aggregate) GETSTRUCT(tup))->aggfinalfn;
 	ReleaseSysCache(tup);
 
-	/* the state is the result */
-	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
+	/* the state is the result; a user's aggregate may get a final function */
+	if (aggref->aggfnoid < FirstNormalObjectId && !OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
 		exprCollation(state) == aggref->aggcollid)
 		return state;
 
