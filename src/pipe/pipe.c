@@ -142,7 +142,7 @@ try_plan(const JobRow *job, Relation target, const PipeColumns *columns, Query *
 	if (join)
 		pipe_join_check_privileges(job, target, columns, query);
 	else
-		query_check_privileges(pipe_plan(job, target, columns, NULL, 0, 1000, &text));
+		query_check_relations(pipe_plan(job, target, columns, NULL, 0, 1000, &text));
 }
 
 /* read the options, and check those that are for a join of two streams */

@@ -96,7 +96,7 @@ pipe_load(JobBatch *job_batch)
 		return batch;
 	}
 	plan_for(batch, job, 1000);
-	query_check_privileges(batch->plan);
+	query_check_relations(batch->plan);
 	return batch;
 }
 

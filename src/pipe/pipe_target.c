@@ -283,5 +283,5 @@ pipe_join_check_privileges(const JobRow *job, Relation target, const PipeColumns
 {
 	char	   *text;
 
-	query_check_privileges(pipe_plan(job, target, columns, copyObject(query), 0, 1000, &text));
+	query_check_relations(pipe_plan(job, target, columns, copyObject(query), 0, 1000, &text));
 }
