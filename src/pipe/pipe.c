@@ -86,9 +86,13 @@ rebuild(JobRow *job, Oid owner)
 	/* what it had written to the target is restored, too */
 	if (!job_find_done(job, &done))
 		return false;
-	target = pipe_open_target(job->emit_into, NoLock);
-	job->query_tree = pipe_write_columns(pipe_match_columns(query, target));
-	table_close(target, NoLock);
+	/* pg_upgrade keeps the numbers of columns */
+	if (job->format == JOB_FORMAT_RESTORED)
+	{
+		target = pipe_open_target(job->emit_into, NoLock);
+		job->query_tree = pipe_write_columns(pipe_match_columns(query, target));
+		table_close(target, NoLock);
+	}
 	job_record_dependency(job->target, RelationRelationId, job->emit_into);
 	job_set_current(job);
 	job_skip_done(job, &done);
