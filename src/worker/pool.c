@@ -289,6 +289,7 @@ put_off(WorkerJob *job, TimestampTz now, int least, int most)
 	job->caught_up = false;
 }
 
+/* the turn with the job has ended: decide when it gets the next one */
 static void
 note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz due,
 			 TimestampTz now)
