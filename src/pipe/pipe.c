@@ -86,9 +86,13 @@ rebuild(JobRow *job, Oid owner)
 	/* what it had written to the target is restored, too */
 	if (!job_find_done(job, &done))
 		return false;
-	target = pipe_open_target(job->emit_into, NoLock);
-	job->query_tree = pipe_write_columns(pipe_match_columns(query, target));
-	table_close(target, NoLock);
+	/* pg_upgrade keeps the numbers of columns */
+	if (job->format == JOB_FORMAT_RESTORED)
+	{
+		target = pipe_open_target(job->emit_into, NoLock);
+		job->query_tree = pipe_write_columns(pipe_match_columns(query, target));
+		table_close(target, NoLock);
+	}
 	job_record_dependency(job->target, RelationRelationId, job->emit_into);
 	job_set_current(job);
 	job_skip_done(job, &done);
@@ -142,7 +146,7 @@ try_plan(const JobRow *job, Relation target, const PipeColumns *columns, Query *
 	if (join)
 		pipe_join_check_privileges(job, target, columns, query);
 	else
-		query_check_privileges(pipe_plan(job, target, columns, NULL, 0, 1000, &text));
+		query_check_relations(pipe_plan(job, target, columns, NULL, 0, 1000, &text));
 }
 
 /* read the options, and check those that are for a join of two streams */

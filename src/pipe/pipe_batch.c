@@ -85,6 +85,11 @@ pipe_load(JobBatch *job_batch)
 	query_check_row_security(job->source, job_batch->owner, PIPE_JOB_KIND);
 	batch->target = pipe_open_target(job->emit_into, NoLock);
 	batch->columns = pipe_read_columns(job->query_tree);
+	if (pipe_replace_columns(job, batch->target, batch->columns))
+	{
+		job->query_tree = pipe_write_columns(batch->columns);
+		job_set_current(job);
+	}
 	if (OidIsValid(job->other_source))
 	{
 		query_check_row_security(job->other_source, job_batch->owner, PIPE_JOB_KIND);
@@ -96,7 +101,7 @@ pipe_load(JobBatch *job_batch)
 		return batch;
 	}
 	plan_for(batch, job, 1000);
-	query_check_privileges(batch->plan);
+	query_check_relations(batch->plan);
 	return batch;
 }
 

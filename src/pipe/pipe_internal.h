@@ -47,6 +47,12 @@ extern char *pipe_write_columns(const PipeColumns *columns);
 extern PipeColumns *pipe_read_columns(const char *text);
 
 /*
+ * Replace columns of the target that were dropped by new ones of the original
+ * names.  Returns whether any was replaced.
+ */
+extern bool pipe_replace_columns(const JobRow *job, Relation target, PipeColumns *columns);
+
+/*
  * Plan the insertion of the query's results into the target, for about nrows
  * rows.  *text gets the statement.
  *

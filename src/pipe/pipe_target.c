@@ -9,7 +9,8 @@
  * so defaults, generated columns, conversions, triggers, constraints and
  * policies are those of INSERT.  Columns are matched by name when the pipe is
  * created.  After that, it remembers their numbers, because columns may be
- * renamed.
+ * renamed.  If a column was dropped, another one of the original name takes its
+ * place.
  */
 #include "postgres.h"
 
@@ -121,23 +122,67 @@ pipe_read_columns(const char *text)
 	return columns;
 }
 
+static bool
+is_dropped(Relation target, AttrNumber attnum)
+{
+	return attnum > 0 && TupleDescAttr(RelationGetDescr(target), attnum - 1)->attisdropped;
+}
+
+bool
+pipe_replace_columns(const JobRow *job, Relation target, PipeColumns *columns)
+{
+	bool		changed = false;
+	ListCell   *lc;
+
+	foreach(lc, columns->attnums)
+	{
+		AttrNumber	attnum;
+
+		if (!is_dropped(target, lfirst_int(lc)))
+			continue;
+		attnum = get_attnum(RelationGetRelid(target),
+							get_attname(job->target, foreach_current_index(lc) + 1, false));
+		if (attnum <= 0)
+			continue;
+		lfirst_int(lc) = attnum;
+		changed = true;
+	}
+	if (is_dropped(target, columns->row_attnum))
+	{
+		AttrNumber	attnum = find_row_column(target);
+
+		changed |= attnum != 0;
+		if (attnum != 0)
+			columns->row_attnum = attnum;
+	}
+	return changed;
+}
+
 /* ---- the statement ---- */
 
-static void
-add_column(StringInfo names, StringInfo values, Oid target, AttrNumber attnum, const char *value)
+/* name: of the column when the pipe was created */
+static const char *
+column_name(Oid target, AttrNumber attnum, const char *name)
 {
 	HeapTuple	tup = SearchSysCacheAttNum(target, attnum);
+	const char *result;
 
 	if (!HeapTupleIsValid(tup))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("a column of \"%s\" into which the pipe writes was dropped",
 						get_rel_name(target)),
-				 errhint("Drop the pipe and create it again.")));
-	appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
-					 quote_identifier(NameStr(((Form_pg_attribute) GETSTRUCT(tup))->attname)));
-	appendStringInfo(values, "%s%s", values->len > 0 ? ", " : "", value);
+				 errhint("Add column \"%s\" again, or drop the pipe and create it again.", name)));
+	result = quote_identifier(pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tup))->attname)));
 	ReleaseSysCache(tup);
+	return result;
+}
+
+static void
+add_column(StringInfo names, StringInfo values, const char *name, const char *value)
+{
+	appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "", name);
+	appendStringInfo(values, "%s%s", values->len > 0 ? ", " : "", value);
 }
 
 /* the statement that the pipe executes, with the names of today */
@@ -156,14 +201,19 @@ make_statement(const JobRow *job, const PipeColumns *columns)
 		AttrNumber	source = foreach_current_index(lc) + 1;
 
 		if (lfirst_int(lc) != 0)
-			add_column(&names, &values, job->emit_into, lfirst_int(lc),
-					   psprintf("job.%s", quote_identifier(get_attname(job->target, source, false))));
+		{
+			const char *name = get_attname(job->target, source, false);
+
+			add_column(&names, &values, column_name(job->emit_into, lfirst_int(lc), name),
+					   psprintf("job.%s", quote_identifier(name)));
+		}
 	}
 	if (columns->row_attnum != 0)
 	{
+		const char *name = column_name(job->emit_into, columns->row_attnum, "payload");
 		Oid			type = getBaseType(get_atttype(job->emit_into, columns->row_attnum));
 
-		add_column(&names, &values, job->emit_into, columns->row_attnum,
+		add_column(&names, &values, name,
 				   type == JSONBOID ? "pg_catalog.to_jsonb(r)" :
 				   type == JSONOID ? "pg_catalog.to_jsonb(r)::pg_catalog.json" :
 				   type == BYTEAOID ?
@@ -283,5 +333,5 @@ pipe_join_check_privileges(const JobRow *job, Relation target, const PipeColumns
 {
 	char	   *text;
 
-	query_check_privileges(pipe_plan(job, target, columns, copyObject(query), 0, 1000, &text));
+	query_check_relations(pipe_plan(job, target, columns, copyObject(query), 0, 1000, &text));
 }

@@ -70,8 +70,11 @@ extern Expr *query_message_order(Index rti);
  */
 extern PlannedStmt *query_plan(Query *query, const char *text, double nrows);
 
-/* fail with 42501 unless the current user may run the plan */
-extern void query_check_privileges(PlannedStmt *plan);
+/*
+ * fail with 42501 unless the current user may run the plan, and with 55000 if
+ * it reads a materialized view that has no rows yet
+ */
+extern void query_check_relations(PlannedStmt *plan);
 
 /*
  * Run the plan over the rows, and return how many rows it produced or wrote.

@@ -4,12 +4,15 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "tcop/tcopprot.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 
@@ -37,9 +40,29 @@ query_plan(Query *query, const char *text, double nrows)
 }
 
 void
-query_check_privileges(PlannedStmt *plan)
+query_check_relations(PlannedStmt *plan)
 {
+	ListCell   *lc;
+
 	(void) COMPAT_CHECK_PERMISSIONS(plan);
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		Relation	rel;
+		bool		populated;
+
+		if (rte->rtekind != RTE_RELATION || rte->relkind != RELKIND_MATVIEW)
+			continue;
+		rel = table_open(rte->relid, NoLock);
+		populated = RelationIsPopulated(rel);
+		table_close(rel, NoLock);
+		if (!populated)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("materialized view \"%s\" has not been populated",
+							get_rel_name(rte->relid)),
+					 errhint("Use the REFRESH MATERIALIZED VIEW command.")));
+	}
 }
 
 uint64

@@ -211,7 +211,7 @@ view_join_prepare(ViewQuery *vq, const char *text)
 
 	join->context = CurrentMemoryContext;
 	plan_for(join, 1000);
-	query_check_privileges(join->plan);
+	query_check_relations(join->plan);
 	return join;
 }
 

@@ -12,8 +12,9 @@
  * The first batch of a job with another format than the server's, or of one
  * that went through pg_upgrade, analyzes the query again, empties the state,
  * and starts at the first message of the stream.  A restored job waits until
- * the view reads its state table and the state table has its trigger: a dump
- * creates the trigger last, after the rows of the state table.
+ * the view reads its state table and the state table has its trigger: a
+ * restore creates the trigger last, after the rows of all tables that the view
+ * reads (restore_order.c).  Then it waits for materialized views.
  */
 #include "postgres.h"
 
@@ -39,6 +40,7 @@
 #include "job/replay.h"
 #include "state/state.h"
 #include "view/analyze.h"
+#include "view/restore_order.h"
 #include "view/state_table.h"
 #include "view/view_define.h"
 #include "view/view_job.h"
@@ -135,6 +137,11 @@ view_rebuild(JobRow *job, Oid owner)
 		return false;
 	}
 	query = view_parse_query(job->definition ? job->definition : job->query);
+	if (!view_is_readable(query))
+	{
+		table_close(state, NoLock);
+		return false;
+	}
 	vq = view_analyze(query);
 	view_check_access(vq, owner);
 	if (vq->source != job->source || !view_state_fits(vq, state))

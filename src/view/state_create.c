@@ -207,7 +207,7 @@ create_index_on_keys(const char *table, ViewQuery *vq)
 static void
 create_trigger(const char *table)
 {
-	run_as_owner(psprintf("CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+	run_as_owner(psprintf("CREATE TRIGGER " VIEW_STATE_TRIGGER " BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
 						  "ON %s.%s FOR EACH STATEMENT EXECUTE FUNCTION %s.refuse_state_change()",
 						  STREAMQ_SCHEMA, table, STREAMQ_SCHEMA));
 }

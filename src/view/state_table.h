@@ -20,6 +20,9 @@
 /* name of a state table, with the job's id */
 #define VIEW_STATE_TABLE_NAME	"view_state_%d"
 
+/* the trigger that refuses changes of the table */
+#define VIEW_STATE_TRIGGER		"refuse_change"
+
 /*
  * columns: [window_start, window_end, [counts_after | due,]] group_hash,
  * key_n …, agg_n …, sealed [, chunk]

@@ -40,6 +40,7 @@
 #include "view/emit.h"
 #include "view/joined.h"
 #include "view/late.h"
+#include "view/restore_order.h"
 #include "view/result_table.h"
 #include "view/state_table.h"
 #include "view/view.h"
@@ -130,6 +131,7 @@ view_record_dependencies(const JobRow *job, Query *query)
 					 get_rewrite_oid(job->target, ViewSelectRuleName, false));
 	recordDependencyOnExpr(&rule, (Node *) query, NIL, DEPENDENCY_NORMAL);
 	view_tie(job);
+	view_order_restore(job, query);
 }
 
 /*

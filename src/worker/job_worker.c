@@ -118,6 +118,20 @@ end_canceled(WorkerBatch *batch, WorkerCancel why, bool timed_out, int timeout)
 	return TURN_CANCELED;
 }
 
+/* this batch may end the process, as those before: tell the job's owner now */
+static void
+note_deaths(void *arg)
+{
+	WorkerBatch *batch = arg;
+
+	if (!OidIsValid(base_catalog_oid("job", true)))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	job_note_error(batch->job_id, ERRCODE_ADMIN_SHUTDOWN,
+				   "background worker ended in the middle of a batch");
+	PopActiveSnapshot();
+}
+
 /* one batch of the job this worker has */
 static WorkerOutcome
 run_turn(WorkerBatch *batch)
@@ -129,6 +143,8 @@ run_turn(WorkerBatch *batch)
 
 	batch->job_id = worker_slot->job_id;
 	batch->due = 0;
+	if (worker_pool_job_kills())
+		(void) worker_run(note_deaths, batch, "recording an error", NULL);
 	worker_watch_begin(timeout);
 	ok = worker_run(run_batch, batch, "running a batch of a continuous job",
 					&batch->error);

@@ -13,7 +13,9 @@
  * and all jobs from time to time in case a ring was lost.
  *
  * When a worker ends, nothing has to be undone.  A job counts as held only if
- * the slot of its holder agrees.
+ * the slot of its holder agrees.  If a worker ended in the middle of a batch,
+ * the batch may be the cause, and may end the next worker, too.  So the job is
+ * put off as after an error.
  */
 #include "postgres.h"
 
@@ -61,6 +63,8 @@ typedef struct WorkerJob
 	int			delay;			/* ms until then, doubled each time */
 	int			holder;			/* number of the holder's slot, -1: none */
 	uint32		holder_generation;	/* of that slot */
+	bool		in_turn;		/* the holder runs a batch */
+	int			deaths;			/* batches in a row whose worker ended */
 } WorkerJob;
 
 static dsa_area *area = NULL;
@@ -255,6 +259,13 @@ release_job(WorkerJob *job)
 		set_free(job);
 }
 
+/* did the holder end in the middle of a batch?  The scheduler puts the job off */
+static bool
+lost_worker(WorkerJob *job)
+{
+	return job->in_turn && holder(job) == NULL;
+}
+
 /* may there be something to do, or was the last turn so many naptimes ago? */
 static bool
 wants_turn(const WorkerJob *job, TimestampTz now, int naptimes)
@@ -278,12 +289,15 @@ put_off(WorkerJob *job, TimestampTz now, int least, int most)
 	job->caught_up = false;
 }
 
+/* the turn with the job has ended: decide when it gets the next one */
 static void
 note_outcome(WorkerJob *job, WorkerOutcome outcome, WorkerSeen seen, TimestampTz due,
 			 TimestampTz now)
 {
 	if (outcome == TURN_NONE)
 		return;
+	job->in_turn = false;
+	job->deaths = 0;
 	job->last_turn = now;
 	switch (outcome)
 	{
@@ -518,6 +532,13 @@ worker_pool_tend(TimestampTz now)
 			job->caught_up = false;
 			set_free(job);
 		}
+		if (job->in_turn)
+		{
+			job->in_turn = false;
+			job->deaths++;
+			job->last_turn = now;
+			put_off(job, now, RETRY_MIN, RETRY_MAX);
+		}
 		if (job->not_before > now)
 			next = Min(next, job->not_before);
 		else if (!wants_turn(job, now, LOOK_NAPTIMES))
@@ -558,7 +579,7 @@ choose_job(WorkerJob *own, bool look, TimestampTz now, bool *others)
 				!(look && !job->gone && job->not_before <= now))
 				continue;
 		}
-		else if (!wants_turn(job, now, LOOK_EARLY) || holder(job) != NULL)
+		else if (!wants_turn(job, now, LOOK_EARLY) || holder(job) != NULL || lost_worker(job))
 			continue;
 		if (best != NULL)
 			*others = true;
@@ -637,6 +658,7 @@ worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due, long *
 			}
 			hold_job(next);
 		}
+		next->in_turn = true;
 		/* a ring wakes only one worker, which wakes the next one */
 		if (others)
 			(void) poke_worker(pool);
@@ -665,4 +687,17 @@ worker_pool_timeout(void)
 		timeout = job->timeout;
 	LWLockRelease(worker_shared->lock);
 	return timeout >= 0 ? timeout : worker_job_timeout;
+}
+
+bool
+worker_pool_job_kills(void)
+{
+	WorkerJob  *job;
+	bool		result;
+
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	job = find_job(worker_slot->job_id);
+	result = job != NULL && job->deaths > 1;
+	LWLockRelease(worker_shared->lock);
+	return result;
 }

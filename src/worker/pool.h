@@ -75,6 +75,12 @@ extern bool worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz
 /* the time limit of a batch of the worker's job, ms; 0: none */
 extern int	worker_pool_timeout(void);
 
+/*
+ * Have at least two workers in a row ended in a batch of the worker's job?  A
+ * single one may have been ended from outside.
+ */
+extern bool worker_pool_job_kills(void);
+
 /* a batch of the worker's job begins; has ended: was it canceled, and why? */
 extern void worker_watch_begin(int timeout_ms);
 extern WorkerCancel worker_watch_end(bool *timed_out);

@@ -163,6 +163,37 @@ SELECT streamq.run_job('mine');
 SELECT * FROM mine ORDER BY 1;
 ALTER TABLE customers DISABLE ROW LEVEL SECURITY;
 
+-- ---- materialized views, and views of other streams
+
+CREATE MATERIALIZED VIEW stored AS SELECT id, country FROM customers WITH NO DATA;
+SELECT make_view('by_stored', $$ SELECT c.country, count(*) AS n FROM few s JOIN stored c ON c.id = s.customer GROUP BY 1 $$);
+REFRESH MATERIALIZED VIEW stored;
+SELECT make_view('by_stored', $$ SELECT c.country, count(*) AS n FROM few s JOIN stored c ON c.id = s.customer GROUP BY 1 $$);
+SELECT streamq.run_job('by_stored');
+SELECT * FROM by_stored ORDER BY 1;
+-- no message is left out while it has no rows
+REFRESH MATERIALIZED VIEW stored WITH NO DATA;
+INSERT INTO few VALUES (10, 2, 5, '2024-01-01 00:04');
+SELECT streamq.run_job('by_stored');
+REFRESH MATERIALIZED VIEW stored;
+SELECT streamq.run_job('by_stored');
+SELECT * FROM by_stored ORDER BY 1;
+SELECT streamq.drop_continuous_view('by_stored');
+
+-- a view of a stream is a table like others, also if the stream is that of the view
+CREATE TABLE moves (customer int, country text) USING streamq;
+CREATE VIEW latest AS SELECT DISTINCT ON (customer) customer, country FROM moves ORDER BY customer, streamq.msg_id(tableoid, ctid) DESC;
+CREATE VIEW totals AS SELECT customer, count(*) AS total FROM few GROUP BY 1;
+INSERT INTO moves VALUES (1, 'at'), (2, 'de'), (1, 'ch');
+SELECT make_view('by_latest', $$ SELECT l.country, count(*) AS n, max(total) AS total FROM few s JOIN latest l USING (customer) JOIN totals USING (customer) GROUP BY 1 $$);
+SELECT streamq.run_job('by_latest') > 0;
+SELECT * FROM by_latest ORDER BY 1;
+INSERT INTO moves VALUES (2, 'at');
+INSERT INTO few VALUES (11, 2, 5, '2024-01-01 00:05');
+SELECT streamq.run_job('by_latest');
+SELECT * FROM by_latest ORDER BY 1;
+SELECT streamq.drop_continuous_view('by_latest');
+
 -- ---- refusals
 
 CREATE TEMP TABLE temp_table (id int);

@@ -153,6 +153,33 @@ sql(q(ALTER SYSTEM RESET streamq.max_workers_per_database; SELECT pg_reload_conf
 ok(wait_for_workers(7), 'the default brings one for each job');
 is(sql(q(SELECT streamq.wait_until_caught_up('v3', '20 s'))), 't', 'and the rest is processed');
 
+# ---- a job that ends its worker
+
+sql(q(ALTER SYSTEM SET streamq.max_workers_per_database = 1; SELECT pg_reload_conf();
+CREATE TABLE poison (n int) USING streamq;
+CREATE FUNCTION suicide(m streamq.message) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM switch) THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+END $$;
+CREATE TABLE switch AS SELECT 1;));
+ok(wait_for_workers(1), 'one worker is left');
+my $ended = () = slurp_file($node->logfile) =~ /FATAL:  terminating background worker "streamq worker"/g;
+$start = time();
+sql(q(SELECT streamq.create_handler('kills', 'poison', 'suicide(streamq.message)'); INSERT INTO poison VALUES (1)));
+ok($node->poll_query_until('postgres', q(SELECT state = 'failing' FROM streamq.jobs WHERE name = 'kills')), 'a job that ends its worker is failing');
+is(sql(q(SELECT last_error FROM streamq.jobs WHERE name = 'kills')), 'background worker ended in the middle of a batch (SQLSTATE 57P01)', 'and says why');
+produce();
+is(sql(q(SELECT streamq.wait_until_caught_up('v1', '20 s'))), 't', 'other jobs go on');
+is(sql('SELECT sum(hits) FROM v1'), $written, 'and miss nothing');
+$ended = -$ended + (() = slurp_file($node->logfile) =~ /FATAL:  terminating background worker "streamq worker"/g);
+# after 1, 2, 4 s and so on
+cmp_ok($ended, '<=', 2 + (time() - $start) / 2, 'it is tried again less and less often');
+sql('DELETE FROM switch');
+is(sql(q(SELECT streamq.wait_until_caught_up('kills', '60 s'))), 't', 'it goes on when it does not any more');
+is(sql(q(SELECT state FROM streamq.jobs WHERE name = 'kills')), 'running', 'and runs');
+sql(q(SELECT streamq.drop_handler('kills'); DROP TABLE poison; ALTER SYSTEM RESET streamq.max_workers_per_database; SELECT pg_reload_conf();));
+ok(wait_for_workers(7), 'the other workers are back');
+
 # ---- in the way of nobody
 
 sql('CREATE DATABASE copy TEMPLATE postgres');
