@@ -127,6 +127,12 @@ extern bool group_inflight_has_room(const InflightTree *tree, int nentries);
 extern void group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 								   const InflightRules *rules, int nentries);
 
+/*
+ * Many entries will be inserted soon, in this or another opening.  Then leaves
+ * that become empty are not removed at once.
+ */
+extern void group_inflight_expect_many(InflightTree *tree);
+
 /* ---- finding entries ---- */
 
 /*
@@ -141,6 +147,10 @@ extern const InflightEntry *group_inflight_seek(InflightTree *tree, uint32 hash,
 
 /* the entry after the last one returned, replaced or inserted */
 extern const InflightEntry *group_inflight_next(InflightTree *tree);
+
+/* as these two, but NULL if the entry would have another hash */
+extern const InflightEntry *group_inflight_seek_key(InflightTree *tree, uint32 hash, int64 off);
+extern const InflightEntry *group_inflight_next_of_key(InflightTree *tree, uint32 hash);
 
 /*
  * As group_inflight_next(), but skips leaves with nothing due.  The entries of

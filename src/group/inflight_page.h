@@ -192,6 +192,10 @@ typedef struct InflightNode
 	int			at;				/* child that the cursor's path follows */
 	InflightCounts counted;		/* contribution of the leaf to the head */
 	int			n;
+	bool		keeps_slots;	/* an empty leaf that will be filled again, so
+								 * its page keeps its bytes */
+	int			nlong;			/* no more entries of the leaf than this have
+								 * more than two levels */
 	union
 	{
 		/* room for a few more than fit on a page */

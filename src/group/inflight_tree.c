@@ -401,6 +401,7 @@ group_inflight_begin(Relation rel, const ConsumerGroup *group, int partition,
 	tree->judge = remembered_outcome;
 	tree->judge_arg = tree;
 	tree->storing = tree->changed = false;
+	tree->refills = tree->kept = false;
 	tree->now = GetCurrentTimestamp();
 	tree->lock = group_state_lock(group->group_id, partition);
 	tree->head_dirty = false;
@@ -519,6 +520,12 @@ group_inflight_close(InflightTree *tree)
 	if (pages.n > 0)
 		group_inflight_free_others(tree->rel, tree->group, tree->partition,
 								   tree->rules->page_kind, &pages);
+}
+
+void
+group_inflight_expect_many(InflightTree *tree)
+{
+	tree->refills = true;
 }
 
 InflightHead *
