@@ -298,6 +298,7 @@ group_inflight_decode_node(const char *data, int len, InflightNode *node)
 	memset(&node->counted, 0, sizeof(node->counted));
 	node->nlong = 0;
 	node->keeps_slots = false;
+	node->redelivered = 0;
 	if (len == 0)
 	{
 		/* a page that was made and never used */
@@ -331,6 +332,7 @@ group_inflight_decode_node(const char *data, int len, InflightNode *node)
 		return;
 	}
 	decode_leaf((const InflightDiskSlot *) data, disk.n, node);
+	node->redelivered = disk.redelivered;
 	if (disk.recounted)
 		node->counted = disk.counts;
 	else
@@ -354,6 +356,7 @@ group_inflight_encode_node(InflightNode *node, const InflightCounts *counts,
 	disk.recounted = counts != NULL;
 	if (counts != NULL)
 		disk.counts = *counts;
+	disk.redelivered = counts != NULL ? node->redelivered : 0;
 	if (node->height > 0)
 	{
 		disk.n = (uint16) node->n;

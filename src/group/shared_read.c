@@ -233,12 +233,6 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 	const SharedClaim *claim = &take->claims[fix->claim];
 	InflightLevel level;
 
-	/* it was counted when it was claimed, but is not handed out */
-	if (claim->deliveries > 0)
-	{
-		head->redelivered -= part->count;
-		group_inflight_head_changed(take->tree);
-	}
 	switch (fix->kind)
 	{
 		case FIX_REMOVE:
@@ -251,6 +245,7 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 			level = *group_inflight_top(part);
 			level.kind = INFLIGHT_DONE;
 			level.buried = true;
+			level.deliveries = claim->deliveries;	/* it is not handed out */
 			level.time = 0;
 			level.consumer = 0;
 			group_inflight_push(part, &level);

@@ -179,9 +179,7 @@ group_shared_take_claim(SharedTake *take, InflightEntry *entry)
 
 	note_claim(take, entry);
 	take->nclaimed += entry->count;
-	if (level.deliveries > 1)
-		head->redelivered += entry->count;
-	else if (!take->consumer->auto_ack)
+	if (level.deliveries == 1 && !take->consumer->auto_ack)
 		take->places -= entry->count;
 	head->last_consumed_at = take->now;
 	group_inflight_head_changed(take->tree);
