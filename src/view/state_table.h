@@ -50,6 +50,7 @@ typedef struct ViewStateGroup
 	bool	   *nulls;
 	ViewAggValue *aggs;
 	bool		stored;			/* has a row at tid */
+	bool		removed;		/* has no row, because HAVING hides it */
 	ItemPointerData tid;
 } ViewStateGroup;
 
@@ -82,6 +83,7 @@ typedef struct ViewStateTable
 	int			sealed;			/* column, counted from 0 */
 	bool		sliced;
 	bool		merging;		/* its windows merge (sessions.c) */
+	int			hidden_by;		/* aggregate; -1: none (ViewQuery) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;
