@@ -64,6 +64,31 @@ view_state_natts(ViewQuery *vq)
 	return view_state_agg_attno(vq, list_length(vq->aggs)) + (vq->collects ? 1 : 0);
 }
 
+bool
+view_state_fits(ViewQuery *vq, Relation state)
+{
+	TupleDesc	desc = RelationGetDescr(state);
+	ListCell   *lc;
+
+	if (desc->natts != view_state_natts(vq))
+		return false;
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		if (TupleDescAttr(desc, view_state_key_attno(vq, foreach_current_index(lc)) - 1)->atttypid != key->type)
+			return false;
+	}
+	foreach(lc, vq->aggs)
+	{
+		ViewAgg    *agg = lfirst(lc);
+
+		if (TupleDescAttr(desc, view_state_agg_attno(vq, foreach_current_index(lc)) - 1)->atttypid != agg->storedtype)
+			return false;
+	}
+	return true;
+}
+
 Oid
 view_state_owner(void)
 {

@@ -118,6 +118,9 @@ extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 extern AttrNumber view_state_chunk_attno(ViewQuery *vq);
 extern int	view_state_natts(ViewQuery *vq);
 
+/* does a state table have the columns that it would be created with now? */
+extern bool view_state_fits(ViewQuery *vq, Relation rel);
+
 /*
  * the index on the window's start and the hash of the keys; on the hash first
  * if windows merge
