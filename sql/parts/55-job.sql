@@ -88,10 +88,12 @@ CREATE TABLE streamq.job_progress (
 	max_event_time pg_catalog.timestamptz,
 	last_message_at pg_catalog.timestamptz,
 	replay_to pg_catalog.int8,
+	start_offset pg_catalog.int8,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
 COMMENT ON COLUMN streamq.job_progress.replay_to IS 'messages below this offset are read again: what the job writes to other streams is there already';
+COMMENT ON COLUMN streamq.job_progress.start_offset IS 'where the job began to read because of start_at; null: at the first message';
 COMMENT ON COLUMN streamq.job_progress.last_message_at IS 'time at which the last message that was read had been appended';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
@@ -348,15 +350,16 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_view_batch_query';
 COMMENT ON FUNCTION streamq.view_batch_query(pg_catalog.regclass) IS 'ordinary query over the stream that gives what the continuous view shows';
 
--- The job has processed a message if its offset is below the position of its
--- partition, and the message did not fail.  Low cost: expressions that fail must
+-- The job has processed a message if its offset is between the start and the
+-- position of its partition, and the message did not fail.  Low cost: expressions that fail must
 -- not see other messages.
-CREATE FUNCTION streamq.job_has_processed(ctid pg_catalog.tid, positions pg_catalog.int8[], failed pg_catalog.int8[])
+CREATE FUNCTION streamq.job_has_processed(ctid pg_catalog.tid, starts pg_catalog.int8[],
+	positions pg_catalog.int8[], failed pg_catalog.int8[])
 RETURNS pg_catalog.bool
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 0.0001
 AS 'MODULE_PATHNAME', 'streamq_job_has_processed';
-COMMENT ON FUNCTION streamq.job_has_processed(pg_catalog.tid, pg_catalog.int8[], pg_catalog.int8[])
-IS 'is a message below the position of its partition, and not among those that failed?';
+COMMENT ON FUNCTION streamq.job_has_processed(pg_catalog.tid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[])
+IS 'is a message between the start and the position of its partition, and not among those that failed?';
 
 CREATE FUNCTION streamq.verify_continuous_view(view pg_catalog.regclass) RETURNS pg_catalog.int8
 LANGUAGE C STABLE PARALLEL UNSAFE
