@@ -42,7 +42,6 @@ typedef struct InflightHead
 {
 	/* changed by the caller */
 	int64		frontier;
-	int64		redelivered;
 	int64		expired;
 	TimestampTz last_consumed_at;	/* 0: never */
 	bool		limited;		/* a consumer was refused for max_in_flight:
@@ -55,6 +54,8 @@ typedef struct InflightHead
 	int64		done;			/* by transactions that are not decided */
 	int64		acked;
 	int64		dead_lettered;
+	int64		redelivered;	/* deliveries of messages that had been
+								 * delivered before, by committed transactions */
 } InflightHead;
 
 /* how a mode uses the tree */
@@ -127,6 +128,12 @@ extern bool group_inflight_has_room(const InflightTree *tree, int nentries);
 extern void group_inflight_reserve(Relation rel, const ConsumerGroup *group, int partition,
 								   const InflightRules *rules, int nentries);
 
+/*
+ * Many entries will be inserted soon, in this or another opening.  Then leaves
+ * that become empty are not removed at once.
+ */
+extern void group_inflight_expect_many(InflightTree *tree);
+
 /* ---- finding entries ---- */
 
 /*
@@ -141,6 +148,10 @@ extern const InflightEntry *group_inflight_seek(InflightTree *tree, uint32 hash,
 
 /* the entry after the last one returned, replaced or inserted */
 extern const InflightEntry *group_inflight_next(InflightTree *tree);
+
+/* as these two, but NULL if the entry would have another hash */
+extern const InflightEntry *group_inflight_seek_key(InflightTree *tree, uint32 hash, int64 off);
+extern const InflightEntry *group_inflight_next_of_key(InflightTree *tree, uint32 hash);
 
 /*
  * As group_inflight_next(), but skips leaves with nothing due.  The entries of
@@ -174,14 +185,20 @@ extern void group_inflight_insert(InflightTree *tree, const InflightEntry *entry
 
 /* ---- reading without keeping the lock ---- */
 
+/* counts of the head, with what the head does not count yet */
+typedef struct InflightTotals
+{
+	int64		dead_lettered;
+	int64		redelivered;
+} InflightTotals;
+
 /*
  * Call func for all entries, in order.  The lock is released between leaves,
- * so changes meanwhile may be seen or not.  If dead_lettered is not NULL, it is
- * set to the count, with messages that committed transactions buried and that
- * the head does not count yet.  False if there is no state.
+ * so changes meanwhile may be seen or not.  The totals, if not NULL, are set to
+ * what committed transactions have done.  False if there is no state.
  */
 extern bool group_inflight_each(Relation rel, const ConsumerGroup *group, int partition,
-								const InflightRules *rules, int64 *dead_lettered,
+								const InflightRules *rules, InflightTotals *totals,
 								void (*func) (const InflightEntry *entry, void *arg), void *arg);
 
 /* a copy of the head, and the position; false if there is no state */

@@ -172,6 +172,25 @@ raise_path(InflightTree *tree)
 	}
 }
 
+/*
+ * Keep an empty leaf that is about to be filled again?  What the root says
+ * about the leaf remains, so the next search finds it.  If no leaf has become
+ * empty since the tree was opened, this one was not filled again.
+ */
+static bool
+keep_leaf(InflightTree *tree, InflightNode *leaf)
+{
+	if (!tree->refills || tree->height != 1 || tree->nodes[0]->n > INFLIGHT_MAX_KEPT)
+		return false;
+	if (leaf->dirty)
+	{
+		tree->kept = leaf->keeps_slots = true;
+		group_inflight_store(tree, leaf);
+		leaf->keeps_slots = false;
+	}
+	return tree->kept;
+}
+
 void
 group_inflight_leave(InflightTree *tree)
 {
@@ -192,7 +211,8 @@ group_inflight_leave(InflightTree *tree)
 	}
 	if (leaf->n == 0)
 	{
-		group_inflight_remove_leaf(tree);
+		if (!keep_leaf(tree, leaf))
+			group_inflight_remove_leaf(tree);
 		return;
 	}
 	if (leaf->dirty)
@@ -240,14 +260,27 @@ move_to(InflightTree *tree, InflightKey key)
 	group_inflight_descend(tree, key);
 }
 
-const InflightEntry *
-group_inflight_seek(InflightTree *tree, uint32 hash, int64 off)
+static void
+seek(InflightTree *tree, uint32 hash, int64 off)
 {
 	InflightKey key = {hash, off};
 
 	move_to(tree, key);
 	tree->next = find_entry(group_inflight_leaf(tree), key);
+}
+
+const InflightEntry *
+group_inflight_seek(InflightTree *tree, uint32 hash, int64 off)
+{
+	seek(tree, hash, off);
 	return group_inflight_next(tree);
+}
+
+const InflightEntry *
+group_inflight_seek_key(InflightTree *tree, uint32 hash, int64 off)
+{
+	seek(tree, hash, off);
+	return group_inflight_next_of_key(tree, hash);
 }
 
 const InflightEntry *
@@ -267,6 +300,28 @@ group_inflight_next(InflightTree *tree)
 	}
 	tree->current = tree->next++;
 	return &group_inflight_leaf(tree)->u.entries[tree->current];
+}
+
+const InflightEntry *
+group_inflight_next_of_key(InflightTree *tree, uint32 hash)
+{
+	InflightNode *leaf;
+
+	Assert(tree->begun);
+	tree->current = -1;
+	for (;;)
+	{
+		leaf = group_inflight_leaf(tree);
+		if (!leaf->loaded || tree->next < leaf->n)
+			break;
+		/* stay in a leaf that ends after the key */
+		if ((leaf->bounded && leaf->high.hash > hash) || !next_leaf(tree))
+			return NULL;
+	}
+	if (!leaf->loaded || leaf->u.entries[tree->next].hash != hash)
+		return NULL;
+	tree->current = tree->next++;
+	return &leaf->u.entries[tree->current];
 }
 
 /* go to the first leaf at or after the key that is due; false if none is */
@@ -457,6 +512,7 @@ group_inflight_replace(InflightTree *tree, const InflightEntry *with, int n)
 	{
 		entry[i] = with[i];
 		entry[i].slot = i == 0 ? slot : -1;
+		leaf->nlong += with[i].nlevels > 2;
 	}
 	leaf->n += n - 1;
 	leaf->dirty = tree->changed = true;
@@ -469,36 +525,38 @@ group_inflight_replace(InflightTree *tree, const InflightEntry *with, int n)
 void
 group_inflight_insert(InflightTree *tree, const InflightEntry *entry)
 {
-	InflightEntry rest = *entry;
+	InflightKey key = group_inflight_key(entry);
+	int64		end = entry->from + entry->count;
 
 	Assert(tree->exclusive);
-	while (rest.count > 0)
+	while (key.off < end)
 	{
-		InflightKey key = group_inflight_key(&rest);
-		InflightEntry part = rest;
+		int64		to = end;
 		InflightNode *leaf;
+		InflightEntry *new;
 		int			i;
 
 		move_to(tree, key);
 		leaf = group_inflight_leaf(tree);
 
 		/* no entry extends into the next leaf */
-		if (leaf->bounded && leaf->high.hash == rest.hash &&
-			leaf->high.off < rest.from + rest.count)
-			part.count = (int32) (leaf->high.off - rest.from);
+		if (leaf->bounded && leaf->high.hash == key.hash)
+			to = Min(end, leaf->high.off);
 		i = find_entry(leaf, key);
-		Assert(i == leaf->n || leaf->u.entries[i].hash != part.hash ||
-			   leaf->u.entries[i].from >= part.from + part.count);
-		memmove(&leaf->u.entries[i + 1], &leaf->u.entries[i],
-				(leaf->n - i) * sizeof(InflightEntry));
-		leaf->u.entries[i] = part;
-		leaf->u.entries[i].slot = -1;
+		new = &leaf->u.entries[i];
+		Assert(i == leaf->n || new->hash != key.hash || new->from >= to);
+		if (i < leaf->n)
+			memmove(new + 1, new, (leaf->n - i) * sizeof(InflightEntry));
+		*new = *entry;
+		new->from = key.off;
+		new->count = (int32) (to - key.off);
+		new->slot = -1;
+		leaf->nlong += new->nlevels > 2;
 		leaf->n++;
 		leaf->dirty = tree->changed = true;
 		tree->next = i + 1;
 		tree->current = -1;
 		group_inflight_make_fit(tree);
-		rest.from += part.count;
-		rest.count -= part.count;
+		key.off = to;
 	}
 }

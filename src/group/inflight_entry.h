@@ -67,6 +67,12 @@ group_inflight_top(const InflightEntry *entry)
 extern bool group_inflight_is_foreign(const InflightEntry *entry);
 
 /*
+ * Deliveries of messages that had been delivered before, of which the newest
+ * level knows and the settled one does not.
+ */
+extern int64 group_inflight_redelivered(const InflightEntry *entry);
+
+/*
  * Put a level on an entry that is not foreign, with the xid of the current
  * (sub)transaction.  Fails with 54000 if too many open savepoints have changed
  * the entry.

@@ -22,6 +22,21 @@ group_inflight_outcome(TransactionId xid, void *arg)
 	return TransactionIdDidCommit(xid) ? INFLIGHT_COMMITTED : INFLIGHT_ABORTED;
 }
 
+static int64
+count_redelivered(const InflightEntry *entry, const InflightLevel *level)
+{
+	int32		before = Max(entry->levels[0].deliveries, 1);
+
+	return level->deliveries > before ?
+		(int64) (level->deliveries - before) * entry->count : 0;
+}
+
+int64
+group_inflight_redelivered(const InflightEntry *entry)
+{
+	return count_redelivered(entry, group_inflight_top(entry));
+}
+
 void
 group_inflight_settle_old(InflightEntry *entry, InflightJudge judge, void *arg,
 						  InflightSettled *settled)
@@ -43,6 +58,7 @@ group_inflight_settle_old(InflightEntry *entry, InflightJudge judge, void *arg,
 					(!TransactionIdIsValid(settled->newest) ||
 					 TransactionIdFollows(level->xid, settled->newest)))
 					settled->newest = level->xid;
+				settled->redelivered += count_redelivered(entry, level);
 				entry->levels[0] = *level;
 				entry->levels[0].xid = InvalidTransactionId;
 				entry->levels[0].uncounted = level->kind == INFLIGHT_DONE;

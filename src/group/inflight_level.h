@@ -29,6 +29,7 @@ typedef struct InflightSettled
 	bool		changed;
 	int64		acked;
 	int64		dead_lettered;
+	int64		redelivered;
 	TransactionId newest;		/* that made something done */
 } InflightSettled;
 

@@ -39,7 +39,7 @@ group_inflight_slots(const InflightNode *node)
 {
 	int			n = node->n;
 
-	for (int i = 0; i < node->n; i++)
+	for (int i = 0; node->nlong > 0 && i < node->n; i++)
 		n += node->u.entries[i].nlevels > 2;
 	return n;
 }
@@ -77,8 +77,13 @@ is_possible(TransactionId xid)
 		TransactionIdPrecedes(xid, ReadNextTransactionId());
 }
 
+/*
+ * Most levels of a leaf have the same xid, so *possible is the xid that was
+ * found possible last.
+ */
 static void
-get_level(const InflightDiskLevel *disk, bool settled, InflightLevel *level)
+get_level(const InflightDiskLevel *disk, bool settled, TransactionId *possible,
+		  InflightLevel *level)
 {
 	level->xid = settled ? InvalidTransactionId : disk->xid;
 	level->kind = (uint8) (disk->what & WHAT_KIND);
@@ -88,9 +93,13 @@ get_level(const InflightDiskLevel *disk, bool settled, InflightLevel *level)
 	level->consumer = disk->consumer;
 	memcpy(&level->time, disk->time, sizeof(level->time));
 	memcpy(&level->token, disk->token, sizeof(level->token));
-	if (level->kind < INFLIGHT_AVAILABLE || level->kind > INFLIGHT_DONE ||
-		(!settled && !is_possible(level->xid)))
+	if (level->kind < INFLIGHT_AVAILABLE || level->kind > INFLIGHT_DONE)
 		group_inflight_report_corrupt();
+	if (settled || TransactionIdEquals(level->xid, *possible))
+		return;
+	if (!is_possible(level->xid))
+		group_inflight_report_corrupt();
+	*possible = level->xid;
 }
 
 static void
@@ -111,7 +120,8 @@ put_level(const InflightLevel *level, InflightDiskLevel *disk)
 }
 
 static void
-get_entry(const InflightDiskSlot *slots, int nslots, int i, InflightEntry *entry)
+get_entry(const InflightDiskSlot *slots, int nslots, int i, TransactionId *possible,
+		  InflightEntry *entry)
 {
 	const InflightDiskSlot *slot = &slots[i];
 
@@ -124,9 +134,9 @@ get_entry(const InflightDiskSlot *slots, int nslots, int i, InflightEntry *entry
 	entry->slot = i;
 	if (entry->from < 0 || entry->count <= 0)
 		group_inflight_report_corrupt();
-	get_level(&slot->levels[slot->base], true, &entry->levels[0]);
+	get_level(&slot->levels[slot->base], true, possible, &entry->levels[0]);
 	if (entry->nlevels > 1)
-		get_level(&slot->levels[1 - slot->base], false, &entry->levels[1]);
+		get_level(&slot->levels[1 - slot->base], false, possible, &entry->levels[1]);
 	if (entry->nlevels > 2)
 	{
 		const InflightDiskSlot *more = &slots[slot->more];
@@ -134,7 +144,7 @@ get_entry(const InflightDiskSlot *slots, int nslots, int i, InflightEntry *entry
 		if (slot->more >= nslots || more->nlevels != INFLIGHT_CONTINUED)
 			group_inflight_report_corrupt();
 		for (int l = 2; l < entry->nlevels; l++)
-			get_level(&more->levels[l - 2], false, &entry->levels[l]);
+			get_level(&more->levels[l - 2], false, possible, &entry->levels[l]);
 	}
 }
 
@@ -184,6 +194,7 @@ static void
 decode_leaf(const InflightDiskSlot *slots, int nslots, InflightNode *node)
 {
 	SlotOrder	order[INFLIGHT_MAX_SLOTS];
+	TransactionId possible = InvalidTransactionId;
 	bool		sorted = true;
 
 	node->n = 0;
@@ -202,7 +213,10 @@ decode_leaf(const InflightDiskSlot *slots, int nslots, InflightNode *node)
 	if (!sorted)
 		qsort(order, node->n, sizeof(SlotOrder), compare_order);
 	for (int i = 0; i < node->n; i++)
-		get_entry(slots, nslots, order[i].slot, &node->u.entries[i]);
+	{
+		get_entry(slots, nslots, order[i].slot, &possible, &node->u.entries[i]);
+		node->nlong += node->u.entries[i].nlevels > 2;
+	}
 }
 
 /* the first free slot from *next on; extends *nslots if there is none */
@@ -270,7 +284,7 @@ encode_leaf(InflightNode *node, InflightDiskSlot *slots, int nslots)
 	for (int i = 0; i < nslots; i++)
 		if (!used[i])
 			slots[i].nlevels = 0;
-	return node->n == 0 ? 0 : nslots;
+	return node->n == 0 && !node->keeps_slots ? 0 : nslots;
 }
 
 /* ---- nodes ---- */
@@ -282,6 +296,9 @@ group_inflight_decode_node(const char *data, int len, InflightNode *node)
 	int			size;
 
 	memset(&node->counted, 0, sizeof(node->counted));
+	node->nlong = 0;
+	node->keeps_slots = false;
+	node->redelivered = 0;
 	if (len == 0)
 	{
 		/* a page that was made and never used */
@@ -315,6 +332,7 @@ group_inflight_decode_node(const char *data, int len, InflightNode *node)
 		return;
 	}
 	decode_leaf((const InflightDiskSlot *) data, disk.n, node);
+	node->redelivered = disk.redelivered;
 	if (disk.recounted)
 		node->counted = disk.counts;
 	else
@@ -338,6 +356,7 @@ group_inflight_encode_node(InflightNode *node, const InflightCounts *counts,
 	disk.recounted = counts != NULL;
 	if (counts != NULL)
 		disk.counts = *counts;
+	disk.redelivered = counts != NULL ? node->redelivered : 0;
 	if (node->height > 0)
 	{
 		disk.n = (uint16) node->n;

@@ -100,9 +100,11 @@ typedef struct InflightDiskNode
 	uint32		recounted;		/* VACUUM has changed the leaf since its
 								 * entries were counted as: */
 	InflightCounts counts;
+	int64		redelivered;	/* by transactions that VACUUM has settled;
+								 * not counted in the head yet */
 } InflightDiskNode;
 
-StaticAssertDecl(sizeof(InflightDiskNode) == 40, "on-disk format");
+StaticAssertDecl(sizeof(InflightDiskNode) == 48, "on-disk format");
 
 typedef struct InflightDiskLevel
 {
@@ -191,7 +193,12 @@ typedef struct InflightNode
 	InflightKey high;
 	int			at;				/* child that the cursor's path follows */
 	InflightCounts counted;		/* contribution of the leaf to the head */
+	int64		redelivered;	/* the head does not count these yet */
 	int			n;
+	bool		keeps_slots;	/* an empty leaf that will be filled again, so
+								 * its page keeps its bytes */
+	int			nlong;			/* no more entries of the leaf than this have
+								 * more than two levels */
 	union
 	{
 		/* room for a few more than fit on a page */

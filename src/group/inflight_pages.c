@@ -105,6 +105,7 @@ settle_page(const LogStateKey *key, char *data, int *len, TransactionId cutoff, 
 	{
 		for (int i = 0; i < node.n; i++)
 			group_inflight_settle_old(&node.u.entries[i], old_outcome, &xids, &settled);
+		node.redelivered += settled.redelivered;
 		if (settled.changed)
 			*len = start + group_inflight_encode_node(&node, &node.counted, bytes.data + start,
 													  *len - start);

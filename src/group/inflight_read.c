@@ -61,7 +61,7 @@ group_inflight_look(Relation rel, const ConsumerGroup *group, int partition,
 
 bool
 group_inflight_each(Relation rel, const ConsumerGroup *group, int partition,
-					const InflightRules *rules, int64 *dead_lettered,
+					const InflightRules *rules, InflightTotals *totals,
 					void (*func) (const InflightEntry *entry, void *arg), void *arg)
 {
 	InflightKey key = inflight_least_key;
@@ -76,13 +76,19 @@ group_inflight_each(Relation rel, const ConsumerGroup *group, int partition,
 
 		if (tree == NULL)
 			return entries != NULL;
-		if (entries == NULL && dead_lettered != NULL)
-			*dead_lettered = tree->disk.dead_lettered;
+		if (entries == NULL && totals != NULL)
+			*totals = (InflightTotals)
+		{
+			tree->disk.dead_lettered, tree->disk.redelivered
+		};
 		group_inflight_descend(tree, key);
 		leaf = group_inflight_leaf(tree);
-		/* loading the leaf has counted what is done by now */
-		if (dead_lettered != NULL)
-			*dead_lettered += tree->head.dead_lettered - tree->disk.dead_lettered;
+		/* loading the leaf has counted what is settled by now */
+		if (totals != NULL)
+		{
+			totals->dead_lettered += tree->head.dead_lettered - tree->disk.dead_lettered;
+			totals->redelivered += tree->head.redelivered - tree->disk.redelivered;
+		}
 		if (entries == NULL)
 			entries = palloc(lengthof(leaf->u.entries) * sizeof(InflightEntry));
 		n = leaf->n - tree->next;

@@ -189,6 +189,8 @@ move_upper(InflightNode *node, int at, InflightNode *upper)
 	upper->n = node->n - at;
 	upper->bounded = node->bounded;
 	upper->high = node->high;
+	upper->nlong = node->nlong;
+	upper->keeps_slots = false;
 	memset(&upper->counted, 0, sizeof(upper->counted));
 	if (node->height == 0)
 	{
@@ -347,8 +349,11 @@ group_inflight_make_fit(InflightTree *tree)
 	{
 		InflightNode *leaf = group_inflight_leaf(tree);
 		int			d = tree->height;
+		int			capacity;
 
-		if (group_inflight_slots(leaf) <= group_inflight_capacity(leaf->number, 0))
+		/* seldom count them */
+		capacity = group_inflight_capacity(leaf->number, 0);
+		if (leaf->n + leaf->nlong <= capacity || group_inflight_slots(leaf) <= capacity)
 			return;
 
 		/* the highest of the full nodes above the leaf */
@@ -381,6 +386,7 @@ shrink_root(InflightTree *tree)
 			return;
 		root->height = child->height;
 		root->n = child->n;
+		root->nlong = child->nlong;
 		root->counted = child->counted;
 		if (child->height == 0)
 		{

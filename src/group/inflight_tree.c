@@ -85,6 +85,7 @@ settle_node(InflightTree *tree, InflightNode *node, InflightJudge judge, void *a
 	/* a reader sees these counts, but does not store them */
 	tree->head.acked += settled.acked;
 	tree->head.dead_lettered += settled.dead_lettered;
+	tree->head.redelivered += settled.redelivered;
 	if (!settled.changed || !tree->exclusive)
 		return;
 	node->dirty = true;
@@ -188,8 +189,11 @@ group_inflight_load(InflightTree *tree, InflightNode *node, uint32 number, int h
 	if (node->height > 0 && node->n == 0 && !RecoveryInProgress())
 		group_inflight_report_corrupt();
 	group_inflight_count(node, &counts);
-	if (memcmp(&counts, &node->counted, sizeof(counts)) != 0)
-		node->dirty = true;		/* changed by VACUUM */
+	/* changed by VACUUM */
+	if (memcmp(&counts, &node->counted, sizeof(counts)) != 0 || node->redelivered > 0)
+		node->dirty = true;
+	tree->head.redelivered += node->redelivered;
+	node->redelivered = 0;
 	trim_node(node);
 	settle_node(tree, node, tree->judge, tree->judge_arg);
 	if (!tree->exclusive)
@@ -401,6 +405,7 @@ group_inflight_begin(Relation rel, const ConsumerGroup *group, int partition,
 	tree->judge = remembered_outcome;
 	tree->judge_arg = tree;
 	tree->storing = tree->changed = false;
+	tree->refills = tree->kept = false;
 	tree->now = GetCurrentTimestamp();
 	tree->lock = group_state_lock(group->group_id, partition);
 	tree->head_dirty = false;
@@ -519,6 +524,12 @@ group_inflight_close(InflightTree *tree)
 	if (pages.n > 0)
 		group_inflight_free_others(tree->rel, tree->group, tree->partition,
 								   tree->rules->page_kind, &pages);
+}
+
+void
+group_inflight_expect_many(InflightTree *tree)
+{
+	tree->refills = true;
 }
 
 InflightHead *

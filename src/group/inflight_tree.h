@@ -19,6 +19,9 @@
 
 #define INFLIGHT_OUTCOMES	16	/* power of 2 */
 
+/* empty leaves may be kept below a root with so many children */
+#define INFLIGHT_MAX_KEPT	32
+
 /* a page with its bytes aligned */
 typedef union InflightPageBytes
 {
@@ -36,6 +39,8 @@ struct InflightTree
 	bool		exclusive;
 	bool		storing;		/* pages were stored */
 	bool		changed;		/* by the caller; settling does not count */
+	bool		refills;		/* leaves that become empty may be kept */
+	bool		kept;			/* some were */
 	TimestampTz now;
 	InflightJudge judge;		/* what became of transactions */
 	void	   *judge_arg;

@@ -17,6 +17,7 @@
 struct GroupJudge
 {
 	TimestampTz horizon;		/* older messages have expired */
+	bool		horizon_changed;	/* by this transaction */
 	GroupFilter *filter;		/* NULL: none */
 };
 
@@ -41,7 +42,7 @@ group_judge_begin(Relation rel, const ConsumerGroup *group)
 {
 	GroupJudge *judge = palloc0(sizeof(GroupJudge));
 
-	judge->horizon = log_options_horizon(rel);
+	judge->horizon = log_options_horizon(rel, &judge->horizon_changed);
 	if (group->filter != NULL)
 	{
 		/*
@@ -110,8 +111,18 @@ group_judge(const GroupConsumer *consumer, const LogKeptRow *row, int32 excused)
 	const ConsumerGroup *group = consumer->group;
 	GroupFilter *filter = consumer->judge->filter;
 
-	if (row->produced_at < consumer->judge->horizon ||
-		group_is_evicted(consumer->rel, group, row->msg_id))
+	if (row->produced_at < consumer->judge->horizon)
+	{
+		/* as with a filter */
+		if (consumer->judge->horizon_changed)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot consume in the transaction that changed stream \"%s\"",
+							RelationGetRelationName(consumer->rel)),
+					 errdetail("Messages are older than the stream's message_ttl.")));
+		return GROUP_EXPIRE;
+	}
+	if (group_is_evicted(consumer->rel, group, row->msg_id))
 		return GROUP_EXPIRE;
 	if (filter != NULL)
 	{

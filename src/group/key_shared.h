@@ -72,9 +72,12 @@ extern bool group_key_unblock(InflightTree *tree, uint32 hash);
 /* make an entry one that is not blocked, whatever happens to its levels */
 extern bool group_key_clear_blocked(InflightEntry *entry);
 
+/* this session was given a message of this key */
+extern void group_key_remember(int32 group_id, int partition, int64 off, uint32 hash);
+
 /* the hashes of the keys of sorted offsets, as group_shared_find() */
 extern SharedSpot *group_key_find(Relation rel, const ConsumerGroup *group, int partition,
-								  const int64 *offsets, int n, int *nspots);
+								  const int64 *offsets, int n, bool recall, int *nspots);
 
 /* look for the entries of sorted offsets in the whole tree */
 extern SharedSpot *group_key_search(Relation rel, const ConsumerGroup *group, int partition,

@@ -39,7 +39,7 @@ StaticAssertDecl(RUN_ROOM(RUN_MAX) <= INFLIGHT_MAX_ROOM, "room is checked once f
 static void
 block_message(SharedTake *take, uint32 hash, int64 off)
 {
-	const InflightEntry *entry = group_inflight_seek(take->tree, hash, off);
+	const InflightEntry *entry = group_inflight_seek_key(take->tree, hash, off);
 	InflightEntry blocked = *entry;
 
 	if (entry->nlevels > 1 || entry->levels[0].kind != INFLIGHT_AVAILABLE)
@@ -86,7 +86,7 @@ is_mine(SharedTake *take, const InflightEntry *entry)
 static void
 expire_message(SharedTake *take, uint32 hash, int64 off)
 {
-	(void) group_inflight_seek(take->tree, hash, off);
+	(void) group_inflight_seek_key(take->tree, hash, off);
 	group_inflight_replace(take->tree, NULL, 0);
 	group_inflight_head(take->tree)->expired++;
 	group_inflight_head_changed(take->tree);
@@ -128,8 +128,8 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 	if (places == 0)
 		return off;
 
-	entry = group_inflight_seek(take->tree, hash, off);
-	while (entry != NULL && entry->hash == hash)
+	entry = group_inflight_seek_key(take->tree, hash, off);
+	while (entry != NULL)
 	{
 		if (!is_mine(take, entry))
 		{
@@ -159,7 +159,7 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 			if (!group_shared_make_room(&take->tree, take->rel, take->group,
 										take->partition, SHARED_CLAIM_ROOM))
 			{
-				entry = group_inflight_seek(take->tree, hash, off + 1);
+				entry = group_inflight_seek_key(take->tree, hash, off + 1);
 				continue;
 			}
 			off = entry->from;
@@ -168,7 +168,7 @@ claim_key(SharedTake *take, uint32 hash, int64 off, int64 first)
 		}
 		else
 			off = entry->from;
-		entry = group_inflight_seek(take->tree, hash, off + 1);
+		entry = group_inflight_seek_key(take->tree, hash, off + 1);
 	}
 	return off;
 }
@@ -247,21 +247,6 @@ group_key_peek(SharedTake *take, int64 frontier, KeyPeek *peek)
 	UnregisterSnapshot(snapshot);
 }
 
-static inline int
-compare_rows(const KeyRow *left, const KeyRow *right)
-{
-	if (left->hash != right->hash)
-		return left->hash < right->hash ? -1 : 1;
-	return left->off < right->off ? -1 : left->off > right->off;
-}
-
-#define ST_SORT sort_rows
-#define ST_ELEMENT_TYPE KeyRow
-#define ST_COMPARE(a, b) compare_rows(a, b)
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
 /*
  * Make entries of messages of one key.  Another consumer may have entered some
  * of them, or a transaction that crashed.
@@ -276,10 +261,12 @@ enter_key(SharedTake *take, const KeyRow *rows, int n)
 	places = group_key_places(take, &order);
 	for (int i = 0; i < n; i++)
 	{
-		const InflightEntry *found = group_inflight_seek(take->tree, rows[i].hash, rows[i].off);
+		const InflightEntry *found = NULL;
 		InflightEntry entry;
 
-		if (found != NULL && found->hash == rows[i].hash && found->from <= rows[i].off)
+		if (order.found)
+			found = group_inflight_seek_key(take->tree, rows[i].hash, rows[i].off);
+		if (found != NULL && found->from <= rows[i].off)
 		{
 			places = 0;
 			continue;
@@ -313,7 +300,7 @@ enter_rows(SharedTake *take, const KeyRow *rows, int n)
 	KeyRow	   *sorted = palloc(n * sizeof(KeyRow));
 
 	memcpy(sorted, rows, n * sizeof(KeyRow));
-	sort_rows(sorted, n);
+	group_key_sort(sorted, n);
 	for (int i = 0, next; i < n; i = next)
 	{
 		int			from = i;

@@ -151,8 +151,8 @@ change_spots(SharedChange *change, const SharedSpot *spots, int n)
 
 			(void) group_shared_make_room(&change->tree, change->rel, change->group,
 										  change->partition, CHANGE_ROOM);
-			entry = group_inflight_seek(change->tree, spots[i].hash, off);
-			if (entry == NULL || entry->hash != spots[i].hash || entry->from >= spots[i].to)
+			entry = group_inflight_seek_key(change->tree, spots[i].hash, off);
+			if (entry == NULL || entry->from >= spots[i].to)
 				break;
 			off = Max(off, entry->from);
 			if (change->found != NULL)
@@ -218,7 +218,7 @@ change_offsets(SharedChange *change, const int64 *offsets, int n)
 {
 	int			nspots;
 	SharedSpot *spots = group_shared_find(change->rel, change->group, change->partition,
-										  offsets, n, &nspots);
+										  offsets, n, true, &nspots);
 	int64		count;
 
 	if (group_shared_has_keys(change->group))
@@ -321,7 +321,7 @@ group_shared_acknowledge_through(Relation rel, const ConsumerGroup *group,
 {
 	SharedChange change;
 	int			nspots;
-	SharedSpot *spot = group_shared_find(rel, group, partition, &off, 1, &nspots);
+	SharedSpot *spot = group_shared_find(rel, group, partition, &off, 1, true, &nspots);
 	const InflightEntry *entry = NULL;
 	uint32		hash = 0;
 	int64		from = 0;
@@ -331,8 +331,8 @@ group_shared_acknowledge_through(Relation rel, const ConsumerGroup *group,
 	init_change(&change, rel, group, partition, decide_through);
 	begin_change(&change);
 	if (nspots > 0)
-		entry = group_inflight_seek(change.tree, spot->hash, off);
-	if (entry != NULL && entry->hash == spot->hash && entry->from <= off &&
+		entry = group_inflight_seek_key(change.tree, spot->hash, off);
+	if (entry != NULL && entry->from <= off &&
 		!group_inflight_is_foreign(entry))
 		change.consumer = group_inflight_top(entry)->consumer;
 
@@ -487,8 +487,8 @@ redeliver(SharedChange *change, uint32 hash, int64 off)
 		return true;
 	if (head->waiting + head->available + head->leased >= SHARED_MAX_IN_FLIGHT)
 		return false;
-	entry = group_inflight_seek(change->tree, hash, off);
-	if (entry == NULL || entry->hash != hash || entry->from > off)
+	entry = group_inflight_seek_key(change->tree, hash, off);
+	if (entry == NULL || entry->from > off)
 	{
 		group_inflight_init(&parts[0], hash, off, 1);
 		group_inflight_settle_to(&parts[0], &done);
@@ -513,7 +513,7 @@ group_shared_redeliver(Relation rel, const ConsumerGroup *group, int partition,
 {
 	SharedChange change;
 	int			nspots;
-	SharedSpot *spots = group_shared_find(rel, group, partition, offsets, n, &nspots);
+	SharedSpot *spots = group_shared_find(rel, group, partition, offsets, n, false, &nspots);
 	int64		first = group_first_offset(rel, group, partition);
 	int64		last = n > 0 ? offsets[n - 1] : -1;
 	int			accepted = 0;

@@ -110,6 +110,7 @@ typedef struct Counting
 	int64		first;
 	int64		frontier;
 	int64		buried;			/* by this transaction */
+	int64		redelivered;	/* by this transaction */
 	GroupFigures *figures;
 } Counting;
 
@@ -124,6 +125,8 @@ count_entry(const InflightEntry *entry, void *arg)
 	int64		from = entry->from;
 	int64		end = entry->from + entry->count;
 
+	if (!group_inflight_is_foreign(entry))
+		counting->redelivered += group_inflight_redelivered(entry);
 	if (is_done(entry))
 	{
 		if (top->buried)
@@ -170,6 +173,7 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 	int64		first = group_first_offset(rel, group, partition);
 	Counting	counting = {.group = group, .now = now, .first = first, .figures = figures};
 	InflightHead head;
+	InflightTotals totals;
 	int64		position;
 	TimestampTz due;
 
@@ -186,14 +190,14 @@ shared_figures(Relation rel, const ConsumerGroup *group, int partition,
 	counting.frontier = head.frontier;
 	figures->fresh = Max(head.frontier, first);
 	figures->position = figures->fresh;
-	figures->redelivered = head.redelivered;
 	figures->expired = head.expired;
 	figures->last_consumed_at = head.last_consumed_at;
 	if (head.frontier < first)
 		figures->expired += Max(0, Min(first, group_expired_offset(rel, group, partition)) - head.frontier);
-	(void) group_inflight_each(rel, group, partition, rules, &figures->dead_lettered,
-							   count_entry, &counting);
-	figures->dead_lettered += counting.buried;
+	if (!group_inflight_each(rel, group, partition, rules, &totals, count_entry, &counting))
+		return;
+	figures->dead_lettered = totals.dead_lettered + counting.buried;
+	figures->redelivered = totals.redelivered + counting.redelivered;
 }
 
 /* ---- leases ---- */

@@ -79,10 +79,11 @@ typedef struct SharedSpot
 
 /*
  * The places of sorted offsets, in the order of the tree, palloc'd.  In
- * key_shared mode this reads the log, so no tree may be open.
+ * key_shared mode this reads the log, so no tree may be open.  With `recall`,
+ * messages that this session was given have the hashes that they had then.
  */
 extern SharedSpot *group_shared_find(Relation rel, const ConsumerGroup *group, int partition,
-									 const int64 *offsets, int n, int *nspots);
+									 const int64 *offsets, int n, bool recall, int *nspots);
 
 /* ---- shared_take.c ---- */
 

@@ -141,9 +141,13 @@ judge_message(ReadClaims *read, TimestampTz produced_at)
 	{
 		case GROUP_DELIVER:
 			group_messages_add(consumer->messages, take->rel, consumer->slot, &row);
-			if (!consumer->auto_ack)
-				group_memory_note(take->group->group_id, take->partition,
-								  read->off, read->off + 1, take->token);
+			if (consumer->auto_ack)
+				break;
+			group_memory_note(take->group->group_id, take->partition,
+							  read->off, read->off + 1, take->token);
+			if (group_shared_has_keys(take->group))
+				group_key_remember(take->group->group_id, take->partition,
+								   read->off, take->claims[read->claim].hash);
 			break;
 		case GROUP_PASS:
 			add_fix(read, FIX_REMOVE, read->off + 1);
@@ -229,12 +233,6 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 	const SharedClaim *claim = &take->claims[fix->claim];
 	InflightLevel level;
 
-	/* it was counted when it was claimed, but is not handed out */
-	if (claim->deliveries > 0)
-	{
-		head->redelivered -= part->count;
-		group_inflight_head_changed(take->tree);
-	}
 	switch (fix->kind)
 	{
 		case FIX_REMOVE:
@@ -247,6 +245,7 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 			level = *group_inflight_top(part);
 			level.kind = INFLIGHT_DONE;
 			level.buried = true;
+			level.deliveries = claim->deliveries;	/* it is not handed out */
 			level.time = 0;
 			level.consumer = 0;
 			group_inflight_push(part, &level);
@@ -284,8 +283,8 @@ apply_fix(SharedTake *take, const Fix *fix)
 
 		(void) group_shared_make_room(&take->tree, take->rel, take->group, take->partition,
 									  SHARED_CLAIM_ROOM);
-		entry = group_inflight_seek(take->tree, hash, off);
-		if (entry == NULL || entry->hash != hash || entry->from >= fix->to)
+		entry = group_inflight_seek_key(take->tree, hash, off);
+		if (entry == NULL || entry->from >= fix->to)
 			break;
 		off = Max(off, entry->from);
 		to = Min(fix->to, entry->from + entry->count);
@@ -314,20 +313,56 @@ apply_fix(SharedTake *take, const Fix *fix)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+/*
+ * Put claims in the order of offsets.  Old messages come first, in the order
+ * of the tree, then new ones.  If the offsets are close together, which is the
+ * usual case, each has its place.
+ */
+static void
+order_claims(SharedTake *take)
+{
+	SharedClaim *claims = take->claims;
+	int64		least = claims[0].from;
+	int64		greatest = claims[0].from;
+	bool		ordered = true;
+	int64		range;
+	int		   *places;
+	SharedClaim *sorted;
+	int			n = 0;
+
+	for (int i = 1; i < take->nclaims; i++)
+	{
+		ordered = ordered && claims[i - 1].from < claims[i].from;
+		least = Min(least, claims[i].from);
+		greatest = Max(greatest, claims[i].from);
+	}
+	if (ordered)
+		return;
+	range = greatest - least + 1;
+	if (range > 4 * take->nclaims)
+	{
+		sort_claims(claims, take->nclaims);
+		return;
+	}
+	places = palloc0(range * sizeof(int));
+	for (int i = 0; i < take->nclaims; i++)
+		places[claims[i].from - least] = i + 1;
+	sorted = palloc(take->maxclaims * sizeof(SharedClaim));
+	for (int64 i = 0; i < range; i++)
+		if (places[i] > 0)
+			sorted[n++] = claims[places[i] - 1];
+	Assert(n == take->nclaims);
+	pfree(places);
+	pfree(claims);
+	take->claims = sorted;
+}
+
 void
 group_shared_read_claims(SharedTake *take)
 {
 	ReadClaims	read = {.take = take};
 
-	/* old messages come first, in the order of the tree, then new ones */
-	for (int i = 1; i < take->nclaims; i++)
-	{
-		if (take->claims[i - 1].from > take->claims[i].from)
-		{
-			sort_claims(take->claims, take->nclaims);
-			break;
-		}
-	}
+	order_claims(take);
 	read.off = take->claims[0].from;
 	read_messages(&read);
 

@@ -133,12 +133,12 @@ group_shared_is_free(const ConsumerGroup *group, const InflightEntry *entry,
 
 SharedSpot *
 group_shared_find(Relation rel, const ConsumerGroup *group, int partition,
-				  const int64 *offsets, int n, int *nspots)
+				  const int64 *offsets, int n, bool recall, int *nspots)
 {
 	SharedSpot *spots;
 
 	if (group_shared_has_keys(group))
-		return group_key_find(rel, group, partition, offsets, n, nspots);
+		return group_key_find(rel, group, partition, offsets, n, recall, nspots);
 	spots = palloc(n * sizeof(SharedSpot));
 	*nspots = 0;
 	for (int i = 0; i < n; i++)

@@ -37,6 +37,9 @@
 #define KEY_PEEK_SLACK		8
 #define MAX_PEEK_SLACK		1000
 
+/* so many messages fill several leaves of the tree, if each has an entry */
+#define MANY_CLAIMS			200
+
 /* with a filter, claim at least so many messages at a time */
 #define FILTER_CLAIM		256
 
@@ -107,6 +110,8 @@ group_shared_take_open(SharedTake *take)
 
 	Assert(take->tree == NULL);
 	take->tree = group_shared_open(take->rel, take->group, take->partition);
+	if (group_shared_has_keys(take->group) && take->wanted - take->nclaimed >= MANY_CLAIMS)
+		group_inflight_expect_many(take->tree);
 	head = group_inflight_counted_head(take->tree);
 	/* the tree counts what was claimed since only when it stores a leaf */
 	take->places = take->consumer->auto_ack ? PG_INT64_MAX :
@@ -174,9 +179,7 @@ group_shared_take_claim(SharedTake *take, InflightEntry *entry)
 
 	note_claim(take, entry);
 	take->nclaimed += entry->count;
-	if (level.deliveries > 1)
-		head->redelivered += entry->count;
-	else if (!take->consumer->auto_ack)
+	if (level.deliveries == 1 && !take->consumer->auto_ack)
 		take->places -= entry->count;
 	head->last_consumed_at = take->now;
 	group_inflight_head_changed(take->tree);
@@ -318,7 +321,7 @@ claim_fresh(SharedTake *take, const LogPeek *peek)
 			head = group_inflight_head(take->tree);
 			continue;
 		}
-		found = group_inflight_seek(take->tree, 0, from);
+		found = group_inflight_seek_key(take->tree, 0, from);
 		if (found != NULL && found->from <= from)
 		{
 			/* left over from a crash: as one that came back */

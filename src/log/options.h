@@ -61,6 +61,9 @@ typedef struct StreamOptions
 	Interval	dedup_window;
 
 	LogFlowOptions flow;
+
+	/* the transaction that stored them; not set by the caller */
+	TransactionId stored_by;
 } StreamOptions;
 
 /*
@@ -77,9 +80,10 @@ extern bool log_options_find_policy(const char *name, LogBacklogPolicy *policy);
 
 /*
  * Messages that were appended before this time are too old to be delivered, by
- * the stream's message_ttl; DT_NOBEGIN if none are.
+ * the stream's message_ttl; DT_NOBEGIN if none are.  *changed tells whether a
+ * rollback of the current transaction may bring back another message_ttl.
  */
-extern TimestampTz log_options_horizon(Relation rel);
+extern TimestampTz log_options_horizon(Relation rel, bool *changed);
 
 /* The time so long ago; MIN_TIMESTAMP if that is out of range. */
 extern TimestampTz log_options_time_before(const Interval *age);

@@ -43,6 +43,17 @@ SELECT streamq.drop_group('s', m) FROM unnest(ARRAY['ordered', 'shared', 'key_sh
 SELECT streamq.create_group('s', m, m, start_at => 'latest') FROM unnest(ARRAY['ordered', 'shared', 'key_shared']) m;
 SELECT count(streamq.produce('s', '"old"')) FROM generate_series(1, 3);
 SELECT pg_sleep(0.4);
+BEGIN;
+SELECT streamq.alter_stream('s', message_ttl => '300 ms');
+SAVEPOINT a;
+SELECT got('ordered');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK TO a;
+SELECT got('shared');
+ROLLBACK TO a;
+SELECT got('key_shared');
+ROLLBACK;
+SELECT acked_offset, lag, in_flight, expired FROM figures;
 SELECT streamq.alter_stream('s', message_ttl => '300 ms');
 SELECT got('ordered'), got('shared'), got('key_shared');
 SELECT acked_offset, lag, in_flight, expired FROM figures;

@@ -141,6 +141,28 @@ SELECT count(*) FILTER (WHERE streamq.ack('many', 'g', i)) FROM generate_series(
 SELECT acked_offset, lag, in_flight FROM streamq.consumer_groups WHERE stream = 'many'::regclass;
 SELECT * FROM streamq.check_stream('many');
 
+-- Large batches of the same keys, one after the other, and then a small one.  Every other batch
+-- is acknowledged by a session that was not given it.
+CREATE TABLE wide (key int, n int NOT NULL) USING streamq;
+INSERT INTO wide SELECT i % 1000, i FROM generate_series(0, 6999) i;
+SELECT streamq.create_group('wide', 'g', mode => 'key_shared');
+SELECT count(DISTINCT key) FROM streamq.consume('wide', 'g', 1000, auto_ack => true);
+SELECT count(DISTINCT key), min(msg_id) FROM streamq.consume('wide', 'g', 1000, auto_ack => true);
+SELECT array_agg(msg_id) AS ids FROM streamq.consume('wide', 'g', 1000) \gset
+SELECT streamq.ack_batch('wide', 'g', :'ids');
+SELECT array_agg(msg_id) AS ids FROM streamq.consume('wide', 'g', 1000) \gset
+\c -
+SET search_path = group_key_shared;
+SELECT streamq.ack_batch('wide', 'g', :'ids');
+SELECT count(*), min(msg_id) FROM streamq.consume('wide', 'g', 1000, auto_ack => true);
+SELECT count(*) FROM streamq.consume('wide', 'g', 1000, consumer => 'a');
+SELECT count(*) AS "a has all keys" FROM streamq.consume('wide', 'g', 1000, consumer => 'b');
+SELECT acked_offset, lag, in_flight FROM streamq.consumer_groups WHERE stream = 'wide'::regclass;
+SELECT streamq.ack_through('wide', 'g', 5999);
+SELECT msg_id FROM streamq.consume('wide', 'g', 2, consumer => 'b');
+SELECT acked_offset, lag, in_flight FROM streamq.consumer_groups WHERE stream = 'wide'::regclass;
+SELECT * FROM streamq.check_stream('wide');
+
 -- seek, TRUNCATE, and a stream without a key.
 SELECT streamq.seek('s', 'g', to_msg_id => 24);
 SELECT msg_id FROM streamq.consume('s', 'g', 1, consumer => 'a');

@@ -39,7 +39,10 @@ SELECT streamq.create_group('c', 'g', mode => 'key_shared');
 SELECT msg_id FROM streamq.consume('c', 'g', 1, consumer => 'one');
 SELECT msg_id FROM streamq.consume('c', 'g', 10, consumer => 'two');
 SELECT streamq.alter_stream('c', partition_by => 'b');
-SELECT streamq.ack_batch('c', 'g', '{0, 2}');
+SELECT streamq.ack_batch('c', 'g', '{2}') AS "by the session that has it";
+\c -
+SET search_path = group_shared_more;
+SELECT streamq.ack_batch('c', 'g', '{0, 2}') AS "by another session";
 SELECT msg_id FROM streamq.consume('c', 'g', 10, consumer => 'two');
 SELECT streamq.nack('c', 'g', 1), streamq.ack('c', 'g', 3), streamq.ack('c', 'g', 3) AS again;
 SELECT msg_id, deliveries FROM streamq.consume('c', 'g', 10, consumer => 'one');

@@ -34,6 +34,35 @@ SELECT msg_id, deliveries FROM streamq.consume('s', 'shared', 2, consumer => 'c'
 SELECT * FROM state;
 SELECT * FROM letters;
 
+-- Deliveries are counted when they are committed, also if VACUUM meets them first.
+CREATE TABLE counted (key text, payload text) USING streamq;
+INSERT INTO counted SELECT 'k' || i, '' FROM generate_series(1, 4) i;
+SELECT streamq.create_group('counted', mode, mode => mode) FROM unnest('{ordered, shared, key_shared}'::text[]) mode;
+CREATE VIEW again AS SELECT group_name, redelivered FROM streamq.consumer_groups WHERE stream = 'counted'::regclass ORDER BY 1;
+SELECT mode, streamq.nack_batch('counted', mode, ids) FROM unnest('{ordered, shared, key_shared}'::text[]) mode,
+	LATERAL (SELECT array_agg(msg_id) AS ids FROM streamq.consume('counted', mode, 4)) c;
+SELECT * FROM again;
+BEGIN;
+SELECT mode, max(deliveries) FROM unnest('{ordered, shared, key_shared}'::text[]) mode, streamq.consume('counted', mode, 4) GROUP BY 1 ORDER BY 1;
+SELECT * FROM again;
+ROLLBACK;
+SELECT * FROM again;
+BEGIN;
+SELECT mode, max(deliveries) FROM unnest('{ordered, shared, key_shared}'::text[]) mode, streamq.consume('counted', mode, 4) GROUP BY 1 ORDER BY 1;
+SAVEPOINT a;
+SELECT mode, streamq.nack_batch('counted', mode, '{0, 1, 2, 3}') FROM unnest('{ordered, shared, key_shared}'::text[]) mode;
+SELECT mode, max(deliveries) FROM unnest('{ordered, shared, key_shared}'::text[]) mode, streamq.consume('counted', mode, 1) GROUP BY 1 ORDER BY 1;
+SELECT * FROM again;
+ROLLBACK TO a;
+COMMIT;
+SELECT * FROM again;
+VACUUM (FREEZE) counted;
+SELECT * FROM again;
+SELECT mode, streamq.ack_batch('counted', mode, '{0, 1, 2, 3}') FROM unnest('{ordered, shared, key_shared}'::text[]) mode;
+SELECT mode, count(msg_id) FROM unnest('{ordered, shared, key_shared}'::text[]) mode LEFT JOIN LATERAL streamq.consume('counted', mode, 10) ON true GROUP BY 1 ORDER BY 1;
+SELECT * FROM again;
+SELECT * FROM streamq.check_stream('counted');
+
 -- reject: to the dead letter at once, only what is held; in a transaction that rolls back, not.
 BEGIN;
 SELECT streamq.reject('s', 'shared', 1, reason => 'bad'), streamq.reject('s', 'shared', 1) AS again;

@@ -23,6 +23,8 @@ CREATE EXTENSION streamq;
 CREATE TABLE s (at timestamptz NOT NULL, key text, n int) USING streamq;
 SELECT streamq.alter_stream('s', partitions => 2);
 SELECT streamq.create_group('s', 'g', lease => '1 day');
+SELECT streamq.create_group('s', mode, mode => mode, lease => '1 day', max_in_flight => 100000)
+FROM unnest('{shared, key_shared}'::text[]) mode;
 CREATE TABLE expected (n int);
 SELECT streamq.create_continuous_view('per_key', $$ SELECT key, count(*) AS n, sum(n) AS total FROM s GROUP BY key $$);
 });
@@ -48,6 +50,26 @@ sub consume
 	return $node->safe_psql('postgres', qq{BEGIN;
 SELECT count(*) FROM streamq.consume('s', 'g', 30, auto_ack => true); $how;});
 }
+# In the other modes, acknowledge every other message.  Of the rest, keep them in
+# key_shared mode, and give half of them back in shared mode.
+my $acked = 0;
+my %held = (shared => 0, key_shared => 0);
+sub consume_side_by_side
+{
+	for my $mode (sort keys %held)
+	{
+		my $given_back = $mode eq 'shared' ? 10 : 0;
+
+		is($node->safe_psql('postgres', qq{
+CREATE TEMP TABLE got AS SELECT msg_id, row_number() OVER (ORDER BY msg_id) AS i FROM streamq.consume('s', '$mode', 40, consumer => 'c');
+SELECT streamq.ack_batch('s', '$mode', ARRAY(SELECT msg_id FROM got WHERE i % 2 = 0));
+SELECT streamq.nack_batch('s', '$mode', ARRAY(SELECT msg_id FROM got WHERE i % 4 = 1 LIMIT $given_back), retry_after => '1 day');
+BEGIN; SELECT count(*) FROM streamq.consume('s', '$mode', 20, consumer => 'c', auto_ack => true); ROLLBACK}),
+			"20\n$given_back\n20", "$mode: acknowledged, given back and rolled back");
+		$held{$mode} += 20 - $given_back;
+	}
+	$acked += 20;
+}
 sub check
 {
 	my ($name) = @_;
@@ -55,6 +77,9 @@ sub check
 SELECT count(*) FROM ((SELECT n FROM s EXCEPT ALL TABLE expected) UNION ALL (TABLE expected EXCEPT ALL SELECT n FROM s)) x}),
 		0, "$name: rows");
 	is($node->safe_psql('postgres', q{SELECT sum(lag) FROM streamq.consumer_groups WHERE group_name = 'g'}), $next - $taken, "$name: the group");
+	is($node->safe_psql('postgres', "SELECT sum(lag), sum(in_flight) FROM streamq.consumer_groups WHERE group_name = '$_'"),
+		($next - $acked) . "|$held{$_}", "$name: the group $_") for sort keys %held;
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM streamq.check_stream('s')}), 0, "$name: the stream is sound");
 }
 
 # the xid the stopped server will begin with; needs its page of the commit log
@@ -89,6 +114,7 @@ for my $xid (1_000_000_000, 2_000_000_000, 3_000_000_000, 4_000_000_000, 700_000
 	produce();
 	$taken += consume('COMMIT');
 	is(consume('ROLLBACK'), 30, 'taken and given back');
+	consume_side_by_side();
 	check('before the jump');
 	# rows and the group's page hold xids that relfrozenxid must not pass
 	is($node->safe_psql('postgres', q{SELECT (SELECT relfrozenxid FROM pg_class WHERE oid = 's'::regclass)::text::bigint <= min(xmin::text::bigint) FROM expected WHERE n >= } . ($next - 100)),
@@ -102,6 +128,7 @@ for my $xid (1_000_000_000, 2_000_000_000, 3_000_000_000, 4_000_000_000, 700_000
 	check("at xid $xid");
 	produce();
 	$taken += consume('COMMIT');
+	consume_side_by_side();
 	check("written at xid $xid");
 }
 is($node->safe_psql('postgres', q{SELECT streamq.wait_until_caught_up('per_key', '30 s'), (SELECT sum(n) FROM per_key) = (SELECT count(*) FROM s)}),

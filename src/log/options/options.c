@@ -225,6 +225,7 @@ log_options_get(Relation rel, StreamOptions *options)
 	else
 		read_keys(rel, options, values[Anum_stream_options_partition_by - 1]);
 	read_limits(options, values, nulls);
+	options->stored_by = HeapTupleHeaderGetXmin(tuple->t_data);
 	heap_freetuple(tuple);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -39,10 +40,12 @@ log_options_flow(Relation rel)
 }
 
 TimestampTz
-log_options_horizon(Relation rel)
+log_options_horizon(Relation rel, bool *changed)
 {
 	StreamOptions *options = &log_relcache(rel)->options;
 	Interval	ttl = options->flow.message_ttl;
 
+	*changed = rel->rd_createSubid == InvalidSubTransactionId &&
+		TransactionIdIsCurrentTransactionId(options->stored_by);
 	return log_options_has_ttl(options) ? log_options_time_before(&ttl) : DT_NOBEGIN;
 }

@@ -259,40 +259,67 @@ log_state_change(Relation rel, LogStatePage *state, const LogStateChange *change
 /* a range in WAL costs as much as this many bytes */
 #define RANGE_COST	((int) sizeof(xl_log_state_change))
 
+/* the first offset from i on at which the first n bytes differ, or n */
+static int
+skip_equal(const char *a, const char *b, int i, int n)
+{
+	while (i + (int) sizeof(uint64) <= n && memcmp(a + i, b + i, sizeof(uint64)) == 0)
+		i += sizeof(uint64);
+	while (i < n && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/* the first offset from i on at which they are equal, or n */
+static int
+skip_different(const char *a, const char *b, int i, int n)
+{
+	while (i + (int) sizeof(uint64) <= n)
+	{
+		uint64		x;
+		uint64		y;
+
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		x ^= y;
+		/* has a byte of x no bit set? */
+		if (((x - UINT64CONST(0x0101010101010101)) & ~x &
+			 UINT64CONST(0x8080808080808080)) != 0)
+			break;
+		i += sizeof(uint64);
+	}
+	while (i < n && a[i] != b[i])
+		i++;
+	return i;
+}
+
 void
 log_state_replace(Relation rel, LogStatePage *state, const char *data, int len)
 {
 	LogStateChange changes[LOG_STATE_MAX_CHANGES];
 	int			common = Min(len, state->len);
 	int			n = 0;
+	int			i = skip_equal(data, state->data, 0, common);
 
-	for (int i = 0; i < len;)
+	while (i < len)
 	{
-		LogStateChange *change;
-		int			start;
+		LogStateChange *change = &changes[n++];
+		int			start = i;
 		int			end;
 
-		while (i + (int) sizeof(int64) <= common &&
-			   memcmp(data + i, state->data + i, sizeof(int64)) == 0)
-			i += sizeof(int64);
-		while (i < common && data[i] == state->data[i])
-			i++;
-		if (i == len)
-			break;
-		start = i;
-		end = i + 1;
-
-		/*
-		 * end the range where more equal bytes follow than a new range costs
-		 */
-		for (i++; i < len; i++)
+		/* what lies beyond the old bytes is different */
+		do
 		{
-			if (i >= common || data[i] != state->data[i])
-				end = i + 1;
-			else if (i - end >= RANGE_COST && n < LOG_STATE_MAX_CHANGES - 1)
-				break;
-		}
-		change = &changes[n++];
+			end = skip_different(data, state->data, i, common);
+			if (end == common)
+				end = len;
+			i = skip_equal(data, state->data, end, common);
+
+			/*
+			 * end the range where more equal bytes follow than a new range
+			 * costs
+			 */
+		} while (i < len && (i - end <= RANGE_COST || n == LOG_STATE_MAX_CHANGES));
 		change->offset = (uint16) start;
 		change->nbytes = (uint16) (end - start);
 		change->bytes = data + start;
