@@ -88,10 +88,12 @@ CREATE TABLE streamq.job_progress (
 	max_event_time pg_catalog.timestamptz,
 	last_message_at pg_catalog.timestamptz,
 	replay_to pg_catalog.int8,
+	start_offset pg_catalog.int8,
 	PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 30);
 COMMENT ON COLUMN streamq.job_progress.partition IS 'partition of the stream; those of the second stream count from 256';
 COMMENT ON COLUMN streamq.job_progress.replay_to IS 'messages below this offset are read again: what the job writes to other streams is there already';
+COMMENT ON COLUMN streamq.job_progress.start_offset IS 'where the job began to read because of start_at; null: at the first message';
 COMMENT ON COLUMN streamq.job_progress.last_message_at IS 'time at which the last message that was read had been appended';
 COMMENT ON TABLE streamq.job_progress IS 'position of a job in each partition of its stream';
 
@@ -254,6 +256,20 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
 COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the state tables of continuous views: refuses changes by users';
 
+-- The last value: for the latest message of each key.
+
+CREATE FUNCTION streamq.latest_accum(state pg_catalog.anyelement, value pg_catalog.anyelement) RETURNS pg_catalog.anyelement
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_latest_accum';
+COMMENT ON FUNCTION streamq.latest_accum(pg_catalog.anyelement, pg_catalog.anyelement) IS 'transition function of latest()';
+
+CREATE AGGREGATE streamq.latest(value pg_catalog.anyelement) (
+	SFUNC = streamq.latest_accum,
+	STYPE = pg_catalog.anyelement
+);
+COMMENT ON AGGREGATE streamq.latest(pg_catalog.anyelement)
+IS 'value of the last row, null or not; of a stream, the message that was appended last';
+
 -- No SET here: the query is analyzed with the caller's search_path.
 CREATE FUNCTION streamq.create_continuous_view(
 	name pg_catalog.text,
@@ -273,6 +289,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
 COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
+
+CREATE FUNCTION streamq.create_latest_view(name pg_catalog.text, stream pg_catalog.regclass, if_not_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_create_latest_view';
+COMMENT ON FUNCTION streamq.create_latest_view(pg_catalog.text, pg_catalog.regclass, pg_catalog.bool)
+IS 'creates a continuous view of the latest message of each key';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void
@@ -327,15 +350,16 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'streamq_view_batch_query';
 COMMENT ON FUNCTION streamq.view_batch_query(pg_catalog.regclass) IS 'ordinary query over the stream that gives what the continuous view shows';
 
--- The job has processed a message if its offset is below the position of its
--- partition, and the message did not fail.  Low cost: expressions that fail must
+-- The job has processed a message if its offset is between the start and the
+-- position of its partition, and the message did not fail.  Low cost: expressions that fail must
 -- not see other messages.
-CREATE FUNCTION streamq.job_has_processed(ctid pg_catalog.tid, positions pg_catalog.int8[], failed pg_catalog.int8[])
+CREATE FUNCTION streamq.job_has_processed(ctid pg_catalog.tid, starts pg_catalog.int8[],
+	positions pg_catalog.int8[], failed pg_catalog.int8[])
 RETURNS pg_catalog.bool
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 0.0001
 AS 'MODULE_PATHNAME', 'streamq_job_has_processed';
-COMMENT ON FUNCTION streamq.job_has_processed(pg_catalog.tid, pg_catalog.int8[], pg_catalog.int8[])
-IS 'is a message below the position of its partition, and not among those that failed?';
+COMMENT ON FUNCTION streamq.job_has_processed(pg_catalog.tid, pg_catalog.int8[], pg_catalog.int8[], pg_catalog.int8[])
+IS 'is a message between the start and the position of its partition, and not among those that failed?';
 
 CREATE FUNCTION streamq.verify_continuous_view(view pg_catalog.regclass) RETURNS pg_catalog.int8
 LANGUAGE C STABLE PARALLEL UNSAFE

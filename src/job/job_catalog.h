@@ -117,6 +117,8 @@ typedef struct JobProgress
 								 * been appended; DT_NOBEGIN: none was read */
 	int64		replay_to;		/* messages below are read again: what they
 								 * make a job write is there already */
+	int64		start_offset;	/* messages below were never read, because of
+								 * start_at */
 	bool		changed;
 	bool		stored;			/* has a row, at tid */
 	ItemPointerData tid;

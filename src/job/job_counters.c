@@ -34,7 +34,8 @@ enum
 	Anum_progress_max_event_time,
 	Anum_progress_last_message_at,
 	Anum_progress_replay_to,
-	Natts_progress = Anum_progress_replay_to
+	Anum_progress_start_offset,
+	Natts_progress = Anum_progress_start_offset
 };
 
 enum
@@ -211,6 +212,10 @@ read_progress_tuple(HeapTuple tup, TupleDesc desc, JobProgress *progress)
 	progress->replay_to = DatumGetInt64(heap_getattr(tup, Anum_progress_replay_to, desc, &isnull));
 	if (isnull)
 		progress->replay_to = 0;
+	progress->start_offset = DatumGetInt64(heap_getattr(tup, Anum_progress_start_offset, desc,
+														&isnull));
+	if (isnull)
+		progress->start_offset = 0;
 	progress->stored = true;
 	progress->tid = tup->t_self;
 }
@@ -319,6 +324,8 @@ job_write_progress(int32 job_id, JobProgress *progress, int n)
 		values[Anum_progress_last_message_at - 1] = TimestampTzGetDatum(p->last_at);
 		values[Anum_progress_replay_to - 1] = Int64GetDatum(p->replay_to);
 		nulls[Anum_progress_replay_to - 1] = p->replay_to <= p->next_offset;
+		values[Anum_progress_start_offset - 1] = Int64GetDatum(p->start_offset);
+		nulls[Anum_progress_start_offset - 1] = p->start_offset == 0;
 		nulls[Anum_progress_last_message_at - 1] = TIMESTAMP_IS_NOBEGIN(p->last_at);
 		tup = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 		if (p->stored)

@@ -384,6 +384,7 @@ set_start_in(const JobRow *job, bool other, bool at_time, TimestampTz time)
 		 */
 		progress[i].next_offset = at_time ? log_offset_at_time(rel, i, time) :
 			log_stable_offset(rel, i, NULL, NULL);
+		progress[i].start_offset = progress[i].next_offset;
 		progress[i].changed = true;
 	}
 	job_write_progress(job->job_id, progress, npartitions);

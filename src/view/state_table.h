@@ -50,6 +50,7 @@ typedef struct ViewStateGroup
 	bool	   *nulls;
 	ViewAggValue *aggs;
 	bool		stored;			/* has a row at tid */
+	bool		removed;		/* has no row, because HAVING hides it */
 	ItemPointerData tid;
 } ViewStateGroup;
 
@@ -82,6 +83,7 @@ typedef struct ViewStateTable
 	int			sealed;			/* column, counted from 0 */
 	bool		sliced;
 	bool		merging;		/* its windows merge (sessions.c) */
+	int			hidden_by;		/* aggregate; -1: none (ViewQuery) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;
@@ -115,6 +117,9 @@ extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 /* the column `chunk`; InvalidAttrNumber: there is none */
 extern AttrNumber view_state_chunk_attno(ViewQuery *vq);
 extern int	view_state_natts(ViewQuery *vq);
+
+/* does a state table have the columns that it would be created with now? */
+extern bool view_state_fits(ViewQuery *vq, Relation rel);
 
 /*
  * the index on the window's start and the hash of the keys; on the hash first

@@ -81,59 +81,70 @@ failed_messages(const JobRow *job, Snapshot snapshot)
 	return make_numbers(numbers, list_length(list));
 }
 
-static Datum
-positions_of(const JobRow *job, Snapshot snapshot)
+static Const *
+make_array(Datum numbers)
 {
-	Relation	source = table_open(job->source, AccessShareLock);
-	int			n = log_partition_count(source);
-	JobProgress *progress = job_read_progress_as_of(job->job_id, n, 0, snapshot);
-	int64	   *numbers = palloc(sizeof(int64) * n);
-
-	for (int i = 0; i < n; i++)
-		numbers[i] = progress[i].next_offset;
-	table_close(source, NoLock);
-	return make_numbers(numbers, n);
+	return makeConst(INT8ARRAYOID, -1, InvalidOid, -1, numbers, false, false);
 }
 
 /* the condition that the job has processed a message, as of the snapshot */
 static Node *
 processed_condition(const JobRow *job, Index rti, Snapshot snapshot)
 {
-	Oid			argtypes[] = {TIDOID, INT8ARRAYOID, INT8ARRAYOID};
+	Oid			argtypes[] = {TIDOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
 	List	   *name = list_make2(makeString(STREAMQ_SCHEMA), makeString("job_has_processed"));
 	Var		   *ctid = makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
-	Const	   *positions = makeConst(INT8ARRAYOID, -1, InvalidOid, -1,
-									  positions_of(job, snapshot), false, false);
-	Const	   *failed = makeConst(INT8ARRAYOID, -1, InvalidOid, -1,
-								   failed_messages(job, snapshot), false, false);
+	Relation	source = table_open(job->source, AccessShareLock);
+	int			n = log_partition_count(source);
+	JobProgress *progress = job_read_progress_as_of(job->job_id, n, 0, snapshot);
+	int64	   *starts = palloc(sizeof(int64) * n);
+	int64	   *positions = palloc(sizeof(int64) * n);
+
+	table_close(source, NoLock);
+	for (int i = 0; i < n; i++)
+	{
+		starts[i] = progress[i].start_offset;
+		positions[i] = progress[i].next_offset;
+	}
 
 	return (Node *) makeFuncExpr(LookupFuncName(name, lengthof(argtypes), argtypes, false),
-								 BOOLOID, list_make3(ctid, positions, failed),
+								 BOOLOID, list_make4(ctid, make_array(make_numbers(starts, n)),
+													 make_array(make_numbers(positions, n)),
+													 make_array(failed_messages(job, snapshot))),
 								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
-/* job_has_processed(ctid tid, positions bigint[], failed bigint[]) returns boolean */
+/*
+ * job_has_processed(ctid tid, starts bigint[], positions bigint[],
+ *					 failed bigint[]) returns boolean
+ */
 PG_FUNCTION_INFO_V1(streamq_job_has_processed);
 Datum
 streamq_job_has_processed(PG_FUNCTION_ARGS)
 {
 	ItemPointer tid = (ItemPointer) PG_GETARG_POINTER(0);
-	ArrayType  *positions = PG_GETARG_ARRAYTYPE_P(1);
-	ArrayType  *failed = PG_GETARG_ARRAYTYPE_P(2);
+	ArrayType  *starts = PG_GETARG_ARRAYTYPE_P(1);
+	ArrayType  *positions = PG_GETARG_ARRAYTYPE_P(2);
+	ArrayType  *failed = PG_GETARG_ARRAYTYPE_P(3);
 	int			partition = log_tid_partition(tid);
+	int64		start = 0;
 	int64		next;
 	int64		msg_id;
 
-	if (ARR_NDIM(positions) > 1 || ARR_HASNULL(positions) ||
+	if (ARR_NDIM(starts) > 1 || ARR_HASNULL(starts) ||
+		ARR_NDIM(positions) > 1 || ARR_HASNULL(positions) ||
 		ARR_NDIM(failed) > 1 || ARR_HASNULL(failed))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("arguments must be one-dimensional arrays without nulls")));
 	if (ARR_NDIM(positions) == 0 || partition >= ARR_DIMS(positions)[0])
 		PG_RETURN_BOOL(false);
+	if (ARR_NDIM(starts) == 1 && partition < ARR_DIMS(starts)[0])
+		start = ((int64 *) ARR_DATA_PTR(starts))[partition];
 	next = ((int64 *) ARR_DATA_PTR(positions))[partition];
 	msg_id = LOG_MSG_ID(partition, log_tid_offset_near(tid, next));
-	PG_RETURN_BOOL(msg_id < LOG_MSG_ID(partition, next) &&
+	PG_RETURN_BOOL(msg_id >= LOG_MSG_ID(partition, start) &&
+				   msg_id < LOG_MSG_ID(partition, next) &&
 				   (ARR_NDIM(failed) == 0 ||
 					bsearch(&msg_id, ARR_DATA_PTR(failed), ARR_DIMS(failed)[0],
 							sizeof(int64), compare_numbers) == NULL));

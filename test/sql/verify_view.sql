@@ -145,9 +145,31 @@ SELECT streamq.verify_continuous_view('constant');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
 \set VERBOSITY default
-SELECT streamq.job_has_processed('(0,1)', '{NULL}', '{}');
-SELECT streamq.job_has_processed('(0,1)', '{{1}}', '{}');
-SELECT streamq.job_has_processed('(0,1)', '{}', '{}'), streamq.job_has_processed('(0,1)', '{1}', '{}'), streamq.job_has_processed('(0,1)', '{1}', '{0}'), streamq.job_has_processed('(0,2)', '{1}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{}', '{NULL}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{}', '{{1}}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{NULL}', '{1}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{{0}}', '{1}', '{}');
+SELECT streamq.job_has_processed('(0,1)', '{}', '{1}', '{NULL}');
+SELECT streamq.job_has_processed('(0,1)', '{}', '{}', '{}'), streamq.job_has_processed('(0,1)', '{}', '{1}', '{}'), streamq.job_has_processed('(0,1)', '{}', '{1}', '{0}'), streamq.job_has_processed('(0,2)', '{}', '{1}', '{}'),
+	streamq.job_has_processed('(0,1)', '{0}', '{1}', '{}'), streamq.job_has_processed('(0,1)', '{1}', '{5}', '{}'), streamq.job_has_processed('(0,2)', '{1}', '{5}', '{}');
+
+-- views that began later than the stream: what was there before does not count
+SELECT min(streamq.produced_at(tableoid, ctid)) < max(streamq.produced_at(tableoid, ctid)) AS over_time, min(streamq.produced_at(tableoid, ctid)) + (max(streamq.produced_at(tableoid, ctid)) - min(streamq.produced_at(tableoid, ctid))) / 2 AS middle FROM four \gset
+SELECT :'over_time' AS over_time;
+SELECT count(streamq.create_continuous_view('new_' || name, format(query, 'four'), start_at => 'latest')), count(streamq.create_continuous_view('middle_' || name, format(query, 'four'), start_at => :'middle'))
+FROM queries WHERE name IN ('total', 'groups', 'minutes', 'hops', 'visits', 'collected');
+SELECT count(streamq.pause(name)) FROM streamq.jobs WHERE name ~ '^new_|^middle_';
+SELECT * FROM differing() WHERE view ~ '^new_|^middle_';
+CALL feed(301, 100);
+SELECT count(streamq.run_job(name, 40)) FROM streamq.jobs WHERE name ~ '^new_|^middle_';
+SELECT * FROM differing() WHERE view ~ '^new_|^middle_';
+SELECT sum(rows_processed) FILTER (WHERE name ~ '^new_') < sum(rows_processed) FILTER (WHERE name ~ '^middle_') AS fewer, (SELECT count FROM new_total) AS new, (SELECT count FROM middle_total) BETWEEN 101 AND (SELECT count(*) - 1 FROM four) AS middle FROM streamq.jobs;
+-- partitions that are added later begin with their first message
+SELECT streamq.alter_stream('four', partitions => 6);
+CALL feed(401, 100);
+SELECT count(streamq.run_job(name, 40)) FROM streamq.jobs WHERE name ~ '^new_|^middle_';
+SELECT * FROM differing() WHERE view ~ '^new_|^middle_';
+SELECT count FROM new_total;
 
 SET client_min_messages = warning;
 DROP SCHEMA verify_view CASCADE;
