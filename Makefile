@@ -46,8 +46,8 @@ SHLIB_EXPORTS = src/exports.txt
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c) $(wildcard src/*/*.c) $(wildcard src/*/*/*.c)))
 PGFILEDESC = "streamq - streams, consumer groups and continuous queries"
 
-EXTENSION = streamq
-DATA_built = sql/streamq--1.0.sql
+EXTENSION = streamq streamq_pgmq
+DATA_built = sql/streamq--1.0.sql sql/streamq_pgmq--1.0.sql
 
 # "make installcheck" wants a running server with streamq installed and loaded.
 # The output must not depend on what else is loaded there: with pg_stat_statements
@@ -81,8 +81,10 @@ $(error no server headers of PostgreSQL $(PG_MAJOR), whose pg_config is "$(PG_CO
 endif
 include $(PGXS)
 
-# The install script is kept in parts, one for each capability.
+# The install scripts are kept in parts, one for each capability.
 sql/streamq--1.0.sql: $(sort $(wildcard sql/parts/*.sql))
+	cat $^ > $@
+sql/streamq_pgmq--1.0.sql: $(sort $(wildcard sql/pgmq/*.sql))
 	cat $^ > $@
 
 # Every object depends on every header: a wrong incremental build costs more

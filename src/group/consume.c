@@ -37,6 +37,7 @@
 #include "group/judge.h"
 #include "group/messages.h"
 #include "group/mode.h"
+#include "group/queue.h"
 #include "group/registry.h"
 #include "group/seek.h"
 #include "group/session.h"
@@ -70,6 +71,8 @@ typedef struct Consume
 	char		consumer[GROUP_CONSUMER_MAX + 1];
 	bool		auto_ack;
 	ArrayType  *partitions;		/* NULL: all */
+	uint64		token;			/* 0: the session's */
+	const char *due_column;		/* NULL: none */
 
 	GroupMessages *messages;
 
@@ -159,7 +162,10 @@ take_messages(Consume *c)
 		.auto_ack = c->auto_ack,
 		.partitions = choose_partitions(c),
 		.messages = c->messages,
-		.slot = c->slot
+		.slot = c->slot,
+		.token = c->token,
+		.due_column = c->due_column ?
+		get_attnum(RelationGetRelid(c->rel), c->due_column) : InvalidAttrNumber
 	};
 
 	consumer.max_messages = group_live_take(&c->group, c->max_messages, &c->wake_at);
@@ -421,6 +427,26 @@ group_consume_as(FunctionCallInfo fcinfo, Oid row_type)
 				 errhint("Call it as streamq.consume_as(NULL::stream_name, ...).")));
 	c.messages = group_messages_create(true, MESSAGE_ALL);
 	consume(&c, relid, PG_GETARG_INTERVAL_P(3));
+	return c.messages;
+}
+
+GroupMessages *
+group_consume_queue(Oid relid, const char *group_name, int max_messages,
+					const Interval *wait, const Interval *lease, bool auto_ack,
+					const GroupQueue *queue)
+{
+	Consume		c = {
+		.group_name = pstrdup(group_name),
+		.max_messages = max_messages,
+		.lease = lease,
+		.auto_ack = auto_ack,
+		.token = queue->token,
+		.due_column = queue->due_column
+	};
+
+	strlcpy(c.consumer, queue->consumer, sizeof(c.consumer));
+	c.messages = group_messages_create(false, MESSAGE_ALL);
+	consume(&c, relid, wait);
 	return c.messages;
 }
 

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "access/attnum.h"
 #include "datatype/timestamp.h"
 #include "executor/tuptable.h"
 #include "utils/rel.h"
@@ -51,6 +52,10 @@ typedef struct GroupConsumer
 	uint32		number;			/* of the consumer, see registry.h */
 	const Interval *lease;
 	bool		auto_ack;		/* messages are acknowledged as they are taken */
+	uint64		token;			/* of the leases; 0: the session's */
+	AttrNumber	due_column;		/* a timestamptz column of the stream: new
+								 * messages are not handed out before that
+								 * time; 0: none.  For the shared mode. */
 	int			max_messages;
 	const bool *partitions;		/* take only from these; NULL: from all */
 	GroupMessages *messages;	/* taken so far from all partitions */

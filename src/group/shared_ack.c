@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "group/floor.h"
@@ -17,9 +18,12 @@
 #include "group/inflight.h"
 #include "group/key_shared.h"
 #include "group/memory.h"
+#include "group/messages.h"
 #include "group/mode.h"
 #include "group/shared_mode.h"
 #include "log/log.h"
+#include "log/reader.h"
+#include "log/space.h"
 #include "signal/doorbell.h"
 
 /* a change adds up to two entries by cutting, and pushes a level */
@@ -56,6 +60,9 @@ struct SharedChange
 	uint32		consumer;
 	GroupBurial *burials;		/* NULL: not wanted */
 	int			nburials;
+	const GroupPick *pick;
+	GroupPicked *picked;
+	int			npicked;
 };
 
 static void
@@ -461,6 +468,144 @@ group_shared_extend(Relation rel, const ConsumerGroup *group, int partition,
 	count = change_offsets(&change, offsets, n);
 	end_change(&change, false);
 	return count;
+}
+
+/* ---- chosen messages ---- */
+
+/* Every message that is not done may be picked, and taken if it is free. */
+static bool
+decide_pick(SharedChange *change, const InflightEntry *entry, int64 from, int64 *until,
+			InflightLevel *level)
+{
+	const GroupPick *pick = change->pick;
+	const InflightLevel *top = group_inflight_top(entry);
+	TimestampTz at = DT_NOEND;
+
+	if (top->kind == INFLIGHT_DONE)
+		return false;
+	if (pick->kind == GROUP_PICK_TAKE && !group_shared_is_free(change->group, entry, change->now, &at))
+		return false;
+	*level = *top;
+	switch (pick->kind)
+	{
+		case GROUP_PICK_TAKE:
+			level->kind = INFLIGHT_LEASED;
+			level->time = pick->time;
+			level->deliveries++;
+			level->token = pick->token;
+			level->consumer = pick->consumer;
+			break;
+		case GROUP_PICK_POSTPONE:
+			level->kind = INFLIGHT_AVAILABLE;
+			level->time = pick->time;
+			level->consumer = 0;
+			break;
+		case GROUP_PICK_FINISH:
+			level->kind = INFLIGHT_DONE;
+			level->time = 0;
+			level->consumer = 0;
+			break;
+	}
+	for (int64 off = from; off < *until; off++)
+		change->picked[change->npicked++] = (GroupPicked)
+	{
+		off, level->deliveries, top->time, level->token
+	};
+	return true;
+}
+
+/*
+ * Make entries of the messages below `to` that nobody has looked at, as far as
+ * no transaction in progress has written before them.  They are available, as
+ * they were without entries.
+ */
+static void
+enter_fresh(Relation rel, const ConsumerGroup *group, int partition, int64 to)
+{
+	for (;;)
+	{
+		InflightTree *tree = group_shared_open(rel, group, partition);
+		InflightHead *head = group_inflight_head(tree);
+		int64		frontier = head->frontier;
+		Snapshot	snapshot;
+		LogPeek		peek;
+
+		group_inflight_close(tree);
+		if (frontier >= to)
+			return;
+		snapshot = group_message_snapshot();
+		log_peek(rel, partition, frontier, to, to - frontier, snapshot, &peek);
+		UnregisterSnapshot(snapshot);
+		if (peek.end <= frontier)
+			return;
+
+		tree = group_shared_open(rel, group, partition);
+		head = group_inflight_head(tree);
+		if (head->frontier < peek.expired_to)
+			head->expired += peek.expired_to - Max(head->frontier, peek.expired_from);
+		for (int i = 0; i < peek.nranges;)
+		{
+			int64		from = Max(peek.ranges[i].from, head->frontier);
+			int64		until = peek.ranges[i].to;
+			const InflightEntry *found;
+			InflightEntry entry;
+
+			if (from >= until)
+			{
+				i++;
+				continue;
+			}
+			if (!group_shared_make_room(&tree, rel, group, partition, CHANGE_ROOM))
+			{
+				head = group_inflight_head(tree);
+				continue;
+			}
+			found = group_inflight_seek(tree, 0, from);
+			if (found != NULL && found->from <= from)
+				head->frontier = found->from + found->count;
+			else
+			{
+				if (found != NULL)
+					until = Min(until, found->from);
+				until = Min(until, from + PG_INT16_MAX);
+				group_inflight_init(&entry, 0, from, (int32) (until - from));
+				group_inflight_insert(tree, &entry);
+				head->frontier = until;
+			}
+			group_inflight_head_changed(tree);
+		}
+		head->frontier = Max(head->frontier, peek.end);
+		group_inflight_head_changed(tree);
+		group_inflight_close(tree);
+	}
+}
+
+int
+group_shared_pick(Relation rel, const ConsumerGroup *group, int partition,
+				  const int64 *offsets, int n, const GroupPick *pick, GroupPicked *picked)
+{
+	SharedChange change;
+	SharedSpot *spots;
+	int			nspots;
+
+	Assert(!group_shared_has_keys(group));
+	if (n == 0)
+		return 0;
+	init_change(&change, rel, group, partition, decide_pick);
+	change.pick = pick;
+	change.picked = picked;
+	spots = group_shared_find(rel, group, partition, offsets, n, &nspots);
+	change.lock = group_shared_lock(rel, group, partition);
+	group_check_current(rel, group);
+	enter_fresh(rel, group, partition,
+				Min(offsets[n - 1] + 1, log_next_offset(rel, partition)));
+	change.tree = group_shared_open(rel, group, partition);
+	(void) change_spots(&change, spots, nspots);
+	pfree(spots);
+	(void) end_done(&change, 0);
+	if (change.changed && pick->kind == GROUP_PICK_POSTPONE)
+		group_ring_at_end(RelationGetRelid(rel), true);
+	return change.npicked;
 }
 
 /* ---- once more ---- */

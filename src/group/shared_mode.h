@@ -108,4 +108,37 @@ extern int	group_shared_redeliver(Relation rel, const ConsumerGroup *group, int 
 extern int64 group_shared_extend(Relation rel, const ConsumerGroup *group, int partition,
 								 const int64 *offsets, int n, TimestampTz until);
 
+/*
+ * Change messages that the caller chose by their offsets, whoever has them, and
+ * also if nobody has had them yet.  Shared mode only.  Messages that are done,
+ * or that a transaction in progress is changing, are left out.
+ */
+typedef enum GroupPickKind
+{
+	GROUP_PICK_TAKE,			/* lease, if they may be handed out now */
+	GROUP_PICK_POSTPONE,		/* hand out again, but not before a time */
+	GROUP_PICK_FINISH			/* done */
+} GroupPickKind;
+
+typedef struct GroupPick
+{
+	GroupPickKind kind;
+	TimestampTz time;			/* end of the lease, or not before */
+	uint64		token;
+	uint32		consumer;
+} GroupPick;
+
+typedef struct GroupPicked
+{
+	int64		off;
+	int32		deliveries;		/* after the change */
+	TimestampTz time;			/* before the change: of the level */
+	uint64		token;			/* after the change */
+} GroupPicked;
+
+/* offsets are sorted; picked has room for n; returns how many were changed */
+extern int	group_shared_pick(Relation rel, const ConsumerGroup *group, int partition,
+							  const int64 *offsets, int n, const GroupPick *pick,
+							  GroupPicked *picked);
+
 #endif

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "group/inflight.h"
 #include "group/key_shared.h"
@@ -32,6 +33,7 @@ typedef enum FixKind
 	FIX_REMOVE,					/* gone from the stream, or passed: done */
 	FIX_EXPIRE,					/* done and counted as expired */
 	FIX_BURY,					/* done and counted as dead-lettered */
+	FIX_POSTPONE,				/* new, and not due before a time */
 	FIX_RESTORE					/* not handed out */
 } FixKind;
 
@@ -42,6 +44,7 @@ typedef struct Fix
 	int			claim;
 	int64		from;
 	int64		to;
+	TimestampTz time;			/* of FIX_POSTPONE */
 } Fix;
 
 typedef struct ReadClaims
@@ -49,6 +52,7 @@ typedef struct ReadClaims
 	SharedTake *take;
 	int			claim;			/* the next claimed message: claim and offset */
 	int64		off;
+	TimestampTz due;			/* of the message that is being judged */
 	int			nfixes;
 	int			maxfixes;
 	Fix		   *fixes;
@@ -72,7 +76,8 @@ add_fix(ReadClaims *read, FixKind kind, int64 to)
 {
 	Fix		   *last = read->nfixes > 0 ? &read->fixes[read->nfixes - 1] : NULL;
 
-	if (last != NULL && last->kind == kind && last->claim == read->claim && last->to == read->off)
+	if (last != NULL && last->kind == kind && last->claim == read->claim && last->to == read->off &&
+		last->time == read->due)
 	{
 		last->to = to;
 		return;
@@ -85,7 +90,7 @@ add_fix(ReadClaims *read, FixKind kind, int64 to)
 	}
 	read->fixes[read->nfixes++] = (Fix)
 	{
-		kind, read->claim, read->off, to
+		kind, read->claim, read->off, to, read->due
 	};
 }
 
@@ -125,6 +130,30 @@ fix_missing(ReadClaims *read, int64 off)
 	fix_below(read, FIX_REMOVE, off);
 }
 
+/*
+ * Is the message in the slot, the next claimed one, to be handed out later?
+ * This counts only for a message that nobody has had or changed: otherwise the
+ * tree knows when it is due.
+ */
+static bool
+is_early(ReadClaims *read)
+{
+	SharedTake *take = read->take;
+	AttrNumber	column = take->consumer->due_column;
+	bool		isnull;
+	Datum		due;
+
+	if (column == InvalidAttrNumber || take->claims[read->claim].levels != NULL)
+		return false;
+	due = slot_getattr(take->consumer->slot, column, &isnull);
+	if (isnull || DatumGetTimestampTz(due) <= take->now)
+		return false;
+	read->due = DatumGetTimestampTz(due);
+	take->wake_at = Min(take->wake_at, read->due);
+	take->postponed = true;
+	return true;
+}
+
 /* hand out the next claimed message, which is in the slot; false to stop */
 static bool
 judge_message(ReadClaims *read, TimestampTz produced_at)
@@ -137,14 +166,22 @@ judge_message(ReadClaims *read, TimestampTz produced_at)
 		.note = take->claims[read->claim].deliveries + 1
 	};
 
+	if (is_early(read))
+	{
+		add_fix(read, FIX_POSTPONE, read->off + 1);
+		read->due = 0;
+		advance(read, read->off + 1);
+		return true;
+	}
 	switch (group_judge(consumer, &row, 0))
 	{
 		case GROUP_DELIVER:
 			group_messages_add(consumer->messages, take->rel, consumer->slot, &row);
 			if (consumer->auto_ack)
 				break;
-			group_memory_note(take->group->group_id, take->partition,
-							  read->off, read->off + 1, take->token);
+			if (consumer->token == 0)
+				group_memory_note(take->group->group_id, take->partition,
+								  read->off, read->off + 1, take->token);
 			if (group_shared_has_keys(take->group))
 				group_key_remember(take->group->group_id, take->partition,
 								   read->off, take->claims[read->claim].hash);
@@ -250,6 +287,14 @@ fix_part(SharedTake *take, const Fix *fix, InflightEntry *part)
 			level.consumer = 0;
 			group_inflight_push(part, &level);
 			return true;
+		case FIX_POSTPONE:
+			/* as a fact, because it does not depend on this transaction */
+			level = (InflightLevel)
+			{
+				.kind = INFLIGHT_AVAILABLE, .time = fix->time
+			};
+			group_inflight_settle_to(part, &level);
+			return true;
 		case FIX_RESTORE:
 			part->nlevels = claim->nlevels;
 			if (claim->levels != NULL)
@@ -299,7 +344,7 @@ apply_fix(SharedTake *take, const Fix *fix)
 				n--;
 			}
 			group_inflight_replace(take->tree, parts, n);
-			if (fix->kind != FIX_RESTORE && group_shared_has_keys(take->group))
+			if (fix->kind != FIX_RESTORE && fix->kind != FIX_POSTPONE && group_shared_has_keys(take->group))
 				take->unblocked |= group_key_unblock(take->tree, hash);
 		}
 		off = to;

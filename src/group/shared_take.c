@@ -480,7 +480,7 @@ init_take(SharedTake *take, const GroupConsumer *consumer, int partition, int64 
 	take->ordered = log_partition_count(consumer->rel) > 1;
 	take->now = GetCurrentTimestamp();
 	take->deadline = group_add_interval(take->now, consumer->lease, "lease", false);
-	take->token = group_memory_session_token();
+	take->token = consumer->token != 0 ? consumer->token : group_memory_session_token();
 	take->wake_at = DT_NOEND;
 }
 
@@ -514,7 +514,7 @@ group_shared_take(const GroupConsumer *consumer, int partition, int64 limit,
 		take.nclaims = 0;
 		take.nclaimed = 0;
 		take.wanted = consumer->max_messages - group_messages_count(consumer->messages);
-		if (group->filter != NULL)
+		if (group->filter != NULL || take.postponed)
 			take.wanted = Max(take.wanted, FILTER_CLAIM);
 		claim_messages(&take);
 		if (take.nclaims == 0)

@@ -63,6 +63,7 @@ typedef struct SharedTake
 	bool		claimed;		/* an xid was used */
 	bool		unblocked;		/* other messages of a key may be handed out
 								 * when this transaction has committed */
+	bool		postponed;		/* messages were not due yet */
 	bool		stopped;		/* nothing more can be had now */
 	bool		limited;		/* the limit kept messages back */
 	int64		position;

@@ -20,9 +20,11 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -107,7 +109,8 @@ hooks_check_extension_schema(Oid extension)
 	if (!HeapTupleIsValid(tuple))
 		return;
 	form = (Form_pg_extension) GETSTRUCT(tuple);
-	namespaceid = strcmp(NameStr(form->extname), "streamq") == 0 ?
+	namespaceid = strcmp(NameStr(form->extname), "streamq") == 0 ||
+		strcmp(NameStr(form->extname), "streamq_pgmq") == 0 ?
 		form->extnamespace : InvalidOid;
 	heap_freetuple(tuple);
 	if (!OidIsValid(namespaceid))
@@ -127,7 +130,7 @@ hooks_check_extension_schema(Oid extension)
 	if (owner != GetUserId() && !superuser_arg(owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("schema \"%s\" belongs to role \"%s\"", STREAMQ_SCHEMA,
+				 errmsg("schema \"%s\" belongs to role \"%s\"", get_namespace_name(namespaceid),
 						GetUserNameFromId(owner, false)),
 				 errdetail("Its owner could create functions in it that run in place of the extension's."),
 				 errhint(SCHEMA_HINT)));
@@ -135,14 +138,34 @@ hooks_check_extension_schema(Oid extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("roles other than the owner of schema \"%s\" may create objects in it",
-						STREAMQ_SCHEMA),
+						get_namespace_name(namespaceid)),
 				 errdetail("They could create functions in it that run in place of the extension's."),
 				 errhint(SCHEMA_HINT)));
 	content = find_content(namespaceid, extension);
 	if (content != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_SCHEMA),
-				 errmsg("schema \"%s\" is not empty", STREAMQ_SCHEMA),
+				 errmsg("schema \"%s\" is not empty", get_namespace_name(namespaceid)),
 				 errdetail("It has %s.", content),
 				 errhint(SCHEMA_HINT)));
+}
+
+/*
+ * Clients of pgmq create its extension when they connect.  That of pgmq itself
+ * could not be created beside streamq_pgmq, which has the same objects.
+ */
+bool
+hooks_skip_extension(Node *stmt)
+{
+	CreateExtensionStmt *create = (CreateExtensionStmt *) stmt;
+
+	if (!IsA(stmt, CreateExtensionStmt) || !create->if_not_exists ||
+		strcmp(create->extname, "pgmq") != 0 ||
+		!OidIsValid(get_extension_oid("streamq_pgmq", true)))
+		return false;
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("extension \"%s\" is here in place of \"%s\", skipping",
+					"streamq_pgmq", "pgmq")));
+	return true;
 }

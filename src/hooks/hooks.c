@@ -102,7 +102,7 @@ hooks_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 		IsA(stmt, AlterPublicationStmt);
 
 	view_guard_command(stmt);
-	if (!hooks_before_stream_command(stmt))
+	if (hooks_skip_extension(stmt) || !hooks_before_stream_command(stmt))
 		return;
 	if (IsA(stmt, VacuumStmt))
 		hooks_run_vacuum(&command, run_command);

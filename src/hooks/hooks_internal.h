@@ -53,8 +53,11 @@ extern void hooks_run_vacuum(const HooksCommand *command,
 
 /*
  * CREATE EXTENSION is about to run the script of this extension.  If it is
- * streamq, nobody else may have a say in its schema: 42501, 42P06.
+ * streamq or streamq_pgmq, nobody else may have a say in its schema: 42501, 42P06.
  */
 extern void hooks_check_extension_schema(Oid extension);
+
+/* true if a statement creates pgmq's extension, which streamq_pgmq replaces */
+extern bool hooks_skip_extension(Node *stmt);
 
 #endif

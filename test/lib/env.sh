@@ -416,7 +416,7 @@ copy_tree()
 {
 	mkdir -p "$1"
 	tar -C "$top" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.bc' \
-		--exclude='*.so' --exclude=./sql/streamq--1.0.sql --exclude=./results \
+		--exclude='*.so' --exclude=./sql/streamq--1.0.sql --exclude=./sql/streamq_pgmq--1.0.sql --exclude=./results \
 		--exclude=./tmp_check --exclude=./tmp_check_iso --exclude=./output_iso \
 		-cf - . | tar -C "$1" --no-same-owner -xf -
 	chmod -R u+rwX,a+rX "$1"

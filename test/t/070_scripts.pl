@@ -233,7 +233,7 @@ is(join(' ', sort map { s/^\Q$tmp\E\///r } split /\n/, `find $tmp/outside`), 'ou
 # ---- names and paths ----
 
 make_path($odd);
-system_or_bail('cp', '-R', map({ "$source/$_" } qw(Makefile demo src sql streamq.control test)), $odd);
+system_or_bail('cp', '-R', map({ "$source/$_" } qw(Makefile demo src sql streamq.control streamq_pgmq.control test)), $odd);
 # what was built keeps its times, so that only a little is compiled
 system_or_bail('find', $source, '-maxdepth', 1, '-name', 'streamq.so', '-exec', 'cp', '-p', '{}', $odd, ';');
 system_or_bail('sh', '-c', 'cd "$1" && find src sql -type f | while read -r f; do touch -r "$f" "$2/$f"; done',

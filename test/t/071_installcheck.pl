@@ -60,7 +60,7 @@ $node->safe_psql('postgres', "SELECT cron.schedule('often', '* * * * *', 'SELECT
 # a tree of its own, for its results
 my $tree = $node->basedir . '/tree';
 mkdir $tree or die $!;
-system_or_bail('cp', '-R', map({ "$source/$_" } qw(Makefile streamq.control sql src test expected)), $tree);
+system_or_bail('cp', '-R', map({ "$source/$_" } qw(Makefile streamq.control streamq_pgmq.control sql src test expected)), $tree);
 
 local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;
