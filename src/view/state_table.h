@@ -82,6 +82,8 @@ typedef struct ViewStateTable
 	int			sealed;			/* column, counted from 0 */
 	bool		sliced;
 	bool		merging;		/* its windows merge (sessions.c) */
+	bool		partial;		/* stored states are left to the leader of the
+								 * round (parts.c) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;
