@@ -96,7 +96,8 @@ my %views = (
 		FROM orders, streamq.hop(at, \'10 s\', \'30 s\') w GROUP BY w.window_start, k % 5',
 	windows => 'SELECT w.window_start, w.window_end, w.window_end - at > \'5 s\' AS early, count(*) AS c
 		FROM orders, streamq.hop(at, \'10 s\', \'20 s\') w GROUP BY 1, 2, 3',
-	minute => "SELECT date_trunc('minute', at, 'Europe/Berlin') AS minute, count(k) AS c, bit_xor(n) AS x FROM orders GROUP BY 1",
+	minute => "SELECT date_trunc('minute', at, 'Europe/Berlin') AS minute, count(k) AS c, bit_xor(n) AS x,
+		sum(CASE k WHEN 5 THEN n END) AS five, sum(CASE k WHEN 6 THEN n END) AS six, sum(CASE k WHEN 7 THEN n END) AS seven FROM orders GROUP BY 1",
 	whole => 'SELECT k, count(*) AS c, sum(n) AS s FROM orders GROUP BY k',
 	single => 'SELECT count(*) AS c, max(at) AS m, min(k) AS k FROM orders');
 my %options = (tumble => ", watermark_delay => '2 s'", hop => ", allowed_lateness => '3 s'");
