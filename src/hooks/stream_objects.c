@@ -37,6 +37,7 @@
 #include "log/log.h"
 #include "log/options.h"
 #include "stream/delay.h"
+#include "stream/imported.h"
 
 /*
  * A relation was created.  If it is an index, perhaps of a constraint, its row
@@ -180,6 +181,7 @@ relation_dropped(Oid relid)
 		log_options_delete(relid);
 		log_plan_forget(relid);
 		stream_delay_forget(relid);
+		stream_imported_forget(relid);
 	}
 	relation_close(rel, NoLock);
 }

@@ -255,15 +255,20 @@ static void
 make_news(StateWriter *writer)
 {
 	HeapTuple  *tuples;
+	MemoryContext old;
 
 	if (writer->nnews == 0)
 		return;
 	if (writer->indexes == NULL)
 	{
+		/* the caller's context may end before the writer does */
+		old = MemoryContextSwitchTo(writer->mcxt);
 		writer->indexes = CatalogOpenIndexes(writer->rel);
 		writer->slot = MakeSingleTupleTableSlot(RelationGetDescr(writer->rel),
 												&TTSOpsHeapTuple);
+		MemoryContextSwitchTo(old);
 	}
+	old = MemoryContextSwitchTo(writer->collected);
 	tuples = palloc(sizeof(HeapTuple) * writer->nnews);
 	for (int i = 0; i < writer->nnews; i++)
 		tuples[i] = writer->news[i].tuple;
@@ -275,7 +280,7 @@ make_news(StateWriter *writer)
 		if (writer->news[i].tid)
 			*writer->news[i].tid = tuples[i]->t_self;
 	}
-	pfree(tuples);
+	MemoryContextSwitchTo(old);
 	writer->nnews = 0;
 }
 

@@ -14,12 +14,14 @@ $primary->append_conf('postgresql.conf', slurp_file("$source/test/streamq.conf")
 $primary->append_conf('postgresql.conf', q{
 fsync = off
 max_locks_per_transaction = 256
-wal_keep_size = '16GB'
 });
 $primary->start;
+# the scripts write many gigabytes of WAL: none is kept that the standby has
+$primary->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('standby', true)});
 $primary->backup('b');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'b', has_streaming => 1);
+$standby->append_conf('postgresql.conf', q{primary_slot_name = 'standby'});
 $standby->start;
 
 $primary->safe_psql('postgres', 'CREATE EXTENSION streamq');
