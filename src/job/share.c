@@ -266,7 +266,7 @@ start_helpers(SharedRound *shared)
 
 	share = shm_toc_allocate(context->toc, share_size);
 	memcpy(share, shared->share, share_size);
-	pg_atomic_init_u32(&share->next, 0);
+	pg_atomic_init_u32(&share->taken, 0);
 	shm_toc_insert(context->toc, JOB_SHARE_KEY_SHARE, share);
 	query = shm_toc_allocate(context->toc, query_size);
 	memcpy(query, batch->job.query_tree, query_size);
@@ -386,7 +386,7 @@ job_share_round(JobBatch *batch, int64 *rows, bool *more)
 	shared.share->event_time = batch->job.event_time;
 	shared.share->has_watermark = batch->stats.has_watermark;
 	shared.share->watermark = batch->stats.watermark;
-	shared.share->memory = (Size) job_work_mem * 1024 / (shared.nhelpers + 1);
+	shared.share->memory = (Size) job_work_mem * 1024;
 	shared.round.batch = batch;
 	shared.round.mcxt = AllocSetContextCreate(CurrentMemoryContext, "streamq round",
 											  ALLOCSET_DEFAULT_SIZES);

@@ -37,8 +37,9 @@ typedef struct JobShare
 	Timestamp	watermark;
 	TimestampTz until;			/* read only messages appended until then */
 	Size		memory;			/* of each process */
-	int			n;				/* inputs to read */
-	pg_atomic_uint32 next;		/* the next one that is free */
+	int			n;				/* inputs to read, the largest first */
+	pg_atomic_uint32 taken;		/* how many were taken from the front; from
+								 * the back, times JOB_SHARE_BACK */
 	JobShareInput inputs[FLEXIBLE_ARRAY_MEMBER];
 } JobShare;
 
@@ -111,6 +112,8 @@ extern int64 job_share_count_late(const JobBatch *batch, List *results);
 #define JOB_SHARE_KEY_SHARE		UINT64CONST(1)
 #define JOB_SHARE_KEY_QUERY		UINT64CONST(2)
 #define JOB_SHARE_KEY_QUEUES	UINT64CONST(3)
+
+#define JOB_SHARE_BACK			0x10000
 
 #define JOB_SHARE_QUEUE_SIZE	(1024 * 1024)
 

@@ -212,18 +212,37 @@ job_part_receive(JobRound *round, shm_mq_handle *queue)
 
 /* ---- a process ---- */
 
+/*
+ * Take a partition that is free, or return false.  The leader has more to do
+ * when all rows have been read, so it takes the small ones.
+ */
+static bool
+claim_input(JobShare *share, bool leader, int *i)
+{
+	uint32		taken = pg_atomic_read_u32(&share->taken);
+	uint32		more = leader ? JOB_SHARE_BACK : 1;
+
+	do
+	{
+		int			front = taken % JOB_SHARE_BACK;
+		int			back = taken / JOB_SHARE_BACK;
+
+		if (front + back >= share->n)
+			return false;
+		*i = leader ? share->n - 1 - back : front;
+	} while (!pg_atomic_compare_exchange_u32(&share->taken, &taken, taken + more));
+	return true;
+}
+
 void
 job_part_take_rows(JobRound *round)
 {
 	JobPart    *part = round->part;
 	JobShare   *share = part->share;
+	int			i;
 
-	for (;;)
+	while (claim_input(share, part->queue == NULL, &i))
 	{
-		uint32		i = pg_atomic_fetch_add_u32(&share->next, 1);
-
-		if (i >= (uint32) share->n)
-			break;
 		begin_result(round, share->inputs[i].progress.partition);
 		take_input(round, &share->inputs[i]);
 		if (part->queue)
