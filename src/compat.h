@@ -443,4 +443,19 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 	 (serialfn) == F_STRING_AGG_SERIALIZE)
 #endif
 
+/*
+ * 16: JSON_ARRAYAGG and JSON_OBJECTAGG are a node around the aggregate; if
+ * there is a cast, its argument is a CaseTestExpr
+ */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_JSON_AGGREGATE(node)	NULL
+#define COMPAT_JSON_AGG_CAST(node)	NULL
+#else
+#define COMPAT_JSON_AGGREGATE(node) \
+	(IsA(node, JsonConstructorExpr) && ((JsonConstructorExpr *) (node))->func && \
+	 IsA(((JsonConstructorExpr *) (node))->func, Aggref) ? \
+	 (Node *) ((JsonConstructorExpr *) (node))->func : NULL)
+#define COMPAT_JSON_AGG_CAST(node)	((Node *) ((JsonConstructorExpr *) (node))->coercion)
+#endif
+
 #endif

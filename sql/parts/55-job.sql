@@ -254,6 +254,20 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_refuse_state_change';
 COMMENT ON FUNCTION streamq.refuse_state_change() IS 'trigger of the state tables of continuous views: refuses changes by users';
 
+-- The last value: for the latest message of each key.
+
+CREATE FUNCTION streamq.latest_accum(state pg_catalog.anyelement, value pg_catalog.anyelement) RETURNS pg_catalog.anyelement
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'streamq_latest_accum';
+COMMENT ON FUNCTION streamq.latest_accum(pg_catalog.anyelement, pg_catalog.anyelement) IS 'transition function of latest()';
+
+CREATE AGGREGATE streamq.latest(value pg_catalog.anyelement) (
+	SFUNC = streamq.latest_accum,
+	STYPE = pg_catalog.anyelement
+);
+COMMENT ON AGGREGATE streamq.latest(pg_catalog.anyelement)
+IS 'value of the last row, null or not; of a stream, the message that was appended last';
+
 -- No SET here: the query is analyzed with the caller's search_path.
 CREATE FUNCTION streamq.create_continuous_view(
 	name pg_catalog.text,
@@ -273,6 +287,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'streamq_create_continuous_view';
 COMMENT ON FUNCTION streamq.create_continuous_view(pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.interval, pg_catalog.text, pg_catalog.interval, pg_catalog.bool, pg_catalog.interval)
 IS 'create a view that is kept up to date with a query over a stream';
+
+CREATE FUNCTION streamq.create_latest_view(name pg_catalog.text, stream pg_catalog.regclass, if_not_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'streamq_create_latest_view';
+COMMENT ON FUNCTION streamq.create_latest_view(pg_catalog.text, pg_catalog.regclass, pg_catalog.bool)
+IS 'creates a continuous view of the latest message of each key';
 
 CREATE FUNCTION streamq.drop_continuous_view(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.void

@@ -251,6 +251,7 @@ insert_index_entries(StateWriter *writer, HeapTuple tuple)
 	ExecClearTuple(slot);
 }
 
+/* Insert the new rows, and their index entries. */
 static void
 make_news(StateWriter *writer)
 {

@@ -28,6 +28,7 @@
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
 #include "view/joined.h"
+#include "view/latest.h"
 #include "view/trunc.h"
 #include "view/view.h"
 #include "view/window.h"
@@ -280,6 +281,7 @@ view_analyze(Query *query)
 	view_collect_aggregates(vq, query->havingQual);
 	view_refuse_volatile((Node *) query->targetList);
 	view_refuse_volatile(query->havingQual);
+	view_find_latest(vq);
 	check_columns(vq);
 	if (vq->tables)
 		view_join_choose_columns(vq);

@@ -79,6 +79,14 @@ typedef struct ViewQuery
 	List	   *keys;			/* of ViewKey */
 	List	   *aggs;			/* of ViewAgg, without duplicates */
 	bool		collects;		/* some aggregates collect their input */
+
+	/*
+	 * All aggregates are streamq.latest(), without windows: only the last row
+	 * of each group matters (latest.c).  If HAVING hides the groups in which
+	 * one of them is null, hidden_by is its number, otherwise -1.
+	 */
+	bool		latest;
+	int			hidden_by;
 	bool		single_group;	/* no GROUP BY, so one row even without input */
 } ViewQuery;
 

@@ -14,6 +14,7 @@
 
 #include "access/table.h"
 #include "executor/executor.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "job/job_kind.h"
@@ -632,6 +633,13 @@ view_load(JobBatch *job_batch)
 		batch->join = view_join_prepare(batch->vq, job_batch->job.query);
 	batch->state = table_open(job_batch->job.state,
 							  job_batch->helping ? AccessShareLock : NoLock);
+	if (!view_state_fits(batch->vq, batch->state))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("state of continuous view \"%s\" does not fit its query",
+						get_rel_name(job_batch->job.target)),
+				 errdetail("An aggregate was replaced, and now has another type of state, or states that cannot be merged."),
+				 errhint("Drop the continuous view and create it again.")));
 	batch->had_watermark = job_batch->stats.has_watermark;
 	batch->watermark = job_batch->stats.watermark;
 	if (job_batch->job.event_time.late == JOB_LATE_ROUTE)

@@ -21,7 +21,9 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
+#include "parser/parse_func.h"
 #include "parser/parse_node.h"
+#include "parser/parse_oper.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
@@ -38,6 +40,7 @@
 #include "job/job_catalog.h"
 #include "view/analyze.h"
 #include "view/analyze_internal.h"
+#include "view/latest.h"
 #include "view/view.h"
 #include "view/view_define.h"
 
@@ -265,6 +268,53 @@ use_subquery(ViewQuery *vq, Query *query)
 	COMPAT_FORGET_RELATIONS(query);
 }
 
+/* sort the input of an aggregate by an expression, after what it is sorted by */
+static void
+add_order(Aggref *aggref, Expr *expr)
+{
+	TargetEntry *tle = makeTargetEntry(expr, list_length(aggref->args) + 1, NULL, true);
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	tle->ressortgroupref = list_length(aggref->aggorder) + 1;
+	aggref->args = lappend(aggref->args, tle);
+	clause->tleSortGroupRef = tle->ressortgroupref;
+	get_sort_group_operators(exprType((Node *) expr), true, true, false,
+							 &clause->sortop, &clause->eqop, NULL, &clause->hashable);
+	aggref->aggorder = lappend(aggref->aggorder, clause);
+}
+
+/*
+ * latest() takes its input as it comes.  A sort of the groups would mix it up,
+ * so it gets the order in which the job takes the rows.
+ */
+static Node *
+order_latest(Node *node, void *context)
+{
+	ViewQuery  *vq = context;
+
+	if (node == NULL)
+		return NULL;
+	if (view_is_latest(node))
+	{
+		Aggref	   *aggref = copyObject((Aggref *) node);
+		Oid			types[] = {OIDOID, TIDOID};
+		Oid			produced_at = LookupFuncName(list_make2(makeString(STREAMQ_SCHEMA),
+															makeString("produced_at")),
+												 2, types, false);
+		Var		   *tableoid = makeVar(vq->source_rti, TableOidAttributeNumber, OIDOID, -1,
+									   InvalidOid, 0);
+		Var		   *ctid = makeVar(vq->source_rti, SelfItemPointerAttributeNumber, TIDOID, -1,
+								   InvalidOid, 0);
+
+		add_order(aggref, (Expr *) makeFuncExpr(produced_at, TIMESTAMPTZOID,
+												list_make2(tableoid, ctid), InvalidOid,
+												InvalidOid, COERCE_EXPLICIT_CALL));
+		add_order(aggref, (Expr *) ctid);
+		return (Node *) aggref;
+	}
+	return expression_tree_mutator(node, order_latest, context);
+}
+
 Query *
 view_make_batch_query(Query *query)
 {
@@ -272,7 +322,12 @@ view_make_batch_query(Query *query)
 	Query	   *result;
 
 	if (!view_is_merging(vq))
-		return copyObject(query);
+	{
+		result = copyObject(query);
+		result->targetList = (List *) order_latest((Node *) result->targetList, vq);
+		result->havingQual = order_latest(result->havingQual, vq);
+		return result;
+	}
 	if (vq->tables)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -55,7 +55,7 @@ view_may_share(const JobRow *job, ViewQuery *vq)
 
 	if (OidIsValid(job->emit_into) || options->late != JOB_LATE_UPDATE ||
 		options->idle_timeout != JOB_NO_LIMIT || options->retention != JOB_NO_LIMIT ||
-		vq->tables || vq->collects || view_is_merging(vq))
+		vq->tables || vq->collects || vq->latest || view_is_merging(vq))
 		return JOB_SHARE_NEVER;
 	foreach(lc, vq->aggs)
 	{

@@ -43,32 +43,6 @@
 #include "view/view_define.h"
 #include "view/view_job.h"
 
-/* does the state table have the columns that this version would give it? */
-static bool
-fits(ViewQuery *vq, Relation state)
-{
-	TupleDesc	desc = RelationGetDescr(state);
-	ListCell   *lc;
-
-	if (desc->natts != view_state_natts(vq))
-		return false;
-	foreach(lc, vq->keys)
-	{
-		ViewKey    *key = lfirst(lc);
-
-		if (TupleDescAttr(desc, view_state_key_attno(vq, foreach_current_index(lc)) - 1)->atttypid != key->type)
-			return false;
-	}
-	foreach(lc, vq->aggs)
-	{
-		ViewAgg    *agg = lfirst(lc);
-
-		if (TupleDescAttr(desc, view_state_agg_attno(vq, foreach_current_index(lc)) - 1)->atttypid != agg->storedtype)
-			return false;
-	}
-	return true;
-}
-
 /* does an object depend on a relation with this type of dependency? */
 static bool
 depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
@@ -163,7 +137,7 @@ view_rebuild(JobRow *job, Oid owner)
 	query = view_parse_query(job->definition ? job->definition : job->query);
 	vq = view_analyze(query);
 	view_check_access(vq, owner);
-	if (vq->source != job->source || !fits(vq, state))
+	if (vq->source != job->source || !view_state_fits(vq, state))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("continuous view \"%s\" was created by another version of the server or of streamq",

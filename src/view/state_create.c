@@ -11,7 +11,9 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -60,6 +62,31 @@ int
 view_state_natts(ViewQuery *vq)
 {
 	return view_state_agg_attno(vq, list_length(vq->aggs)) + (vq->collects ? 1 : 0);
+}
+
+bool
+view_state_fits(ViewQuery *vq, Relation state)
+{
+	TupleDesc	desc = RelationGetDescr(state);
+	ListCell   *lc;
+
+	if (desc->natts != view_state_natts(vq))
+		return false;
+	foreach(lc, vq->keys)
+	{
+		ViewKey    *key = lfirst(lc);
+
+		if (TupleDescAttr(desc, view_state_key_attno(vq, foreach_current_index(lc)) - 1)->atttypid != key->type)
+			return false;
+	}
+	foreach(lc, vq->aggs)
+	{
+		ViewAgg    *agg = lfirst(lc);
+
+		if (TupleDescAttr(desc, view_state_agg_attno(vq, foreach_current_index(lc)) - 1)->atttypid != agg->storedtype)
+			return false;
+	}
+	return true;
 }
 
 Oid
@@ -152,6 +179,31 @@ create_index(const char *table, const char *columns)
 	run_as_owner(psprintf("CREATE INDEX ON %s.%s (%s)", STREAMQ_SCHEMA, table, columns));
 }
 
+/*
+ * Latest messages are read by key.  A hash index takes keys of any length, but
+ * only one column.
+ */
+static void
+create_index_on_keys(const char *table, ViewQuery *vq)
+{
+	StringInfoData columns;
+	ListCell   *lc;
+	bool		hash = list_length(vq->keys) == 1;
+
+	initStringInfo(&columns);
+	foreach(lc, vq->keys)
+	{
+		Oid			type = ((ViewKey *) lfirst(lc))->type;
+
+		if (!OidIsValid(GetDefaultOpClass(type, hash ? HASH_AM_OID : BTREE_AM_OID)))
+			return;
+		appendStringInfo(&columns, "%skey_%d", foreach_current_index(lc) > 0 ? ", " : "",
+						 foreach_current_index(lc) + 1);
+	}
+	run_as_owner(psprintf("CREATE INDEX ON %s.%s USING %s (%s)", STREAMQ_SCHEMA, table,
+						  hash ? "hash" : "btree", columns.data));
+}
+
 static void
 create_trigger(const char *table)
 {
@@ -216,6 +268,8 @@ view_state_create(ViewQuery *vq, int32 job_id, Oid role)
 				 windowed ? "window_start, group_hash" : "group_hash");
 	if (view_is_merging(vq))
 		create_index(name, "due");
+	if (vq->latest && vq->keys != NIL)
+		create_index_on_keys(name, vq);
 	create_trigger(name);
 	view_state_grant(state, role, true);
 	return state;

@@ -164,6 +164,7 @@ view_state_open(Relation rel, ViewQuery *vq, ViewAggSet *aggs)
 	state->mcxt = CurrentMemoryContext;
 	state->nkeys = list_length(vq->keys);
 	state->collects = vq->collects;
+	state->hidden_by = vq->hidden_by;
 	state->sealed = view_state_agg_attno(vq, list_length(vq->aggs)) - 1;
 	state->keys = palloc0(sizeof(ViewStateKey) * Max(1, state->nkeys));
 	foreach(lc, vq->keys)
@@ -494,6 +495,24 @@ view_state_spill(ViewStateTable *state, ViewStateGroup *group, StateWriter *writ
 	}
 }
 
+/*
+ * Nobody sees such a group, and its next row does not depend on it: it needs no
+ * row.
+ */
+static bool
+is_hidden(ViewStateTable *state, ViewStateGroup *group)
+{
+	return state->hidden_by >= 0 && group->aggs[state->hidden_by].isnull;
+}
+
+static void
+remove_row(StateWriter *writer, ViewStateGroup *group)
+{
+	if (group->stored)
+		state_delete(writer, &group->tid);
+	group->removed = true;
+}
+
 void
 view_state_write_row(StateWriter *writer, ViewStateGroup *group, HeapTuple tup)
 {
@@ -520,6 +539,11 @@ view_state_flush(ViewStateTable *state)
 	{
 		ViewStateGroup *group = state->groups[i].group;
 
+		if (is_hidden(state, group))
+		{
+			remove_row(writer, group);
+			continue;
+		}
 		if (state->collects)
 			view_state_spill(state, group, writer);
 		view_state_write_row(writer, group, view_state_form_row(state, group, values, nulls));
@@ -530,7 +554,11 @@ view_state_flush(ViewStateTable *state)
 	MemoryContextDelete(work);
 	state_end_write(writer);
 	for (uint32 i = 0; i < state->ngroups; i++)
-		base_tidcache_store(state->rel, state->groups[i].bucket_hash, &state->groups[i].group->tid);
+	{
+		if (!state->groups[i].group->removed)
+			base_tidcache_store(state->rel, state->groups[i].bucket_hash,
+								&state->groups[i].group->tid);
+	}
 }
 
 /*

@@ -50,6 +50,7 @@ typedef struct ViewStateGroup
 	bool	   *nulls;
 	ViewAggValue *aggs;
 	bool		stored;			/* has a row at tid */
+	bool		removed;		/* has no row, because HAVING hides it */
 	ItemPointerData tid;
 } ViewStateGroup;
 
@@ -84,6 +85,7 @@ typedef struct ViewStateTable
 	bool		merging;		/* its windows merge (sessions.c) */
 	bool		partial;		/* stored states are left to the leader of the
 								 * round (parts.c) */
+	int			hidden_by;		/* aggregate; -1: none (ViewQuery) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;
 	ViewStateKey *keys;
@@ -117,6 +119,9 @@ extern AttrNumber view_state_agg_attno(ViewQuery *vq, int i);
 /* the column `chunk`; InvalidAttrNumber: there is none */
 extern AttrNumber view_state_chunk_attno(ViewQuery *vq);
 extern int	view_state_natts(ViewQuery *vq);
+
+/* does a state table have the columns that it would be created with now? */
+extern bool view_state_fits(ViewQuery *vq, Relation rel);
 
 /*
  * the index on the window's start and the hash of the keys; on the hash first

@@ -328,6 +328,66 @@ check_streams(ViewQuery *vq, const JobRow *job, const char *name)
 	}
 }
 
+Oid
+view_create(const char *name, char *text, JobRow *job, const JobOptions *options, bool if_not_exists)
+{
+	RangeVar   *rv = makeRangeVarFromNameList(base_qualified_name(name));
+	Query	   *query;
+	ViewQuery  *vq;
+	Oid			namespaceid;
+	Oid			existing;
+	Oid			owner;
+
+	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
+	if (OidIsValid(existing))
+	{
+		if (if_not_exists && job_find_by_target(existing, job))
+		{
+			ereport(NOTICE,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("continuous view \"%s\" already exists, skipping", name)));
+			return existing;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", rv->relname)));
+	}
+
+	query = view_parse_query(text);
+	vq = view_analyze(query);
+	view_check_access(vq, GetUserId());
+	if (vq->tables)
+		(void) view_join_prepare(vq, text);
+	check_streams(vq, job, rv->relname);
+
+	job->kind = VIEW_JOB_KIND;
+	job->job_id = next_job_id();
+	job->source = vq->source;
+	job->state = view_state_create(vq, job->job_id, GetUserId());
+	if (OidIsValid(job->emit_into))
+		job->results = view_result_create(vq, job->job_id);
+	job->target = define_view(namespaceid, rv->relname, view_make_query(vq, job->state));
+	/* an event trigger may have changed the owner of the view */
+	owner = job_relation_owner(job->target);
+	if (owner != GetUserId())
+	{
+		view_state_grant(job->state, GetUserId(), false);
+		view_state_grant(job->state, owner, true);
+	}
+	view_record_dependencies(job, query);
+	describe_view(job->target, job->source);
+	job->settings = job_collect_settings();
+	job->query = text;
+
+	job->query_tree = nodeToString(query);
+	job_insert(job, options);
+	if (vq->single_group)
+		view_store_single_group(vq, job->state);
+	job_set_start(job, options->start_at);
+	job_note_changed();
+	return job->target;
+}
+
 /*
  * create_continuous_view(name text, query text, watermark_delay interval,
  *					   late_rows text, allowed_lateness interval,
@@ -346,67 +406,13 @@ streamq_create_continuous_view(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(required_text(fcinfo, ARG_NAME, "name"));
 	char	   *text = text_to_cstring(required_text(fcinfo, ARG_QUERY, "query"));
-	RangeVar   *rv = makeRangeVarFromNameList(base_qualified_name(name));
 	JobOptions	options;
 	JobRow		job = {0};
-	Query	   *query;
-	ViewQuery  *vq;
-	Oid			namespaceid;
-	Oid			existing;
-	Oid			owner;
 
 	base_require_loaded();
 	PreventCommandIfReadOnly("create_continuous_view()");
 	read_options(fcinfo, &options, &job);
-
-	namespaceid = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
-	if (OidIsValid(existing))
-	{
-		if (PG_GETARG_BOOL(ARG_IF_NOT_EXISTS) && job_find_by_target(existing, &job))
-		{
-			ereport(NOTICE,
-					(errcode(ERRCODE_DUPLICATE_TABLE),
-					 errmsg("continuous view \"%s\" already exists, skipping", name)));
-			PG_RETURN_OID(existing);
-		}
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("relation \"%s\" already exists", rv->relname)));
-	}
-
-	query = view_parse_query(text);
-	vq = view_analyze(query);
-	view_check_access(vq, GetUserId());
-	if (vq->tables)
-		(void) view_join_prepare(vq, text);
-	check_streams(vq, &job, rv->relname);
-
-	job.kind = VIEW_JOB_KIND;
-	job.job_id = next_job_id();
-	job.source = vq->source;
-	job.state = view_state_create(vq, job.job_id, GetUserId());
-	if (OidIsValid(job.emit_into))
-		job.results = view_result_create(vq, job.job_id);
-	job.target = define_view(namespaceid, rv->relname, view_make_query(vq, job.state));
-	/* an event trigger may have changed the owner of the view */
-	owner = job_relation_owner(job.target);
-	if (owner != GetUserId())
-	{
-		view_state_grant(job.state, GetUserId(), false);
-		view_state_grant(job.state, owner, true);
-	}
-	view_record_dependencies(&job, query);
-	describe_view(job.target, job.source);
-	job.settings = job_collect_settings();
-	job.query = text;
-
-	job.query_tree = nodeToString(query);
-	job_insert(&job, &options);
-	if (vq->single_group)
-		view_store_single_group(vq, job.state);
-	job_set_start(&job, options.start_at);
-	job_note_changed();
-	PG_RETURN_OID(job.target);
+	PG_RETURN_OID(view_create(name, text, &job, &options, PG_GETARG_BOOL(ARG_IF_NOT_EXISTS)));
 }
 
 /* ---- removal ---- */

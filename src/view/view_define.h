@@ -12,6 +12,14 @@
 #include "job/job_catalog.h"
 #include "view/analyze.h"
 
+/*
+ * Create a continuous view and its job.  job->emit_into and job->late_stream
+ * are set.  If there is a continuous view of this name and if_not_exists, a
+ * NOTICE says so, and that view is returned.
+ */
+extern Oid	view_create(const char *name, char *text, JobRow *job, const JobOptions *options,
+						bool if_not_exists);
+
 /* make the query of the view, which reads its state table */
 extern Query *view_make_query(ViewQuery *vq, Oid state);
 

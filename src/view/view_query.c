@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -118,8 +119,8 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Node *state)
 	finalfn = ((Form_pg_aggregate) GETSTRUCT(tup))->aggfinalfn;
 	ReleaseSysCache(tup);
 
-	/* the state is the result */
-	if (!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
+	/* the state is the result; a user's aggregate may get a final function */
+	if (aggref->aggfnoid < FirstNormalObjectId && !OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
 		exprCollation(state) == aggref->aggcollid)
 		return state;
 
@@ -148,6 +149,16 @@ window_column(ViewQuery *vq, AttrNumber attno)
 	return makeVar(vq->sliced ? WINDOWS_RTI : STATE_RTI, attno, vq->event_type, -1, InvalidOid, 0);
 }
 
+static Node *
+cast_mutator(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, CaseTestExpr))
+		return (Node *) context;
+	return expression_tree_mutator(node, cast_mutator, context);
+}
+
 /*
  * replace keys, aggregates and columns of the window by columns of the state
  * table
@@ -157,6 +168,7 @@ rewrite_mutator(Node *node, void *context)
 {
 	RewriteState *rs = context;
 	ViewQuery  *vq = rs->vq;
+	Node	   *aggregate;
 	ListCell   *lc;
 
 	if (node == NULL)
@@ -180,6 +192,14 @@ rewrite_mutator(Node *node, void *context)
 										 state_expression(rs, agg, foreach_current_index(lc)));
 		}
 		elog(ERROR, "aggregate not found");
+	}
+	/* ruleutils.c expects an aggregate in it, so its parts take its place */
+	aggregate = COMPAT_JSON_AGGREGATE(node);
+	if (aggregate)
+	{
+		aggregate = rewrite_mutator(aggregate, rs);
+		return COMPAT_JSON_AGG_CAST(node) ? cast_mutator(COMPAT_JSON_AGG_CAST(node), aggregate) :
+			aggregate;
 	}
 	if (IsA(node, Var))
 	{
