@@ -108,6 +108,14 @@ define_settings(void)
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("streamq.share_after",
+							"Sets the time for which a job may keep one worker busy before others help.",
+							"-1 means that no worker ever helps another one.",
+							&job_share_after,
+							200, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("streamq.extend_size",
 							"Sets the maximum space by which a stream's file is extended in advance.",
 							"A large stream reserves space in steps of up to this size.",

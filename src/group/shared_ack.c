@@ -594,7 +594,7 @@ group_shared_pick(Relation rel, const ConsumerGroup *group, int partition,
 	init_change(&change, rel, group, partition, decide_pick);
 	change.pick = pick;
 	change.picked = picked;
-	spots = group_shared_find(rel, group, partition, offsets, n, &nspots);
+	spots = group_shared_find(rel, group, partition, offsets, n, false, &nspots);
 	change.lock = group_shared_lock(rel, group, partition);
 	group_check_current(rel, group);
 	enter_fresh(rel, group, partition,

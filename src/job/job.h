@@ -24,6 +24,12 @@
 /* setting streamq.work_mem, kB: memory for the rows of a batch */
 extern int	job_work_mem;
 
+/*
+ * setting streamq.share_after, ms: several workers share the rows of a job
+ * that would keep one busy for longer; -1: never
+ */
+extern int	job_share_after;
+
 /* a job, as far as workers need to know it */
 typedef struct JobInfo
 {
@@ -112,6 +118,12 @@ typedef struct JobProcesses
 
 	/* cancel the batch of the job that a process runs; false if none does */
 	bool		(*cancel_batch) (int32 job_id);
+
+	/*
+	 * In a worker: how many processes may help with its batch, at most
+	 * `most`? They count as workers until the batch ends.
+	 */
+	int			(*take_helpers) (int most);
 } JobProcesses;
 
 /* called by _PG_init */
@@ -127,5 +139,13 @@ extern void job_note_changed(void);
  * The work of the batch is rolled back.  The job is tried again later.
  */
 extern bool job_cancel_batch(int32 job_id);
+
+/* how many processes may help with the batch that this worker runs? */
+extern int	job_take_helpers(int most);
+
+/* entry point of a process that helps with a batch (share.h) */
+struct dsm_segment;
+struct shm_toc;
+extern PGDLLEXPORT void streamq_job_helper_main(struct dsm_segment *segment, struct shm_toc *toc);
 
 #endif

@@ -48,6 +48,14 @@ typedef struct JobRelation
 
 #define JOB_MAX_RELATIONS	32
 
+/* may several processes share the rows of a batch? (share.h) */
+typedef enum JobSharing
+{
+	JOB_SHARE_NEVER,
+	JOB_SHARE_FREELY,			/* rows may be taken in any order */
+	JOB_SHARE_BY_TIME			/* the order decides which rows are late */
+} JobSharing;
+
 /* a message that failed */
 typedef struct JobBadRow
 {
@@ -77,6 +85,8 @@ typedef struct JobBatch
 	TimestampTz due;			/* when the job must run again, even if there
 								 * is no input; 0: never */
 	bool		pause;			/* too many messages failed: pause the job */
+	bool		helping;		/* another process runs the batch, and this
+								 * one takes some of its rows (share.h) */
 
 	/* set by the kind's functions */
 	int64		round_rows;		/* most rows in a round; 0: any number */
@@ -123,6 +133,7 @@ typedef struct JobRound
 	void	   *state;			/* private to the kind */
 	bool	   *blocked;		/* by input: not to be read now; set by
 								 * begin_round, or NULL */
+	struct JobPart *part;		/* the round is shared (share.h), or NULL */
 } JobRound;
 
 /*
@@ -175,6 +186,16 @@ struct JobKind
 	void		(*flush_round) (JobRound *round);
 
 	/*
+	 * For kinds whose rounds several processes may share (share.h); NULL:
+	 * never.  A helper calls send_part after its last row.  That calls
+	 * job_part_send() with each of its results, and take_part adds them to
+	 * the round of the process that runs the batch.
+	 */
+	JobSharing	(*sharing) (const JobBatch *batch);
+	void		(*send_part) (JobRound *round);
+	void		(*take_part) (JobRound *round, void *data, Size size);
+
+	/*
 	 * Called after the rounds.  This is for work that no single row causes,
 	 * so an error fails the batch.  Returns true if there is more to do, and
 	 * sets batch->changed if it changed something.  May be NULL.
@@ -209,39 +230,5 @@ extern void job_register_kind(const JobKind *kind);
 
 /* find a kind by its name; fail with XX001 if this library does not have it */
 extern const JobKind *job_find_kind(const char *name);
-
-/*
- * Called after the latest event time of a partition has changed and, if the
- * job has an idle_timeout, before each row.
- *
- * The watermark is the least of the latest event times of the partitions,
- * minus the job's delay.  It never moves back.  With an idle_timeout,
- * partitions that are quiet do not count, and if all of them are, the
- * watermark moves with the clock.  The clock is the time at which the current
- * row was appended.  So a job gives the same results whether it reads the rows
- * when they are written or later.
- */
-extern void job_compute_watermark(JobRound *round);
-
-/*
- * At the end of a batch that has read all rows, the clock is the current time.
- * job_advance_idle moves the watermark.  job_next_due returns when to call it
- * again because a window may close; 0: never.
- */
-extern void job_advance_idle(JobBatch *batch);
-extern TimestampTz job_next_due(JobBatch *batch);
-
-/* a row of the partition has this event time */
-static inline void
-job_advance_watermark(JobRound *round, const JobInput *input, Timestamp event)
-{
-	JobProgress *progress = &round->progress[input->number];
-
-	if (progress->has_event && progress->max_event >= event)
-		return;
-	progress->has_event = true;
-	progress->max_event = event;
-	job_compute_watermark(round);
-}
 
 #endif

@@ -55,6 +55,12 @@ job_cancel_batch(int32 job_id)
 	return processes->cancel_batch(job_id);
 }
 
+int
+job_take_helpers(int most)
+{
+	return processes->take_helpers(most);
+}
+
 void
 job_init(void)
 {

@@ -24,6 +24,8 @@
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 #include "job/round.h"
+#include "job/share.h"
+#include "job/watermark.h"
 #include "log/log.h"
 
 /* streamq.work_mem: a round ends if it uses this much memory, in kB */
@@ -262,6 +264,7 @@ try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 	RoundState *state = palloc0(sizeof(RoundState));
 	RoundCall	call = {state, max_rows};
 	RoundResult result = ROUND_DONE;
+	TimestampTz start = GetCurrentTimestamp();
 	ErrorData  *error;
 
 	state->round.batch = batch;
@@ -290,6 +293,9 @@ try_round(JobBatch *batch, int64 max_rows, int64 *rows, bool *more)
 			set_bad_row(batch, state, error, fault);
 		}
 	}
+	else
+		job_share_note_pace(batch, state->rows, GetCurrentTimestamp() - start,
+							MemoryContextMemAllocated(state->round.mcxt, true));
 	MemoryContextDelete(state->round.mcxt);
 
 	*rows = state->rows;
@@ -311,6 +317,12 @@ job_run_rounds(JobBatch *batch, int64 max_rows, int64 *total)
 	TimestampTz deadline = batch->deadline;
 	bool		more = true;
 	int64		limit = max_rows;	/* lower if flush_round fails */
+
+	if (job_share_round(batch, total, &more))
+	{
+		batch->passed += *total;
+		return more;
+	}
 
 	*total = 0;
 	for (int i = 0; more && *total < max_rows && i < MAX_ROUNDS; i++)

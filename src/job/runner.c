@@ -27,6 +27,7 @@
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
 #include "job/round.h"
+#include "job/watermark.h"
 #include "log/log.h"
 
 /*

@@ -10,6 +10,7 @@
 #include "job/input.h"
 #include "job/job_catalog.h"
 #include "job/job_kind.h"
+#include "job/watermark.h"
 #include "log/log.h"
 
 /* the partitions of a job at a time of the clock */
@@ -93,21 +94,25 @@ look(Clocked *result, const JobBatch *batch, const JobProgress *progress, Timest
 		result->has_event = false;
 }
 
+Timestamp
+job_watermark_of(const JobBatch *batch, Timestamp event)
+{
+	int64		delay = batch->job.event_time.delay;
+
+	return event < MIN_TIMESTAMP + delay ? MIN_TIMESTAMP : event - delay;
+}
+
 /* move the watermark; it never moves back */
 static bool
 set_watermark(JobStats *stats, const JobBatch *batch, const Clocked *clocked, TimestampTz clock)
 {
-	int64		delay = batch->job.event_time.delay;
 	Timestamp	watermark = clocked->event;
 
 	if (!clocked->has_event)
 		return false;
 	if (clocked->all_idle)
 		watermark += clock - clocked->last_at;
-	if (watermark < MIN_TIMESTAMP + delay)
-		watermark = MIN_TIMESTAMP;
-	else
-		watermark -= delay;
+	watermark = job_watermark_of(batch, watermark);
 	if (stats->has_watermark && watermark <= stats->watermark)
 		return false;
 	stats->has_watermark = true;

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "job/watermark.h"
 #include "pipe/join.h"
 #include "pipe/pipe_internal.h"
 #include "query/query.h"

@@ -654,6 +654,20 @@ view_agg_load(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool is
 	ResetExprContext(set->tmpcontext);
 }
 
+/*
+ * Does the state add nothing to another one?  A NULL state of a transition
+ * function that is not strict may have had input, such as sum() of nulls.  But
+ * a strict combine function is never called with NULL, so then it counts for
+ * nothing, as in PostgreSQL.
+ */
+static bool
+is_empty(const ViewAggCall *call, const ViewAggValue *value)
+{
+	return value->isnull &&
+		(value->none || (!call->transfn.fn_strict && call->combinefn.fn_strict &&
+						 OidIsValid(call->combinefn.fn_oid)));
+}
+
 /* merge a state without the combine function, if one of them is NULL */
 static bool
 merge_null(ViewAggSet *set, ViewAggCall *call, ViewAggValue *value, bool isnull)
@@ -695,7 +709,7 @@ view_agg_merge(ViewAggSet *set, int i, ViewAggValue *value, Datum stored, bool i
 		ResetExprContext(set->tmpcontext);
 		return;
 	}
-	if (value->isnull && value->none)
+	if (is_empty(call, value))
 	{
 		view_agg_load(set, i, value, stored, isnull, sealed);
 		return;
@@ -724,9 +738,9 @@ view_agg_combine(ViewAggSet *set, ViewAggValue *values, ViewAggValue *others)
 		Datum		result;
 		bool		isnull;
 
-		if (other->isnull && other->none)
+		if (is_empty(call, other))
 			continue;
-		if (value->isnull && value->none)
+		if (is_empty(call, value))
 		{
 			*value = *other;
 			continue;

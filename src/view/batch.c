@@ -18,6 +18,8 @@
 #include "utils/timestamp.h"
 
 #include "job/job_kind.h"
+#include "job/share.h"
+#include "job/watermark.h"
 #include "log/log.h"
 #include "signal/xact_note.h"
 #include "view/agg.h"
@@ -27,6 +29,7 @@
 #include "view/joined.h"
 #include "view/late.h"
 #include "view/sessions.h"
+#include "view/parts.h"
 #include "view/state_table.h"
 #include "view/trunc.h"
 #include "view/view_job.h"
@@ -54,6 +57,8 @@ typedef struct ViewRound
 	ViewLateRows *late;			/* NULL: no row was routed yet */
 	ViewJoinRows *joined;		/* messages of the round; NULL: no tables are
 								 * joined */
+	Timestamp	late_at;		/* in a shared round: the least watermark for
+								 * which the row is late */
 	ViewWindow *windows;		/* windows of the current row */
 	ViewSlice	slice;			/* slice of the last row, if has_slice */
 	bool		has_slice;
@@ -119,9 +124,13 @@ static bool
 is_late(const JobRound *round, Timestamp end)
 {
 	const JobEventTime *options = &round->batch->job.event_time;
+	ViewRound  *view = round->state;
 
-	return has_passed(round, end, options->lateness) ||
-		(options->retention != JOB_NO_LIMIT && has_passed(round, end, options->retention));
+	if (!has_passed(round, end, options->lateness))
+		return options->retention != JOB_NO_LIMIT && has_passed(round, end, options->retention);
+	if (round->part)
+		view->late_at = Min(view->late_at, end + options->lateness);
+	return true;
 }
 
 /*
@@ -393,6 +402,7 @@ begin_row(JobRound *round, ViewRound *view, TupleTableSlot *slot, int64 msg_id, 
 	view->aggs->ordinal = msg_id;
 	view->econtext->ecxt_scantuple = slot;
 	view->econtext->ecxt_innertuple = NULL;
+	view->late_at = DT_NOEND;
 }
 
 void
@@ -422,7 +432,10 @@ view_take_row(JobRound *round, JobInput *input)
 		take_unwindowed(view);
 	else if (take_windowed(round, view, has_event, event))
 	{
-		round->stats.late_rows++;
+		if (round->part)
+			job_part_note_late(round, input, view->late_at);
+		else
+			round->stats.late_rows++;
 		if (is_routed(round, replaying))
 			route_row(round, view, input->slot);
 	}
@@ -546,6 +559,9 @@ view_begin_round(JobRound *round)
 	view->aggs = view_agg_set_create(vq);
 	compile_keys(view, vq);
 	view->state = view_state_open(batch->state, vq, view->aggs);
+	view->state->partial = round->batch->helping;
+	if (round->part)
+		view_parts_begin(view->aggs);
 	if (view_is_merging(vq))
 		view->sessions = view_sessions_begin(view->state,
 											 batch->had_watermark ? batch->watermark : DT_NOBEGIN,
@@ -577,6 +593,32 @@ view_flush_round(JobRound *round)
 		ExecDropSingleTupleTableSlot(view->window_slot);
 }
 
+/* ---- a shared round ---- */
+
+JobSharing
+view_sharing(const JobBatch *batch)
+{
+	return view_may_share(&batch->job, ((ViewBatch *) batch->loaded)->vq);
+}
+
+void
+view_send_part(JobRound *round)
+{
+	view_parts_send(round, ((ViewRound *) round->state)->state);
+}
+
+void
+view_take_part(JobRound *round, void *data, Size size)
+{
+	ViewRound  *view = round->state;
+	MemoryContext old;
+
+	ResetExprContext(view->econtext);
+	old = MemoryContextSwitchTo(view->econtext->ecxt_per_tuple_memory);
+	view_parts_take(view->state, data, size);
+	MemoryContextSwitchTo(old);
+}
+
 /* ---- a batch ---- */
 
 void *
@@ -589,7 +631,8 @@ view_load(JobBatch *job_batch)
 	view_check_access(batch->vq, job_batch->owner);
 	if (batch->vq->tables)
 		batch->join = view_join_prepare(batch->vq, job_batch->job.query);
-	batch->state = table_open(job_batch->job.state, NoLock);
+	batch->state = table_open(job_batch->job.state,
+							  job_batch->helping ? AccessShareLock : NoLock);
 	if (!view_state_fits(batch->vq, batch->state))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

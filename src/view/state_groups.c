@@ -139,7 +139,8 @@ view_state_find_group(ViewStateTable *state, const ViewWindow *window, Timestamp
 	group->counts_after = counts_after;
 	view_state_copy_key_values(state, keys, nulls, group->keys, group->nulls);
 
-	view_state_load_group(state, group);
+	if (!state->partial)
+		view_state_load_group(state, group);
 	if (!group->stored)
 		view_agg_init(state->aggs, group->aggs);
 

@@ -86,6 +86,8 @@ typedef struct ViewStateTable
 	int			sealed;			/* column, counted from 0 */
 	bool		sliced;
 	bool		merging;		/* its windows merge (sessions.c) */
+	bool		partial;		/* stored states are left to the leader of the
+								 * round (parts.c) */
 	int			hidden_by;		/* aggregate; -1: none (ViewQuery) */
 	AttrNumber	first;			/* column of the hash, before those of keys */
 	int			nkeys;

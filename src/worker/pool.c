@@ -600,6 +600,7 @@ worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due, long *
 
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	set_idle(pool, worker_slot, false, now);
+	worker_slot->helpers = 0;
 	look = worker_slot->relook;
 	worker_slot->relook = false;
 
@@ -673,6 +674,36 @@ worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due, long *
 	}
 	LWLockRelease(worker_shared->lock);
 	return next != NULL;
+}
+
+int
+worker_pool_take_helpers(int most)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			nfree = worker_max_per_database;
+	WorkerJob  *jobs;
+
+	/* a session that runs a job has no slot */
+	if (worker_slot == NULL || worker_slot->kind != WORKER_JOB)
+		return 0;
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < worker_shared->nslots; i++)
+	{
+		WorkerSlot *slot = &worker_shared->slots[i];
+
+		if (worker_slot_is_live(slot) && slot->kind == WORKER_JOB &&
+			slot->dboid == MyDatabaseId && !slot->idle)
+			nfree -= 1 + slot->helpers;
+	}
+	jobs = pool_jobs(pool);
+	for (int i = 0; i < pool->njobs; i++)
+	{
+		if (wants_turn(&jobs[i], now, LOOK_NAPTIMES) && holder(&jobs[i]) == NULL)
+			nfree--;
+	}
+	worker_slot->helpers = Max(Min(nfree, most), 0);
+	LWLockRelease(worker_shared->lock);
+	return worker_slot->helpers;
 }
 
 int

@@ -72,6 +72,12 @@ typedef struct WorkerSeen
 extern bool worker_pool_next(WorkerOutcome outcome, WorkerSeen seen, TimestampTz due,
 							 long *timeout);
 
+/*
+ * How many processes may help with the batch of this worker?  Jobs that wait
+ * for a worker go first.  Helpers count as workers until the turn ends.
+ */
+extern int	worker_pool_take_helpers(int most);
+
 /* the time limit of a batch of the worker's job, ms; 0: none */
 extern int	worker_pool_timeout(void);
 

@@ -228,7 +228,8 @@ worker_xact_callback(XactEvent event, void *arg)
 
 static const JobProcesses job_processes = {
 	.jobs_changed = worker_note_jobs_changed,
-	.cancel_batch = worker_cancel_job
+	.cancel_batch = worker_cancel_job,
+	.take_helpers = worker_pool_take_helpers
 };
 
 void

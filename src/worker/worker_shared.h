@@ -93,6 +93,7 @@ typedef struct WorkerSlot
 	Oid			other_source;
 	bool		idle;			/* asleep, or about to be */
 	bool		poked;			/* idle, and on its way to look for a job */
+	int			helpers;		/* processes that help with its batch */
 	TimestampTz idle_since;
 	TimestampTz batch_at;		/* when the batch in progress began, 0 if none */
 	WorkerCancel cancel;		/* why that batch is to end */

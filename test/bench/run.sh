@@ -8,7 +8,7 @@
 #   ONLY      names of groups to run (all): copy produce client concurrent
 #             insert bytes read scan vacuum jobs sessions; of consumer groups: consume single
 #             workers keys retries outstanding dedup snapshot latency delay; of
-#             views and pipes: catchup windows pipe handler beside nexmark; capture
+#             views and pipes: catchup windows share pipe handler beside nexmark; capture
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SLOW_DISK flushing a file takes at least so long, e.g. "2ms" or "500us"
@@ -16,6 +16,7 @@
 #   HELD_SECONDS  how long tables are in use while a snapshot is held (20)
 #   HELD_ROWS     messages that are consumed while a snapshot is held (300000)
 #   OPEN_SESSIONS sessions that are open at a time (1000000)
+#   SHARED_ROWS   rows of the stream of two partitions (4000000)
 #   WAITING       delayed messages that wait besides those that are due (100000)
 #   SETTINGS  more settings of the server, e.g. "wal_buffers=64MB fsync=off"
 #   PG_CONFIG or PGMAJOR, KEEP=1 (leave the directory for a look)
@@ -33,7 +34,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 
 all="copy produce client concurrent insert bytes read scan vacuum jobs sessions \
 consume single workers keys retries outstanding dedup snapshot latency delay \
-catchup windows pipe handler beside nexmark capture"
+catchup windows share pipe handler beside nexmark capture"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}

@@ -103,6 +103,41 @@ group_windows()
 	faster "catch-up of a hop of 60 slides" "tumble of the slide" 0.67 windows.hop windows.tumble "$rows"
 }
 
+# share_once NAME WORKERS: seconds until a view over two partitions is caught up
+share_once()
+{
+	local query name=bench_shared times
+
+	query=$(rollup "streamq.tumble(at, '1 minute')" few)
+	set_workers "$2"
+	quiet -c "BEGIN" \
+		-c "SELECT streamq.create_continuous_view('bench_view', \$q\$${query/bench_events/$name}\$q\$)" \
+		-c "SELECT streamq.pause('bench_view')" -c "COMMIT"
+	times=$(sql -At -c "SELECT streamq.resume('bench_view')" -c "SELECT extract(epoch FROM clock_timestamp())" \
+		-c "SELECT streamq.wait_until_caught_up('bench_view', '10 min')" \
+		-c "SELECT extract(epoch FROM clock_timestamp())") || die "cannot measure $1"
+	record "$1" "$(awk '/^[0-9.]+$/ { a = a ? a : $1; b = $1 } END { print b - a }' <<<"$times")"
+	quiet -c 'DROP VIEW bench_view'
+}
+
+group_share()
+{
+	local r n
+
+	prepare_views
+	quiet -c "SELECT streamq.create_stream('bench_shared', 'at timestamptz, few int, many int, v int', partitions => 2, partition_by => 'few')" \
+		-c "INSERT INTO bench_shared SELECT '2024-01-01'::timestamptz + i * interval '2 ms', i % 1000, i * 7919 % 100000, i % 977
+			FROM generate_series(1::int8, ${SHARED_ROWS:-4000000}) i" -c 'VACUUM (FREEZE) bench_shared'
+	for r in $(seq "$rounds"); do
+		for n in $(in_turn "$r" 2 1); do
+			share_once "share.$n" "$n"
+		done
+	done
+	set_workers 0
+	quiet -c 'DROP TABLE bench_shared'
+	faster "catch-up of a view, 2 partitions, 2 workers" "1 worker" 1.6 share.2 share.1 "${SHARED_ROWS:-4000000}"
+}
+
 group_pipe()
 {
 	local r t query="SELECT at, many AS few, few AS many, v FROM bench_events WHERE v % 4 <> 0"

@@ -108,5 +108,15 @@ INSERT INTO prices VALUES ('2026-01-01 02:00:10', 1), ('2026-01-01 01:00:10', 1)
 SELECT streamq.run_job('by_price');
 SELECT to_char(window_start, 'HH24:MI') AS at, k, count FROM by_price ORDER BY 1;
 
+-- sessions that become one: a sum without input so far takes over the other one
+CREATE TABLE parts (at timestamptz, k int) USING streamq;
+SELECT streamq.create_continuous_view('by_part', $$
+	SELECT w.window_start, w.window_end, count(*), sum(k) FROM parts, streamq.session(at, '15 s') w GROUP BY w.window_start, w.window_end $$) AS v;
+SELECT streamq.pause('by_part');
+INSERT INTO parts VALUES ('2026-01-01 00:00:00', NULL), ('2026-01-01 00:00:20', 5), ('2026-01-01 00:00:10', 1),
+	('2026-01-01 01:00:20', NULL), ('2026-01-01 01:00:00', 5), ('2026-01-01 01:00:10', 1);
+SELECT streamq.run_job('by_part');
+SELECT to_char(window_start, 'HH24:MI') AS at, count, sum FROM by_part ORDER BY 1;
+
 SET client_min_messages = warning;
 DROP SCHEMA session_test CASCADE;

@@ -276,7 +276,7 @@ for my $n (1 .. 12)
 	$batch{"v$n"} = $batch;
 }
 finish($writer, $other);
-$node->append_conf('postgresql.conf', "streamq.max_workers_per_database = 4\nrestart_after_crash = on\n");
+$node->append_conf('postgresql.conf', "streamq.max_workers_per_database = 4\nstreamq.share_after = 0\nrestart_after_crash = on\n");
 $node->restart;
 
 my $workers = q(FROM pg_stat_activity WHERE backend_type = 'streamq worker');
