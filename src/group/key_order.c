@@ -141,11 +141,11 @@ typedef struct GivenKey
 	int32		partition;
 	int64		off;
 	uint32		hash;
-}			GivenKey;
+} GivenKey;
 
 #define GIVEN_KEYS		4096	/* power of 2 */
 
-static GivenKey * given_keys = NULL;
+static GivenKey *given_keys = NULL;
 
 void
 group_key_remember(int32 group_id, int partition, int64 off, uint32 hash)
@@ -161,7 +161,7 @@ group_key_remember(int32 group_id, int partition, int64 off, uint32 hash)
 static bool
 recall_key(int32 group_id, int partition, int64 off, uint32 *hash)
 {
-	const		GivenKey *given = &given_keys[off & (GIVEN_KEYS - 1)];
+	const GivenKey *given = &given_keys[off & (GIVEN_KEYS - 1)];
 
 	if (given_keys == NULL || given->group_id != group_id ||
 		given->partition != partition || given->off != off)
