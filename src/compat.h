@@ -283,6 +283,15 @@ flatten_group_vars(Query *query, Node *node)
 	heap_form_minimal_tuple((slot)->tts_tupleDescriptor, (slot)->tts_values, (slot)->tts_isnull, extra)
 #endif
 
+/* 16: COPY TO can give its data to a function */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_BEGIN_COPY_TO(pstate, query, filename, options) \
+	BeginCopyTo(pstate, NULL, query, InvalidOid, filename, false, NIL, options)
+#else
+#define COMPAT_BEGIN_COPY_TO(pstate, query, filename, options) \
+	BeginCopyTo(pstate, NULL, query, InvalidOid, filename, false, NULL, NIL, options)
+#endif
+
 /* 18: ExecutorRun() does not ask whether a query runs only once */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_EXECUTOR_RUN(desc)	ExecutorRun(desc, ForwardScanDirection, 0, true)

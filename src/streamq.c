@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "archive/archive.h"
 #include "base/loaded.h"
 #include "capture/capture.h"
 #include "group/group.h"
@@ -160,6 +161,7 @@ _PG_init(void)
 	signal_init();
 	stream_flow_init();
 	stream_delay_init();
+	archive_init();
 	group_init();
 	job_init();
 	view_init();

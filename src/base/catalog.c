@@ -30,7 +30,7 @@
 #include "base/loaded.h"
 #include "compat.h"
 
-#define MAX_CACHED	16
+#define MAX_CACHED	32
 
 typedef struct CachedOid
 {

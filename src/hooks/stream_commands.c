@@ -117,7 +117,7 @@ static bool
 is_dump_table(Oid relid)
 {
 	static const char *const names[] = {"stream_dump", "group_dump", "job_dump", "delayed_dump",
-	"capture_dump"};
+	"archive_dump", "capture_dump"};
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (relid == base_catalog_oid(names[i], true))

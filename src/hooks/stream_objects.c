@@ -28,6 +28,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "archive/archive.h"
 #include "base/catalog.h"
 #include "base/loaded.h"
 #include "compat.h"
@@ -181,6 +182,7 @@ relation_dropped(Oid relid)
 		log_options_delete(relid);
 		log_plan_forget(relid);
 		stream_delay_forget(relid);
+		archive_stream_dropped(relid);
 		stream_imported_forget(relid);
 	}
 	relation_close(rel, NoLock);

@@ -36,6 +36,7 @@
 
 static StreamRetentionHolder holders[MAX_HOLDERS];
 static int	nholders = 0;
+static const StreamRetentionKeeper *keeper = NULL;
 static void (*follower) (Relation rel) = NULL;
 static void (*nudge) (void) = NULL;
 
@@ -68,6 +69,12 @@ stream_register_retention_holder(StreamRetentionHolder holder)
 	if (nholders == MAX_HOLDERS)
 		elog(ERROR, "too many retention holders");
 	holders[nholders++] = holder;
+}
+
+void
+stream_register_retention_keeper(const StreamRetentionKeeper *new_keeper)
+{
+	keeper = new_keeper;
 }
 
 void
@@ -106,13 +113,50 @@ extent_messages(RetentionPlan *plan, int p)
 	return part->extent.end - part->upto - part->counted;
 }
 
+/* somebody who needs messages */
+#define NEED_UNACKED	0x01	/* holders */
+#define NEED_KEPT		0x02	/* the keeper */
+
+/* who needs messages of a stream, whatever the limits say */
+static int
+get_needs(Relation rel, const StreamOptions *options)
+{
+	int			needs = 0;
+
+	if (options->keep_unacked)
+		needs |= NEED_UNACKED;
+	if (keeper != NULL && keeper->keeps(rel))
+		needs |= NEED_KEPT;
+	return needs;
+}
+
+/* do not drop what is needed */
+static void
+apply_needs(RetentionPlan *plan, int needs)
+{
+	int64	   *least = palloc(sizeof(int64) * plan->npartitions);
+
+	for (int p = 0; p < plan->npartitions; p++)
+		least[p] = PG_INT64_MAX;
+	if (needs & NEED_UNACKED)
+	{
+		for (int i = 0; i < nholders; i++)
+			holders[i] (plan->rel, plan->npartitions, least);
+	}
+	if (needs & NEED_KEPT)
+		keeper->lower(plan->rel, plan->npartitions, least);
+	for (int p = 0; p < plan->npartitions; p++)
+		plan->partitions[p].limit = Min(plan->partitions[p].limit, least[p]);
+	pfree(least);
+}
+
 /*
  * Collect what is in the stream, and up to where it may be dropped.  `count`
  * means that there is a limit on messages: then rolled-back messages are not
  * counted.
  */
 static void
-make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked, bool count)
+make_plan(RetentionPlan *plan, Relation rel, int needs, bool count)
 {
 	plan->rel = rel;
 	plan->npartitions = log_partition_count(rel);
@@ -134,18 +178,7 @@ make_plan(RetentionPlan *plan, Relation rel, bool keep_unacked, bool count)
 		if (part->first < part->limit)
 			part->limit = log_stable_offset(rel, p, NULL, NULL);
 	}
-	if (keep_unacked)
-	{
-		int64	   *acked = palloc(sizeof(int64) * plan->npartitions);
-
-		for (int p = 0; p < plan->npartitions; p++)
-			acked[p] = PG_INT64_MAX;
-		for (int i = 0; i < nholders; i++)
-			holders[i] (rel, plan->npartitions, acked);
-		for (int p = 0; p < plan->npartitions; p++)
-			plan->partitions[p].limit = Min(plan->partitions[p].limit, acked[p]);
-		pfree(acked);
-	}
+	apply_needs(plan, needs);
 	for (int p = 0; p < plan->npartitions; p++)
 		find_extent(plan, p);
 }
@@ -262,17 +295,22 @@ stream_retention_apply(Oid relid)
 	if (log_is_stream(rel))
 	{
 		log_options_get(rel, &options);
-		make_plan(&plan, rel, false, options.max_messages > 0);
+		make_plan(&plan, rel, 0, options.max_messages > 0);
 		result = apply_limits(&plan, &options);
-		if (options.keep_unacked && result != RETENTION_NONE)
+		if (result != RETENTION_NONE)
 		{
 			/*
-			 * holders may be expensive: ask them only if something would be
-			 * dropped
+			 * asking what is needed may be expensive: do so only if something
+			 * would be dropped
 			 */
-			pfree(plan.partitions);
-			make_plan(&plan, rel, true, options.max_messages > 0);
-			result = apply_limits(&plan, &options);
+			int			needs = get_needs(rel, &options);
+
+			if (needs != 0)
+			{
+				pfree(plan.partitions);
+				make_plan(&plan, rel, needs, options.max_messages > 0);
+				result = apply_limits(&plan, &options);
+			}
 		}
 		for (int p = 0; p < plan.npartitions; p++)
 			if (plan.partitions[p].upto > plan.partitions[p].first)
@@ -300,7 +338,7 @@ make_room(void *arg)
 	RetentionPlan plan;
 	int			p;
 
-	make_plan(&plan, room->rel, false, false);
+	make_plan(&plan, room->rel, 0, false);
 	while (plan.bytes > room->most && (p = oldest_extent(&plan)) >= 0)
 		drop_extent(&plan, p);
 	for (p = 0; p < plan.npartitions; p++)
@@ -316,9 +354,10 @@ make_room(void *arg)
 }
 
 /*
- * Two cases are left to the background process.  Streams with keep_unacked:
- * acknowledgements of this transaction may be rolled back.  Extents whose
- * rolled-back rows must be counted: that needs reading them.
+ * Three cases are left to the background process.  Streams with keep_unacked:
+ * acknowledgements of this transaction may be rolled back.  Streams with a
+ * keeper: what it needs is in tables.  Extents whose rolled-back rows must be
+ * counted: that needs reading them.
  */
 void
 stream_retention_make_room(Relation rel, int64 bytes)
@@ -330,10 +369,10 @@ stream_retention_make_room(Relation rel, int64 bytes)
 	if (options.max_bytes <= 0)
 		return;
 	room.rel = rel;
-	room.left = options.keep_unacked;
+	room.left = get_needs(rel, &options) != 0;
 	room.most = options.max_bytes -
 		Max(LIMIT_SLACK(options.max_bytes), Min(bytes, options.max_bytes / 2));
-	if (!options.keep_unacked)
+	if (!room.left)
 	{
 		ErrorData  *error;
 

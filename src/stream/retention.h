@@ -47,6 +47,22 @@ typedef void (*StreamRetentionHolder) (Relation rel, int npartitions, int64 *lea
 extern void stream_register_retention_holder(StreamRetentionHolder holder);
 
 /*
+ * A keeper holds messages back whether or not the stream has keep_unacked.
+ * `keeps` tells whether it does that for a stream.  `lower` is called only if
+ * so; what is said about holders applies to it.
+ *
+ * An appender that needs room asks `keeps`, and leaves such a stream to the
+ * background process, as it does with keep_unacked.
+ */
+typedef struct StreamRetentionKeeper
+{
+	bool		(*keeps) (Relation rel);
+	StreamRetentionHolder lower;
+} StreamRetentionKeeper;
+
+extern void stream_register_retention_keeper(const StreamRetentionKeeper *keeper);
+
+/*
  * Set a function to be called each time the background process has looked at
  * the limits of a stream, in the same transaction and with AccessShareLock on
  * the stream.  Messages may have been dropped since the last time, also by an

@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "archive/archive.h"
 #include "base/loaded.h"
 #include "job/job.h"
 #include "signal/doorbell.h"
@@ -241,6 +242,7 @@ worker_init(void)
 	job_register_processes(&job_processes);
 	stream_register_retention_nudge(worker_nudge_maintenance);
 	stream_register_delay_waker(worker_delivery_wake);
+	archive_register_waker(worker_note_jobs_changed);
 	signal_register_job_waker(worker_pool_rung);
 
 	/* pg_upgrade must find things as it left them */

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "worker/archive_worker.h"
 #include "worker/delivery_worker.h"
 #include "worker/maintenance.h"
 #include "worker/notifier.h"
@@ -36,6 +37,13 @@ const WorkerKindInfo worker_kinds[WORKER_NKINDS] = {
 		.restart_delay = RESTART_DELAY,
 		.look = worker_delivery_look,
 		.wanted = worker_delivery_wanted
+	},
+	[WORKER_ARCHIVE] = {
+		.name = "streamq archive",
+		.entry = "streamq_archive_main",
+		.restart_delay = RESTART_DELAY,
+		.look = worker_archive_look,
+		.wanted = worker_archive_wanted
 	},
 	[WORKER_JOB] = {
 		.name = "streamq worker",

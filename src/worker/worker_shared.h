@@ -25,6 +25,7 @@ typedef enum WorkerKind
 	WORKER_NOTIFIER,
 	WORKER_MAINTENANCE,
 	WORKER_DELIVERY,
+	WORKER_ARCHIVE,
 	WORKER_JOB
 } WorkerKind;
 
@@ -232,6 +233,7 @@ extern PGDLLEXPORT void streamq_scheduler_main(Datum arg);
 extern PGDLLEXPORT void streamq_notifier_main(Datum arg);
 extern PGDLLEXPORT void streamq_maintenance_main(Datum arg);
 extern PGDLLEXPORT void streamq_delivery_main(Datum arg);
+extern PGDLLEXPORT void streamq_archive_main(Datum arg);
 extern PGDLLEXPORT void streamq_job_main(Datum arg);
 
 #endif
