@@ -458,4 +458,18 @@ eclass_member_iterator_next(EquivalenceMemberIterator *it)
 #define COMPAT_JSON_AGG_CAST(node)	((Node *) ((JsonConstructorExpr *) (node))->coercion)
 #endif
 
+/* 16: an argument allows columns without a counterpart; the caller includes access/attmap.h */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_BUILD_ATTRMAP(in, out)	build_attrmap_by_name(in, out)
+#else
+#define COMPAT_BUILD_ATTRMAP(in, out)	build_attrmap_by_name(in, out, false)
+#endif
+
+/* 17: a backend has a number in the array of processes */
+#if PG_VERSION_NUM < 170000
+#define COMPAT_MY_PROC_NUMBER	(MyProc->pgprocno)
+#else
+#define COMPAT_MY_PROC_NUMBER	MyProcNumber
+#endif
+
 #endif

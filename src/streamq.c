@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 
 #include "base/loaded.h"
+#include "capture/capture.h"
 #include "group/group.h"
 #include "handler/handler.h"
 #include "hooks/hooks.h"
@@ -156,6 +157,7 @@ _PG_init(void)
 	view_init();
 	pipe_init();
 	handler_init();
+	capture_init();
 	worker_init();
 	plan_init(plan_functions_table);
 	query_init();

@@ -7,14 +7,8 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/condition.h"
 #include "group/as_owner.h"
-
-void
-group_set_safe_path(void)
-{
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
 
 void
 group_become_owner(const ConsumerGroup *group, GroupIdentity *identity)
@@ -27,7 +21,7 @@ group_become_owner(const ConsumerGroup *group, GroupIdentity *identity)
 						   identity->context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	identity->nestlevel = NewGUCNestLevel();
-	group_set_safe_path();
+	base_set_safe_path();
 }
 
 void

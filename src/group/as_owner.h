@@ -26,7 +26,4 @@ typedef struct GroupIdentity
 extern void group_become_owner(const ConsumerGroup *group, GroupIdentity *identity);
 extern void group_become_caller(const GroupIdentity *identity);
 
-/* set search_path to the system's schemas, until the end of the nest level */
-extern void group_set_safe_path(void);
-
 #endif

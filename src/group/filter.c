@@ -4,30 +4,16 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/sysattr.h"
-#include "access/table.h"
-#include "catalog/pg_attribute.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_collate.h"
-#include "parser/parse_expr.h"
-#include "parser/parse_relation.h"
-#include "parser/parser.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "base/condition.h"
 #include "base/try.h"
 #include "compat.h"
 #include "group/filter.h"
@@ -60,131 +46,19 @@ struct GroupFilter
 
 /* ---- checks ---- */
 
-/* an error position refers to the text of the filter, not to the SQL call */
-static void
-parse_error_callback(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
-}
-
-static void
-refuse_syntax(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("filter of a consumer group must be one condition"),
-			 errhint("Write what would follow WHERE, such as payload->>'kind' = 'order'.")));
-}
-
-/* parse the text as one expression, without looking at names */
-static Node *
-parse_expression(const char *text)
-{
-	List	   *raw = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *stmt;
-	ResTarget  *target;
-
-	/* the grammar allows everything that may follow SELECT */
-	stmt = castNode(SelectStmt, linitial_node(RawStmt, raw)->stmt);
-	if (list_length(stmt->targetList) != 1 || stmt->distinctClause || stmt->intoClause ||
-		stmt->fromClause || stmt->whereClause || stmt->groupClause || stmt->havingClause ||
-		stmt->windowClause || stmt->valuesLists || stmt->sortClause || stmt->limitOffset ||
-		stmt->limitCount || stmt->lockingClause || stmt->withClause ||
-		stmt->op != SETOP_NONE)
-		refuse_syntax();
-	target = linitial_node(ResTarget, stmt->targetList);
-	if (target->name != NULL || target->indirection != NIL ||
-		(IsA(target->val, ColumnRef) &&
-		 IsA(linitial(((ColumnRef *) target->val)->fields), A_Star)))
-		refuse_syntax();
-	return target->val;
-}
-
-static void
-refuse_part(const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot use %s in the filter of a consumer group", what)));
-}
-
-static bool
-check_walker(Node *node, void *rel)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, SubLink))
-		refuse_part("a subquery");
-	if (IsA(node, Var))
-	{
-		AttrNumber	attnum = ((Var *) node)->varattno;
-
-		if (attnum < 0)
-			refuse_part("a system column");
-		/* its text would have the name of the stream, which may change */
-		if (attnum == InvalidAttrNumber)
-			refuse_part("a whole row");
-		if (COMPAT_IS_VIRTUAL_COLUMN(TupleDescAttr(RelationGetDescr((Relation) rel), attnum - 1)))
-			refuse_part("a virtual generated column");
-		return false;
-	}
-	return expression_tree_walker(node, check_walker, rel);
-}
-
-/* parse a filter; names are looked up with the current search_path */
-static Node *
-parse_filter(Relation rel, const char *text)
-{
-	ParseState *pstate = make_parsestate(NULL);
-	ErrorContextCallback callback;
-	ParseNamespaceItem *item;
-	Node	   *expr;
-
-	callback.callback = parse_error_callback;
-	callback.arg = unconstify(char *, text);
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-
-	pstate->p_sourcetext = text;
-
-	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true);
-	addNSItemToQuery(pstate, item, true, true, true);
-	expr = transformExpr(pstate, parse_expression(text), EXPR_KIND_WHERE);
-	(void) check_walker(expr, rel);
-	expr = coerce_to_boolean(pstate, expr, "filter");
-	assign_expr_collations(pstate, expr);
-	error_context_stack = callback.previous;
-
-	free_parsestate(pstate);
-	return expr;
-}
+#define FILTER	"the filter of a consumer group"
 
 char *
 group_filter_check(Relation rel, const char *text)
 {
-	Node	   *expr = parse_filter(rel, text);
+	Node	   *expr = base_parse_condition(rel, text, FILTER);
 	Node	   *planned = (Node *) expression_planner((Expr *) copyObject(expr));
-	int			nestlevel;
-	char	   *result;
 
 	if (contain_volatile_functions(planned))
-		refuse_part("a volatile function");
-
-	nestlevel = NewGUCNestLevel();
-	group_set_safe_path();
-	result = deparse_expression(expr,
-								deparse_context_for(RelationGetRelationName(rel),
-													RelationGetRelid(rel)),
-								false, false);
-	AtEOXact_GUC(false, nestlevel);
-	return result;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use %s in %s", "a volatile function", FILTER)));
+	return base_condition_text(rel, expr);
 }
 
 /* ---- the cache ---- */
@@ -271,8 +145,8 @@ plan_filter(void *arg)
 	Expr	   *expr;
 	MemoryContext old;
 
-	group_set_safe_path();
-	expr = expression_planner((Expr *) parse_filter(planning->rel, planning->group->filter));
+	base_set_safe_path();
+	expr = expression_planner((Expr *) base_parse_condition(planning->rel, planning->group->filter, FILTER));
 	AtEOXact_GUC(false, nestlevel);
 	old = MemoryContextSwitchTo(planning->context);
 	planning->expr = copyObject(expr);
@@ -436,55 +310,14 @@ group_filter_end(GroupFilter *filter)
 
 /* ---- columns ---- */
 
-static bool
-uses_column(Node *node, void *attnum)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varattno == *(AttrNumber *) attnum;
-	return expression_tree_walker(node, uses_column, attnum);
-}
-
-/* does the running command change the name or the type of the column? */
-static bool
-is_redefined(Relation rel, AttrNumber attnum)
-{
-	Form_pg_attribute before = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-	Relation	pg_attribute = table_open(AttributeRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		redefined = true;
-
-	/* the caches do not have the change yet */
-	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(rel)));
-	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber,
-				F_INT2EQ, Int16GetDatum(attnum));
-	scan = systable_beginscan(pg_attribute, AttributeRelidNumIndexId, true, SnapshotSelf, 2, keys);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_attribute now = (Form_pg_attribute) GETSTRUCT(tuple);
-
-		redefined = strcmp(NameStr(now->attname), NameStr(before->attname)) != 0 ||
-			now->atttypid != before->atttypid || now->atttypmod != before->atttypmod ||
-			now->attcollation != before->attcollation;
-	}
-	systable_endscan(scan);
-	table_close(pg_attribute, AccessShareLock);
-	return redefined;
-}
-
 static void
 parse_stored(void *arg)
 {
 	Planning   *planning = arg;
 	int			nestlevel = NewGUCNestLevel();
 
-	group_set_safe_path();
-	planning->expr = (Expr *) parse_filter(planning->rel, planning->group->filter);
+	base_set_safe_path();
+	planning->expr = (Expr *) base_parse_condition(planning->rel, planning->group->filter, FILTER);
 	AtEOXact_GUC(false, nestlevel);
 }
 
@@ -502,10 +335,10 @@ group_column_changed(Relation rel, AttrNumber attnum, bool dropped)
 		Planning	planning = {rel, group, NULL, NULL};
 
 		/* a filter that is not valid any more does not count */
-		if (group->filter == NULL || (!dropped && !is_redefined(rel, attnum)) ||
+		if (group->filter == NULL || (!dropped && !base_column_is_redefined(rel, attnum)) ||
 			base_try(parse_stored, &planning, BASE_TRY_KEEP, base_try_is_any) != NULL)
 			continue;
-		if (uses_column((Node *) planning.expr, &attnum))
+		if (base_condition_uses((Node *) planning.expr, attnum))
 			ereport(ERROR,
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 					 errmsg("cannot change column \"%s\" of stream \"%s\"",

@@ -14,6 +14,7 @@
 #include "optimizer/planner.h"
 #include "parser/analyze.h"
 
+#include "capture/capture.h"
 #include "group/roles.h"
 #include "hooks/hooks.h"
 #include "hooks/hooks_internal.h"
@@ -109,6 +110,7 @@ hooks_process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 		run_command(&command);
 	if (publication)
 		hooks_after_stream_command(stmt);
+	capture_end_command();
 }
 
 static void
@@ -119,6 +121,7 @@ hooks_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subI
 	worker_guard_object(access, classId, objectId);
 	hooks_stream_object(access, classId, objectId, subId, arg);
 	view_object(access, classId, objectId, subId);
+	capture_object(access, classId, objectId, subId, arg);
 }
 
 void

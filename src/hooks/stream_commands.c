@@ -116,7 +116,8 @@ check_access_method(AlterTableStmt *stmt)
 static bool
 is_dump_table(Oid relid)
 {
-	static const char *const names[] = {"stream_dump", "group_dump", "job_dump", "delayed_dump"};
+	static const char *const names[] = {"stream_dump", "group_dump", "job_dump", "delayed_dump",
+	"capture_dump"};
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (relid == base_catalog_oid(names[i], true))

@@ -184,6 +184,37 @@ group_beside()
 	faster "single-row INSERT of 8 clients, a view beside" "trigger, ON CONFLICT" 0.95 beside.view beside.trigger 1000
 }
 
+# follow STATEMENT NAME HOW: a bulk statement on a table that is followed
+follow()
+{
+	record_last "capture.$2.$3" -c "SELECT count(*) FROM bench_followed_$3" \
+		-c "SELECT bench_run_query(\$q\$${1//TABLE/bench_followed_$3}\$q\$)"
+}
+
+group_capture()
+{
+	local r t pgq='' n=100000
+	local insert="INSERT INTO TABLE SELECT i, i % 1000, 'item number ' || i, i * 0.25,
+		timestamptz '2026-01-01' + i * interval '1 s' FROM generate_series(1, $n) i"
+
+	prepare_views
+	sql -f "$top/test/bench/capture.sql" >"$work/ignored" || die "cannot make the captured tables"
+	[ "$(value "SELECT count(*) FROM pg_extension WHERE extname = 'pgq'")" = 0 ] || pgq=pgq
+	for r in $(seq "$rounds"); do
+		quiet -c 'TRUNCATE bench_followed_alone, bench_followed_capture, bench_followed_plpgsql, bench_followed_pgq' \
+			-c 'TRUNCATE bench_changes, bench_changes_plpgsql' -c CHECKPOINT
+		for t in $(in_turn "$r" alone capture plpgsql $pgq); do follow "$insert" insert "$t"; done
+		for t in $(in_turn "$r" alone capture plpgsql $pgq); do
+			follow "UPDATE TABLE SET amount = amount + 1" update "$t"
+		done
+	done
+	for t in insert update; do
+		faster "$t of 100,000 rows, captured" "no capture" 0.625 "capture.$t.capture" "capture.$t.alone" $n
+		faster "$t of 100,000 rows, captured" "trigger in PL/pgSQL" 3 "capture.$t.capture" "capture.$t.plpgsql" $n
+		[ -z "$pgq" ] || faster "$t of 100,000 rows, captured" "PgQ, logutriga" 3 "capture.$t.capture" "capture.$t.pgq" $n
+	done
+}
+
 # worker_ticks: processor time of the background workers, in ticks of the kernel
 worker_ticks()
 {

@@ -108,7 +108,7 @@ done
 for f in "${text[@]}"; do
 	while read -r link; do
 		[ -e "$(dirname "$f")/$link" ] || breach "$f: broken link $link"
-	done < <(grep -oE '\]\([^)#:]+' "$f" | cut -c3-)
+	done < <(grep -oE '\]\([^)#:]+[)#]' "$f" | cut -c3- | tr -d ')#')
 done
 
 # folders use what is below them; and the check of that finds what it must
