@@ -8,7 +8,8 @@
 #   ONLY      names of groups to run (all): copy produce client concurrent
 #             insert bytes read scan vacuum jobs sessions; of consumer groups: consume single
 #             workers keys retries outstanding dedup snapshot latency delay; of
-#             views and pipes: catchup windows share pipe handler beside nexmark; capture
+#             views and pipes: catchup windows share pipe handler beside visible
+#             nexmark; capture
 #   ROWS      messages of 100 bytes in a table (500000)
 #   ROUNDS    how often each thing is measured (5); medians count
 #   SLOW_DISK flushing a file takes at least so long, e.g. "2ms" or "500us"
@@ -34,7 +35,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 
 all="copy produce client concurrent insert bytes read scan vacuum jobs sessions \
 consume single workers keys retries outstanding dedup snapshot latency delay \
-catchup windows share pipe handler beside nexmark capture"
+catchup windows share pipe handler beside visible nexmark capture"
 only=${ONLY:-$all}
 rows=${ROWS:-500000}
 rounds=${ROUNDS:-5}

@@ -250,6 +250,47 @@ group_capture()
 	done
 }
 
+# worker_ticks: processor time of the background workers, in ticks of the kernel
+worker_ticks()
+{
+	local pid
+
+	for pid in $(value "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'streamq%'"); do
+		awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null
+	done | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# one view at 1,000 rows a second; then 100 views without anything to do
+group_visible()
+{
+	local p50 p99 before seconds=30 r
+
+	sql -c "ALTER SYSTEM SET track_commit_timestamp = on" -f "$top/test/bench/jobs.sql"
+	restart_bench_server
+	printf 'INSERT INTO job_1 VALUES (pg_current_xact_id()::text::int8);\n' >"$work/visible.pgbench"
+	for r in $(seq "$rounds"); do
+		sql -c 'SELECT bench_make_jobs(1)' >"$work/ignored"
+		run_as_user "$pgbin/pgbench" -n -M prepared -c 4 -j 2 -R 1000 -T 10 -f "$work/visible.pgbench" \
+			-h "$work" -U postgres postgres >"$work/ignored" 2>&1 || die "pgbench failed"
+		sql -At -c "SELECT streamq.wait_until_caught_up('job_view_1')" >"$work/ignored"
+		read -r p50 p99 <<<"$(sql -At -F ' ' -c 'SELECT * FROM bench_latency()')"
+		record visible.p50 "$p50"
+		record visible.p99 "$p99"
+		quiet -c 'SELECT bench_drop_jobs()'
+	done
+	sql -c 'SELECT bench_make_jobs(100)' >"$work/ignored"
+	sleep 15
+	before=$(worker_ticks)
+	sleep "$seconds"
+	record visible.idle "$(calc "100 * ($(worker_ticks) - $before) / $(getconf CLK_TCK) / $seconds")"
+	quiet -c 'SELECT bench_drop_jobs()'
+	sql -c 'ALTER SYSTEM RESET ALL'
+	restart_bench_server
+	result "1,000 rows/s in single commits, p50 until visible, ms" "" "$(median visible.p50)" "<100" ""
+	result "1,000 rows/s in single commits, p99 until visible, ms" "" "$(median visible.p99)" "<100" ""
+	result "100 idle views, % of a core" "" "$(median visible.idle | cut -c 1-4)" "<1" ""
+}
+
 group_nexmark()
 {
 	local name setup jobs batch job
