@@ -43,6 +43,7 @@
 #include "compat.h"
 #include "view/analyze.h"
 #include "view/collect.h"
+#include "view/latest.h"
 #include "view/state_table.h"
 #include "view/view_define.h"
 
@@ -120,7 +121,8 @@ finish_expression(RewriteState *rs, ViewAgg *agg, Node *state)
 	ReleaseSysCache(tup);
 
 	/* the state is the result; a user's aggregate may get a final function */
-	if (aggref->aggfnoid < FirstNormalObjectId && !OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
+	if ((aggref->aggfnoid < FirstNormalObjectId || view_is_latest((Node *) aggref)) &&
+		!OidIsValid(finalfn) && agg->transtype == aggref->aggtype &&
 		exprCollation(state) == aggref->aggcollid)
 		return state;
 

@@ -245,8 +245,8 @@ group_capture()
 	done
 	for t in insert update; do
 		faster "$t of 100,000 rows, captured" "no capture" 0.625 "capture.$t.capture" "capture.$t.alone" $n
-		faster "$t of 100,000 rows, captured" "trigger in PL/pgSQL" 3 "capture.$t.capture" "capture.$t.plpgsql" $n
-		[ -z "$pgq" ] || faster "$t of 100,000 rows, captured" "PgQ, logutriga" 3 "capture.$t.capture" "capture.$t.pgq" $n
+		faster "$t of 100,000 rows, captured" "trigger in PL/pgSQL" 2 "capture.$t.capture" "capture.$t.plpgsql" $n
+		[ -z "$pgq" ] || faster "$t of 100,000 rows, captured" "PgQ, logutriga" 2 "capture.$t.capture" "capture.$t.pgq" $n
 	done
 }
 
