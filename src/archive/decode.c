@@ -217,6 +217,7 @@ convert_binary(Decoder *decoder, StringInfo fields, const int *lengths)
 	}
 }
 
+/* Read the rows of a file in COPY's binary format. */
 static void
 decode_binary(Decoder *decoder)
 {
@@ -302,6 +303,7 @@ make_columns(char **fields, int nfields)
 	return result;
 }
 
+/* Read the rows of a file in CSV, whose first line has the names of columns. */
 static void
 decode_csv(Decoder *decoder)
 {
@@ -384,6 +386,7 @@ prepare_populate(Decoder *decoder)
 	return function;
 }
 
+/* Read the rows of a file that has a JSON object in each line. */
 static void
 decode_jsonl(Decoder *decoder)
 {

@@ -44,6 +44,7 @@ put_number(StringInfo buf, const char *name, int64 value)
 		appendStringInfoString(buf, "null");
 }
 
+/* Write the line of a file, with its columns, as a JSON object. */
 static void
 form_line(StringInfo buf, const ArchiveLine *line)
 {
@@ -235,6 +236,7 @@ get_columns(JsonbContainer *object)
 	return result;
 }
 
+/* Read such a line; an error means that it is damaged. */
 static ArchiveLine *
 parse_line(char *text)
 {
