@@ -85,7 +85,7 @@ for my $document (glob("$source/README.md $source/docs/*.md"))
 }
 
 # the reference is complete
-my $reference = slurp_file("$source/docs/reference.md") . slurp_file("$source/docs/reference-views.md");
+my $reference = join('', map { slurp_file("$source/docs/$_.md") } qw(reference reference-jobs reference-views));
 $node->safe_psql('postgres', 'CREATE EXTENSION streamq');
 for my $function (
 	split /\n/,
