@@ -16,6 +16,7 @@ $node->append_conf(
 	'postgresql.conf', q(
 shared_preload_libraries = 'streamq'
 max_prepared_transactions = 5
+max_worker_processes = 16
 streamq.naptime = '200ms'
 wal_consistency_checking = 'streamq'
 ));
