@@ -26,8 +26,8 @@ forbid()
 shopt -s globstar nullglob
 code=(src/**/*.c src/**/*.h)
 sql=(sql/parts/*.sql)
-scripts=(.ci/run .ci/*.sh test/lib/*.sh test/bench/*.sh demo/*.sh)
-text=(*.md docs/*.md src/**/*.md)
+scripts=(.ci/run .ci/*.sh test/lib/*.sh test/bench/*.sh demo/*.sh examples/*.sh)
+text=(*.md docs/*.md examples/*.md src/**/*.md)
 
 for f in "${code[@]}" "${sql[@]}" "${scripts[@]}" demo/*.pl test/lib/*.pl test/t/*.pl; do
 	n=$(wc -l <"$f")
