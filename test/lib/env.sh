@@ -10,7 +10,8 @@ work=	# directory of this run, see make_work_dir
 pgbin=	# programs of the private PostgreSQL, see private_pg
 
 umask 022
-export LC_ALL=C.UTF-8 PGSYSCONFDIR=/nonexistent
+# (the TAP tests take away LC_ALL, and LANG gives new servers their encoding)
+export LANG=C.UTF-8 LC_ALL=C.UTF-8 PGSYSCONFDIR=/nonexistent
 unset CDPATH PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSWORD PGPASSFILE \
 	PGSERVICE PGSERVICEFILE PGOPTIONS PGDATA PGCLIENTENCODING PGTZ
 

@@ -47,7 +47,8 @@ $node->safe_psql('postgres', q{
 	SELECT pgmq.bind_topic('a.#', 'work'), pgmq.enable_notify_insert('work', 10);
 });
 my $queue = q{SELECT string_agg(message::text, ' ' ORDER BY msg_id) FROM pgmq.q_work};
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 is($node->safe_psql('postgres', $queue), '"read" "late"', 'the queue after a crash');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pgmq.read('work', 10, 5)}), '0', 'what was read or is to come later stays hidden');
 my $dump = "$dir/dump.sql";
