@@ -30,9 +30,9 @@ CREATE TABLE pgmq.topic_bindings (
 		REFERENCES pgmq.meta (queue_name) ON DELETE CASCADE,
 	bound_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	compiled_regex pg_catalog.text GENERATED ALWAYS AS (
-		'^' || pg_catalog.replace(pg_catalog.replace(
+		'^' OPERATOR(pg_catalog.||) pg_catalog.replace(pg_catalog.replace(
 			pg_catalog.regexp_replace(pattern, '([^a-zA-Z0-9_*#-])', '\\\1', 'g'),
-			'*', '[^.]+'), '#', '.*') || '$') STORED,
+			'*', '[^.]+'), '#', '.*') OPERATOR(pg_catalog.||) '$') STORED,
 	UNIQUE (pattern, queue_name)
 );
 COMMENT ON TABLE pgmq.topic_bindings IS 'which queues get the messages of a topic';

@@ -8,6 +8,7 @@
 CREATE FUNCTION pgmq.format_table_name(queue_name pg_catalog.text, prefix pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF queue_name ~ '[$;'']|--' THEN
@@ -23,6 +24,7 @@ COMMENT ON FUNCTION pgmq.format_table_name IS 'the name of a relation of a queue
 CREATE FUNCTION pgmq.validate_queue_name(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF queue_name IS NULL OR queue_name = '' THEN
@@ -39,6 +41,7 @@ COMMENT ON FUNCTION pgmq.validate_queue_name IS 'fail unless a queue can have th
 CREATE FUNCTION pgmq.acquire_queue_lock(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('pgmq.queue_' || pg_catalog.lower(queue_name)));
 $$;
@@ -47,6 +50,7 @@ COMMENT ON FUNCTION pgmq.acquire_queue_lock IS 'keep others from creating or dro
 CREATE FUNCTION pgmq._stream(queue_name pg_catalog.text)
 RETURNS pg_catalog.regclass
 LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pg_catalog.to_regclass(
@@ -65,6 +69,7 @@ COMMENT ON FUNCTION pgmq._stream IS 'internal: the stream of a queue';
 CREATE FUNCTION pgmq._create(queue_name pg_catalog.text, partitioned pg_catalog.bool, unlogged pg_catalog.bool)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	s pg_catalog.text := pg_catalog.format('pgmq.%I', pgmq.format_table_name(queue_name, 's'));
@@ -113,6 +118,7 @@ COMMENT ON FUNCTION pgmq._create IS 'internal: create a queue; false if it exist
 CREATE FUNCTION pgmq.create_non_partitioned(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pgmq._create(queue_name, false, false);
 $$;
@@ -121,6 +127,7 @@ COMMENT ON FUNCTION pgmq.create_non_partitioned IS 'create a queue';
 CREATE FUNCTION pgmq.create(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pgmq._create(queue_name, false, false);
 $$;
@@ -129,6 +136,7 @@ COMMENT ON FUNCTION pgmq.create IS 'create a queue';
 CREATE FUNCTION pgmq.create_unlogged(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pgmq._create(queue_name, false, true);
 $$;
@@ -138,6 +146,7 @@ COMMENT ON FUNCTION pgmq.create_unlogged IS 'create a queue; its messages are lo
 CREATE FUNCTION pgmq._set_retention(stream pg_catalog.regclass, retention_interval pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF retention_interval ~ '^\s*\d+\s*$' THEN
@@ -157,6 +166,7 @@ CREATE FUNCTION pgmq.create_partitioned(queue_name pg_catalog.text,
 	premake pg_catalog.int4 DEFAULT 4)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF premake < 1 THEN
@@ -177,6 +187,7 @@ CREATE FUNCTION pgmq.convert_archive_partitioned(table_name pg_catalog.text,
 	leading_partition pg_catalog.int4 DEFAULT 10)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	archive pg_catalog.regclass := pg_catalog.to_regclass(
@@ -194,6 +205,7 @@ COMMENT ON FUNCTION pgmq.convert_archive_partitioned IS 'let the archive of a qu
 CREATE FUNCTION pgmq.drop_queue(queue_name pg_catalog.text)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq.acquire_queue_lock(queue_name);
@@ -213,6 +225,7 @@ COMMENT ON FUNCTION pgmq.drop_queue(pg_catalog.text) IS 'drop a queue and its ar
 CREATE FUNCTION pgmq.drop_queue(queue_name pg_catalog.text, partitioned pg_catalog.bool)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RAISE WARNING 'drop_queue(queue_name, partitioned) is deprecated'
@@ -225,6 +238,7 @@ COMMENT ON FUNCTION pgmq.drop_queue(pg_catalog.text, pg_catalog.bool) IS 'deprec
 CREATE FUNCTION pgmq.detach_archive(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RAISE WARNING 'detach_archive() is deprecated and does nothing';
@@ -235,6 +249,7 @@ COMMENT ON FUNCTION pgmq.detach_archive IS 'deprecated: does nothing';
 CREATE FUNCTION pgmq.list_queues()
 RETURNS SETOF pgmq.queue_record
 LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT queue_name, is_partitioned, is_unlogged, created_at FROM pgmq.meta;
 $$;
@@ -243,6 +258,7 @@ COMMENT ON FUNCTION pgmq.list_queues IS 'all queues';
 CREATE FUNCTION pgmq.purge_queue(queue_name pg_catalog.text)
 RETURNS pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -260,6 +276,7 @@ COMMENT ON FUNCTION pgmq.purge_queue IS 'remove all messages from a queue; retur
 CREATE FUNCTION pgmq.metrics(queue_name pg_catalog.text)
 RETURNS pgmq.metrics_result
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -281,6 +298,7 @@ COMMENT ON FUNCTION pgmq.metrics IS 'figures of a queue';
 CREATE FUNCTION pgmq.metrics_all()
 RETURNS SETOF pgmq.metrics_result
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT m.* FROM pgmq.meta q, pgmq.metrics(q.queue_name::pg_catalog.text) m;
 $$;
@@ -290,6 +308,7 @@ COMMENT ON FUNCTION pgmq.metrics_all IS 'figures of all queues';
 CREATE FUNCTION pgmq.create_fifo_index(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq._stream(queue_name);

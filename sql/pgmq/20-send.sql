@@ -4,6 +4,7 @@ CREATE FUNCTION pgmq.send(queue_name pg_catalog.text, msg pg_catalog.jsonb,
 	headers pg_catalog.jsonb, delay pg_catalog.timestamptz)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	id pg_catalog.int8;
@@ -22,6 +23,7 @@ $$;
 CREATE FUNCTION pgmq.send(queue_name pg_catalog.text, msg pg_catalog.jsonb)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN NEXT streamq.produce(pgmq._stream(queue_name), msg) + 1;
@@ -31,6 +33,7 @@ $$;
 CREATE FUNCTION pgmq.send(queue_name pg_catalog.text, msg pg_catalog.jsonb, headers pg_catalog.jsonb)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN NEXT streamq.produce(pgmq._stream(queue_name), msg, headers => headers) + 1;
@@ -40,6 +43,7 @@ $$;
 CREATE FUNCTION pgmq._check_batch(msgs pg_catalog.jsonb[], headers pg_catalog.jsonb[])
 RETURNS pg_catalog.void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF msgs IS NULL OR pg_catalog.cardinality(msgs) = 0 THEN
@@ -58,6 +62,7 @@ CREATE FUNCTION pgmq.send_batch(queue_name pg_catalog.text, msgs pg_catalog.json
 	headers pg_catalog.jsonb[], delay pg_catalog.timestamptz)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -78,6 +83,7 @@ $$;
 CREATE FUNCTION pgmq.send(queue_name pg_catalog.text, msg pg_catalog.jsonb, delay pg_catalog.int4)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send(queue_name, msg, NULL::pg_catalog.jsonb, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay));
@@ -87,6 +93,7 @@ $$;
 CREATE FUNCTION pgmq.send(queue_name pg_catalog.text, msg pg_catalog.jsonb, delay pg_catalog.timestamptz)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send(queue_name, msg, NULL::pg_catalog.jsonb, delay);
@@ -96,6 +103,7 @@ $$;
 CREATE FUNCTION pgmq.send(queue_name pg_catalog.text, msg pg_catalog.jsonb, headers pg_catalog.jsonb, delay pg_catalog.int4)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send(queue_name, msg, headers, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay));
@@ -105,6 +113,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch(queue_name pg_catalog.text, msgs pg_catalog.jsonb[])
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send_batch(queue_name, msgs, NULL::pg_catalog.jsonb[], NULL::pg_catalog.timestamptz);
@@ -114,6 +123,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch(queue_name pg_catalog.text, msgs pg_catalog.jsonb[], headers pg_catalog.jsonb[])
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send_batch(queue_name, msgs, headers, NULL::pg_catalog.timestamptz);
@@ -123,6 +133,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch(queue_name pg_catalog.text, msgs pg_catalog.jsonb[], delay pg_catalog.int4)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send_batch(queue_name, msgs, NULL::pg_catalog.jsonb[], pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay));
@@ -132,6 +143,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch(queue_name pg_catalog.text, msgs pg_catalog.jsonb[], delay pg_catalog.timestamptz)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send_batch(queue_name, msgs, NULL::pg_catalog.jsonb[], delay);
@@ -141,6 +153,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch(queue_name pg_catalog.text, msgs pg_catalog.jsonb[], headers pg_catalog.jsonb[], delay pg_catalog.int4)
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM pgmq.send_batch(queue_name, msgs, headers, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay));

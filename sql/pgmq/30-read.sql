@@ -4,6 +4,7 @@
 CREATE FUNCTION pgmq._lease(vt pg_catalog.int4)
 RETURNS pg_catalog.interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE WHEN vt > 0 THEN pg_catalog.make_interval(secs => vt) ELSE '1 microsecond'::pg_catalog.interval END;
 $$;
@@ -14,6 +15,7 @@ CREATE FUNCTION pgmq._records(stream pg_catalog.regclass, msg_ids pg_catalog.int
 	deliveries pg_catalog.int4[], last_read_at pg_catalog.timestamptz[], vt pg_catalog.timestamptz[])
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT m.msg_id + 1, c.deliveries, m.produced_at, c.last_read_at, COALESCE(c.vt, m.produced_at), m.payload, m.headers
 FROM ROWS FROM (pg_catalog.unnest(msg_ids), pg_catalog.unnest(deliveries),
@@ -29,6 +31,7 @@ COMMENT ON FUNCTION pgmq._records IS 'internal: messages of a queue by their num
 CREATE FUNCTION pgmq._take(stream pg_catalog.regclass, msg_ids pg_catalog.int8[], vt pg_catalog.int4)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	until pg_catalog.timestamptz := pg_catalog.clock_timestamp() + pgmq._lease(vt);
@@ -52,6 +55,7 @@ COMMENT ON FUNCTION pgmq._take IS 'internal: read messages by their numbers';
 CREATE FUNCTION pgmq._check_qty(qty pg_catalog.int4)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF qty IS NULL THEN
@@ -67,6 +71,7 @@ COMMENT ON FUNCTION pgmq._check_qty IS 'internal: check the argument qty';
 CREATE FUNCTION pgmq._read(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg_catalog.int4, wait pg_catalog.interval)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -87,6 +92,7 @@ COMMENT ON FUNCTION pgmq._read IS 'internal: read the next messages';
 CREATE FUNCTION pgmq._read_matching(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg_catalog.int4, conditional pg_catalog.jsonb)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -106,6 +112,7 @@ CREATE FUNCTION pgmq.read(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg
 	conditional pg_catalog.jsonb DEFAULT '{}')
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF conditional <> '{}' THEN
@@ -122,6 +129,7 @@ CREATE FUNCTION pgmq.read_with_poll(queue_name pg_catalog.text, vt pg_catalog.in
 	conditional pg_catalog.jsonb DEFAULT '{}')
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stop_at pg_catalog.timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => max_poll_seconds);
@@ -153,6 +161,7 @@ COMMENT ON FUNCTION pgmq.read_with_poll IS 'as read(), but wait for messages';
 CREATE FUNCTION pgmq._read_grouped(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg_catalog.int4, how pg_catalog.text)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -204,6 +213,7 @@ CREATE FUNCTION pgmq._poll_grouped(queue_name pg_catalog.text, vt pg_catalog.int
 	max_poll_seconds pg_catalog.int4, poll_interval_ms pg_catalog.int4, how pg_catalog.text)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stop_at pg_catalog.timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => max_poll_seconds);
@@ -222,6 +232,7 @@ COMMENT ON FUNCTION pgmq._poll_grouped IS 'internal: wait for messages of groups
 CREATE FUNCTION pgmq.read_grouped(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg_catalog.int4)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq._read_grouped(queue_name, vt, qty, 'fill');
 $$;
@@ -231,6 +242,7 @@ CREATE FUNCTION pgmq.read_grouped_with_poll(queue_name pg_catalog.text, vt pg_ca
 	max_poll_seconds pg_catalog.int4 DEFAULT 5, poll_interval_ms pg_catalog.int4 DEFAULT 100)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq._poll_grouped(queue_name, vt, qty, max_poll_seconds, poll_interval_ms, 'fill');
 $$;
@@ -239,6 +251,7 @@ COMMENT ON FUNCTION pgmq.read_grouped_with_poll IS 'as read_grouped(), but wait 
 CREATE FUNCTION pgmq.read_grouped_rr(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg_catalog.int4)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq._read_grouped(queue_name, vt, qty, 'rr');
 $$;
@@ -248,6 +261,7 @@ CREATE FUNCTION pgmq.read_grouped_rr_with_poll(queue_name pg_catalog.text, vt pg
 	max_poll_seconds pg_catalog.int4 DEFAULT 5, poll_interval_ms pg_catalog.int4 DEFAULT 100)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq._poll_grouped(queue_name, vt, qty, max_poll_seconds, poll_interval_ms, 'rr');
 $$;
@@ -256,6 +270,7 @@ COMMENT ON FUNCTION pgmq.read_grouped_rr_with_poll IS 'as read_grouped_rr(), but
 CREATE FUNCTION pgmq.read_grouped_head(queue_name pg_catalog.text, vt pg_catalog.int4, qty pg_catalog.int4)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq._read_grouped(queue_name, vt, qty, 'head');
 $$;
@@ -265,6 +280,7 @@ CREATE FUNCTION pgmq.read_grouped_head_with_poll(queue_name pg_catalog.text, vt 
 	max_poll_seconds pg_catalog.int4 DEFAULT 5, poll_interval_ms pg_catalog.int4 DEFAULT 100)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq._poll_grouped(queue_name, vt, qty, max_poll_seconds, poll_interval_ms, 'head');
 $$;

@@ -3,6 +3,7 @@
 CREATE FUNCTION pgmq.pop(queue_name pg_catalog.text, qty pg_catalog.int4 DEFAULT 1)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -20,6 +21,7 @@ COMMENT ON FUNCTION pgmq.pop IS 'read messages and delete them';
 CREATE FUNCTION pgmq.delete(queue_name pg_catalog.text, msg_id pg_catalog.int8)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF msg_id > 0 THEN
@@ -36,6 +38,7 @@ COMMENT ON FUNCTION pgmq.delete(pg_catalog.text, pg_catalog.int8) IS 'delete a m
 CREATE FUNCTION pgmq._offsets(msg_ids pg_catalog.int8[])
 RETURNS pg_catalog.int8[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT ARRAY(SELECT id - 1 FROM pg_catalog.unnest(msg_ids) id WHERE id > 0);
 $$;
@@ -44,6 +47,7 @@ COMMENT ON FUNCTION pgmq._offsets IS 'internal: numbers of messages in the strea
 CREATE FUNCTION pgmq.delete(queue_name pg_catalog.text, msg_ids pg_catalog.int8[])
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY SELECT c.msg_id + 1
@@ -55,6 +59,7 @@ COMMENT ON FUNCTION pgmq.delete(pg_catalog.text, pg_catalog.int8[]) IS 'delete m
 CREATE FUNCTION pgmq.archive(queue_name pg_catalog.text, msg_ids pg_catalog.int8[])
 RETURNS SETOF pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -75,6 +80,7 @@ COMMENT ON FUNCTION pgmq.archive(pg_catalog.text, pg_catalog.int8[]) IS 'move me
 CREATE FUNCTION pgmq.archive(queue_name pg_catalog.text, msg_id pg_catalog.int8)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM FROM pgmq.archive(queue_name, ARRAY[msg_id]);
@@ -86,6 +92,7 @@ COMMENT ON FUNCTION pgmq.archive(pg_catalog.text, pg_catalog.int8) IS 'move a me
 CREATE FUNCTION pgmq.set_vt(queue_name pg_catalog.text, msg_ids pg_catalog.int8[], vt pg_catalog.timestamptz)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	stream pg_catalog.regclass := pgmq._stream(queue_name);
@@ -110,6 +117,7 @@ COMMENT ON FUNCTION pgmq.set_vt(pg_catalog.text, pg_catalog.int8[], pg_catalog.t
 CREATE FUNCTION pgmq.set_vt(queue_name pg_catalog.text, msg_id pg_catalog.int8, vt pg_catalog.timestamptz)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.set_vt(queue_name, ARRAY[msg_id], vt);
 $$;
@@ -118,6 +126,7 @@ COMMENT ON FUNCTION pgmq.set_vt(pg_catalog.text, pg_catalog.int8, pg_catalog.tim
 CREATE FUNCTION pgmq.set_vt(queue_name pg_catalog.text, msg_id pg_catalog.int8, vt pg_catalog.int4)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.set_vt(queue_name, ARRAY[msg_id], pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => vt));
 $$;
@@ -126,6 +135,7 @@ COMMENT ON FUNCTION pgmq.set_vt(pg_catalog.text, pg_catalog.int8, pg_catalog.int
 CREATE FUNCTION pgmq.set_vt(queue_name pg_catalog.text, msg_ids pg_catalog.int8[], vt pg_catalog.int4)
 RETURNS SETOF pgmq.message_record
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.set_vt(queue_name, msg_ids, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => vt));
 $$;
@@ -136,6 +146,7 @@ COMMENT ON FUNCTION pgmq.set_vt(pg_catalog.text, pg_catalog.int8[], pg_catalog.i
 CREATE FUNCTION pgmq.set_vt(queue_name pg_catalog.text, msg_id pg_catalog.text, vt pg_catalog.text)
 RETURNS SETOF pgmq.message_record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	until pg_catalog.timestamptz := CASE WHEN vt ~ '^\s*[+-]?\d+\s*$'

@@ -3,6 +3,7 @@
 CREATE FUNCTION pgmq._check_topic(name pg_catalog.text, value pg_catalog.text, allowed pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	problem pg_catalog.text;
@@ -30,6 +31,7 @@ COMMENT ON FUNCTION pgmq._check_topic IS 'internal: check a routing key or a pat
 CREATE FUNCTION pgmq.validate_routing_key(routing_key pg_catalog.text)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq._check_topic('routing_key', routing_key, '[a-zA-Z0-9._-]');
@@ -41,6 +43,7 @@ COMMENT ON FUNCTION pgmq.validate_routing_key IS 'true; fails unless this can be
 CREATE FUNCTION pgmq.validate_topic_pattern(pattern pg_catalog.text)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq._check_topic('pattern', pattern, '[a-zA-Z0-9._*#-]');
@@ -52,11 +55,14 @@ COMMENT ON FUNCTION pgmq.validate_topic_pattern IS 'true; fails unless this can 
 CREATE FUNCTION pgmq._check_queue(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF queue_name IS NULL OR queue_name = '' THEN
 		RAISE null_value_not_allowed USING MESSAGE = 'argument "queue_name" must not be null or empty';
-	ELSIF NOT EXISTS (SELECT FROM pgmq.meta m WHERE m.queue_name = _check_queue.queue_name) THEN
+	END IF;
+	PERFORM FROM pgmq.meta m WHERE m.queue_name = _check_queue.queue_name;
+	IF NOT FOUND THEN
 		RAISE undefined_object USING
 			MESSAGE = pg_catalog.format('queue "%s" does not exist', queue_name),
 			HINT = 'Create the queue by pgmq.create().';
@@ -68,6 +74,7 @@ COMMENT ON FUNCTION pgmq._check_queue IS 'internal: fail unless a queue exists';
 CREATE FUNCTION pgmq.bind_topic(pattern pg_catalog.text, queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq.validate_topic_pattern(pattern);
@@ -81,6 +88,7 @@ COMMENT ON FUNCTION pgmq.bind_topic IS 'let a queue get the messages whose routi
 CREATE FUNCTION pgmq.unbind_topic(pattern pg_catalog.text, queue_name pg_catalog.text)
 RETURNS pg_catalog.bool
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF pattern IS NULL OR pattern = '' THEN
@@ -98,6 +106,7 @@ COMMENT ON FUNCTION pgmq.unbind_topic IS 'undo bind_topic(); false if there was 
 CREATE FUNCTION pgmq.test_routing(routing_key pg_catalog.text)
 RETURNS TABLE (pattern pg_catalog.text, queue_name pg_catalog.text, compiled_regex pg_catalog.text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq.validate_routing_key(routing_key);
@@ -113,6 +122,7 @@ CREATE FUNCTION pgmq.list_topic_bindings()
 RETURNS TABLE (pattern pg_catalog.text, queue_name pg_catalog.text,
 	bound_at pg_catalog.timestamptz, compiled_regex pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT b.pattern, b.queue_name, b.bound_at, b.compiled_regex
 FROM pgmq.topic_bindings b
@@ -124,6 +134,7 @@ CREATE FUNCTION pgmq.list_topic_bindings(queue_name pg_catalog.text)
 RETURNS TABLE (pattern pg_catalog.text, queue_name pg_catalog.text,
 	bound_at pg_catalog.timestamptz, compiled_regex pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT b.pattern, b.queue_name, b.bound_at, b.compiled_regex
 FROM pgmq.topic_bindings b
@@ -135,6 +146,7 @@ COMMENT ON FUNCTION pgmq.list_topic_bindings(pg_catalog.text) IS 'the messages o
 CREATE FUNCTION pgmq._queues_of(routing_key pg_catalog.text)
 RETURNS SETOF pg_catalog.text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq.validate_routing_key(routing_key);
@@ -148,6 +160,7 @@ CREATE FUNCTION pgmq.send_topic(routing_key pg_catalog.text, msg pg_catalog.json
 	headers pg_catalog.jsonb, delay pg_catalog.int4)
 RETURNS pg_catalog.int4
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	queue pg_catalog.text;
@@ -171,6 +184,7 @@ COMMENT ON FUNCTION pgmq.send_topic(pg_catalog.text, pg_catalog.jsonb, pg_catalo
 CREATE FUNCTION pgmq.send_topic(routing_key pg_catalog.text, msg pg_catalog.jsonb)
 RETURNS pg_catalog.int4
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pgmq.send_topic(routing_key, msg, NULL::pg_catalog.jsonb, 0);
 $$;
@@ -179,6 +193,7 @@ COMMENT ON FUNCTION pgmq.send_topic(pg_catalog.text, pg_catalog.jsonb) IS 'send 
 CREATE FUNCTION pgmq.send_topic(routing_key pg_catalog.text, msg pg_catalog.jsonb, delay pg_catalog.int4)
 RETURNS pg_catalog.int4
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT pgmq.send_topic(routing_key, msg, NULL::pg_catalog.jsonb, delay);
 $$;
@@ -188,6 +203,7 @@ CREATE FUNCTION pgmq.send_batch_topic(routing_key pg_catalog.text, msgs pg_catal
 	headers pg_catalog.jsonb[], delay pg_catalog.timestamptz)
 RETURNS TABLE (queue_name pg_catalog.text, msg_id pg_catalog.int8)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq._check_batch(msgs, headers);
@@ -199,6 +215,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch_topic(routing_key pg_catalog.text, msgs pg_catalog.jsonb[])
 RETURNS TABLE (queue_name pg_catalog.text, msg_id pg_catalog.int8)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.send_batch_topic(routing_key, msgs, NULL::pg_catalog.jsonb[], NULL::pg_catalog.timestamptz);
 $$;
@@ -206,6 +223,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch_topic(routing_key pg_catalog.text, msgs pg_catalog.jsonb[], headers pg_catalog.jsonb[])
 RETURNS TABLE (queue_name pg_catalog.text, msg_id pg_catalog.int8)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.send_batch_topic(routing_key, msgs, headers, NULL::pg_catalog.timestamptz);
 $$;
@@ -213,6 +231,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch_topic(routing_key pg_catalog.text, msgs pg_catalog.jsonb[], delay pg_catalog.int4)
 RETURNS TABLE (queue_name pg_catalog.text, msg_id pg_catalog.int8)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.send_batch_topic(routing_key, msgs, NULL::pg_catalog.jsonb[], pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay));
 $$;
@@ -220,6 +239,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch_topic(routing_key pg_catalog.text, msgs pg_catalog.jsonb[], delay pg_catalog.timestamptz)
 RETURNS TABLE (queue_name pg_catalog.text, msg_id pg_catalog.int8)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.send_batch_topic(routing_key, msgs, NULL::pg_catalog.jsonb[], delay);
 $$;
@@ -227,6 +247,7 @@ $$;
 CREATE FUNCTION pgmq.send_batch_topic(routing_key pg_catalog.text, msgs pg_catalog.jsonb[], headers pg_catalog.jsonb[], delay pg_catalog.int4)
 RETURNS TABLE (queue_name pg_catalog.text, msg_id pg_catalog.int8)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT * FROM pgmq.send_batch_topic(routing_key, msgs, headers, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay));
 $$;

@@ -26,6 +26,7 @@ COMMENT ON FUNCTION pgmq.notify_queue_listeners IS 'trigger: notifies the listen
 CREATE FUNCTION pgmq.disable_notify_insert(queue_name pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF EXISTS (SELECT FROM pg_catalog.pg_trigger
@@ -40,6 +41,7 @@ COMMENT ON FUNCTION pgmq.disable_notify_insert IS 'do not notify listeners of ne
 CREATE FUNCTION pgmq._check_throttle(throttle_interval_ms pg_catalog.int4)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF throttle_interval_ms IS NULL THEN
@@ -55,6 +57,7 @@ COMMENT ON FUNCTION pgmq._check_throttle IS 'internal: check the interval of not
 CREATE FUNCTION pgmq.enable_notify_insert(queue_name pg_catalog.text, throttle_interval_ms pg_catalog.int4 DEFAULT 250)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq._check_throttle(throttle_interval_ms);
@@ -72,6 +75,7 @@ COMMENT ON FUNCTION pgmq.enable_notify_insert IS 'notify listeners of new messag
 CREATE FUNCTION pgmq.update_notify_insert(queue_name pg_catalog.text, throttle_interval_ms pg_catalog.int4)
 RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM pgmq._check_throttle(throttle_interval_ms);
@@ -92,6 +96,7 @@ COMMENT ON FUNCTION pgmq.update_notify_insert IS 'change the interval of notific
 CREATE FUNCTION pgmq.list_notify_insert_throttles()
 RETURNS TABLE (queue_name pg_catalog.text, throttle_interval_ms pg_catalog.int4, last_notified_at pg_catalog.timestamptz)
 LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT t.queue_name::pg_catalog.text, t.throttle_interval_ms, t.last_notified_at
 FROM pgmq.notify_insert_throttle t

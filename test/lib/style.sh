@@ -25,7 +25,7 @@ forbid()
 
 shopt -s globstar nullglob
 code=(src/**/*.c src/**/*.h)
-sql=(sql/parts/*.sql)
+sql=(sql/parts/*.sql sql/pgmq/*.sql)
 scripts=(.ci/run .ci/*.sh test/lib/*.sh test/bench/*.sh demo/*.sh examples/*.sh)
 text=(*.md docs/*.md examples/*.md src/**/*.md)
 
