@@ -319,6 +319,7 @@ COMMENT ON FUNCTION pgmq.create_fifo_index IS 'does nothing: streams have no ind
 CREATE FUNCTION pgmq.create_fifo_indexes_all()
 RETURNS pg_catalog.void
 LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT NULL::pg_catalog.void;
 $$;

@@ -84,6 +84,13 @@ if [ ${#sql[@]} -gt 0 ]; then
 		}' "${sql[@]}")
 	[ -z "$hits" ] ||
 		breach "functions without volatility or PARALLEL on the line of LANGUAGE"$'\n'"$hits"
+	# otherwise an operator of the caller's schema could take the place of another
+	hits=$(perl -0777 -ne '
+		while (/^CREATE (?:FUNCTION|PROCEDURE) (\S+?)\(.*?^LANGUAGE (?:sql|plpgsql)\b[^\n]*\n([^\n]*)/smg) {
+			print "$ARGV: $1\n"
+				unless $2 =~ /^(SET search_path = pg_catalog, pg_temp|BEGIN ATOMIC|RETURN )/;
+		}' "${sql[@]}")
+	[ -z "$hits" ] || breach "functions without a search_path"$'\n'"$hits"
 	forbid "defaults of arguments are given with DEFAULT" \
 		'^[^-]*\bpg_catalog\.[a-z0-9_]+(\[\])? = ' "${sql[@]}"
 fi
