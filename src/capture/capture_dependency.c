@@ -21,13 +21,11 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -35,6 +33,7 @@
 #include "utils/syscache.h"
 
 #include "base/catalog.h"
+#include "base/dependency.h"
 #include "base/loaded.h"
 #include "capture/capture_dependency.h"
 
@@ -253,31 +252,6 @@ capture_restore_firing(Oid relid)
 
 /* ---- dependencies ---- */
 
-static bool
-depends_on(Oid triggerid, Oid relid)
-{
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(TriggerRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(triggerid));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		found = form->refclassid == RelationRelationId && form->refobjid == relid;
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return found;
-}
-
 void
 capture_record_dependencies(Relation rel, const Capture *capture, Relation source,
 							Node *condition)
@@ -292,7 +266,8 @@ capture_record_dependencies(Relation rel, const Capture *capture, Relation sourc
 		ObjectAddress myself;
 		ObjectAddress stream;
 
-		if (trigger->number != capture->number || depends_on(trigger->oid, capture->stream))
+		if (trigger->number != capture->number || base_depends_on(TriggerRelationId, trigger->oid, RelationRelationId,
+																  capture->stream, BASE_ANY_DEPENDENCY))
 			continue;
 		ObjectAddressSet(myself, TriggerRelationId, trigger->oid);
 		ObjectAddressSet(stream, RelationRelationId, capture->stream);

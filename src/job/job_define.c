@@ -26,13 +26,13 @@
 #include "rewrite/rewriteSupport.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "base/command.h"
+#include "base/dependency.h"
 #include "base/loaded.h"
 #include "compat.h"
 #include "job/job_define.h"
@@ -255,36 +255,10 @@ job_record_dependency(Oid view, Oid classid, Oid objid)
 	recordDependencyOn(&depender, &referenced, DEPENDENCY_NORMAL);
 }
 
-/* scan what an object depends on */
-static SysScanDesc
-begin_dependencies(Relation depend, Oid classid, Oid objid)
-{
-	ScanKeyData keys[2];
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(classid));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(objid));
-	return systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-}
-
 bool
 job_has_dependency(Oid view, Oid classid, Oid objid)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	SysScanDesc scan = begin_dependencies(depend, RelationRelationId, view);
-	HeapTuple	tuple;
-	bool		found = false;
-
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		found = form->refclassid == classid && form->refobjid == objid;
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return found;
+	return base_depends_on(RelationRelationId, view, classid, objid, BASE_ANY_DEPENDENCY);
 }
 
 int
@@ -299,7 +273,7 @@ job_view_relations(Oid view, Oid except, Oid *relids, int max)
 	if (!OidIsValid(rule))
 		return 0;
 	depend = table_open(DependRelationId, AccessShareLock);
-	scan = begin_dependencies(depend, RewriteRelationId, rule);
+	scan = base_scan_dependencies(depend, RewriteRelationId, rule);
 	while (n < max && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);

@@ -23,17 +23,16 @@
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_rewrite.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/dependency.h"
 #include "base/try.h"
 #include "job/job.h"
 #include "job/job_catalog.h"
@@ -45,33 +44,6 @@
 #include "view/view_define.h"
 #include "view/view_job.h"
 
-/* does an object depend on a relation with this type of dependency? */
-static bool
-depends_on(Oid classid, Oid objid, Oid relid, DependencyType deptype)
-{
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(classid));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(objid));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		found = form->refclassid == RelationRelationId && form->refobjid == relid &&
-			form->deptype == (char) deptype;
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return found;
-}
-
 /* are the view and its state table restored completely? */
 static bool
 is_complete(Oid view, Relation state)
@@ -79,7 +51,8 @@ is_complete(Oid view, Relation state)
 	Oid			rule = get_rewrite_oid(view, ViewSelectRuleName, true);
 
 	return state->rd_rel->relhastriggers && OidIsValid(rule) &&
-		depends_on(RewriteRelationId, rule, RelationGetRelid(state), DEPENDENCY_NORMAL);
+		base_depends_on(RewriteRelationId, rule, RelationRelationId, RelationGetRelid(state),
+						DEPENDENCY_NORMAL);
 }
 
 bool
@@ -92,7 +65,8 @@ view_is_current(const JobRow *job)
 	 * does not, so it is missing then.
 	 */
 	return job->format == job_format() &&
-		depends_on(RelationRelationId, job->state, job->target, DEPENDENCY_INTERNAL);
+		base_depends_on(RelationRelationId, job->state, RelationRelationId, job->target,
+						DEPENDENCY_INTERNAL);
 }
 
 static void
