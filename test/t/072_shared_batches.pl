@@ -115,6 +115,8 @@ for my $view (sort keys %views)
 is(helpers_since(0), 0, 'without sharing, there are no helpers');
 like($expected{$_}, qr/^\(\d+,[1-9]\d*,0,0,/, "$_ has late rows") for qw(tumble hop windows minute);
 
+my ($rc, $out, $err) = $node->psql('postgres', "ALTER SYSTEM SET streamq.share_after = '-2'");
+like($err, qr/-2 ms is outside the valid range for parameter "streamq.share_after"/, 'share_after has a least value');
 setting('share_after', 0);
 for my $view (sort keys %views)
 {
